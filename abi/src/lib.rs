@@ -1,0 +1,35 @@
+//! The records that the kernel programs (`kern`) write and the binary (`bin`) reads: map keys, map values and
+//! ring buffer events.
+//!
+//! Every type is `#[repr(C)]`, of fixed-width integers in the host's byte order, without implicit padding, so that
+//! the 64-bit BPF object and a 32-bit ARM userspace agree on each byte; `layout` asserts it at compile time.
+//! Addresses are 16 bytes in network order, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
+#![no_std]
+
+mod counters;
+mod event;
+mod flow;
+mod layout;
+mod owner;
+#[cfg(feature = "user")]
+mod pod;
+mod stats;
+mod tcp;
+
+pub use counters::Counters;
+pub use event::{DataEvent, EventKind, StateEvent, TcptopEvent, TcptopEventData};
+pub use flow::{Endpoints, Flow, FlowFlags, UdpKey};
+pub use owner::{COMM_LEN, Owner, Socket, SocketFlags};
+pub use stats::{CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Stats};
+pub use tcp::TcpStateCode;
+
+/// IP protocol number of TCP (RFC 9293), as in `Flow::protocol`.
+pub const IPPROTO_TCP: u8 = 6;
+/// IP protocol number of UDP (RFC 768), as in `Flow::protocol`.
+pub const IPPROTO_UDP: u8 = 17;
+
+/// Bytes of the event ring. A power of two and a multiple of every page size in use (4 to 64 KiB).
+pub const RING_BYTES: u32 = 512 * 1024;
+/// Entries of each flow table and of the socket table. Entries are allocated when used, so an idle table costs
+/// its buckets only (16 bytes each).
+pub const MAX_FLOWS: u32 = 65_536;

@@ -1,0 +1,135 @@
+//! The mistakes a user can make on the command line.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt::{self, Write},
+};
+
+/// Why the arguments were refused. Displayed as one line that names the argument and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageError {
+    /// An option that does not exist.
+    UnknownOption {
+        /// As given, with its dashes.
+        option: String,
+    },
+    /// An option that needs a value came last.
+    MissingValue {
+        /// Long name of the option.
+        option: &'static str,
+        /// Completes "expected ...".
+        expected: &'static str,
+    },
+    /// A switch was given a value, as in `--csv=yes`.
+    UnexpectedValue {
+        /// Name of the option, as given.
+        option: String,
+        /// The value given.
+        given: OsString,
+    },
+    /// A value that the option or operand does not accept.
+    InvalidValue {
+        /// Long name of the option, or the operand's name.
+        argument: &'static str,
+        /// The value given.
+        given: OsString,
+        /// Completes "expected ...".
+        expected: &'static str,
+    },
+    /// Two arguments that set the same thing.
+    Conflict {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// What both set.
+        both: &'static str,
+    },
+    /// More operands than there are.
+    UnexpectedArgument {
+        /// The first one too many.
+        given: OsString,
+    },
+}
+
+impl std::error::Error for UsageError {}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownOption { option } => {
+                write!(f, "unknown option '{}': see 'tcptop --help'", Line(option.as_ref()))
+            }
+            Self::MissingValue { option, expected } => {
+                write!(f, "missing value for '{option}': expected {expected}")
+            }
+            Self::UnexpectedValue { option, given } => {
+                let (option, given) = (Line(option.as_ref()), Line(given));
+                write!(f, "unexpected value '{given}' for '{option}': expected no value")
+            }
+            Self::InvalidValue { argument, given, expected } => {
+                write!(f, "invalid value '{}' for '{argument}': expected {expected}", Line(given))
+            }
+            Self::Conflict { first, second, both } => {
+                write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
+            }
+            Self::UnexpectedArgument { given } => {
+                write!(f, "unexpected argument '{}': expected at most an interval and a count", Line(given))
+            }
+        }
+    }
+}
+
+/// An argument as given, kept to one line and harmless to a terminal.
+struct Line<'a>(&'a OsStr);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.to_string_lossy().chars() {
+            match letter.is_control() {
+                true => write!(f, "{}", letter.escape_default())?,
+                false => f.write_char(letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_that_says_what_was_expected() {
+        let expected = "seconds from 0.1 to 3600";
+        let cases = [
+            (
+                UsageError::InvalidValue { argument: "--interval", given: "0".into(), expected },
+                "invalid value '0' for '--interval': expected seconds from 0.1 to 3600",
+            ),
+            (
+                UsageError::MissingValue { option: "--interval", expected },
+                "missing value for '--interval': expected seconds from 0.1 to 3600",
+            ),
+            (
+                UsageError::UnknownOption { option: "--\u{1b}[2Jx\ny".into() },
+                "unknown option '--\\u{1b}[2Jx\\ny': see 'tcptop --help'",
+            ),
+            (
+                UsageError::UnexpectedValue { option: "--csv".into(), given: "yes".into() },
+                "unexpected value 'yes' for '--csv': expected no value",
+            ),
+            (
+                UsageError::Conflict { first: "--once", second: "--count", both: "the number of reports" },
+                "'--once' cannot be used with '--count': both set the number of reports, expected one of them",
+            ),
+            (
+                UsageError::UnexpectedArgument { given: "zürich".into() },
+                "unexpected argument 'zürich': expected at most an interval and a count",
+            ),
+        ];
+        for (error, line) in cases {
+            assert_eq!(error.to_string(), line);
+        }
+    }
+}

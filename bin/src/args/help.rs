@@ -1,0 +1,149 @@
+//! The help and version texts, rendered from the tables for a terminal of 80 columns.
+
+use super::table::{GROUPS, OPERANDS, OPTIONS, Opt};
+
+/// Columns that the help may use.
+const WIDTH: usize = 80;
+/// Column at which descriptions begin.
+const INDENT: usize = 27;
+
+/// What the program is, in one line.
+const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
+
+/// What a user asks, and the command that answers.
+const EXAMPLES: [(&str, &str); 5] = [
+    ("tcptop", "Repaint the busiest connections every second"),
+    ("tcptop --once", "One report over one second"),
+    ("tcptop 5 12", "Twelve reports, five seconds each"),
+    ("tcptop --csv --closed -d 60 -o /var/log/tcptop.csv", "Log every minute what was active and what ended"),
+    ("tcptop --csv --closed | grep ,sshd,", "Follow the connections of one program"),
+];
+
+/// Exit statuses; 64 and above as in sysexits.h.
+const EXIT_STATUS: [(u8, &str); 5] = [
+    (0, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
+    (2, "Wrong arguments"),
+    (69, "The kernel lacks something that tcptop needs; the message names it"),
+    (74, "Cannot write the output"),
+    (77, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
+];
+
+/// The line that `--version` prints.
+pub fn version() -> String {
+    format!("tcptop {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// The text that `--help` prints.
+pub fn help() -> String {
+    let mut text = String::with_capacity(3072);
+    text.push_str(SUMMARY);
+    text.push_str("\n\nUsage: tcptop [options]");
+    for operand in &OPERANDS {
+        text.push_str(" [");
+        text.push_str(operand.value.name);
+    }
+    text.push_str(&"]".repeat(OPERANDS.len()));
+    text.push_str("\n\n");
+    for operand in &OPERANDS {
+        entry(&mut text, &format!("  {}", operand.value.name), operand.help);
+    }
+    for (group, title) in GROUPS {
+        section(&mut text, title);
+        for opt in OPTIONS.iter().filter(|opt| opt.group == group) {
+            entry(&mut text, &names(opt), opt.help);
+        }
+    }
+    section(&mut text, "Examples");
+    for (command, answer) in EXAMPLES {
+        entry(&mut text, &format!("  {command}"), answer);
+    }
+    section(&mut text, "Exit status");
+    for (status, meaning) in EXIT_STATUS {
+        entry(&mut text, &format!("  {status}"), meaning);
+    }
+    text
+}
+
+/// `  -d, --interval SECONDS`
+fn names(opt: &Opt) -> String {
+    let mut names = match opt.short {
+        Some(letter) => format!("  -{letter}, {}", opt.long),
+        None => format!("      {}", opt.long),
+    };
+    if let Some(takes) = &opt.value {
+        names.push(' ');
+        names.push_str(takes.name);
+    }
+    names
+}
+
+fn section(text: &mut String, title: &str) {
+    text.push('\n');
+    text.push_str(title);
+    text.push_str(":\n");
+}
+
+/// A term, and its description wrapped beside it; on the next line when the term is long.
+fn entry(text: &mut String, term: &str, description: &str) {
+    text.push_str(term);
+    let mut column = term.len();
+    if column + 2 > INDENT {
+        text.push('\n');
+        column = 0;
+    }
+    let mut first = true;
+    for word in description.split_whitespace() {
+        if !first && column + 1 + word.len() > WIDTH {
+            text.push('\n');
+            column = 0;
+            first = true;
+        }
+        let gap = if first { INDENT - column } else { 1 };
+        text.extend(std::iter::repeat_n(' ', gap));
+        text.push_str(word);
+        column += gap + word.len();
+        first = false;
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_every_option_and_fits_80_columns() {
+        let text = help();
+        for opt in &OPTIONS {
+            assert_eq!(text.lines().filter(|line| line.starts_with(&names(opt))).count(), 1, "{}", opt.long);
+        }
+        for line in text.lines() {
+            assert!(line.len() <= WIDTH && line.is_ascii() && line == line.trim_end(), "{line:?}");
+        }
+        assert!(text.contains("\nUsage: tcptop [options] [interval [count]]\n"));
+        assert!(text.contains("\n  77                       Missing privileges"), "{text}");
+    }
+
+    #[test]
+    fn long_descriptions_are_wrapped_beside_their_term() {
+        let mut text = String::new();
+        entry(&mut text, "  -x", "a very long description that needs more than one line of eighty columns");
+        assert_eq!(
+            text,
+            "  -x                       a very long description that needs more than one line\n                           of eighty columns\n"
+        );
+    }
+
+    #[test]
+    fn examples_parse() {
+        for (command, _) in EXAMPLES {
+            let ours = command.split(" | ").next().expect("a command").split_whitespace().skip(1);
+            assert!(super::super::parse(ours.map(Into::into)).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
+    fn version_is_one_line() {
+        assert_eq!(version(), concat!("tcptop ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}

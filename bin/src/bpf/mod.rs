@@ -1,0 +1,134 @@
+//! The kernel programs as a [`NetworkCollector`].
+
+mod decode;
+mod programs;
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+};
+use tcptop_abi::{CONTROL_EPOCH, Flow, Owner, Socket, Stats, UdpKey};
+
+use crate::{
+    collector::{CollectorEvent, FlowId, NetworkCollector},
+    error::Error,
+    sys,
+};
+
+/// The BPF object that build.rs made of `kern`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
+
+/// Counts through cgroup BPF programs. Idle until started.
+#[derive(Default)]
+pub struct BpfCollector(Option<Running>);
+
+struct Running {
+    /// Holds the programs and their links: dropping it detaches them.
+    _ebpf: Ebpf,
+    events: RingBuf<MapData>,
+    control: Array<MapData, u32>,
+    stats: PerCpuArray<MapData, Stats>,
+    tcp: HashMap<MapData, u64, Flow>,
+    udp: HashMap<MapData, UdpKey, Flow>,
+    sockets: HashMap<MapData, u64, Socket>,
+}
+
+impl Running {
+    fn new() -> Result<Self, Error> {
+        let cgroup = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .load(OBJECT)
+            .map_err(Error::Load)?;
+        programs::attach(&mut ebpf, cgroup.as_fd())?;
+        let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
+        Ok(Self {
+            events: map("EVENTS")?.try_into().map_err(Error::Map)?,
+            control: map("CONTROL")?.try_into().map_err(Error::Map)?,
+            stats: map("STATS")?.try_into().map_err(Error::Map)?,
+            tcp: map("TCP_FLOWS")?.try_into().map_err(Error::Map)?,
+            udp: map("UDP_FLOWS")?.try_into().map_err(Error::Map)?,
+            sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
+            _ebpf: ebpf,
+        })
+    }
+}
+
+impl NetworkCollector for BpfCollector {
+    fn start(&mut self) -> Result<(), Error> {
+        self.0 = Some(Running::new()?);
+        Ok(())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(|running| running.events.as_fd())
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent)) {
+        let Some(running) = &mut self.0 else { return };
+        while let Some(record) = running.events.next() {
+            if let Some(event) = decode::event(&record) {
+                sink(event);
+            }
+        }
+    }
+
+    fn begin_interval(&mut self, epoch: u32) -> Result<(), Error> {
+        let Some(running) = &mut self.0 else { return Ok(()) };
+        running.control.set(CONTROL_EPOCH, epoch, 0).map_err(Error::Map)
+    }
+
+    fn read(&self, id: &FlowId) -> Option<Flow> {
+        let running = self.0.as_ref()?;
+        match id {
+            FlowId::Tcp(cookie) => running.tcp.get(cookie, 0).ok(),
+            FlowId::Udp(key) => running.udp.get(key, 0).ok(),
+        }
+    }
+
+    fn owner(&self, cookie: u64) -> Option<Owner> {
+        let socket = self.0.as_ref()?.sockets.get(&cookie, 0).ok()?;
+        socket.owner.is_known().then_some(socket.owner)
+    }
+
+    fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow)) {
+        let Some(running) = &self.0 else { return };
+        for (cookie, flow) in running.tcp.iter().flatten() {
+            sink(FlowId::Tcp(cookie), flow);
+        }
+        for (key, flow) in running.udp.iter().flatten() {
+            sink(FlowId::Udp(key), flow);
+        }
+    }
+
+    fn forget(&mut self, id: &FlowId) {
+        let Some(running) = &mut self.0 else { return };
+        // An error means that the kernel programs removed it first.
+        let _ = match id {
+            FlowId::Tcp(cookie) => running.tcp.remove(cookie),
+            FlowId::Udp(key) => running.udp.remove(key),
+        };
+    }
+
+    fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        let Some(per_cpu) = self.0.as_ref().and_then(|running| running.stats.get(&0, 0).ok()) else {
+            return sum;
+        };
+        for stats in per_cpu.iter() {
+            sum.untracked_rx_bytes += stats.untracked_rx_bytes;
+            sum.untracked_tx_bytes += stats.untracked_tx_bytes;
+            sum.lost_events += stats.lost_events;
+            sum.flows_full += stats.flows_full;
+            sum.sockets_full += stats.sockets_full;
+        }
+        sum
+    }
+
+    fn stop(&mut self) {
+        self.0 = None;
+    }
+}

@@ -1,0 +1,113 @@
+//! What a source of network activity offers, whatever is behind it.
+
+use std::os::fd::BorrowedFd;
+
+use tcptop_abi::{Flow, Owner, Stats, UdpKey};
+
+use crate::error::Error;
+
+/// Identity of a flow in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FlowId {
+    /// A TCP connection, by its socket's cookie.
+    Tcp(u64),
+    /// A UDP socket and one remote end.
+    Udp(UdpKey),
+}
+
+impl FlowId {
+    /// Identity of `flow` on the socket `cookie`; `None` when the flow has no known protocol.
+    pub const fn of(cookie: u64, flow: &Flow) -> Option<Self> {
+        match flow.protocol {
+            tcptop_abi::IPPROTO_TCP => Some(Self::Tcp(cookie)),
+            tcptop_abi::IPPROTO_UDP => {
+                let (raddr, rport) = (flow.ends.raddr, flow.ends.rport);
+                Some(Self::Udp(UdpKey { cookie, raddr, rport, pad: [0; 6] }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The socket's cookie.
+    pub const fn cookie(&self) -> u64 {
+        match self {
+            Self::Tcp(cookie) => *cookie,
+            Self::Udp(key) => key.cookie,
+        }
+    }
+}
+
+/// Something that happened, in the order it happened on one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectorEvent {
+    /// A flow appeared, or became active again in interval `epoch`.
+    Active {
+        /// The flow.
+        id: FlowId,
+        /// Its counters at that moment.
+        flow: Flow,
+        /// Its socket's owner, if known.
+        owner: Owner,
+        /// The interval.
+        epoch: u32,
+    },
+    /// A TCP state changed.
+    State {
+        /// The flow.
+        id: FlowId,
+        /// Its counters at that moment.
+        flow: Flow,
+        /// Its socket's owner, if known.
+        owner: Owner,
+        /// The new state, [`tcptop_abi::TcpStateCode`].
+        state: u8,
+        /// The interval.
+        epoch: u32,
+    },
+    /// A socket's last descriptor was closed by `owner`.
+    Released {
+        /// The socket's cookie.
+        cookie: u64,
+        /// Who closed it.
+        owner: Owner,
+    },
+}
+
+/// A source of network activity. One thread; nothing blocks.
+pub trait NetworkCollector {
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// What the kernel lacks or refuses.
+    fn start(&mut self) -> Result<(), Error>;
+
+    /// Becomes readable when events should be drained before the interval ends.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Hands over every event there is.
+    fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent));
+
+    /// From now on activity belongs to interval `epoch`.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn begin_interval(&mut self, epoch: u32) -> Result<(), Error>;
+
+    /// A flow as it is now; `None` when it is gone.
+    fn read(&self, id: &FlowId) -> Option<Flow>;
+
+    /// A socket's owner as it is known now.
+    fn owner(&self, cookie: u64) -> Option<Owner>;
+
+    /// Every flow there is, for use after events were lost.
+    fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow));
+
+    /// Frees what is held for a flow.
+    fn forget(&mut self, id: &FlowId);
+
+    /// What could not be attributed or delivered since the start.
+    fn stats(&self) -> Stats;
+
+    /// Ends counting; nothing stays behind in the kernel.
+    fn stop(&mut self);
+}

@@ -1,0 +1,209 @@
+//! One connection while it is watched: its record, and what the next report needs to know besides.
+
+use std::time::Duration;
+
+use tcptop_abi::{Counters, Endpoints, Flow, FlowFlags};
+
+use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState};
+use crate::collector::FlowId;
+
+/// How a connection's owner is known; later ones are better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OwnerSource {
+    /// Not at all.
+    #[default]
+    Unknown,
+    /// It is the owner of the listener that accepted it.
+    Listener,
+    /// A process had it open when /proc was read.
+    Proc,
+    /// A kernel hook saw the process.
+    Kernel,
+}
+
+/// A connection in the table.
+#[derive(Debug)]
+pub struct Connection {
+    /// What reports show.
+    pub record: ConnectionRecord,
+    /// How `record.process` is known.
+    pub source: OwnerSource,
+    /// The kernel reports its state changes, its end among them.
+    pub state_events: bool,
+    /// Its last descriptor is closed.
+    pub released: bool,
+    /// The newest interval in which the kernel told of it.
+    pub epoch: u32,
+    /// It is in the table's list of flows to read at the next tick.
+    pub listed: bool,
+    /// Monotonic time of the last tick that found it active.
+    pub last_active: Duration,
+    /// No /proc look-up for its owner before this interval, and the wait that led to it.
+    pub retry: (u32, u32),
+    /// [`FlowFlags`] that the kernel programs could not see.
+    assumed: u32,
+    /// Totals at the last report.
+    reported: Counters,
+}
+
+impl Connection {
+    /// A connection that /proc shows and no packet has told of.
+    pub fn from_proc(protocol: Protocol, ends: Endpoints, state: u8) -> Self {
+        let key = ConnectionKey { cookie: 0, protocol, ends };
+        let state = if protocol == Protocol::Tcp { TcpState::from_code(state) } else { None };
+        let record = ConnectionRecord {
+            key,
+            state,
+            process: None,
+            totals: None,
+            rx_rate: 0,
+            tx_rate: 0,
+            active: false,
+        };
+        Self {
+            record,
+            source: OwnerSource::Unknown,
+            state_events: false,
+            released: false,
+            epoch: 0,
+            listed: false,
+            last_active: Duration::ZERO,
+            retry: (0, 0),
+            assumed: 0,
+            reported: Counters::default(),
+        }
+    }
+
+    /// A flow that the kernel programs told of first.
+    pub fn from_flow(id: &FlowId, flow: &Flow) -> Self {
+        let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
+        Self::from_proc(protocol, flow.ends, flow.state)
+    }
+
+    /// Ties the connection to its flow at its first event. `accepted`: whether its port has a listener, which tells
+    /// the side of a connection whose beginning nobody saw.
+    pub fn adopt(&mut self, id: &FlowId, flow: &Flow, accepted: bool) {
+        self.record.key.cookie = id.cookie();
+        self.record.key.ends = flow.ends;
+        if self.record.key.protocol == Protocol::Tcp
+            && flow.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) == 0
+        {
+            self.assumed = if accepted { FlowFlags::PASSIVE_OPEN } else { FlowFlags::ACTIVE_OPEN };
+            // What it moved before is part of its totals and of no interval's rate.
+            self.update(flow);
+            self.reported = self.totals();
+        }
+    }
+
+    /// Takes a newer reading.
+    pub fn update(&mut self, flow: &Flow) {
+        let flow = Flow { flags: flow.flags | self.assumed, ..*flow };
+        self.record.totals = Some(flow.payload());
+        if self.record.key.protocol == Protocol::Tcp {
+            self.record.state = TcpState::from_code(flow.state);
+        }
+        self.state_events |= flow.flags & FlowFlags::STATE_EVENTS != 0;
+        self.released |= flow.released != 0;
+    }
+
+    /// Learns who it belongs to, unless that is known better.
+    pub fn learn(&mut self, process: Process, source: OwnerSource) {
+        if source >= self.source {
+            self.record.process = Some(process);
+            self.source = source;
+        }
+    }
+
+    fn totals(&self) -> Counters {
+        self.record.totals.unwrap_or_default()
+    }
+
+    /// Bytes received and sent since the last report.
+    pub fn growth(&self) -> (u64, u64) {
+        let now = self.totals();
+        (
+            now.rx_bytes.saturating_sub(self.reported.rx_bytes),
+            now.tx_bytes.saturating_sub(self.reported.tx_bytes),
+        )
+    }
+
+    /// True when anything was counted since the last report.
+    pub fn grew(&self) -> bool {
+        let now = self.totals();
+        self.growth() != (0, 0)
+            || now.rx_packets != self.reported.rx_packets
+            || now.tx_packets != self.reported.tx_packets
+    }
+
+    /// Turns the growth since the last report into rates, and starts the next interval. Returns the growth.
+    pub fn close_interval(&mut self, interval: Duration, active: bool) -> (u64, u64) {
+        let (rx, tx) = self.growth();
+        self.record.rx_rate = per_second(rx, interval);
+        self.record.tx_rate = per_second(tx, interval);
+        self.record.active = active;
+        self.reported = self.totals();
+        (rx, tx)
+    }
+}
+
+/// `bytes` in `interval` as bytes per second, rounded to the nearest.
+pub fn per_second(bytes: u64, interval: Duration) -> u64 {
+    let nanos = interval.as_nanos().max(1);
+    let rate = (u128::from(bytes) * 1_000_000_000 + nanos / 2) / nanos;
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tcptop_abi::IPPROTO_TCP;
+
+    fn flow(flags: u32, rx_bytes: u64, tx_bytes: u64) -> Flow {
+        let counters = Counters { rx_bytes, tx_bytes, ..Counters::default() };
+        Flow { counters, flags, protocol: IPPROTO_TCP, ..Flow::default() }
+    }
+
+    #[test]
+    fn rates_are_of_the_measured_interval() {
+        assert_eq!(per_second(1000, Duration::from_millis(500)), 2000);
+        assert_eq!(per_second(1, Duration::from_secs(3)), 0);
+        assert_eq!(per_second(2, Duration::from_secs(3)), 1);
+        assert_eq!(per_second(u64::MAX, Duration::from_millis(100)), u64::MAX);
+        assert_eq!(per_second(0, Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn an_older_connection_s_past_is_no_rate() {
+        let id = FlowId::Tcp(1);
+        let first = flow(0, 500, 1001);
+        let mut connection = Connection::from_flow(&id, &first);
+        connection.adopt(&id, &first, false);
+        assert_eq!(connection.growth(), (0, 0));
+        assert_eq!(connection.record.totals.map(|totals| totals.tx_bytes), Some(1000), "its SYN is no payload");
+        connection.update(&flow(0, 700, 1001));
+        assert_eq!(connection.close_interval(Duration::from_secs(1), true), (200, 0));
+        assert_eq!(connection.record.rx_rate, 200);
+        assert!(!connection.grew());
+    }
+
+    #[test]
+    fn an_accepted_older_connection_has_no_syn() {
+        let id = FlowId::Tcp(1);
+        let first = flow(0, 0, 1000);
+        let mut connection = Connection::from_flow(&id, &first);
+        connection.adopt(&id, &first, true);
+        assert_eq!(connection.record.totals.map(|totals| totals.tx_bytes), Some(1000));
+    }
+
+    #[test]
+    fn better_knowledge_of_the_owner_wins() {
+        let process = |pid| Process { pid, uid: 0, comm: [0; 16] };
+        let mut connection = Connection::from_proc(Protocol::Udp, Endpoints::default(), 0);
+        connection.learn(process(1), OwnerSource::Listener);
+        connection.learn(process(2), OwnerSource::Kernel);
+        connection.learn(process(3), OwnerSource::Proc);
+        assert_eq!(connection.record.process.map(|process| process.pid), Some(2));
+        connection.learn(process(4), OwnerSource::Kernel);
+        assert_eq!(connection.record.process.map(|process| process.pid), Some(4), "the newest user");
+    }
+}

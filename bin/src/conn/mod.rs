@@ -1,0 +1,15 @@
+//! What is known of each connection: who, where, how much, how fast.
+
+mod connection;
+mod listeners;
+mod names;
+mod record;
+mod report;
+mod state;
+mod table;
+
+pub use connection::{OwnerSource, per_second};
+pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};
+pub use report::Report;
+pub use state::TcpState;
+pub use table::Table;

@@ -1,0 +1,85 @@
+//! One connection as a report shows it.
+
+use tcptop_abi::{COMM_LEN, Counters, Endpoints, IPPROTO_TCP, IPPROTO_UDP};
+
+use super::TcpState;
+
+/// Transport protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// From the IP protocol number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            IPPROTO_TCP => Some(Self::Tcp),
+            IPPROTO_UDP => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+/// What tells two connections apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// Socket cookie, unique on the machine across network namespaces. 0: known from /proc only, no packet yet.
+    pub cookie: u64,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Both ends, as the local socket sees them.
+    pub ends: Endpoints,
+}
+
+/// The process a connection belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id (thread group id) in the initial PID namespace.
+    pub pid: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Process name, NUL-padded; bytes, as the process chose them.
+    pub comm: [u8; COMM_LEN],
+}
+
+impl Process {
+    /// The name without its padding.
+    pub fn name(&self) -> &[u8] {
+        let end = memchr::memchr(0, &self.comm).unwrap_or(COMM_LEN);
+        &self.comm[..end]
+    }
+}
+
+/// One connection: who, where, how much, how fast.
+#[derive(Clone, Debug)]
+pub struct ConnectionRecord {
+    /// Identity.
+    pub key: ConnectionKey,
+    /// TCP state; `None` for UDP.
+    pub state: Option<TcpState>,
+    /// Owner; `None` while unknown.
+    pub process: Option<Process>,
+    /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen.
+    pub totals: Option<Counters>,
+    /// Payload bytes received per second, over the measured interval.
+    pub rx_rate: u64,
+    /// Payload bytes sent per second, over the measured interval.
+    pub tx_rate: u64,
+    /// True when the connection had traffic or changed state in this interval.
+    pub active: bool,
+}
+
+impl ConnectionRecord {
+    /// Smoothed RTT in microseconds; `None` while unknown and for UDP.
+    pub fn rtt_us(&self) -> Option<u32> {
+        self.totals.map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
+    }
+
+    /// Both directions together, bytes per second.
+    pub const fn rate(&self) -> u64 {
+        self.rx_rate.saturating_add(self.tx_rate)
+    }
+}

@@ -1,0 +1,324 @@
+//! Every connection known, fed by events and read by reports.
+
+use std::{collections::HashMap, mem, time::Duration};
+
+use tcptop_abi::{COMM_LEN, Endpoints, Flow, Owner, TcpStateCode};
+
+use super::{
+    ConnectionRecord, OwnerSource, Process, Protocol, TcpState, connection::Connection, listeners::Listeners,
+    names::Names,
+};
+use crate::collector::{CollectorEvent, FlowId};
+
+/// Gives a process's name, from /proc.
+pub type NameLookUp<'a> = &'a mut dyn FnMut(u32) -> Option<[u8; COMM_LEN]>;
+
+/// A UDP flow without traffic for this long has ended: UDP has no other end while its socket is open.
+pub const UDP_IDLE: Duration = Duration::from_secs(5);
+
+/// Longest wait, in intervals, between two searches for an owner that /proc does not show.
+const LONGEST_RETRY: u32 = 64;
+
+/// The connections, open and just ended.
+#[derive(Debug, Default)]
+pub struct Table {
+    flows: HashMap<FlowId, Connection>,
+    /// From /proc, without a packet so far.
+    silent: HashMap<(Protocol, Endpoints), Connection>,
+    /// Flows to read at the next tick.
+    listed: Vec<FlowId>,
+    /// UDP flows of each reported socket.
+    udp_sockets: HashMap<u64, Vec<FlowId>>,
+    /// UDP flows whose socket was released since the last call of [`Table::take_released`].
+    released: Vec<FlowId>,
+    /// Released connections whose end the kernel will not report.
+    orphans: Vec<FlowId>,
+    /// Ended, but for the name of the process that still has the socket open.
+    nameless: HashMap<u64, Connection>,
+    ended: Vec<Connection>,
+    listeners: Listeners,
+    names: Names,
+    next_udp_sweep: Duration,
+}
+
+impl Table {
+    /// A connection that exists before any packet of it was seen.
+    pub fn add_silent(&mut self, protocol: Protocol, ends: Endpoints, state: u8, process: Option<Process>) {
+        let mut connection = Connection::from_proc(protocol, ends, state);
+        if let Some(process) = process {
+            connection.learn(process, OwnerSource::Proc);
+        }
+        self.silent.insert((protocol, ends), connection);
+    }
+
+    /// A listener that exists before the start.
+    pub fn add_listener(&mut self, ends: &Endpoints, process: Option<Process>) {
+        self.listeners.add(0, ends, process);
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, event: CollectorEvent, look_up: NameLookUp<'_>) {
+        match event {
+            CollectorEvent::Active { id, flow, owner, epoch } => {
+                self.told(id, &flow, &owner, epoch, look_up);
+            }
+            CollectorEvent::State { id, flow, owner, state: TcpStateCode::LISTEN, .. } => {
+                let process = self.names.process(&owner, look_up);
+                self.listeners.add(id.cookie(), &flow.ends, process);
+            }
+            CollectorEvent::State { id, flow, owner, state, epoch } => {
+                self.told(id, &flow, &owner, epoch, look_up);
+                if state == TcpStateCode::CLOSE {
+                    self.end(&id);
+                }
+            }
+            CollectorEvent::Released { cookie, owner } => self.socket_released(cookie, &owner, look_up),
+        }
+    }
+
+    fn told(&mut self, id: FlowId, flow: &Flow, owner: &Owner, epoch: u32, look_up: NameLookUp<'_>) {
+        let process = self.names.process(owner, look_up);
+        let connection = match self.flows.get_mut(&id) {
+            Some(connection) => connection,
+            None => self.adopt(id, flow),
+        };
+        connection.update(flow);
+        connection.epoch = epoch;
+        if let Some(process) = process {
+            connection.learn(process, OwnerSource::Kernel);
+        }
+        let newly_listed = !mem::replace(&mut connection.listed, true);
+        if newly_listed {
+            self.listed.push(id);
+        }
+    }
+
+    fn adopt(&mut self, id: FlowId, flow: &Flow) -> &mut Connection {
+        if let FlowId::Udp(key) = id {
+            self.udp_sockets.entry(key.cookie).or_default().push(id);
+        }
+        let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
+        let silent = self.silent.remove(&(protocol, flow.ends));
+        let mut connection = silent.unwrap_or_else(|| Connection::from_flow(&id, flow));
+        connection.adopt(&id, flow, self.listeners.has_port(flow.ends.lport));
+        self.flows.entry(id).or_insert(connection)
+    }
+
+    fn socket_released(&mut self, cookie: u64, owner: &Owner, look_up: NameLookUp<'_>) {
+        let process = self.names.process(owner, look_up);
+        self.listeners.remove(cookie);
+        if let Some(flows) = self.udp_sockets.remove(&cookie) {
+            for id in &flows {
+                if let (Some(connection), Some(process)) = (self.flows.get_mut(id), process)
+                    && connection.source < OwnerSource::Kernel
+                {
+                    connection.learn(process, OwnerSource::Kernel);
+                }
+            }
+            self.released.extend(flows);
+        } else if let Some(mut connection) = self.nameless.remove(&cookie) {
+            if let Some(process) = process {
+                connection.learn(process, OwnerSource::Kernel);
+            }
+            self.ended.push(connection);
+        } else if let Some(connection) = self.flows.get_mut(&FlowId::Tcp(cookie)) {
+            if let Some(process) = process
+                && connection.source < OwnerSource::Kernel
+            {
+                connection.learn(process, OwnerSource::Kernel);
+            }
+            connection.released = true;
+            if !connection.state_events {
+                self.orphans.push(FlowId::Tcp(cookie));
+            }
+        }
+    }
+
+    /// UDP flows to be read a last time and ended.
+    pub fn take_released(&mut self) -> Vec<FlowId> {
+        mem::take(&mut self.released)
+    }
+
+    /// Released connections whose end only /proc shows.
+    pub fn take_orphans(&mut self) -> Vec<(FlowId, Endpoints)> {
+        let orphans = mem::take(&mut self.orphans);
+        let ends = |id| self.flows.get(&id).map(|connection| (id, connection.record.key.ends));
+        orphans.into_iter().filter_map(ends).collect()
+    }
+
+    /// Gives back an orphan that has not ended yet.
+    pub fn keep_orphan(&mut self, id: FlowId) {
+        self.orphans.push(id);
+    }
+
+    /// Flows to read now. The table expects [`Table::refresh`] for each that still exists, then
+    /// [`Table::close_interval`].
+    pub fn listed(&self) -> &[FlowId] {
+        &self.listed
+    }
+
+    /// A flow as it is now.
+    pub fn refresh(&mut self, id: &FlowId, flow: &Flow) {
+        if let Some(connection) = self.flows.get_mut(id) {
+            connection.update(flow);
+        }
+    }
+
+    /// A connection ended whose last state nobody reported.
+    pub fn end_with_state(&mut self, id: &FlowId, state: u8) {
+        if let Some(connection) = self.flows.get_mut(id) {
+            connection.record.state = TcpState::from_code(state);
+        }
+        self.end(id);
+    }
+
+    /// A connection ended: its totals are final.
+    pub fn end(&mut self, id: &FlowId) {
+        let Some(connection) = self.flows.remove(id) else { return };
+        if let FlowId::Udp(key) = id
+            && let Some(flows) = self.udp_sockets.get_mut(&key.cookie)
+        {
+            flows.retain(|flow| flow != id);
+            if flows.is_empty() {
+                self.udp_sockets.remove(&key.cookie);
+            }
+        }
+        let named = connection.source >= OwnerSource::Proc || connection.released;
+        if named || connection.record.key.protocol == Protocol::Udp {
+            self.ended.push(connection);
+        } else {
+            self.nameless.insert(id.cookie(), connection);
+        }
+    }
+
+    /// Active connections without a certain owner, for which it is time to search, with their cookies.
+    pub fn ownerless(&mut self, epoch: u32) -> Vec<FlowId> {
+        let mut wanted = Vec::new();
+        for id in &self.listed {
+            if let Some(connection) = self.flows.get_mut(id)
+                && connection.source < OwnerSource::Proc
+                && connection.retry.0 <= epoch
+            {
+                let wait = (connection.retry.1 * 2).clamp(1, LONGEST_RETRY);
+                connection.retry = (epoch + wait, wait);
+                wanted.push(*id);
+            }
+        }
+        wanted
+    }
+
+    /// Both ends of a flow in the table.
+    pub fn ends(&self, id: &FlowId) -> Option<(Protocol, Endpoints)> {
+        self.flows.get(id).map(|connection| (connection.record.key.protocol, connection.record.key.ends))
+    }
+
+    /// A flow's owner was found.
+    pub fn learn(&mut self, id: &FlowId, process: Process, source: OwnerSource) {
+        if let Some(connection) = self.flows.get_mut(id) {
+            connection.learn(process, source);
+        }
+    }
+
+    /// A flow's owner as a hook saw it.
+    pub fn learn_owner(&mut self, id: &FlowId, owner: &Owner, look_up: NameLookUp<'_>) {
+        if let Some(process) = self.names.process(owner, look_up) {
+            self.learn(id, process, OwnerSource::Kernel);
+        }
+    }
+
+    /// Connections from /proc that have been silent so far.
+    pub fn silent(&self) -> impl Iterator<Item = &(Protocol, Endpoints)> {
+        self.silent.keys()
+    }
+
+    /// Forgets silent connections that are gone.
+    pub fn retain_silent(&mut self, mut exists: impl FnMut(&(Protocol, Endpoints)) -> bool) {
+        self.silent.retain(|key, _| exists(key));
+    }
+
+    /// UDP flows without traffic since `now` - [`UDP_IDLE`]. Looks through the table twice per idle time at the most.
+    pub fn idle_udp(&mut self, now: Duration) -> Vec<FlowId> {
+        if now < self.next_udp_sweep || self.udp_sockets.is_empty() {
+            return Vec::new();
+        }
+        self.next_udp_sweep = now + UDP_IDLE / 2;
+        let idle = |(id, connection): (&FlowId, &Connection)| {
+            let quiet = now.saturating_sub(connection.last_active) >= UDP_IDLE && !connection.listed;
+            (matches!(id, FlowId::Udp(_)) && quiet).then_some(*id)
+        };
+        self.flows.iter().filter_map(idle).collect()
+    }
+
+    /// Ends interval `epoch`: computes rates, and returns the bytes received and sent by all connections in it.
+    /// `last`: there is no next report, so that nothing is held back for it.
+    pub fn close_interval(&mut self, epoch: u32, now: Duration, interval: Duration, last: bool) -> (u64, u64) {
+        let mut sum = (0u64, 0u64);
+        let mut add = |(rx, tx): (u64, u64)| sum = (sum.0.saturating_add(rx), sum.1.saturating_add(tx));
+
+        // A flow stays listed for one interval longer than it is told of: its last packet may have been counted
+        // while its entry was being read.
+        let mut listed = mem::take(&mut self.listed);
+        listed.retain(|id| {
+            let Some(connection) = self.flows.get_mut(id) else { return false };
+            let active = connection.epoch == epoch || connection.grew();
+            add(connection.close_interval(interval, active));
+            if active {
+                connection.last_active = now;
+            }
+            connection.listed = active || connection.epoch > epoch;
+            connection.listed
+        });
+        self.listed = listed;
+
+        let Self { nameless, ended, listeners, .. } = self;
+        // One interval was time enough for the owner to close its socket, and so to show itself.
+        let given_up = nameless.extract_if(|_, connection| last || connection.epoch < epoch);
+        ended.extend(given_up.map(|(_, mut connection)| {
+            if let Some(process) = listeners.owner(&connection.record.key.ends) {
+                connection.learn(process, OwnerSource::Listener);
+            }
+            connection
+        }));
+        for connection in nameless.values_mut().chain(ended.iter_mut()) {
+            if connection.grew() || connection.epoch >= epoch {
+                add(connection.close_interval(interval, true));
+            }
+        }
+        self.names.clear();
+        sum
+    }
+
+    /// The owner of the listener that accepted this flow.
+    pub fn listener_owner(&self, ends: &Endpoints) -> Option<Process> {
+        self.listeners.owner(ends)
+    }
+
+    /// Open TCP connections and UDP flows.
+    pub fn counts(&self) -> (usize, usize) {
+        let tcp = |protocol: &Protocol| usize::from(*protocol == Protocol::Tcp);
+        let flows: usize = self.flows.values().map(|connection| tcp(&connection.record.key.protocol)).sum();
+        let silent: usize = self.silent.keys().map(|(protocol, _)| tcp(protocol)).sum();
+        let all = self.flows.len() + self.silent.len();
+        (flows + silent, all - flows - silent)
+    }
+
+    /// Every open connection, in no order.
+    pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
+        self.flows.values().chain(self.silent.values()).map(|connection| &connection.record)
+    }
+
+    /// Open connections that were active in the interval just ended, in no order.
+    pub fn active(&self) -> impl Iterator<Item = &ConnectionRecord> {
+        self.listed.iter().filter_map(|id| self.flows.get(id)).map(|connection| &connection.record)
+    }
+
+    /// Connections that ended, in the order of their end.
+    pub fn ended(&self) -> impl Iterator<Item = &ConnectionRecord> {
+        self.ended.iter().map(|connection| &connection.record)
+    }
+
+    /// The report with them is printed.
+    pub fn forget_ended(&mut self) {
+        self.ended.clear();
+    }
+}

@@ -1,0 +1,89 @@
+//! Everything that ends tcptop early: what is said, and with which exit code.
+
+use std::{error, fmt, io};
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+/// Why tcptop cannot run or go on.
+#[derive(Debug)]
+pub enum Error {
+    /// Neither root nor the capabilities that do.
+    Privileges,
+    /// No cgroup v2 tree, mounted or mountable.
+    NoCgroup(io::Error),
+    /// The object could not be loaded: parsed, or its maps created.
+    Load(EbpfError),
+    /// A program was refused, or could not be attached.
+    Attach(&'static str, ProgramError),
+    /// A map call failed.
+    Map(MapError),
+    /// The embedded object lacks a program.
+    MissingProgram(&'static str),
+    /// The embedded object lacks a map.
+    MissingMap(&'static str),
+    /// A system call that should not fail did.
+    System(&'static str, io::Error),
+}
+
+/// Exit codes, after sysexits.h.
+pub mod exit {
+    /// A usage error.
+    pub const USAGE: u8 = 2;
+    /// EX_UNAVAILABLE: the kernel lacks something.
+    pub const UNAVAILABLE: u8 = 69;
+    /// EX_OSERR: a system call failed.
+    pub const OS: u8 = 71;
+    /// EX_IOERR: the output cannot be written.
+    pub const OUTPUT: u8 = 74;
+    /// EX_NOPERM: privileges are missing.
+    pub const PRIVILEGES: u8 = 77;
+}
+
+impl Error {
+    /// The exit code that belongs to it.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Privileges => exit::PRIVILEGES,
+            Self::System(..) => exit::OS,
+            _ => exit::UNAVAILABLE,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Privileges => out.write_str("tcptop requires root privileges. Run with sudo."),
+            Self::NoCgroup(error) => {
+                write!(out, "this kernel offers no cgroup v2 tree (CONFIG_CGROUPS): {error}")
+            }
+            Self::Load(error) => {
+                write!(out, "the kernel programs cannot be loaded (CONFIG_BPF_SYSCALL): {}", Chain(error))
+            }
+            Self::Attach(name, error) => {
+                write!(out, "{name} cannot be attached (CONFIG_CGROUP_BPF, Linux 5.9): {}", Chain(error))
+            }
+            Self::Map(error) => write!(out, "a BPF map cannot be used (CONFIG_BPF_SYSCALL): {}", Chain(error)),
+            Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
+            Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
+            Self::System(call, error) => write!(out, "{call}: {error}"),
+        }
+    }
+}
+
+impl error::Error for Error {}
+
+/// An error with its sources, in one line.
+struct Chain<'a>(&'a dyn error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(out, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

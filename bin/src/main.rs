@@ -1,0 +1,55 @@
+//! tcptop: who uses this machine's network, per connection and per process.
+//!
+//! Data flows one way: `kern` → `abi` → `bpf` → `conn` → `output`; `monitor` carries it, once per interval. Exit codes
+//! are decided here and nowhere else.
+
+mod args;
+mod bpf;
+mod collector;
+mod conn;
+mod error;
+mod monitor;
+mod output;
+mod privilege;
+mod proc;
+mod run;
+mod sys;
+
+use std::{env, io::Write, process::ExitCode};
+
+use args::Command;
+use error::{Error, exit};
+use run::Stopped;
+
+fn main() -> ExitCode {
+    let settings = match args::parse(env::args_os().skip(1)) {
+        Ok(Command::Run(settings)) => settings,
+        Ok(Command::Help) => return print(&args::help()),
+        Ok(Command::Version) => return print(&args::version()),
+        Err(error) => return fail(&error, exit::USAGE),
+    };
+    if !privilege::sufficient() {
+        return fail(&Error::Privileges, exit::PRIVILEGES);
+    }
+    match run::run(&settings) {
+        Ok(()) | Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
+        Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
+        Err(Stopped::Failed(error)) => fail(&error, error.exit_code()),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    // Nobody is left to be told when stderr is closed too.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    ExitCode::from(code)
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
+            ExitCode::from(exit::OUTPUT)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

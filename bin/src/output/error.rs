@@ -1,0 +1,56 @@
+//! Why output failed.
+
+use std::{fmt, io, path::PathBuf};
+
+/// A failure to open or write the output.
+#[derive(Debug)]
+pub enum OutputError {
+    /// The reader closed its end of the pipe: not a mistake, there is just nobody left to write for.
+    ClosedPipe,
+    /// The file of `--output` cannot be opened.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A write failed: a full disk, a removed device.
+    Write {
+        /// The file; `None`: standard output.
+        path: Option<PathBuf>,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl OutputError {
+    /// From a failed write to the file, or to standard output.
+    pub(super) fn write(path: Option<&PathBuf>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Write { path: path.cloned(), source },
+        }
+    }
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClosedPipe => f.write_str("the reader of the output went away"),
+            Self::Open { path, source } => write!(f, "cannot open '{}': {source}", path.display()),
+            Self::Write { path: Some(path), source } => {
+                write!(f, "cannot write to '{}': {source}", path.display())
+            }
+            Self::Write { path: None, source } => write!(f, "cannot write to standard output: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for OutputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::ClosedPipe => None,
+            Self::Open { source, .. } | Self::Write { source, .. } => Some(source),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Connections for tests, as a small host has them.
+
+use std::{net::IpAddr, time::Duration};
+
+use tcptop_abi::{COMM_LEN, Counters, Endpoints};
+
+use crate::conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState};
+
+/// What a report borrows.
+pub struct Records {
+    pub live: Vec<ConnectionRecord>,
+    pub closed: Vec<ConnectionRecord>,
+}
+
+fn address(text: &str) -> [u8; 16] {
+    match text.parse().expect("an address") {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// An active connection without owner and totals.
+pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> ConnectionRecord {
+    let ends =
+        Endpoints { laddr: address(local.0), lport: local.1, raddr: address(remote.0), rport: remote.1 };
+    ConnectionRecord {
+        key: ConnectionKey { cookie: 0x1001, protocol, ends },
+        state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
+        process: None,
+        totals: None,
+        rx_rate: 0,
+        tx_rate: 0,
+        active: true,
+    }
+}
+
+pub fn process(pid: u32, name: &[u8]) -> Option<Process> {
+    let mut comm = [0; COMM_LEN];
+    comm[..name.len()].copy_from_slice(name);
+    Some(Process { pid, uid: 0, comm })
+}
+
+fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Option<Counters> {
+    let ((rx_bytes, tx_bytes), (rx_packets, tx_packets)) = (bytes, packets);
+    Some(Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, retransmits, rtt_us })
+}
+
+/// Five open connections, the last of them idle, and two that ended.
+pub fn records() -> Records {
+    use Protocol::{Tcp, Udp};
+    let live = vec![
+        ConnectionRecord {
+            process: process(4211, b"curl"),
+            totals: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
+            rx_rate: 12_582_912,
+            tx_rate: 310,
+            ..record(Tcp, ("192.168.1.10", 51514), ("203.0.113.77", 443))
+        },
+        ConnectionRecord {
+            process: process(977, b"sshd"),
+            totals: counters((48_213, 1_048_535), (812, 990), 3, 250),
+            rx_rate: 1_536,
+            tx_rate: 10_240,
+            ..record(
+                Tcp,
+                ("2001:db8:85a3::8a2e:370:7334", 22),
+                ("2001:db8:85a3:8d3:1319:8a2e:370:7348", 50022),
+            )
+        },
+        ConnectionRecord {
+            process: process(612, b"systemd-resolve"),
+            totals: counters((118, 41), (1, 1), 0, 0),
+            rx_rate: 118,
+            tx_rate: 41,
+            ..record(Udp, ("192.168.1.10", 40112), ("9.9.9.9", 53))
+        },
+        ConnectionRecord {
+            state: Some(TcpState::SynRecv),
+            ..record(Tcp, ("192.168.1.10", 8080), ("192.168.100.200", 65535))
+        },
+        ConnectionRecord {
+            process: process(4_194_303, b"db worker"),
+            totals: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
+            active: false,
+            ..record(Tcp, ("10.0.0.7", 5432), ("10.0.0.8", 33000))
+        },
+    ];
+    let closed = vec![
+        ConnectionRecord {
+            state: Some(TcpState::TimeWait),
+            process: process(1999, b"a\"b,\x1b[2J\xff"),
+            totals: counters((12_345, 1_000_000), (20, 31), 2, 31),
+            rx_rate: 12_345,
+            tx_rate: 1_000_000,
+            ..record(Tcp, ("127.0.0.1", 39000), ("127.0.0.1", 5201))
+        },
+        ConnectionRecord {
+            process: process(2001, b"chronyd"),
+            totals: counters((48, 48), (1, 1), 0, 0),
+            rx_rate: 48,
+            tx_rate: 48,
+            ..record(Udp, ("::1", 40113), ("::1", 123))
+        },
+    ];
+    Records { live, closed }
+}
+
+/// A report of `records`, made at 2026-11-23T12:41:52.123Z.
+pub fn report(records: &Records) -> Report<'_> {
+    Report {
+        time: Duration::from_millis(1_795_437_712_123),
+        interval: Duration::from_micros(1_000_312),
+        tcp: 12,
+        udp: 3,
+        rx_rate: 12_596_911,
+        tx_rate: 1_010_639,
+        untracked: 0,
+        lost: 0,
+        live: records.live.iter().collect(),
+        closed: records.closed.iter().collect(),
+    }
+}

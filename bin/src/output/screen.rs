@@ -1,0 +1,101 @@
+//! Repainting a terminal in place.
+//!
+//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves an ordinary terminal with the
+//! last report on it and the cursor on the line below, where the shell goes on. For that the report leaves one line
+//! free; a character echoed there (^C) goes with the next frame. What was on the screen at the start is scrolled out of
+//! it, not erased. A frame writes over the one before and erases only what is left of it, so nothing flickers.
+
+use super::width;
+use crate::sys::tty::Screen;
+
+/// Moves the cursor to the upper left corner.
+const HOME: &[u8] = b"\x1b[H";
+/// Erases from the cursor to the end of its line.
+const ERASE_LINE: &[u8] = b"\x1b[K";
+/// Erases from the cursor to the end of the screen.
+const ERASE_BELOW: &[u8] = b"\x1b[J";
+
+/// The part of `screen` that a report may fill.
+pub fn room(screen: Screen) -> Screen {
+    Screen { rows: screen.rows.saturating_sub(1).max(1), ..screen }
+}
+
+/// What is on the screen.
+#[derive(Debug, Default)]
+pub struct Painter {
+    started: bool,
+    /// The cursor stands at the end of the report, not below it: a screen of one line.
+    beside: bool,
+}
+
+impl Painter {
+    /// Appends what paints `text`, lines that fit [`room`], on `screen`.
+    pub fn frame(&mut self, text: &[u8], screen: Screen, out: &mut Vec<u8>) {
+        if !self.started {
+            out.resize(out.len() + usize::from(screen.rows), b'\n');
+            self.started = true;
+        }
+        self.beside = screen.rows < 2;
+        out.extend_from_slice(HOME);
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            out.extend_from_slice(line);
+            // After a full line the cursor still stands on its last character, which erasing would take.
+            if width::columns(line) < usize::from(screen.columns) {
+                out.extend_from_slice(ERASE_LINE);
+            }
+            if !self.beside {
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        if !self.beside {
+            out.extend_from_slice(ERASE_BELOW);
+        }
+    }
+
+    /// Appends what leaves the cursor on a line of its own.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if self.beside {
+            out.extend_from_slice(b"\r\n");
+        }
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(painter: &mut Painter, text: &str, columns: u16, rows: u16) -> String {
+        let mut out = Vec::new();
+        painter.frame(text.as_bytes(), Screen { columns, rows }, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_first_frame_scrolls_the_old_screen_away() {
+        let mut painter = Painter::default();
+        assert_eq!(frame(&mut painter, "a\nbc\n", 3, 3), "\n\n\n\x1b[Ha\x1b[K\r\nbc\x1b[K\r\n\x1b[J");
+        assert_eq!(frame(&mut painter, "d\n", 3, 3), "\x1b[Hd\x1b[K\r\n\x1b[J");
+        let mut out = Vec::new();
+        painter.end(&mut out);
+        assert_eq!(out, b"", "the cursor stands below the report already");
+    }
+
+    #[test]
+    fn a_full_line_keeps_its_last_character() {
+        let mut painter = Painter { started: true, ..Painter::default() };
+        assert_eq!(frame(&mut painter, "ab…\nab\n", 3, 3), "\x1b[Hab…\r\nab\x1b[K\r\n\x1b[J");
+    }
+
+    #[test]
+    fn one_line_is_enough_and_does_not_scroll() {
+        let mut painter = Painter { started: true, ..Painter::default() };
+        assert_eq!(room(Screen { columns: 9, rows: 1 }), Screen { columns: 9, rows: 1 });
+        assert_eq!(room(Screen { columns: 9, rows: 24 }), Screen { columns: 9, rows: 23 });
+        assert_eq!(frame(&mut painter, "a\n", 3, 1), "\x1b[Ha\x1b[K");
+        let mut out = Vec::new();
+        painter.end(&mut out);
+        assert_eq!(out, b"\r\n");
+    }
+}

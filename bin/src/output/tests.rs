@@ -1,0 +1,78 @@
+//! The printer, as the main loop drives it, into files.
+
+use std::{fs, path::PathBuf, process};
+
+use super::*;
+
+/// A file that goes away with the test.
+struct Log(PathBuf);
+
+impl Log {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("tcptop-printer-{}-{name}", process::id()));
+        let _ = fs::remove_file(&path);
+        Self(path)
+    }
+
+    /// Prints two reports as one run of tcptop does.
+    fn run(&self, csv: bool) {
+        let records = samples::records();
+        let settings = Settings { csv, closed: true, output: Some(self.0.clone()), ..Settings::default() };
+        let mut printer = Printer::new(&settings).expect("opened");
+        printer.begin().expect("written");
+        printer.report(&samples::report(&records)).expect("written");
+        printer.report(&samples::report(&records)).expect("written");
+        printer.end().expect("written");
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.0).expect("valid UTF-8")
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn csv_header_comes_once_per_file() {
+    let log = Log::new("csv");
+    log.run(true);
+    log.run(true);
+    let text = log.text();
+    assert!(text.starts_with("time,event,"), "{text}");
+    assert_eq!(text.matches("time,event,").count(), 1);
+    assert_eq!(text.lines().count(), 1 + 4 * 6);
+}
+
+#[test]
+fn csv_header_is_there_before_the_first_report() {
+    let log = Log::new("begin");
+    let settings = Settings { csv: true, output: Some(log.0.clone()), ..Settings::default() };
+    Printer::new(&settings).expect("opened").begin().expect("written");
+    assert_eq!(log.text().lines().count(), 1);
+}
+
+#[test]
+fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
+    let log = Log::new("text");
+    log.run(false);
+    fs::write(&log.0, log.text().trim_end()).expect("the end of the last line is torn off");
+    log.run(false);
+    let text = log.text();
+    let blocks: Vec<&str> = text.split("\n\n").collect();
+    assert_eq!(blocks.len(), 4, "{text}");
+    assert!(blocks.iter().all(|block| block.lines().count() == 9), "{text}");
+    assert!(!text.contains("\x1b") && !text.contains("\n\n\n") && text.ends_with("-\n"), "{text}");
+}
+
+#[test]
+fn a_failed_report_is_not_written_again() {
+    let settings = Settings { csv: true, output: Some("/dev/full".into()), ..Settings::default() };
+    let mut printer = Printer::new(&settings).expect("opens");
+    let error = printer.begin().expect_err("full");
+    assert!(matches!(error, OutputError::Write { .. }), "{error}");
+    assert!(printer.buffer.is_empty());
+}

@@ -1,0 +1,134 @@
+//! Golden reports, and the promise to fit any screen.
+
+use super::{super::samples, *};
+
+const CLOCK: TimeOfDay = TimeOfDay { hour: 13, minute: 41, second: 52 };
+
+fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
+    let records = samples::records();
+    let mut out = Vec::new();
+    let screen = screen.map(|(columns, rows)| Screen { columns, rows });
+    report(&samples::report(&records), closed, screen, CLOCK, &mut out);
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    text
+}
+
+#[test]
+fn a_pipe_gets_everything() {
+    let golden = "\
+13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+PROTO LOCAL                             REMOTE                                           PID COMM            STATE        RX/s  TX/s    RX    TX    RTT
+tcp   192.168.1.10:51514                203.0.113.77:443                                4211 curl            ESTABLISHED   12M   310   12M  1.2K   12ms
+tcp   [2001:db8:85a3::8a2e:370:7334]:22 [2001:db8:85a3:8d3:1319:8a2e:370:7348]:50022     977 sshd            ESTABLISHED  1.5K   10K   47K  1.0M 0.25ms
+udp   192.168.1.10:40112                9.9.9.9:53                                       612 systemd-resolve -             118    41   118    41      -
+tcp   192.168.1.10:8080                 192.168.100.200:65535                              - -               SYN_RECV        0     0     -     -      -
+tcp   10.0.0.7:5432                     10.0.0.8:33000                               4194303 db worker       ESTABLISHED     0     0  7.0G  1023   1.2s
+";
+    let ended = "\
+-tcp  127.0.0.1:39000                   127.0.0.1:5201                                  1999 a\"b,?[2J?       TIME_WAIT     12K  977K   12K  977K 0.03ms
+-udp  [::1]:40113                       [::1]:123                                       2001 chronyd         -              48    48    48    48      -
+";
+    assert_eq!(shown(false, None), golden);
+    assert_eq!(shown(true, None), format!("{golden}{ended}"));
+}
+
+#[test]
+fn a_wide_screen() {
+    let golden = "\
+13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+PROTO LOCAL                   REMOTE                      PID COMM            STATE        RX/s  TX/s    RX    TX    RTT
+tcp   192.168.1.10:51514      203.0.113.77:443           4211 curl            ESTABLISHED   12M   310   12M  1.2K   12ms
+tcp   [2001:db8:…:7334]:22    [2001:db8:…:7348]:50022     977 sshd            ESTABLISHED  1.5K   10K   47K  1.0M 0.25ms
+udp   192.168.1.10:40112      9.9.9.9:53                  612 systemd-resolve -             118    41   118    41      -
+tcp   192.168.1.10:8080       192.168.100.200:65535         - -               SYN_RECV        0     0     -     -      -
+tcp   10.0.0.7:5432           10.0.0.8:33000          4194303 db worker       ESTABLISHED     0     0  7.0G  1023   1.2s
+-tcp  127.0.0.1:39000         127.0.0.1:5201             1999 a\"b,?[2J?       TIME_WAIT     12K  977K   12K  977K 0.03ms
+-udp  [::1]:40113             [::1]:123                  2001 chronyd         -              48    48    48    48      -
+";
+    assert_eq!(shown(true, Some((120, 24))), golden);
+    assert_eq!(golden.lines().map(|line| line.chars().count()).max(), Some(120), "all of the width is used");
+}
+
+#[test]
+fn a_usual_screen() {
+    let golden = "\
+13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+PROTO LOCAL         REMOTE                  PID COMM      RX/s  TX/s    RX    TX
+tcp   192.16…:51514 203.0.113.77:443       4211 curl       12M   310   12M  1.2K
+tcp   [2001:…34]:22 [2001:…:7348]:50022     977 sshd      1.5K   10K   47K  1.0M
+udp   192.16…:40112 9.9.9.9:53              612 systemd…   118    41   118    41
+tcp   192.168…:8080 192.168.100.…:65535       - -            0     0     -     -
+tcp   10.0.0.7:5432 10.0.0.8:33000      4194303 db work…     0     0  7.0G  1023
+-tcp  127.0.…:39000 127.0.0.1:5201         1999 a\"b,?[2…   12K  977K   12K  977K
+-udp  [::1]:40113   [::1]:123              2001 chronyd     48    48    48    48
+";
+    assert_eq!(shown(true, Some((80, 24))), golden);
+}
+
+#[test]
+fn a_narrow_screen() {
+    let golden = "\
+13:41:52  TCP 12  RX 12M/s  TX 987K/s
+REMOTE              COMM      RX/s  TX/s
+203.0.113.77:443    curl       12M   310
+[2001:…:7348]:50022 sshd      1.5K   10K
+9.9.9.9:53          systemd…   118    41
+192.168.100.…:65535 -            0     0
+10.0.0.8:33000      db work…     0     0
+";
+    assert_eq!(shown(false, Some((40, 24))), golden);
+}
+
+#[test]
+fn a_narrow_screen_still_tells_what_ended() {
+    let golden = "\
+13:41:52  TCP 12  RX 12M/s  TX 987K/s
+PROTO COMM             RX/s  TX/s
+tcp   curl              12M   310
+tcp   sshd             1.5K   10K
+udp   systemd-resolve   118    41
+tcp   -                   0     0
+tcp   db worker           0     0
+-tcp  a\"b,?[2J?         12K  977K
+-udp  chronyd            48    48
+";
+    assert_eq!(shown(true, Some((40, 24))), golden);
+}
+
+#[test]
+fn a_low_screen_says_how_many_more() {
+    let lines = |closed, rows| shown(closed, Some((80, rows))).lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(true, 9).len(), 9, "header, titles, seven rows");
+    assert!(lines(true, 9)[8].starts_with("-udp"));
+    let low = lines(true, 8);
+    assert_eq!((low.len(), low[7].as_str()), (8, "2 more"), "the line itself takes a row's place");
+    assert!(low[6].starts_with("tcp   10.0.0.7"));
+    assert_eq!(lines(false, 7).len(), 7);
+    assert_eq!(lines(false, 3)[2], "5 more");
+    assert_eq!(lines(false, 2)[1], "5 more");
+    assert_eq!(lines(false, 1).len(), 1);
+}
+
+#[test]
+fn nothing_ever_wraps_or_scrolls() {
+    for columns in 0..200 {
+        for rows in 1..12 {
+            for closed in [false, true] {
+                let text = shown(closed, Some((columns, rows)));
+                let widest = text.lines().map(|line| line.chars().count()).max();
+                assert!(widest <= Some(columns.into()), "{columns}x{rows}:\n{text}");
+                assert!(text.lines().count() <= rows.into(), "{columns}x{rows}:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_idle_host_has_titles_and_no_rows() {
+    let records = samples::Records { live: Vec::new(), closed: Vec::new() };
+    let mut out = Vec::new();
+    report(&samples::report(&records), true, Some(Screen { columns: 20, rows: 24 }), CLOCK, &mut out);
+    assert_eq!(String::from_utf8(out).expect("ASCII"), "13:41:52  RX 12M/s\nPROTO  RX/s  TX/s\n");
+}

@@ -1,0 +1,197 @@
+//! Numbers as people read them: sizes, round-trip times, seconds. All in integers, rounded half up.
+
+use std::time::Duration;
+
+/// Suffixes of the powers of 1024, from the first.
+const SUFFIXES: [u8; 6] = *b"KMGTPE";
+
+/// A number in digits.
+pub fn decimal(number: u64, out: &mut Vec<u8>) {
+    padded(number, 1, out);
+}
+
+/// A number in at least `digits` digits, zeros in front.
+pub fn padded(mut number: u64, digits: usize, out: &mut Vec<u8>) {
+    // u64::MAX has 20 digits.
+    let mut text = [b'0'; 20];
+    let mut at = text.len();
+    while number > 0 || text.len() - at < digits {
+        at -= 1;
+        text[at] = b"0123456789"[(number % 10) as usize];
+        number /= 10;
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+/// A number of bytes in powers of 1024: `0` to `1023`, then one decimal below ten (`1.5K`) and none above (`12M`,
+/// `1023K`). Five characters at most.
+pub fn size(bytes: u64, out: &mut Vec<u8>) {
+    if bytes < 1024 {
+        return decimal(bytes, out);
+    }
+    for (shift, suffix) in (10..).step_by(10).zip(SUFFIXES) {
+        let (whole, rest, half) = (bytes >> shift, bytes & ((1 << shift) - 1), 1_u64 << (shift - 1));
+        // rest < 2^60, so ten times it fits.
+        let tenths = whole * 10 + ((rest * 10 + half) >> shift);
+        let rounded = whole + u64::from(rest >= half);
+        if tenths < 100 {
+            one_decimal(tenths, out);
+        } else if rounded < 1024 {
+            decimal(rounded, out);
+        } else {
+            continue;
+        }
+        return out.push(suffix);
+    }
+}
+
+/// A round-trip time in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. Six characters at most; what would round to
+/// nothing is `0.01ms`.
+pub fn rtt(us: u32, out: &mut Vec<u8>) {
+    let us = u64::from(us);
+    let (hundredths_ms, ms, tenths_s) = ((us + 5) / 10, (us + 500) / 1000, (us + 50_000) / 100_000);
+    if hundredths_ms < 1000 {
+        two_decimals(hundredths_ms.max(1), out);
+        out.push(b'm');
+    } else if ms < 1000 {
+        decimal(ms, out);
+        out.push(b'm');
+    } else if tenths_s < 100 {
+        one_decimal(tenths_s, out);
+    } else {
+        decimal((us + 500_000) / 1_000_000, out);
+    }
+    out.push(b's');
+}
+
+/// A length of time in seconds: `0.25s`, `1.00s`, `60.0s`.
+pub fn seconds(time: Duration, out: &mut Vec<u8>) {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 50);
+    let hundredths = (ms + 5) / 10;
+    if hundredths < 1000 {
+        two_decimals(hundredths, out);
+    } else {
+        one_decimal((ms + 50) / 100, out);
+    }
+    out.push(b's');
+}
+
+fn one_decimal(tenths: u64, out: &mut Vec<u8>) {
+    decimal(tenths / 10, out);
+    out.push(b'.');
+    decimal(tenths % 10, out);
+}
+
+fn two_decimals(hundredths: u64, out: &mut Vec<u8>) {
+    decimal(hundredths / 100, out);
+    out.push(b'.');
+    padded(hundredths % 100, 2, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn decimals() {
+        for number in [0, 7, 10, 999, 65_535, 4_294_967_296, u64::MAX] {
+            assert_eq!(text(|out| decimal(number, out)), number.to_string());
+        }
+        assert_eq!(text(|out| padded(7, 3, out)), "007");
+        assert_eq!(text(|out| padded(0, 2, out)), "00");
+        assert_eq!(text(|out| padded(2026, 3, out)), "2026");
+    }
+
+    #[test]
+    fn sizes() {
+        const K: u64 = 1 << 10;
+        const M: u64 = 1 << 20;
+        const G: u64 = 1 << 30;
+        let cases = [
+            (0, "0"),
+            (1, "1"),
+            (999, "999"),
+            (1023, "1023"),
+            (1024, "1.0K"),
+            (1075, "1.0K"),
+            (1076, "1.1K"),
+            (1536, "1.5K"),
+            (10_188, "9.9K"),
+            (10_189, "10K"), // 9.9502K
+            (10 * K, "10K"),
+            (12 * K + 511, "12K"),
+            (12 * K + 512, "13K"),
+            (1023 * K, "1023K"),
+            (1023 * K + 511, "1023K"),
+            (1023 * K + 512, "1.0M"),
+            (1_048_535, "1.0M"), // 1023.96K
+            (M - 1, "1.0M"),
+            (M, "1.0M"),
+            (12 * M, "12M"),
+            (1023 * M + 600 * K, "1.0G"),
+            (G, "1.0G"),
+            (5 * G / 2, "2.5G"),
+            (1 << 40, "1.0T"),
+            (1 << 50, "1.0P"),
+            ((1 << 60) - 1, "1.0E"),
+            (1 << 60, "1.0E"),
+            (3 << 59, "1.5E"),
+            (u64::MAX, "16E"),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(text(|out| size(bytes, out)), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn sizes_never_need_more_than_five_characters_and_never_shrink() {
+        let mut bytes = 1_u64;
+        while bytes < u64::MAX / 2 {
+            for near in [bytes - 1, bytes, bytes + 1] {
+                let shown = text(|out| size(near, out));
+                assert!((1..=5).contains(&shown.len()), "{near} {shown}");
+            }
+            bytes += bytes / 37 + 1;
+        }
+    }
+
+    #[test]
+    fn round_trip_times() {
+        let cases = [
+            (1, "0.01ms"),
+            (14, "0.01ms"),
+            (15, "0.02ms"),
+            (250, "0.25ms"),
+            (1_500, "1.50ms"),
+            (9_994, "9.99ms"),
+            (9_995, "10ms"),
+            (12_345, "12ms"),
+            (999_499, "999ms"),
+            (999_500, "1.0s"),
+            (1_249_999, "1.2s"),
+            (9_949_999, "9.9s"),
+            (9_950_000, "10s"),
+            (75_400_000, "75s"),
+            (u32::MAX, "4295s"),
+        ];
+        for (us, expected) in cases {
+            assert_eq!(text(|out| rtt(us, out)), expected, "{us}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        let cases = [(0, "0.00s"), (100, "0.10s"), (1_003, "1.00s"), (9_994, "9.99s"), (9_995, "10.0s")];
+        for (ms, expected) in cases {
+            assert_eq!(text(|out| seconds(Duration::from_millis(ms), out)), expected, "{ms}");
+        }
+        assert_eq!(text(|out| seconds(Duration::from_secs(3600), out)), "3600.0s");
+        assert!(!text(|out| seconds(Duration::MAX, out)).is_empty());
+    }
+}

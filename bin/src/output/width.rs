@@ -1,0 +1,55 @@
+//! How wide text is on a screen. Our text is printable ASCII and the ellipsis, each one column wide.
+
+/// Stands for what had no room. One column, three bytes.
+pub const ELLIPSIS: &str = "…";
+
+/// Columns that `text` takes.
+pub fn columns(text: &[u8]) -> usize {
+    text.iter().filter(|byte| is_first(**byte)).count()
+}
+
+/// Cuts what was appended to `out` since `start` to `room` columns; an ellipsis shows that something is missing.
+pub fn cut(out: &mut Vec<u8>, start: usize, room: usize) {
+    if columns(&out[start..]) <= room {
+        return;
+    }
+    let firsts = out.iter().enumerate().skip(start).filter(|(_, byte)| is_first(**byte));
+    let kept = firsts.map(|(at, _)| at).nth(room.saturating_sub(1)).unwrap_or(start);
+    out.truncate(kept);
+    if room > 0 {
+        out.extend_from_slice(ELLIPSIS.as_bytes());
+    }
+}
+
+/// True for every byte of UTF-8 but the continuations.
+const fn is_first(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_to_columns_not_bytes() {
+        let cases = [
+            ("firefox", 7, "firefox"),
+            ("firefox", 6, "firef…"),
+            ("firefox", 1, "…"),
+            ("firefox", 0, ""),
+            ("", 0, ""),
+            ("a…b", 3, "a…b"),
+            ("a…bc", 3, "a……"),
+            ("a…bc", 2, "a…"),
+        ];
+        for (text, room, expected) in cases {
+            let mut out = "…before".as_bytes().to_vec();
+            let start = out.len();
+            out.extend_from_slice(text.as_bytes());
+            cut(&mut out, start, room);
+            assert_eq!(std::str::from_utf8(&out[start..]), Ok(expected));
+            assert!(columns(&out[start..]) <= room);
+            assert!(out.starts_with("…before".as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The byte tools with which /proc is read: fields, numbers, and the names of its links.
+
+use memchr::memchr;
+
+/// The fields of a line: runs of bytes between spaces or tabs.
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The fields of `line`.
+    pub const fn new(line: &'a [u8]) -> Self {
+        Self(line)
+    }
+
+    /// The next field, only if a separator ends it: a field that a truncated line ends may have lost digits.
+    pub fn whole(&mut self) -> Option<&'a [u8]> {
+        let field = self.next()?;
+        (!self.0.is_empty()).then_some(field)
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let separates = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let start = self.0.iter().position(|byte| !separates(byte))?;
+        let line = &self.0[start..];
+        let end = line.iter().position(separates).unwrap_or(line.len());
+        self.0 = &line[end..];
+        Some(&line[..end])
+    }
+}
+
+/// A hexadecimal number without prefix, either case, leading zeros or not. `None`: empty, another byte, more than 32 bits.
+pub fn hex(text: &[u8]) -> Option<u32> {
+    let digit = |value: u32, byte: &u8| {
+        let digit = char::from(*byte).to_digit(16)?;
+        value.checked_mul(16)?.checked_add(digit)
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
+}
+
+/// A decimal number without sign. `None`: empty, another byte, more than 64 bits.
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    let digit = |value: u64, byte: &u8| {
+        let digit = char::from(*byte).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
+}
+
+/// The inode in the name that /proc gives a link to an object of `kind`: `socket:[12345]` (net/socket.c,
+/// `sockfs_dname`, v6.1) or `net:[4026531840]` (fs/nsfs.c, `ns_get_name`, v6.1).
+pub fn inode(link: &[u8], kind: &[u8]) -> Option<u64> {
+    let bracketed = link.strip_prefix(kind)?.strip_prefix(b":[")?;
+    let end = memchr(b']', bracketed)?;
+    if end + 1 == bracketed.len() { decimal(&bracketed[..end]) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_between_any_blanks() {
+        let fields: Vec<&[u8]> = Fields::new(b"  0: ab\t\tcd  ").collect();
+        assert_eq!(fields, [&b"0:"[..], b"ab", b"cd"]);
+        assert_eq!(Fields::new(b"").next(), None);
+        assert_eq!(Fields::new(b" \t ").next(), None);
+    }
+
+    #[test]
+    fn whole_fields_have_an_end() {
+        let mut fields = Fields::new(b"12 34");
+        assert_eq!(fields.whole(), Some(&b"12"[..]));
+        assert_eq!(fields.whole(), None);
+    }
+
+    #[test]
+    fn numbers_stop_at_their_width() {
+        assert_eq!(hex(b"FFFFFFFF"), Some(u32::MAX));
+        assert_eq!(hex(b"00000ffffFFFF"), Some(u32::MAX));
+        assert_eq!(hex(b"100000000"), None);
+        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(decimal(b"18446744073709551616"), None);
+        for wrong in [&b""[..], b"-1", b"+1", b" 1", b"1 ", b"G", b"0x1", b"\xff"] {
+            assert_eq!((hex(wrong), decimal(wrong)), (None, None), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn links_to_objects() {
+        assert_eq!(inode(b"socket:[12345]", b"socket"), Some(12345));
+        assert_eq!(inode(b"net:[4026531840]", b"net"), Some(4_026_531_840));
+        for wrong in [
+            &b"pipe:[1]"[..],
+            b"socket:[]",
+            b"socket:[1",
+            b"socket:[1]x",
+            b"socket:1]",
+            b"socket",
+            b"/dev/null",
+        ] {
+            assert_eq!(inode(wrong, b"socket"), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The /proc room: which sockets exist, in every network namespace, and which process holds them.
+//!
+//! `line` and `stream` read bytes; `sockets` knows a line of a socket table, `tables` the four tables of a namespace,
+//! `namespaces` all namespaces; `owners` goes from a socket to its process; `bound` finds the listener. On top,
+//! [`Snapshot`] is everything there is at the start, [`look_up`] asks for particular connections later on. Both read
+//! each table once and the processes' descriptors at most once. Whatever ends while they read is simply not there.
+//!
+//! The root, `/proc`, is a parameter, so that tests read captured files.
+
+mod bound;
+mod line;
+mod lookup;
+mod namespaces;
+mod owners;
+mod pids;
+mod process;
+mod snapshot;
+mod sockets;
+mod stream;
+mod tables;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::Path;
+
+pub use lookup::{Answer, LookUp, look_up};
+pub use process::process;
+pub use snapshot::Snapshot;
+pub use sockets::SocketEntry;
+
+/// What could not be read; all zero: nothing is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Lines of the socket tables that make no sense.
+    pub malformed: usize,
+    /// Processes whose descriptors we may not see, so that owners may be missing: without root, those of other users.
+    pub denied: usize,
+}
+
+/// Passes every socket of every network namespace of `pids` to `sink`, our own namespace first; returns how many lines
+/// were malformed. Takes the memory of one small buffer, however many sockets there are.
+///
+/// # Errors
+/// The tables of our own namespace cannot be opened; or a table cannot be read to its end.
+fn sockets(root: &Path, pids: &[u32], sink: &mut dyn FnMut(SocketEntry)) -> io::Result<usize> {
+    let mut buffer = vec![0; stream::BUFFER];
+    let mut malformed = 0;
+    namespaces::tables(root, pids, &mut |namespace, tables| {
+        malformed += tables.read(namespace, &mut buffer, sink)?;
+        Ok(())
+    })?;
+    Ok(malformed)
+}

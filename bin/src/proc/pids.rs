@@ -1,0 +1,36 @@
+//! The processes there are.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::line::decimal;
+
+/// The pids under `root`, ascending, but 1 last.
+///
+/// The order decides whom a shared socket is attributed to, see [`super::owners`].
+pub fn pids(root: &Path) -> Vec<u32> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let pid = decimal(entry.file_name().as_bytes()).and_then(|pid| u32::try_from(pid).ok());
+        pids.extend(pid);
+    }
+    pids.sort_unstable_by_key(|pid| if *pid == 1 { u32::MAX } else { *pid });
+    pids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::testing::Tree;
+
+    #[test]
+    fn numbers_only_and_init_last() {
+        let tree = Tree::new();
+        for name in ["1/comm", "20/comm", "3/comm", "self/comm", "net/tcp", "99999999999/comm"] {
+            tree.file(name, b"");
+        }
+        assert_eq!(pids(&tree.path("")), [3, 20, 1]);
+        assert_eq!(pids(&tree.path("absent")), []);
+    }
+}

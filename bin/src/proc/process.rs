@@ -1,0 +1,95 @@
+//! Name and user of a process.
+
+use std::fs;
+use std::path::Path;
+
+use memchr::{memchr, memmem};
+use tcptop_abi::COMM_LEN;
+
+use crate::conn::Process;
+
+use super::line::{Fields, decimal};
+
+/// The process with this pid under `root`. `None`: it is gone.
+pub fn process(root: &Path, pid: u32) -> Option<Process> {
+    let uid = effective_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
+    Some(Process { pid, uid, comm: comm(root, pid)? })
+}
+
+/// The name of the process's main thread, NUL-padded.
+fn comm(root: &Path, pid: u32) -> Option<[u8; COMM_LEN]> {
+    let text = fs::read(root.join(format!("{pid}/comm"))).ok()?;
+    Some(name(&text))
+}
+
+/// The name in the text of `/proc/<pid>/comm`: at most 15 bytes, whichever they are (a newline too), and one newline
+/// (fs/proc/base.c, `comm_show`, v6.1). Kernel workers have longer ones, which are cut as the kernel's hooks cut them.
+fn name(text: &[u8]) -> [u8; COMM_LEN] {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let length = text.len().min(COMM_LEN - 1);
+    let mut comm = [0; COMM_LEN];
+    comm[..length].copy_from_slice(&text[..length]);
+    comm
+}
+
+/// The second of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
+/// (fs/proc/array.c, `task_state`, v6.1). The process's name, before it, cannot fake one: newlines in it are escaped.
+fn effective_uid(status: &[u8]) -> Option<u32> {
+    const LABEL: &[u8] = b"\nUid:";
+    let line = &status[memmem::find(status, LABEL)? + LABEL.len()..];
+    let line = &line[..memchr(b'\n', line)?];
+    u32::try_from(decimal(Fields::new(line).nth(1)?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::testing::{Random, Tree};
+
+    const STATUS: &[u8] =
+        b"Name:\tsshd\\nUid:\t7 7\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t812\nNgid:\t0\nPid:\t812\n\
+        PPid:\t1\nTracerPid:\t0\nUid:\t1000\t1001\t1002\t1003\nGid:\t1000\t1000\t1000\t1000\n";
+
+    #[test]
+    fn effective_not_real() {
+        assert_eq!(effective_uid(STATUS), Some(1001));
+    }
+
+    #[test]
+    fn truncated_status_is_refused_or_complete() {
+        for length in 0..STATUS.len() {
+            let uid = effective_uid(&STATUS[..length]);
+            assert!(uid.is_none() || uid == Some(1001), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn damaged_status_never_panics() {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..20_000 {
+            let mut damaged = STATUS.to_vec();
+            let at = random.below(damaged.len());
+            damaged[at] = *b"\n:\t 0\xff9U".get(random.below(10)).unwrap_or(&0);
+            effective_uid(&damaged);
+            name(&damaged[at..]);
+        }
+    }
+
+    #[test]
+    fn names_of_any_bytes() {
+        assert_eq!(&name(b"sshd\n"), b"sshd\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(&name(b"a\nb\xff\n"), b"a\nb\xff\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(&name(b"kworker/0:1H-events_highpri\n"), b"kworker/0:1H-ev\0");
+        assert_eq!(name(b""), [0; COMM_LEN]);
+    }
+
+    #[test]
+    fn a_process_that_is_gone() {
+        let tree = Tree::new();
+        tree.file("7/status", STATUS);
+        assert_eq!(process(&tree.path(""), 7), None, "its name went first");
+        tree.file("7/comm", b"sshd\n");
+        let found = process(&tree.path(""), 7).expect("now there is one");
+        assert_eq!((found.pid, found.uid, found.name()), (7, 1001, &b"sshd"[..]));
+    }
+}

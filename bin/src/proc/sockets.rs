@@ -1,0 +1,156 @@
+//! One line of /proc/net/{tcp,tcp6,udp,udp6}: one socket.
+
+use memchr::memchr;
+use tcptop_abi::{Endpoints, TcpStateCode};
+
+use crate::conn::Protocol;
+
+use super::line::{Fields, decimal, hex};
+
+/// One socket as /proc/net shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketEntry {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Both ends, IPv4 mapped into IPv6. A wildcard is `::ffff:0.0.0.0` for an IPv4 socket and `::` for an IPv6 one.
+    pub ends: Endpoints,
+    /// [`TcpStateCode`]. UDP: `ESTABLISHED` when connected, else `CLOSE`.
+    pub state: u8,
+    /// The socket's user id, in the reader's user namespace. 0 as well when `inode` is 0.
+    pub uid: u32,
+    /// Inode of the socket, unique on the machine. 0: no process has it open: not accepted yet, or closed already.
+    pub inode: u64,
+    /// Network namespace the socket is in: the inode of `/proc/<pid>/ns/net`, 0 on a kernel without namespaces.
+    pub namespace: u64,
+}
+
+impl SocketEntry {
+    /// True for a socket that serves whoever comes: a listening TCP socket, a UDP socket that is not connected.
+    pub const fn is_bound(&self) -> bool {
+        match self.protocol {
+            Protocol::Tcp => self.state == TcpStateCode::LISTEN,
+            Protocol::Udp => self.ends.rport == 0,
+        }
+    }
+
+    /// Parses a line. `None`: malformed, or the files' first line ([`is_header`]).
+    ///
+    /// Fields, by blanks: `sl:`, local `address:port`, remote `address:port`, `st`, `tx_queue:rx_queue`,
+    /// `tr:tm->when`, `retrnsmt`, `uid`, `timeout`, `inode`, and others that vary with state and kernel. Numbers are
+    /// hexadecimal up to `retrnsmt` and decimal after it; ports are in host byte order; addresses as [`address`]
+    /// tells. net/ipv4/tcp_ipv4.c `get_tcp4_sock`, `get_openreq4`, `get_timewait4_sock`; net/ipv6/tcp_ipv6.c
+    /// `get_tcp6_sock` and so on; net/ipv4/udp.c `udp4_format_sock`; net/ipv6/datagram.c `__ip6_dgram_sock_seq_show`;
+    /// the same in v5.10 to v6.18.
+    pub fn parse(line: &[u8], protocol: Protocol, namespace: u64) -> Option<Self> {
+        let mut fields = Fields::new(line);
+        decimal(fields.next()?.strip_suffix(b":")?)?;
+        let (laddr, lport) = endpoint(fields.next()?)?;
+        let (raddr, rport) = endpoint(fields.next()?)?;
+        let state = u8::try_from(hex(fields.next()?)?).ok()?;
+        let uid = fields.nth(3)?;
+        let uid = u32::try_from(decimal(uid)?).ok()?;
+        fields.next()?;
+        // Every kernel prints more after the inode, so one without an end is a truncated line's.
+        let inode = decimal(fields.whole()?)?;
+        Some(Self { protocol, ends: Endpoints { laddr, raddr, lport, rport }, state, uid, inode, namespace })
+    }
+}
+
+/// True for the line that names the columns.
+pub fn is_header(line: &[u8]) -> bool {
+    Fields::new(line).next() == Some(b"sl")
+}
+
+/// `address:port`, both hexadecimal.
+fn endpoint(text: &[u8]) -> Option<([u8; 16], u16)> {
+    let colon = memchr(b':', text)?;
+    let port = u16::try_from(hex(&text[colon + 1..])?).ok()?;
+    Some((address(&text[..colon], u32::to_ne_bytes)?, port))
+}
+
+/// An address of 8 (IPv4) or 32 (IPv6) digits, IPv4 mapped into IPv6.
+///
+/// The kernel prints the address, which lies in memory in network order, as one or four `%08X` of host words; so
+/// `bytes_of`, the inverse, is the host's [`u32::to_ne_bytes`].
+fn address(text: &[u8], bytes_of: fn(u32) -> [u8; 4]) -> Option<[u8; 16]> {
+    let mut address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+    let words = match text.len() {
+        8 => &mut address[12..],
+        32 => &mut address[..],
+        _ => return None,
+    };
+    for (word, digits) in words.chunks_exact_mut(4).zip(text.chunks_exact(8)) {
+        word.copy_from_slice(&bytes_of(hex(digits)?));
+    }
+    Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::proc::testing::{CAPTURED, Random, ends};
+
+    #[test]
+    fn addresses_on_either_byte_order() {
+        let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().octets();
+        assert_eq!(address(b"010200C0", u32::to_le_bytes), Some(mapped));
+        assert_eq!(address(b"C0000201", u32::to_be_bytes), Some(mapped));
+        assert_eq!(address(b"0000000000000000FFFF0000010200C0", u32::to_le_bytes), Some(mapped));
+        assert_eq!(address(b"00000000000000000000FFFFC0000201", u32::to_be_bytes), Some(mapped));
+        let six = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).octets();
+        assert_eq!(address(b"B80D0120000000000000000001000000", u32::to_le_bytes), Some(six));
+        assert_eq!(address(b"20010DB8000000000000000000000001", u32::to_be_bytes), Some(six));
+        assert_eq!(address(b"0102C0", u32::to_le_bytes), None);
+    }
+
+    #[test]
+    fn a_line_field_by_field() {
+        let line = b"  10: 010200C0:9C4B 076433C6:01BB 02 00000001:00000000 01:00000059 00000000  1000        0 18185 2 0";
+        let entry = SocketEntry::parse(line, Protocol::Tcp, 7).expect("as captured");
+        if cfg!(target_endian = "little") {
+            assert_eq!(entry.ends, ends("192.0.2.1", 40011, "198.51.100.7", 443));
+        }
+        assert_eq!((entry.ends.lport, entry.ends.rport), (40011, 443));
+        assert_eq!((entry.state, entry.uid, entry.inode), (TcpStateCode::SYN_SENT, 1000, 18185));
+        assert_eq!((entry.protocol, entry.namespace), (Protocol::Tcp, 7));
+    }
+
+    #[test]
+    fn truncated_lines_are_refused_or_complete() {
+        for (text, protocol) in CAPTURED {
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !is_header(line) && !line.is_empty())
+            {
+                let whole = SocketEntry::parse(line, protocol, 1);
+                assert!(whole.is_some(), "{}", line.escape_ascii());
+                for length in 0..line.len() {
+                    let part = SocketEntry::parse(&line[..length], protocol, 1);
+                    assert!(part.is_none() || part == whole, "cut at {length}: {}", line.escape_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_lines_never_panic() {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        for (text, protocol) in CAPTURED {
+            for line in text.split(|byte| *byte == b'\n') {
+                for _ in 0..2_000 {
+                    let mut damaged = line.to_vec();
+                    for _ in 0..=random.below(3) {
+                        let at = random.below(damaged.len().max(1));
+                        if let Some(byte) = damaged.get_mut(at) {
+                            *byte = *b"0F:  9\xff\0-g".get(random.below(10)).unwrap_or(&0);
+                        }
+                    }
+                    SocketEntry::parse(&damaged, protocol, 0);
+                }
+                let noise: Vec<u8> = line.iter().map(|_| random.byte()).collect();
+                SocketEntry::parse(&noise, protocol, 0);
+                is_header(&noise);
+            }
+        }
+    }
+}

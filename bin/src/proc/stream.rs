@@ -1,0 +1,107 @@
+//! Lines of a file through one fixed buffer, whatever the file's size.
+
+use std::io::{self, ErrorKind, Read};
+
+use memchr::memchr;
+
+/// Bytes of the buffer to read with: at least the page that one read(2) of a /proc file yields on most kernels
+/// (fs/seq_file.c, `seq_read_iter`, v6.1), and many times its longest line (about 200 bytes).
+pub const BUFFER: usize = 16 * 1024;
+
+/// Calls `each` for every line of `input`, without its newline; the last line needs none.
+/// Returns how many lines were skipped because they do not fit `buffer`.
+///
+/// # Errors
+/// Those of reading.
+pub fn lines(input: &mut impl Read, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> io::Result<usize> {
+    let (mut filled, mut overlong, mut skipping) = (0, 0, false);
+    loop {
+        let end = match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled + count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let (mut start, mut unseen) = (0, filled);
+        while let Some(length) = memchr(b'\n', &buffer[unseen..end]) {
+            let newline = unseen + length;
+            if !skipping {
+                each(&buffer[start..newline]);
+            }
+            skipping = false;
+            start = newline + 1;
+            unseen = start;
+        }
+        if start == 0 && end == buffer.len() && !skipping {
+            overlong += 1;
+            skipping = true;
+        }
+        filled = if skipping { 0 } else { end - start };
+        buffer.copy_within(start..start + filled, 0);
+    }
+    if filled > 0 {
+        each(&buffer[..filled]);
+    }
+    Ok(overlong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Yields its bytes a few at a time, with interruptions, and fails at the end if told so.
+    struct Drip<'a>(&'a [u8], usize, bool, bool);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if self.2 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            if count == 0 && self.3 {
+                return Err(ErrorKind::PermissionDenied.into());
+            }
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn read(text: &[u8], step: usize, buffer: usize) -> (Vec<Vec<u8>>, usize) {
+        let mut seen = Vec::new();
+        let mut input = Drip(text, step, false, false);
+        let overlong = lines(&mut input, &mut vec![0; buffer], &mut |line| seen.push(line.to_vec()));
+        (seen, overlong.expect("no error in the input"))
+    }
+
+    #[test]
+    fn lines_straddle_reads_of_any_size() {
+        let text = b"one\n\nthree\nfour";
+        let expected = [&b"one"[..], b"", b"three", b"four"];
+        for step in 1..20 {
+            for buffer in 6..24 {
+                assert_eq!(
+                    read(text, step, buffer),
+                    (expected.map(<[u8]>::to_vec).to_vec(), 0),
+                    "{step} {buffer}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_is_counted_once_and_skipped() {
+        for step in 1..20 {
+            let (seen, overlong) = read(b"a\n0123456789012345678901234567890123456789\nb\n", step, 8);
+            assert_eq!((seen, overlong), (vec![b"a".to_vec(), b"b".to_vec()], 1), "{step}");
+        }
+        assert_eq!(read(b"0123456789", 3, 8), (vec![], 1), "nor does its unended rest become a line");
+    }
+
+    #[test]
+    fn errors_are_passed_on() {
+        let result = lines(&mut Drip(b"x\n", 1, false, true), &mut [0; 8], &mut |_| ());
+        assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::PermissionDenied));
+    }
+}

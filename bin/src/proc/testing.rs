@@ -1,0 +1,131 @@
+//! What the room's tests share: captured tables, a small /proc made up of files, noise.
+
+use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tcptop_abi::{Endpoints, TcpStateCode};
+
+use crate::conn::Protocol;
+
+use super::SocketEntry;
+
+/// The captured root. Its tables are those of a network namespace on a little-endian 6.18, with 192.0.2.1 and
+/// 2001:db8::1, made by a Python script with TCP servers on 0.0.0.0:8080, [::]:8081 and [2001:db8::1]:8082, clients on
+/// ports 40001 and up (IPv4, IPv6, mapped; accepted or not yet; half-closed, TIME_WAIT, SYN_SENT), UDP servers on 53,
+/// 5353 and 5354 and connected UDP sockets on 50001 and up. The sockets' kernel addresses are zeroed.
+pub fn captured() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/proc")
+}
+
+macro_rules! table {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/proc/self/net/", $name))
+    };
+}
+
+/// The captured tables.
+pub const CAPTURED: [(&[u8], Protocol); 4] = [
+    (table!("tcp"), Protocol::Tcp),
+    (table!("tcp6"), Protocol::Tcp),
+    (table!("udp"), Protocol::Udp),
+    (table!("udp6"), Protocol::Udp),
+];
+
+/// A directory that looks like /proc, removed when dropped.
+pub struct Tree(PathBuf);
+
+impl Tree {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tcptop-proc-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir(&root).expect("a fresh directory");
+        Self(root)
+    }
+
+    /// With the captured tables as those of our own namespace.
+    pub fn captured() -> Self {
+        let tree = Self::new();
+        tree.link("self/net", captured().join("self/net").to_str().expect("a path in UTF-8"));
+        tree.link("self/ns/net", "net:[1]");
+        tree
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn parent(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("below the root")).expect("directories");
+        path
+    }
+
+    pub fn file(&self, name: &str, content: &[u8]) {
+        fs::write(self.parent(name), content).expect("a file");
+    }
+
+    pub fn link(&self, name: &str, target: &str) {
+        symlink(target, self.parent(name)).expect("a link");
+    }
+
+    /// A process with these descriptors.
+    pub fn process(&self, pid: u32, comm: &str, descriptors: &[&str]) {
+        self.file(&format!("{pid}/comm"), format!("{comm}\n").as_bytes());
+        self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t0\t{pid}\t0\t0\n").as_bytes());
+        fs::create_dir(self.path(&format!("{pid}/fd"))).expect("a directory");
+        for (number, target) in descriptors.iter().enumerate() {
+            self.link(&format!("{pid}/fd/{number}"), target);
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // Nothing can be done if it fails, and a panic here would hide the test's own.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Noise, the same in each run: xorshift64 (Marsaglia 2003).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn byte(&mut self) -> u8 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.to_be_bytes()[0]
+    }
+
+    /// Below `limit`, at most 65,535.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::from(u16::from_be_bytes([self.byte(), self.byte()])) % limit
+    }
+}
+
+/// As 16 bytes, IPv4 mapped.
+pub fn address(text: &str) -> [u8; 16] {
+    match text.parse().expect("an address") {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// A TCP connection or UDP flow.
+pub fn ends(local: &str, lport: u16, remote: &str, rport: u16) -> Endpoints {
+    Endpoints { laddr: address(local), raddr: address(remote), lport, rport }
+}
+
+/// A listening TCP or unconnected UDP socket, in namespace 0.
+pub fn socket(protocol: Protocol, local: &str, port: u16, inode: u64) -> SocketEntry {
+    let state = if protocol == Protocol::Tcp { TcpStateCode::LISTEN } else { TcpStateCode::CLOSE };
+    let laddr = address(local);
+    let raddr = Ipv6Addr::UNSPECIFIED.octets();
+    let ends = Endpoints { laddr, raddr, lport: port, rport: 0 };
+    SocketEntry { protocol, ends, state, uid: 0, inode, namespace: 0 }
+}

@@ -1,0 +1,85 @@
+//! The loop: one `epoll_wait` over the event ring, the interval's timer and the stop signals.
+
+use crate::{
+    args::Settings,
+    bpf::BpfCollector,
+    collector::NetworkCollector,
+    error::Error,
+    monitor::Monitor,
+    output::{OutputError, Printer},
+    sys::{
+        epoll::{Epoll, Source},
+        signal::StopSignal,
+        timer::Timer,
+    },
+};
+
+/// Why the loop ended before its count of reports was reached.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The reader closed the pipe: nobody wants more.
+    ReaderGone,
+    /// The output cannot be written.
+    Output(OutputError),
+    /// Everything else.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<OutputError> for Stopped {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::ClosedPipe => Self::ReaderGone,
+            error => Self::Output(error),
+        }
+    }
+}
+
+/// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
+pub fn run(settings: &Settings) -> Result<(), Stopped> {
+    let system = |call| move |error| Error::System(call, error);
+    // Before the programs attach: a signal from here on finds the loop, and nothing half done.
+    let signal = StopSignal::new().map_err(system("signalfd"))?;
+    let mut printer = Printer::new(settings)?;
+    let mut monitor = Monitor::start(BpfCollector::default(), !settings.csv)?;
+    let epoll = Epoll::new().map_err(system("epoll_create1"))?;
+    let timer = Timer::every(settings.interval).map_err(system("timerfd"))?;
+    let sources = [
+        (monitor.collector().descriptor(), Source::Ring),
+        (Some(std::os::fd::AsFd::as_fd(&timer)), Source::Timer),
+        (Some(std::os::fd::AsFd::as_fd(&signal)), Source::Signal),
+    ];
+    for (descriptor, source) in sources {
+        if let Some(descriptor) = descriptor {
+            epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
+        }
+    }
+    printer.begin()?;
+
+    let mut reports = 0u64;
+    loop {
+        let (mut tick, mut stop) = (false, false);
+        for source in epoll.wait().map_err(system("epoll_wait"))? {
+            match source {
+                Source::Ring => monitor.drain(),
+                Source::Timer => tick = timer.expirations() > 0,
+                Source::Signal => stop = true,
+            }
+        }
+        if !tick && !stop {
+            continue;
+        }
+        reports += 1;
+        let last = stop || settings.count.is_some_and(|count| reports >= count);
+        monitor.tick(last, |report| printer.report(report))??;
+        if last {
+            printer.end()?;
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The root of the cgroup v2 tree, mounted or not.
+
+use std::{
+    ffi::{CStr, OsStr},
+    fs, io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+};
+
+use memchr::memmem;
+
+/// Where mountinfo's fields are described: Documentation/filesystems/proc.rst section 3.5.
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+
+/// A descriptor of the cgroup v2 root, to which programs attach.
+///
+/// Where no cgroup2 is mounted (some OpenWrt images), a private mount is made that no other process sees and that
+/// goes away with the descriptor.
+///
+/// # Errors
+/// Those of opening the mount point, and of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
+pub fn open_root() -> io::Result<OwnedFd> {
+    if let Some(path) = mounted_root(&fs::read(MOUNTINFO)?) {
+        return fs::File::open(OsStr::from_bytes(&path)).map(OwnedFd::from);
+    }
+    private_root()
+}
+
+/// The mount point of the first whole cgroup2 tree in mountinfo.
+fn mounted_root(mountinfo: &[u8]) -> Option<Vec<u8>> {
+    mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
+        let separator = memmem::find(line, b" - ")?;
+        let (mount, filesystem) = line.split_at(separator);
+        if !filesystem.starts_with(b" - cgroup2 ") {
+            return None;
+        }
+        let mut fields = mount.split(|byte| *byte == b' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        (root == b"/").then(|| unescape(point))
+    })
+}
+
+/// Undoes mountinfo's `\040` for a space, and its kin (fs/seq_file.c `mangle_path`, v6.1).
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let octal = match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+                Some(((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'))
+            }
+            _ => None,
+        };
+        out.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { &rest[4..] } else { tail };
+    }
+    out
+}
+
+/// `CLONE`-less mount of the cgroup2 root: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+fn private_root() -> io::Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: libc::c_long = 1;
+    const FSMOUNT_CLOEXEC: libc::c_long = 1;
+    const FSCONFIG_CMD_CREATE: libc::c_long = 6;
+    const NAME: &CStr = c"cgroup2";
+    let null = std::ptr::null::<libc::c_char>();
+
+    // SAFETY: a NUL-terminated name and a flag.
+    let context = descriptor(unsafe { libc::syscall(libc::SYS_fsopen, NAME.as_ptr(), FSOPEN_CLOEXEC) })?;
+    let fd = libc::c_long::from(context.as_raw_fd());
+    // SAFETY: CREATE takes no key and no value.
+    if unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, null, null, 0 as libc::c_long) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: integers only.
+    descriptor(unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0 as libc::c_long) })
+}
+
+fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
+    super::owned(libc::c_int::try_from(result).unwrap_or(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &[u8] = b"\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+37 31 0:34 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+38 31 0:35 / /sys/fs/cgroup/unified rw,relatime shared:9 master:2 - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn finds_the_tree_below_a_hybrid_mount() {
+        assert_eq!(mounted_root(HYBRID).as_deref(), Some(&b"/sys/fs/cgroup/unified"[..]));
+    }
+
+    #[test]
+    fn a_container_s_part_of_the_tree_is_not_the_root() {
+        let part = b"38 31 0:35 /docker/1 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        assert_eq!(mounted_root(part), None);
+        assert_eq!(mounted_root(b""), None);
+        assert_eq!(mounted_root(b"garbage - cgroup2"), None);
+    }
+
+    #[test]
+    fn escaped_mount_points_are_read() {
+        let line = b"38 31 0:35 / /mnt/a\\040b\\134c rw - cgroup2 none rw\n";
+        assert_eq!(mounted_root(line).as_deref(), Some(&b"/mnt/a b\\c"[..]));
+        assert_eq!(unescape(b"end\\04"), b"end\\04");
+    }
+}

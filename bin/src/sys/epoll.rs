@@ -1,0 +1,65 @@
+//! epoll(7): the one place where tcptop waits.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+};
+
+/// What became readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The event ring filled up to its wake-up mark.
+    Ring = 0,
+    /// The interval ended.
+    Timer = 1,
+    /// A signal asks to stop.
+    Signal = 2,
+}
+
+const SOURCES: [Source; 3] = [Source::Ring, Source::Timer, Source::Signal];
+
+/// An epoll instance.
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    /// A new, empty instance.
+    ///
+    /// # Errors
+    /// epoll_create1(2)'s.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no memory is passed.
+        super::owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Self)
+    }
+
+    /// Waits for `fd` to become readable, from now on; level-triggered.
+    ///
+    /// # Errors
+    /// epoll_ctl(2)'s.
+    pub fn add(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: source as u64 };
+        // SAFETY: both descriptors are open, `event` outlives the call.
+        let result =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Blocks until something is readable, and says what.
+    ///
+    /// # Errors
+    /// epoll_wait(2)'s, except EINTR.
+    pub fn wait(&self) -> io::Result<impl Iterator<Item = Source>> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; SOURCES.len()];
+        let ready = super::retry(|| {
+            // SAFETY: `events` has room for the number of entries passed.
+            let ready = unsafe {
+                libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), SOURCES.len() as libc::c_int, -1)
+            };
+            usize::try_from(ready).map_err(|_| io::Error::last_os_error())
+        })?;
+        Ok(events.into_iter().take(ready).filter_map(|event| {
+            let token = event.u64;
+            SOURCES.into_iter().find(|source| *source as u64 == token)
+        }))
+    }
+}

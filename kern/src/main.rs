@@ -1,0 +1,117 @@
+//! The kernel half of tcptop: cgroup hooks that count bytes and packets per flow.
+//!
+//! Attached at the root of the cgroup v2 tree, they see each socket of the machine, in every network namespace.
+//! They use UAPI structs only, so one object serves every kernel from 5.9 on. They observe: each hook returns what
+//! lets the operation proceed, and changes no packet, socket or reply.
+//!
+//! TCP is read where its own counters are coherent: at egress and in `sock_ops`, both under the socket lock. Every
+//! received segment is answered by an ACK, which passes egress with the new totals; ingress only notes a FIN.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(missing_docs, reason = "the attribute macros put undocumented functions around the documented ones")]
+
+mod lifecycle;
+mod maps;
+mod owner;
+mod packet;
+mod ring;
+mod sock;
+mod tcp;
+mod udp;
+
+use aya_ebpf::{
+    macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
+};
+use packet::Direction;
+
+/// Verdict of every hook: let it pass.
+const PASS: i32 = 1;
+
+/// Every packet that reaches a local socket: net/core/filter.c `sk_filter_trim_cap`, v6.1.
+#[cgroup_skb]
+pub fn tcptop_ingress(ctx: SkBuffContext) -> i32 {
+    packet::count(ctx.skb.skb, Direction::Ingress);
+    PASS
+}
+
+/// Every packet that a local socket sends: net/ipv4/ip_output.c `ip_finish_output`, v6.1.
+#[cgroup_skb]
+pub fn tcptop_egress(ctx: SkBuffContext) -> i32 {
+    packet::count(ctx.skb.skb, Direction::Egress);
+    PASS
+}
+
+/// TCP lifecycle.
+#[sock_ops]
+pub fn tcptop_sock_ops(ctx: SockOpsContext) -> u32 {
+    lifecycle::callback(ctx.ops);
+    PASS as u32
+}
+
+/// socket(2).
+#[cgroup_sock(sock_create)]
+pub fn tcptop_sock_create(ctx: SockContext) -> i32 {
+    owner::created(ctx.sock);
+    PASS
+}
+
+/// The last close(2) of a socket.
+#[cgroup_sock(sock_release)]
+pub fn tcptop_sock_release(ctx: SockContext) -> i32 {
+    owner::released(ctx.sock);
+    PASS
+}
+
+/// connect(2), IPv4.
+#[cgroup_sock_addr(connect4)]
+pub fn tcptop_connect4(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// connect(2), IPv6.
+#[cgroup_sock_addr(connect6)]
+pub fn tcptop_connect6(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// sendto(2) and sendmsg(2) on unconnected UDP, IPv4.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn tcptop_sendmsg4(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// sendto(2) and sendmsg(2) on unconnected UDP, IPv6.
+#[cgroup_sock_addr(sendmsg6)]
+pub fn tcptop_sendmsg6(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// recvfrom(2) and recvmsg(2) on unconnected UDP, IPv4.
+#[cgroup_sock_addr(recvmsg4)]
+pub fn tcptop_recvmsg4(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// recvfrom(2) and recvmsg(2) on unconnected UDP, IPv6.
+#[cgroup_sock_addr(recvmsg6)]
+pub fn tcptop_recvmsg6(ctx: SockAddrContext) -> i32 {
+    owner::used(ctx.sock_addr);
+    PASS
+}
+
+/// The helpers used need no licence statement, but the kernel asks each object for one.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

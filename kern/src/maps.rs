@@ -1,0 +1,66 @@
+//! The maps, shared with userspace by name.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use tcptop_abi::{
+    CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey,
+};
+
+/// TCP connections by socket cookie. Entries are allocated on use: an idle host pays for the buckets only.
+#[map]
+pub static TCP_FLOWS: HashMap<u64, Flow> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+
+/// UDP flows by socket cookie and remote end.
+#[map]
+pub static UDP_FLOWS: HashMap<UdpKey, Flow> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+
+/// Owners by socket cookie.
+#[map]
+pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+
+/// What happened, for userspace.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Cells `CONTROL_EPOCH` and `CONTROL_OVERFLOW`.
+#[map]
+pub static CONTROL: Array<u32> = Array::with_max_entries(CONTROL_LEN, 0);
+
+/// What could not be attributed or delivered, per CPU.
+#[map]
+pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
+
+/// Number of the current reporting interval.
+#[inline(always)]
+pub fn epoch() -> u32 {
+    CONTROL.get(CONTROL_EPOCH).map_or(0, |epoch| *epoch)
+}
+
+/// True once a flow found no room: from then on packets of unknown flows are counted as untracked.
+#[inline(always)]
+pub fn overflowed() -> bool {
+    CONTROL.get(CONTROL_OVERFLOW).is_some_and(|cell| *cell != 0)
+}
+
+/// Adds to this CPU's statistics.
+#[inline(always)]
+pub fn stats(add: impl FnOnce(&mut Stats)) {
+    if let Some(stats) = STATS.get_ptr_mut(0) {
+        // SAFETY: a per-CPU value, which no other CPU writes; programs on one CPU do not preempt each other's adds
+        // except softirq over process context, where a lost addition of a statistic is accepted.
+        add(unsafe { &mut *stats });
+    }
+}
+
+/// A flow found no room.
+#[inline(always)]
+pub fn flow_table_full() {
+    stats(|stats| stats.flows_full += 1);
+    // A store per packet of a flood would bounce the cell between CPUs.
+    if !overflowed() {
+        let _ = CONTROL.set(CONTROL_OVERFLOW, 1, 0);
+    }
+}

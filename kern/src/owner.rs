@@ -1,0 +1,121 @@
+//! Which process a socket belongs to: the hooks that run in process context.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, bpf_sock, bpf_sock_addr},
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+        generated::bpf_get_socket_cookie,
+    },
+};
+use tcptop_abi::{Flow, FlowFlags, Owner, Socket, SocketFlags};
+
+use crate::{
+    maps::{SOCKETS, TCP_FLOWS, stats},
+    ring::{self, Change},
+    sock,
+    sock::field,
+};
+
+/// The process this hook runs in.
+#[inline(always)]
+fn current(pid_tgid: u64) -> Owner {
+    Owner {
+        tgid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+        uid: bpf_get_current_uid_gid() as u32,
+        comm: bpf_get_current_comm().unwrap_or_default(),
+    }
+}
+
+/// What is known of a socket's owner; all zero when nothing is.
+#[inline(always)]
+pub fn known(cookie: u64) -> Owner {
+    // SAFETY: a value of the map, read as plain integers; a concurrent writer can only mix two owners' fields.
+    unsafe { SOCKETS.get(cookie) }.map_or(Owner::default(), |socket| socket.owner)
+}
+
+/// Userspace hears of this socket: so it must hear of its release.
+#[inline(always)]
+pub fn mark_reported(cookie: u64) {
+    if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
+        // SAFETY: a live map value; the flag is only ever set.
+        unsafe { (*socket).flags |= SocketFlags::REPORTED };
+    } else {
+        remember(cookie, &Socket { owner: Owner::default(), flags: SocketFlags::REPORTED });
+    }
+}
+
+#[inline(always)]
+fn remember(cookie: u64, socket: &Socket) {
+    if SOCKETS.insert(cookie, socket, BPF_ANY as u64).is_err() {
+        stats(|stats| stats.sockets_full += 1);
+    }
+}
+
+#[inline(always)]
+fn cookie_of<T>(ctx: *mut T) -> u64 {
+    // SAFETY: the program's own context, as the helper demands.
+    unsafe { bpf_get_socket_cookie(ctx.cast()) }
+}
+
+/// socket(2): its caller owns what it made, until another process connects or sends.
+#[inline(always)]
+pub fn created(sk: *mut bpf_sock) {
+    if sock::is_tcp(sk) || sock::is_udp(sk) {
+        let owner = current(bpf_get_current_pid_tgid());
+        remember(cookie_of(sk), &Socket { owner, flags: 0 });
+    }
+}
+
+/// connect(2), or a datagram sent or received: the caller owns the socket now.
+#[inline(always)]
+pub fn used(addr: *mut bpf_sock_addr) {
+    let cookie = cookie_of(addr);
+    let pid_tgid = bpf_get_current_pid_tgid();
+    match SOCKETS.get_ptr_mut(cookie) {
+        Some(socket) => {
+            // SAFETY: a live map value; concurrent writers each store one process, the last one stays.
+            unsafe {
+                if (*socket).owner.tgid != (pid_tgid >> 32) as u32 {
+                    (*socket).owner = current(pid_tgid);
+                }
+            }
+        }
+        None => remember(cookie, &Socket { owner: current(pid_tgid), flags: 0 }),
+    }
+}
+
+/// The last close(2). The only moment at which the owner of an accepted socket shows itself.
+#[inline(always)]
+pub fn released(sk: *mut bpf_sock) {
+    let tcp = sock::is_tcp(sk);
+    if !tcp && !sock::is_udp(sk) {
+        return;
+    }
+    let cookie = cookie_of(sk);
+    let pid_tgid = bpf_get_current_pid_tgid();
+    // SAFETY: a live map value, read only.
+    let socket = unsafe { SOCKETS.get(cookie) }.map_or(Socket::default(), |socket| *socket);
+    let flow = if tcp { TCP_FLOWS.get_ptr_mut(cookie) } else { None };
+
+    let owner_is_news = socket.owner.tgid != (pid_tgid >> 32) as u32;
+    let mut tell = socket.flags & SocketFlags::REPORTED != 0 && (!tcp || owner_is_news);
+    if let Some(flow) = flow {
+        // SAFETY: a live map value; this hook alone writes `released`.
+        let flags = unsafe {
+            (*flow).released = 1;
+            (*flow).flags
+        };
+        tell |= owner_is_news || flags & FlowFlags::STATE_EVENTS == 0;
+    } else if tcp && !socket.owner.is_known() {
+        // Accepted, and ended by the peer before this close: userspace waits for the name.
+        tell = true;
+    }
+    if tell {
+        let state = if tcp { field!(sk, state) as u8 } else { 0 };
+        let owner = current(pid_tgid);
+        let change = Change { cookie, owner, old_state: state, new_state: state, released: 1 };
+        ring::state(flow.map(<*mut Flow>::cast_const), &change);
+    }
+    let _ = SOCKETS.remove(cookie);
+}
