@@ -4,6 +4,8 @@ use std::{error, fmt, io};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
+use crate::exit;
+
 /// Why tcptop cannot run or go on.
 #[derive(Debug)]
 pub enum Error {
@@ -23,20 +25,6 @@ pub enum Error {
     MissingMap(&'static str),
     /// A system call that should not fail did.
     System(&'static str, io::Error),
-}
-
-/// Exit codes, after sysexits.h.
-pub mod exit {
-    /// A usage error.
-    pub const USAGE: u8 = 2;
-    /// EX_UNAVAILABLE: the kernel lacks something.
-    pub const UNAVAILABLE: u8 = 69;
-    /// EX_OSERR: a system call failed.
-    pub const OS: u8 = 71;
-    /// EX_IOERR: the output cannot be written.
-    pub const OUTPUT: u8 = 74;
-    /// EX_NOPERM: privileges are missing.
-    pub const PRIVILEGES: u8 = 77;
 }
 
 impl Error {
@@ -63,7 +51,9 @@ impl fmt::Display for Error {
             Self::Attach(name, error) => {
                 write!(out, "{name} cannot be attached (CONFIG_CGROUP_BPF, Linux 5.9): {}", Chain(error))
             }
-            Self::Map(error) => write!(out, "a BPF map cannot be used (CONFIG_BPF_SYSCALL): {}", Chain(error)),
+            Self::Map(error) => {
+                write!(out, "a BPF map cannot be used (CONFIG_BPF_SYSCALL): {}", Chain(error))
+            }
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
             Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
             Self::System(call, error) => write!(out, "{call}: {error}"),

@@ -8,6 +8,7 @@ mod bpf;
 mod collector;
 mod conn;
 mod error;
+mod exit;
 mod monitor;
 mod output;
 mod privilege;
@@ -18,7 +19,7 @@ mod sys;
 use std::{env, io::Write, process::ExitCode};
 
 use args::Command;
-use error::{Error, exit};
+use error::Error;
 use run::Stopped;
 
 fn main() -> ExitCode {

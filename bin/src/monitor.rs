@@ -1,12 +1,12 @@
 //! What happens at the end of each interval: events and counters into the table, owners from /proc, a report out.
 
-use std::{cmp::Reverse, path::Path, time::Duration};
+use std::{cmp::Reverse, collections::HashSet, io, path::Path, time::Duration};
 
 use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
 
 use crate::{
-    collector::{FlowId, NetworkCollector},
-    conn::{ConnectionRecord, OwnerSource, Protocol, Report, Table},
+    collector::{CollectorEvent, FlowId, NetworkCollector},
+    conn::{self, Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table},
     error::Error,
     proc,
     sys::clock,
@@ -31,6 +31,15 @@ pub struct Monitor<C> {
     /// Reports list idle connections too.
     idle_too: bool,
     next_recheck: Duration,
+    gaps: Gaps,
+}
+
+/// What the look at /proc at the start did not show.
+pub enum Gaps {
+    /// Some of it.
+    Some(proc::Gaps),
+    /// /proc cannot be read at all: connections appear with their first packet.
+    All(io::Error),
 }
 
 impl<C: NetworkCollector> Monitor<C> {
@@ -43,26 +52,32 @@ impl<C: NetworkCollector> Monitor<C> {
         let epoch = 1;
         collector.begin_interval(epoch)?;
         let mut table = Table::default();
-        // Without a readable /proc, connections appear with their first packet.
-        if let Ok(snapshot) = proc::Snapshot::take(Path::new(PROC)) {
-            for socket in snapshot.bound() {
-                if socket.protocol == Protocol::Tcp {
-                    table.add_listener(&socket.ends, snapshot.owner(socket));
-                }
+        let gaps = match proc::Snapshot::take(Path::new(PROC)) {
+            Ok(snapshot) => {
+                fill(&mut table, &snapshot);
+                Gaps::Some(snapshot.gaps)
             }
-            for socket in &snapshot.connections {
-                table.add_silent(socket.protocol, socket.ends, socket.state, snapshot.owner(socket));
-            }
-        }
+            Err(error) => Gaps::All(error),
+        };
         let since = clock::monotonic();
         let stats = collector.stats();
         let next_recheck = since + SILENT_RECHECK;
-        Ok(Self { collector, table, epoch, since, stats, idle_too, next_recheck })
+        Ok(Self { collector, table, epoch, since, stats, idle_too, next_recheck, gaps })
     }
 
     /// The collector.
     pub const fn collector(&self) -> &C {
         &self.collector
+    }
+
+    /// What connections older than tcptop may lack.
+    pub const fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Ends counting.
+    pub fn stop(&mut self) {
+        self.collector.stop();
     }
 
     /// Takes in the events so far, and ends the flows of released UDP sockets.
@@ -123,8 +138,8 @@ impl<C: NetworkCollector> Monitor<C> {
             interval,
             tcp,
             udp,
-            rx_rate: crate::conn::per_second(grown.0.saturating_add(untracked_rx), interval),
-            tx_rate: crate::conn::per_second(grown.1.saturating_add(untracked_tx), interval),
+            rx_rate: conn::per_second(grown.0.saturating_add(untracked_rx), interval),
+            tx_rate: conn::per_second(grown.1.saturating_add(untracked_tx), interval),
             untracked: untracked_rx.saturating_add(untracked_tx),
             lost: stats.lost_events - self.stats.lost_events,
             live,
@@ -139,7 +154,7 @@ impl<C: NetworkCollector> Monitor<C> {
         for (id, flow) in flows {
             let owner = self.collector.owner(id.cookie()).unwrap_or_default();
             let state = flow.state;
-            let event = crate::collector::CollectorEvent::State { id, flow, owner, state, epoch: flow.epoch };
+            let event = CollectorEvent::State { id, flow, owner, state, epoch: flow.epoch };
             self.table.apply(event, &mut process_name);
             if state == TcpStateCode::CLOSE {
                 self.collector.forget(&id);
@@ -173,7 +188,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let hints: Vec<u32> =
             ends.iter().filter_map(|(_, ends)| Some(self.table.listener_owner(ends)?.pid)).collect();
         let Ok(found) = proc::look_up(Path::new(PROC), &ends, &hints) else { return };
-        for ((id, (_, ends)), answer) in wanted.iter().zip(&found.answers) {
+        for ((id, (_, ends)), answer) in wanted.iter().zip(&found) {
             if let Some(process) = answer.owner {
                 self.table.learn(id, process, OwnerSource::Proc);
             } else if let Some(process) = answer.listener.or_else(|| self.table.listener_owner(ends)) {
@@ -189,10 +204,10 @@ impl<C: NetworkCollector> Monitor<C> {
             return;
         }
         let ends: Vec<_> = orphans.iter().map(|(_, ends)| (Protocol::Tcp, *ends)).collect();
-        let found = proc::look_up(Path::new(PROC), &ends, &[]);
-        for (index, (id, _)) in orphans.into_iter().enumerate() {
-            let state = found.as_ref().ok().and_then(|found| found.answers[index].state);
-            if matches!(state, None | Some(TcpStateCode::TIME_WAIT | TcpStateCode::CLOSE)) {
+        // An unreadable /proc says nothing about them: they are taken to have ended with their release.
+        let states = proc::states(Path::new(PROC), &ends).unwrap_or_else(|_| vec![None; ends.len()]);
+        for ((id, _), state) in orphans.into_iter().zip(states) {
+            if has_ended(Protocol::Tcp, state) {
                 self.table.end_with_state(&id, TcpStateCode::CLOSE);
                 self.collector.forget(&id);
             } else {
@@ -220,11 +235,40 @@ impl<C: NetworkCollector> Monitor<C> {
         if silent.is_empty() {
             return;
         }
-        let Ok(found) = proc::look_up(Path::new(PROC), &silent, &[]) else { return };
-        let gone = |answer: &proc::Answer| matches!(answer.state, None | Some(TcpStateCode::TIME_WAIT));
-        let gone: std::collections::HashSet<_> =
-            silent.iter().zip(&found.answers).filter(|(_, answer)| gone(answer)).map(|(key, _)| *key).collect();
+        let Ok(states) = proc::states(Path::new(PROC), &silent) else { return };
+        let gone: HashSet<(Protocol, Endpoints)> = silent
+            .into_iter()
+            .zip(states)
+            .filter(|((protocol, _), state)| has_ended(*protocol, *state))
+            .map(|(key, _)| key)
+            .collect();
         self.table.retain_silent(|key| !gone.contains(key));
+    }
+}
+
+/// Whether a socket with this state in /proc has ended. (CLOSE is the state of every unconnected UDP socket.)
+const fn has_ended(protocol: Protocol, state: Option<u8>) -> bool {
+    match (protocol, state) {
+        (_, None) => true,
+        (Protocol::Tcp, Some(state)) => matches!(state, TcpStateCode::TIME_WAIT | TcpStateCode::CLOSE),
+        (Protocol::Udp, Some(_)) => false,
+    }
+}
+
+/// Puts what existed before the first packet into the table.
+fn fill(table: &mut Table, snapshot: &proc::Snapshot) {
+    for socket in snapshot.bound() {
+        if socket.protocol == Protocol::Tcp {
+            table.add_listener(&socket.ends, snapshot.owner(socket));
+        }
+    }
+    for socket in &snapshot.connections {
+        let mut connection = Connection::new(socket.protocol, socket.ends, socket.state);
+        connection.assume_accepted(snapshot.accepted(socket));
+        if let Some(process) = snapshot.owner(socket) {
+            connection.learn(process, OwnerSource::Proc);
+        }
+        table.add_silent(connection);
     }
 }
 

@@ -1,11 +1,16 @@
 //! The loop: one `epoll_wait` over the event ring, the interval's timer and the stop signals.
 
+use std::{
+    io::{self, Write},
+    os::fd::AsFd,
+};
+
 use crate::{
     args::Settings,
     bpf::BpfCollector,
     collector::NetworkCollector,
     error::Error,
-    monitor::Monitor,
+    monitor::{Gaps, Monitor},
     output::{OutputError, Printer},
     sys::{
         epoll::{Epoll, Source},
@@ -51,14 +56,15 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
     let timer = Timer::every(settings.interval).map_err(system("timerfd"))?;
     let sources = [
         (monitor.collector().descriptor(), Source::Ring),
-        (Some(std::os::fd::AsFd::as_fd(&timer)), Source::Timer),
-        (Some(std::os::fd::AsFd::as_fd(&signal)), Source::Signal),
+        (Some(timer.as_fd()), Source::Timer),
+        (Some(signal.as_fd()), Source::Signal),
     ];
     for (descriptor, source) in sources {
         if let Some(descriptor) = descriptor {
             epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
         }
     }
+    warn(monitor.gaps());
     printer.begin()?;
 
     let mut reports = 0u64;
@@ -78,8 +84,32 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
         let last = stop || settings.count.is_some_and(|count| reports >= count);
         monitor.tick(last, |report| printer.report(report))??;
         if last {
+            monitor.stop();
             printer.end()?;
             return Ok(());
         }
     }
+}
+
+/// Says once, on stderr, what connections older than tcptop will lack.
+fn warn(gaps: &Gaps) {
+    let mut stderr = io::stderr();
+    // A closed stderr must not end the reports.
+    let _ = match gaps {
+        Gaps::All(error) => {
+            writeln!(
+                stderr,
+                "tcptop: /proc/net cannot be read ({error}): older connections appear with their next packet"
+            )
+        }
+        Gaps::Some(gaps) if gaps.denied > 0 => writeln!(
+            stderr,
+            "tcptop: {} processes may not be looked into: older connections of theirs have no owner",
+            gaps.denied
+        ),
+        Gaps::Some(gaps) if gaps.malformed > 0 => {
+            writeln!(stderr, "tcptop: {} lines of /proc/net make no sense and were left out", gaps.malformed)
+        }
+        Gaps::Some(_) => Ok(()),
+    };
 }

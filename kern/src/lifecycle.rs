@@ -2,13 +2,11 @@
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
-        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB,
-        BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock, bpf_sock_ops,
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
+        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock,
+        bpf_sock_ops,
     },
-    helpers::generated::{
-        bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock,
-    },
+    helpers::generated::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
 };
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, TcpStateCode as State};
 

@@ -9,7 +9,14 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
-#![expect(missing_docs, reason = "the attribute macros put undocumented functions around the documented ones")]
+#![expect(
+    missing_docs,
+    reason = "the attribute macros put undocumented functions around the documented ones"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "ports, states and ids come from the kernel in wider fields than they need"
+)]
 
 mod lifecycle;
 mod maps;

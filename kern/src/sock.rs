@@ -84,10 +84,5 @@ pub fn endpoints(sk: *const bpf_sock) -> Endpoints {
             ]),
         )
     };
-    Endpoints {
-        laddr,
-        raddr,
-        lport: field!(sk, src_port) as u16,
-        rport: u16::from_be(field!(sk, dst_port)),
-    }
+    Endpoints { laddr, raddr, lport: field!(sk, src_port) as u16, rport: u16::from_be(field!(sk, dst_port)) }
 }

@@ -70,7 +70,13 @@ fn ends(packet: &Packet, direction: Direction) -> Option<(Endpoints, u64)> {
 }
 
 #[inline(always)]
-fn insert(packet: &Packet, key: &UdpKey, ends: Endpoints, direction: Direction, bytes: u64) -> Option<*mut Flow> {
+fn insert(
+    packet: &Packet,
+    key: &UdpKey,
+    ends: Endpoints,
+    direction: Direction,
+    bytes: u64,
+) -> Option<*mut Flow> {
     let common = field!(packet.skb, __bindgen_anon_2.sk);
     if common.is_null() {
         return None;
@@ -80,8 +86,7 @@ fn insert(packet: &Packet, key: &UdpKey, ends: Endpoints, direction: Direction, 
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let flow =
-        Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..Flow::default() };
+    let flow = Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..Flow::default() };
     // Another CPU may have been first: then its entry is the one to count in.
     let _ = UDP_FLOWS.insert(key, &flow, BPF_NOEXIST as u64);
     let flow = UDP_FLOWS.get_ptr_mut(key);

@@ -1,6 +1,7 @@
 //! The help and version texts, rendered from the tables for a terminal of 80 columns.
 
 use super::table::{GROUPS, OPERANDS, OPTIONS, Opt};
+use crate::exit;
 
 /// Columns that the help may use.
 const WIDTH: usize = 80;
@@ -17,15 +18,6 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("tcptop 5 12", "Twelve reports, five seconds each"),
     ("tcptop --csv --closed -d 60 -o /var/log/tcptop.csv", "Log every minute what was active and what ended"),
     ("tcptop --csv --closed | grep ,sshd,", "Follow the connections of one program"),
-];
-
-/// Exit statuses; 64 and above as in sysexits.h.
-const EXIT_STATUS: [(u8, &str); 5] = [
-    (0, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
-    (2, "Wrong arguments"),
-    (69, "The kernel lacks something that tcptop needs; the message names it"),
-    (74, "Cannot write the output"),
-    (77, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
 ];
 
 /// The line that `--version` prints.
@@ -58,7 +50,7 @@ pub fn help() -> String {
         entry(&mut text, &format!("  {command}"), answer);
     }
     section(&mut text, "Exit status");
-    for (status, meaning) in EXIT_STATUS {
+    for (status, meaning) in exit::TABLE {
         entry(&mut text, &format!("  {status}"), meaning);
     }
     text

@@ -41,7 +41,8 @@ mod tests {
     fn bytes(kind: u32, data: TcptopEventData) -> Vec<u8> {
         let event = TcptopEvent { kind, epoch: 7, data };
         // SAFETY: both variants cover all of the union, and there is no padding.
-        unsafe { std::slice::from_raw_parts((&raw const event).cast::<u8>(), size_of::<TcptopEvent>()) }.to_vec()
+        unsafe { std::slice::from_raw_parts((&raw const event).cast::<u8>(), size_of::<TcptopEvent>()) }
+            .to_vec()
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use aya::{
     Ebpf,
-    programs::{
-        CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError,
-    },
+    programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError},
 };
 
 use crate::error::Error;

@@ -47,8 +47,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that /proc shows and no packet has told of.
-    pub fn from_proc(protocol: Protocol, ends: Endpoints, state: u8) -> Self {
+    /// A connection of which nothing is counted yet.
+    pub fn new(protocol: Protocol, ends: Endpoints, state: u8) -> Self {
         let key = ConnectionKey { cookie: 0, protocol, ends };
         let state = if protocol == Protocol::Tcp { TcpState::from_code(state) } else { None };
         let record = ConnectionRecord {
@@ -74,21 +74,18 @@ impl Connection {
         }
     }
 
-    /// A flow that the kernel programs told of first.
-    pub fn from_flow(id: &FlowId, flow: &Flow) -> Self {
-        let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
-        Self::from_proc(protocol, flow.ends, flow.state)
+    /// The side of a connection whose beginning nobody saw.
+    pub const fn assume_accepted(&mut self, accepted: bool) {
+        self.assumed = if accepted { FlowFlags::PASSIVE_OPEN } else { FlowFlags::ACTIVE_OPEN };
     }
 
-    /// Ties the connection to its flow at its first event. `accepted`: whether its port has a listener, which tells
-    /// the side of a connection whose beginning nobody saw.
-    pub fn adopt(&mut self, id: &FlowId, flow: &Flow, accepted: bool) {
+    /// Ties the connection to its flow at its first event.
+    pub fn adopt(&mut self, id: &FlowId, flow: &Flow) {
         self.record.key.cookie = id.cookie();
         self.record.key.ends = flow.ends;
-        if self.record.key.protocol == Protocol::Tcp
-            && flow.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) == 0
-        {
-            self.assumed = if accepted { FlowFlags::PASSIVE_OPEN } else { FlowFlags::ACTIVE_OPEN };
+        if flow.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0 {
+            self.assumed = 0;
+        } else if self.record.key.protocol == Protocol::Tcp {
             // What it moved before is part of its totals and of no interval's rate.
             self.update(flow);
             self.reported = self.totals();
@@ -176,10 +173,15 @@ mod tests {
     fn an_older_connection_s_past_is_no_rate() {
         let id = FlowId::Tcp(1);
         let first = flow(0, 500, 1001);
-        let mut connection = Connection::from_flow(&id, &first);
-        connection.adopt(&id, &first, false);
+        let mut connection = Connection::new(Protocol::Tcp, first.ends, first.state);
+        connection.assume_accepted(false);
+        connection.adopt(&id, &first);
         assert_eq!(connection.growth(), (0, 0));
-        assert_eq!(connection.record.totals.map(|totals| totals.tx_bytes), Some(1000), "its SYN is no payload");
+        assert_eq!(
+            connection.record.totals.map(|totals| totals.tx_bytes),
+            Some(1000),
+            "its SYN is no payload"
+        );
         connection.update(&flow(0, 700, 1001));
         assert_eq!(connection.close_interval(Duration::from_secs(1), true), (200, 0));
         assert_eq!(connection.record.rx_rate, 200);
@@ -190,15 +192,16 @@ mod tests {
     fn an_accepted_older_connection_has_no_syn() {
         let id = FlowId::Tcp(1);
         let first = flow(0, 0, 1000);
-        let mut connection = Connection::from_flow(&id, &first);
-        connection.adopt(&id, &first, true);
+        let mut connection = Connection::new(Protocol::Tcp, first.ends, first.state);
+        connection.assume_accepted(true);
+        connection.adopt(&id, &first);
         assert_eq!(connection.record.totals.map(|totals| totals.tx_bytes), Some(1000));
     }
 
     #[test]
     fn better_knowledge_of_the_owner_wins() {
         let process = |pid| Process { pid, uid: 0, comm: [0; 16] };
-        let mut connection = Connection::from_proc(Protocol::Udp, Endpoints::default(), 0);
+        let mut connection = Connection::new(Protocol::Udp, Endpoints::default(), 0);
         connection.learn(process(1), OwnerSource::Listener);
         connection.learn(process(2), OwnerSource::Kernel);
         connection.learn(process(3), OwnerSource::Proc);

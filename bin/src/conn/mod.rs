@@ -8,7 +8,7 @@ mod report;
 mod state;
 mod table;
 
-pub use connection::{OwnerSource, per_second};
+pub use connection::{Connection, OwnerSource, per_second};
 pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};
 pub use report::Report;
 pub use state::TcpState;

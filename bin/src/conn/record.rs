@@ -1,26 +1,14 @@
 //! One connection as a report shows it.
 
-use tcptop_abi::{COMM_LEN, Counters, Endpoints, IPPROTO_TCP, IPPROTO_UDP};
+use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
 use super::TcpState;
 
 /// Transport protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Protocol {
     Tcp,
     Udp,
-}
-
-impl Protocol {
-    /// From the IP protocol number.
-    pub const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            IPPROTO_TCP => Some(Self::Tcp),
-            IPPROTO_UDP => Some(Self::Udp),
-            _ => None,
-        }
-    }
 }
 
 /// What tells two connections apart.

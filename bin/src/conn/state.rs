@@ -4,7 +4,6 @@ use tcptop_abi::TcpStateCode as Code;
 
 /// State of a TCP connection, under the names that ss and netstat use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named by RFC 9293")]
 pub enum TcpState {
     Established,
     SynSent,

@@ -43,12 +43,9 @@ pub struct Table {
 
 impl Table {
     /// A connection that exists before any packet of it was seen.
-    pub fn add_silent(&mut self, protocol: Protocol, ends: Endpoints, state: u8, process: Option<Process>) {
-        let mut connection = Connection::from_proc(protocol, ends, state);
-        if let Some(process) = process {
-            connection.learn(process, OwnerSource::Proc);
-        }
-        self.silent.insert((protocol, ends), connection);
+    pub fn add_silent(&mut self, connection: Connection) {
+        let key = connection.record.key;
+        self.silent.insert((key.protocol, key.ends), connection);
     }
 
     /// A listener that exists before the start.
@@ -99,8 +96,12 @@ impl Table {
         }
         let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
         let silent = self.silent.remove(&(protocol, flow.ends));
-        let mut connection = silent.unwrap_or_else(|| Connection::from_flow(&id, flow));
-        connection.adopt(&id, flow, self.listeners.has_port(flow.ends.lport));
+        let mut connection = silent.unwrap_or_else(|| {
+            let mut connection = Connection::new(protocol, flow.ends, flow.state);
+            connection.assume_accepted(self.listeners.has_port(flow.ends.lport));
+            connection
+        });
+        connection.adopt(&id, flow);
         self.flows.entry(id).or_insert(connection)
     }
 
@@ -251,7 +252,13 @@ impl Table {
 
     /// Ends interval `epoch`: computes rates, and returns the bytes received and sent by all connections in it.
     /// `last`: there is no next report, so that nothing is held back for it.
-    pub fn close_interval(&mut self, epoch: u32, now: Duration, interval: Duration, last: bool) -> (u64, u64) {
+    pub fn close_interval(
+        &mut self,
+        epoch: u32,
+        now: Duration,
+        interval: Duration,
+        last: bool,
+    ) -> (u64, u64) {
         let mut sum = (0u64, 0u64);
         let mut add = |(rx, tx): (u64, u64)| sum = (sum.0.saturating_add(rx), sum.1.saturating_add(tx));
 

@@ -97,7 +97,11 @@ impl Printer {
     /// When it cannot be written.
     pub fn report(&mut self, report: &Report) -> Result<(), OutputError> {
         let clock = clock::local(report.time.as_secs()).unwrap_or_default();
-        let size = tty::size(self.sink.fd());
+        // Asked each time: a window may have been resized.
+        let size = match self.form {
+            Form::Csv | Form::Blocks => None,
+            Form::Fitted | Form::Painted(_) => tty::size(self.sink.fd()),
+        };
         match (&mut self.form, size) {
             (Form::Csv, _) => csv::report(report, self.closed, &mut self.buffer),
             (Form::Painted(painter), Some(size)) => {
@@ -105,12 +109,12 @@ impl Printer {
                 text::report(report, self.closed, Some(screen::room(size)), clock, &mut self.text);
                 painter.frame(&self.text, size, &mut self.buffer);
             }
-            (form, size) => {
+            (_, size) => {
                 if self.follows {
                     self.buffer.push(b'\n');
                 }
                 self.follows = true;
-                let size = size.filter(|_| matches!(form, Form::Fitted)).map(screen::room);
+                let size = size.map(screen::room);
                 text::report(report, self.closed, size, clock, &mut self.buffer);
             }
         }

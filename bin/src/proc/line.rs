@@ -31,7 +31,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A hexadecimal number without prefix, either case, leading zeros or not. `None`: empty, another byte, more than 32 bits.
+/// A hexadecimal number without prefix, in either case, with leading zeros or without.
+/// `None`: empty, another byte, more than 32 bits.
 pub fn hex(text: &[u8]) -> Option<u32> {
     let digit = |value: u32, byte: &u8| {
         let digit = char::from(*byte).to_digit(16)?;

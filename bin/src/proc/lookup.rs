@@ -12,8 +12,8 @@ use crate::conn::{Process, Protocol};
 use super::bound::Bound;
 use super::owners::Owners;
 use super::pids::pids;
+use super::sockets;
 use super::sockets::SocketEntry;
-use super::{Gaps, sockets};
 
 /// What /proc knows of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,45 +29,64 @@ pub struct Answer {
     pub accepted: bool,
 }
 
-/// Answers to [`look_up`].
-#[derive(Debug)]
-pub struct LookUp {
-    /// One for each connection asked for, in that order.
-    pub answers: Vec<Answer>,
-    /// What could not be read.
-    pub gaps: Gaps,
-}
-
-/// Looks up `wanted` under `root` (`/proc`). The processes `hints` are searched first; a socket that one of them holds
-/// is taken to be its own.
+/// Looks up `wanted` under `root` (`/proc`); one answer for each, in that order. The processes `hints` are searched
+/// first; a socket that one of them holds is taken to be its own.
 ///
 /// A TCP connection, and a UDP flow on a connected socket, is known by both its ends. Any other UDP flow belongs to
 /// the unconnected socket that fits its local end best ([`Bound::serving`]).
 ///
 /// # Errors
 /// The socket tables of our own network namespace cannot be read.
-pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> io::Result<LookUp> {
+pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> io::Result<Vec<Answer>> {
     let pids = pids(root);
-    let ports: HashSet<(Protocol, u16)> =
-        wanted.iter().map(|(protocol, ends)| (*protocol, ends.lport)).collect();
-    let mut found: HashMap<(Protocol, Endpoints), Found> =
-        wanted.iter().map(|wanted| (*wanted, Found::default())).collect();
-    let mut bound = Vec::new();
-    let malformed = sockets(root, &pids, &mut |entry| {
-        if let Some(found) = found.get_mut(&(entry.protocol, entry.ends)) {
-            found.add(entry);
-        } else if entry.is_bound() && ports.contains(&(entry.protocol, entry.ends.lport)) {
-            bound.push(entry);
-        }
-    })?;
-    let inodes = found.values().flat_map(Found::sockets).chain(&bound).map(|entry| entry.inode).collect();
-    let owners = Owners::find(root, hints, &pids, inodes);
-    let bound = Bound::new(bound);
-    let answer = |wanted: &(Protocol, Endpoints)| {
-        found.get(wanted).map_or_else(Answer::default, |found| found.answer(wanted, &bound, &owners))
-    };
-    let answers = wanted.iter().map(answer).collect();
-    Ok(LookUp { answers, gaps: Gaps { malformed, denied: owners.denied } })
+    let matches = Matches::find(root, &pids, wanted)?;
+    let owners = Owners::find(root, hints, &pids, matches.inodes());
+    Ok(wanted.iter().map(|wanted| matches.answer(wanted, &owners)).collect())
+}
+
+/// The states of `wanted` ([`Answer::state`]), without a look at any process's descriptors.
+///
+/// # Errors
+/// As [`look_up`].
+pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<Option<u8>>> {
+    let matches = Matches::find(root, &pids(root), wanted)?;
+    let nobody = Owners::default();
+    Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody).state).collect())
+}
+
+/// One pass over the socket tables: what may be meant by each connection wanted.
+struct Matches {
+    found: HashMap<(Protocol, Endpoints), Found>,
+    /// Unconnected sockets at the local ports wanted.
+    bound: Bound,
+}
+
+impl Matches {
+    fn find(root: &Path, pids: &[u32], wanted: &[(Protocol, Endpoints)]) -> io::Result<Self> {
+        let ports: HashSet<(Protocol, u16)> =
+            wanted.iter().map(|(protocol, ends)| (*protocol, ends.lport)).collect();
+        let mut found: HashMap<(Protocol, Endpoints), Found> =
+            wanted.iter().map(|wanted| (*wanted, Found::default())).collect();
+        let mut bound = Vec::new();
+        sockets(root, pids, &mut |entry| {
+            if let Some(found) = found.get_mut(&(entry.protocol, entry.ends)) {
+                found.add(entry);
+            } else if entry.is_bound() && ports.contains(&(entry.protocol, entry.ends.lport)) {
+                bound.push(entry);
+            }
+        })?;
+        Ok(Self { found, bound: Bound::new(bound) })
+    }
+
+    fn inodes(&self) -> Vec<u64> {
+        let found = self.found.values().flat_map(Found::sockets);
+        found.chain(self.bound.sockets()).map(|entry| entry.inode).collect()
+    }
+
+    fn answer(&self, wanted: &(Protocol, Endpoints), owners: &Owners) -> Answer {
+        let found = self.found.get(wanted);
+        found.map_or_else(Answer::default, |found| found.answer(wanted, &self.bound, owners))
+    }
 }
 
 /// The sockets with exactly the ends wanted: one, but for the same tuple in several namespaces, UDP sockets that

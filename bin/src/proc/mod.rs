@@ -26,7 +26,7 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-pub use lookup::{Answer, LookUp, look_up};
+pub use lookup::{look_up, states};
 pub use process::process;
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;

@@ -57,12 +57,6 @@ impl Snapshot {
         self.owners.process(socket.inode)
     }
 
-    /// The process that listens where a TCP connection arrived; `None` as well when several may be meant.
-    pub fn listener(&self, connection: &SocketEntry) -> Option<Process> {
-        let serving = self.bound.serving(connection.protocol, &connection.ends, Some(connection.namespace));
-        self.owners.common(serving.map(|socket| socket.inode))
-    }
-
     /// True when someone listens at the local end of a TCP connection: then this side most likely accepted it.
     pub fn accepted(&self, connection: &SocketEntry) -> bool {
         let mut serving = self.bound.serving(Protocol::Tcp, &connection.ends, Some(connection.namespace));
@@ -93,8 +87,6 @@ mod tests {
             assert_eq!(pid(snapshot.owner(socket)), expected, "{socket:?}");
             let served = socket.protocol == Protocol::Tcp && (8080..=8082).contains(&socket.ends.lport);
             assert_eq!(snapshot.accepted(socket), served, "{socket:?}");
-            let listener = (served && socket.ends.lport != 8082).then_some(50);
-            assert_eq!(pid(snapshot.listener(socket)), listener, "{socket:?}");
         }
     }
 }

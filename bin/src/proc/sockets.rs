@@ -107,7 +107,9 @@ mod tests {
 
     #[test]
     fn a_line_field_by_field() {
-        let line = b"  10: 010200C0:9C4B 076433C6:01BB 02 00000001:00000000 01:00000059 00000000  1000        0 18185 2 0";
+        let line =
+            b"  10: 010200C0:9C4B 076433C6:01BB 02 00000001:00000000 01:00000059 00000000  1000        0 \
+            18185 2 0";
         let entry = SocketEntry::parse(line, Protocol::Tcp, 7).expect("as captured");
         if cfg!(target_endian = "little") {
             assert_eq!(entry.ends, ends("192.0.2.1", 40011, "198.51.100.7", 443));

@@ -9,8 +9,9 @@ use tcptop_abi::{Endpoints, TcpStateCode as Code};
 
 use crate::conn::{Process, Protocol};
 
+use super::lookup::Answer;
 use super::testing::{Tree, captured, ends};
-use super::{Answer, Gaps, Snapshot, look_up};
+use super::{Snapshot, look_up};
 
 fn pids(answers: &[Answer]) -> Vec<Option<u32>> {
     answers.iter().map(|answer| answer.owner.map(|process| process.pid)).collect()
@@ -21,9 +22,7 @@ fn captured_answers(tree: &Tree, wanted: &[(Protocol, Endpoints)]) -> Vec<Answer
     let servers = ["socket:[18164]", "socket:[18165]", "socket:[18175]", "socket:[18187]", "socket:[18189]"];
     tree.process(50, "server", &servers);
     tree.process(60, "client", &["socket:[18167]", "socket:[18188]", "socket:[18192]", "socket:[18185]"]);
-    let found = look_up(&tree.path(""), wanted, &[]).expect("captured");
-    assert_eq!((found.gaps, found.answers.len()), (Gaps::default(), wanted.len()));
-    found.answers
+    look_up(&tree.path(""), wanted, &[]).expect("captured")
 }
 
 #[test]
@@ -88,13 +87,13 @@ fn one_tuple_in_two_namespaces_is_not_guessed() {
     assert_eq!((answers[0].owner, answers[0].state), (None, Some(Code::ESTABLISHED)));
     tree.process(7, "both", &["socket:[28167]", "socket:[18167]"]);
     let found = look_up(&tree.path(""), &[ours], &[]).expect("captured");
-    assert_eq!(pids(&found.answers), [Some(7)], "there is nothing to guess when both have one owner");
+    assert_eq!(pids(&found), [Some(7)], "there is nothing to guess when both have one owner");
 }
 
 #[test]
 fn nothing_wanted_and_nothing_there() {
     let found = look_up(&captured(), &[], &[]).expect("captured");
-    assert!(found.answers.is_empty());
+    assert!(found.is_empty());
     let tree = Tree::new();
     assert!(look_up(&tree.path(""), &[], &[]).is_err(), "no /proc mounted");
     assert!(Snapshot::take(&tree.path("")).is_err());
@@ -138,24 +137,24 @@ fn live_sockets_of_this_process() {
     let root = Path::new("/proc");
     let found = look_up(root, &wanted, &[process::id()]).expect("/proc");
     let me = super::process(root, process::id()).expect("alive");
-    let owners: Vec<Option<Process>> = found.answers.iter().map(|answer| answer.owner).collect();
+    let owners: Vec<Option<Process>> = found.iter().map(|answer| answer.owner).collect();
     assert_eq!(owners, [Some(me), Some(me), None, Some(me), Some(me)], "one is not accepted yet");
-    assert_eq!(found.answers[0].listener, None);
-    assert_eq!(found.answers[2].listener, Some(me));
-    assert_eq!(found.answers[2].state, Some(Code::ESTABLISHED));
-    assert_eq!(look_up(root, &wanted, &[]).expect("/proc").answers, found.answers, "with or without a hint");
+    assert_eq!(found[0].listener, None);
+    assert_eq!(found[2].listener, Some(me));
+    assert_eq!(found[2].state, Some(Code::ESTABLISHED));
+    assert_eq!(look_up(root, &wanted, &[]).expect("/proc"), found, "with or without a hint");
 
     let snapshot = Snapshot::take(root).expect("/proc");
-    for ((protocol, ends), answer) in wanted.iter().zip(&found.answers).take(4) {
+    for ((protocol, ends), answer) in wanted.iter().zip(&found).take(4) {
         let same = |socket: &&super::SocketEntry| socket.protocol == *protocol && socket.ends == *ends;
         let socket = snapshot.connections.iter().find(same).expect("listed");
-        assert_eq!((snapshot.owner(socket), snapshot.listener(socket)), (answer.owner, answer.listener));
-        assert_eq!((Some(socket.state), snapshot.accepted(socket)), (answer.state, answer.accepted));
+        assert_eq!((snapshot.owner(socket), snapshot.accepted(socket)), (answer.owner, answer.accepted));
+        assert_eq!(Some(socket.state), answer.state);
     }
 
     drop((client, accepted, waiting, connected));
     wanted.truncate(4);
-    let ended = look_up(root, &wanted, &[]).expect("/proc").answers;
+    let ended = look_up(root, &wanted, &[]).expect("/proc");
     assert!(ended.iter().all(|answer| answer.owner.is_none()));
     assert_eq!(ended[3].state, None, "a UDP socket leaves nothing behind");
 }

@@ -71,7 +71,9 @@ fn private_root() -> io::Result<OwnedFd> {
     let context = descriptor(unsafe { libc::syscall(libc::SYS_fsopen, NAME.as_ptr(), FSOPEN_CLOEXEC) })?;
     let fd = libc::c_long::from(context.as_raw_fd());
     // SAFETY: CREATE takes no key and no value.
-    if unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, null, null, 0 as libc::c_long) } < 0 {
+    if unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, null, null, 0 as libc::c_long) }
+        < 0
+    {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: integers only.

@@ -35,7 +35,8 @@ pub fn monotonic() -> Duration {
 /// The local time of day, `seconds` after the Unix epoch, in the zone of `TZ` or /etc/localtime. `None` when the
 /// moment does not fit the platform's `time_t`.
 pub fn local(seconds: u64) -> Option<TimeOfDay> {
-    let seconds = libc::time_t::try_from(seconds).ok()?;
+    // The type is inferred: libc has deprecated the name `time_t` for musl, where it is 32 bits on 32-bit hosts.
+    let seconds = seconds.try_into().ok()?;
     let mut broken_down = MaybeUninit::<libc::tm>::uninit();
     // SAFETY: both pointers are valid for the call; localtime_r fills the second when it returns non-null.
     let broken_down = unsafe {

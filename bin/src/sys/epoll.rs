@@ -16,7 +16,8 @@ pub enum Source {
     Signal = 2,
 }
 
-const SOURCES: [Source; 3] = [Source::Ring, Source::Timer, Source::Signal];
+const SOURCES: [Source; COUNT as usize] = [Source::Ring, Source::Timer, Source::Signal];
+const COUNT: libc::c_int = 3;
 
 /// An epoll instance.
 #[derive(Debug)]
@@ -39,8 +40,9 @@ impl Epoll {
     pub fn add(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: source as u64 };
         // SAFETY: both descriptors are open, `event` outlives the call.
-        let result =
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) };
+        let result = unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
+        };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
@@ -49,12 +51,10 @@ impl Epoll {
     /// # Errors
     /// epoll_wait(2)'s, except EINTR.
     pub fn wait(&self) -> io::Result<impl Iterator<Item = Source>> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; SOURCES.len()];
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; COUNT as usize];
         let ready = super::retry(|| {
             // SAFETY: `events` has room for the number of entries passed.
-            let ready = unsafe {
-                libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), SOURCES.len() as libc::c_int, -1)
-            };
+            let ready = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), COUNT, -1) };
             usize::try_from(ready).map_err(|_| io::Error::last_os_error())
         })?;
         Ok(events.into_iter().take(ready).filter_map(|event| {

@@ -22,8 +22,7 @@ impl Timer {
         // SAFETY: plain integers, for which zero is valid; libc may have padding fields here.
         let mut spec: libc::itimerspec = unsafe { std::mem::zeroed() };
         spec.it_value.tv_sec = period.as_secs().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-        spec.it_value.tv_nsec =
-            period.subsec_nanos().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        spec.it_value.tv_nsec = period.subsec_nanos() as libc::c_long;
         spec.it_interval = spec.it_value;
         // SAFETY: `spec` outlives the call; no old value is asked for.
         let result =

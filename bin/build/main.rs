@@ -1,0 +1,32 @@
+//! Builds the BPF object (`kern`) with aya-build and strips it, so that it can be embedded.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use aya_build::{Package, Toolchain};
+
+mod strip;
+
+/// Name of the kernel package, of its binary, and so of the object in `OUT_DIR`.
+const KERN: &str = "tcptop-kern";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
+    for dir in ["kern", "abi"] {
+        println!("cargo:rerun-if-changed={}", root.join(dir).display());
+    }
+    let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".into());
+    println!("cargo:rerun-if-env-changed=RUSTUP_TOOLCHAIN");
+    let kern = root.join("kern");
+    let kern = kern.to_str().ok_or("the path of this checkout is not UTF-8")?;
+
+    // SAFETY: a build script's main thread, before any other thread exists.
+    // aya-ebpf needs an unstable feature and `-Z build-std`; this allows them to the BPF build alone.
+    unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") };
+    aya_build::build_ebpf(
+        [Package { name: KERN, root_dir: kern, ..Package::default() }],
+        Toolchain::Custom(&toolchain),
+    )?;
+    let object = PathBuf::from(env::var("OUT_DIR")?).join(KERN);
+    fs::write(&object, strip::strip(&fs::read(&object)?)?)?;
+    Ok(())
+}

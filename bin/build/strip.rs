@@ -1,0 +1,68 @@
+//! Makes a BPF object small enough to embed: no debug information, which is nine tenths of it.
+
+use std::ops::Range;
+
+/// Layout of ELF64 (System V gABI, chapter 4): offsets in the file header and in a section header.
+const FILE_HEADER: usize = 64;
+const SECTION_TABLE: usize = 40;
+const SECTION_SIZE: usize = 58;
+const SECTION_COUNT: usize = 60;
+const SECTION_NAMES: usize = 62;
+const TYPE: usize = 4;
+const OFFSET: usize = 24;
+const SIZE: usize = 32;
+const ALIGNMENT: usize = 48;
+const SHT_NOBITS: usize = 8;
+
+/// Sections that neither aya nor the kernel needs. (BTF describes types; the maps are defined without it.)
+fn is_dropped(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b".rel").unwrap_or(name);
+    name.starts_with(b".debug_") || name.starts_with(b".BTF")
+}
+
+/// Returns the object without the dropped sections' contents. Section headers keep their indices, nameless and empty
+/// (SHT_NULL), so that symbols and relocations stay valid.
+pub fn strip(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if !elf.starts_with(b"\x7fELF\x02\x01") {
+        return Err("the BPF object is not a little-endian ELF64 file");
+    }
+    strip_sections(elf).ok_or("the BPF object's section table is damaged")
+}
+
+fn strip_sections(elf: &[u8]) -> Option<Vec<u8>> {
+    let (table, size) = (number::<8>(elf, SECTION_TABLE)?, number::<2>(elf, SECTION_SIZE)?);
+    let (count, names) = (number::<2>(elf, SECTION_COUNT)?, number::<2>(elf, SECTION_NAMES)?);
+    let names = number::<8>(elf, table + names * size + OFFSET)?;
+
+    let mut out = elf.get(..FILE_HEADER)?.to_vec();
+    let mut headers = elf.get(table..table + count * size)?.to_vec();
+    for header in headers.chunks_exact_mut(size) {
+        let name = elf.get(names + number::<4>(header, 0)?..)?.split(|byte| *byte == 0).next()?;
+        if is_dropped(name) {
+            header[..TYPE + 4].fill(0);
+            header[OFFSET..SIZE + 8].fill(0);
+        } else if number::<4>(header, TYPE)? != SHT_NOBITS {
+            let contents = range(number::<8>(header, OFFSET)?, number::<8>(header, SIZE)?);
+            out.resize(out.len().next_multiple_of(number::<8>(header, ALIGNMENT)?.max(1)), 0);
+            let moved = u64::try_from(out.len()).ok()?;
+            header[OFFSET..OFFSET + 8].copy_from_slice(&moved.to_le_bytes());
+            out.extend_from_slice(elf.get(contents)?);
+        }
+    }
+    out.resize(out.len().next_multiple_of(8), 0);
+    let table = u64::try_from(out.len()).ok()?;
+    out[SECTION_TABLE..SECTION_TABLE + 8].copy_from_slice(&table.to_le_bytes());
+    out.extend_from_slice(&headers);
+    Some(out)
+}
+
+const fn range(start: usize, length: usize) -> Range<usize> {
+    start..start + length
+}
+
+/// The little-endian number of `N` bytes at `at`.
+fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut word = [0; 8];
+    word[..N].copy_from_slice(bytes.get(at..at + N)?);
+    usize::try_from(u64::from_le_bytes(word)).ok()
+}

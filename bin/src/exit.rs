@@ -1,0 +1,24 @@
+//! Exit codes, after sysexits.h, and what they mean: for `main` and for the help.
+
+/// Everything went well.
+pub const OK: u8 = 0;
+/// Wrong arguments.
+pub const USAGE: u8 = 2;
+/// EX_UNAVAILABLE: the kernel lacks something.
+pub const UNAVAILABLE: u8 = 69;
+/// EX_OSERR: a system call failed that should not.
+pub const OS: u8 = 71;
+/// EX_IOERR: the output cannot be written.
+pub const OUTPUT: u8 = 74;
+/// EX_NOPERM: privileges are missing.
+pub const PRIVILEGES: u8 = 77;
+
+/// Each code with its meaning for users.
+pub const TABLE: [(u8, &str); 6] = [
+    (OK, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
+    (USAGE, "Wrong arguments"),
+    (UNAVAILABLE, "The kernel lacks something that tcptop needs; the message names it"),
+    (OS, "A system call failed; the message names it"),
+    (OUTPUT, "Cannot write the output"),
+    (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
+];
