@@ -88,6 +88,8 @@ impl FlowFlags {
     pub const FIN_RECEIVED: u32 = 1 << 3;
     /// The kernel reports this socket's state changes, so its end will be seen as one.
     pub const STATE_EVENTS: u32 = 1 << 4;
+    /// A record of this flow was lost: userspace may not know its owner.
+    pub const UNTOLD: u32 = 1 << 5;
 }
 
 #[cfg(test)]

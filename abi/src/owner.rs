@@ -41,4 +41,7 @@ pub struct SocketFlags;
 impl SocketFlags {
     /// Userspace was told of the socket, so it must be told of its release.
     pub const REPORTED: u32 = 1 << 0;
+    /// The socket was released, but a record that would have named its owner was lost: the entry stays for userspace
+    /// to find and remove.
+    pub const RELEASED: u32 = 1 << 1;
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use tcptop_abi::{Flow, Owner, Stats, UdpKey};
+use tcptop_abi::{Flow, Owner, Socket, Stats, UdpKey};
 
 use crate::error::Error;
 
@@ -96,14 +96,17 @@ pub trait NetworkCollector {
     /// A flow as it is now; `None` when it is gone.
     fn read(&self, id: &FlowId) -> Option<Flow>;
 
-    /// A socket's owner as it is known now.
-    fn owner(&self, cookie: u64) -> Option<Owner>;
+    /// What is known of a socket now.
+    fn socket(&self, cookie: u64) -> Option<Socket>;
 
     /// Every flow there is, for use after events were lost.
     fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow));
 
     /// Frees what is held for a flow.
     fn forget(&mut self, id: &FlowId);
+
+    /// Frees what is held for a released socket.
+    fn forget_socket(&mut self, cookie: u64);
 
     /// What could not be attributed or delivered since the start.
     fn stats(&self) -> Stats;

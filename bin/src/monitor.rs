@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashSet, io, path::Path, time::Duration};
 
-use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
+use tcptop_abi::{COMM_LEN, Endpoints, SocketFlags, Stats, TcpStateCode};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector},
@@ -84,13 +84,21 @@ impl<C: NetworkCollector> Monitor<C> {
     pub fn drain(&mut self) {
         let Self { collector, table, .. } = self;
         collector.drain(&mut |event| table.apply(event, &mut process_name));
-        for id in table.take_released() {
-            if let Some(flow) = collector.read(&id) {
-                table.refresh(&id, &flow);
-            }
-            collector.forget(&id);
-            table.end(&id);
+        self.end_released_udp();
+    }
+
+    fn end_released_udp(&mut self) {
+        for id in self.table.take_released() {
+            self.end_udp(&id);
         }
+    }
+
+    fn end_udp(&mut self, id: &FlowId) {
+        if let Some(flow) = self.collector.read(id) {
+            self.table.refresh(id, &flow);
+        }
+        self.collector.forget(id);
+        self.table.end(id);
     }
 
     /// Ends the interval, hands its report to `print`, and returns what that returned. `last`: no other will follow.
@@ -147,19 +155,25 @@ impl<C: NetworkCollector> Monitor<C> {
         }
     }
 
-    /// Events were lost: the kernel's tables still hold every flow they would have told of, ended ones included.
+    /// Events were lost: the kernel's tables still hold every flow they would have told of, ended ones included, and
+    /// the owners of the sockets that were released meanwhile.
     fn recover(&mut self) {
         let mut flows = Vec::new();
         self.collector.flows(&mut |id, flow| flows.push((id, flow)));
         for (id, flow) in flows {
-            let owner = self.collector.owner(id.cookie()).unwrap_or_default();
-            let state = flow.state;
-            let event = CollectorEvent::State { id, flow, owner, state, epoch: flow.epoch };
-            self.table.apply(event, &mut process_name);
-            if state == TcpStateCode::CLOSE {
+            let cookie = id.cookie();
+            let socket = self.collector.socket(cookie).unwrap_or_default();
+            let (owner, state, epoch) = (socket.owner, flow.state, flow.epoch);
+            self.table.apply(CollectorEvent::State { id, flow, owner, state, epoch }, &mut process_name);
+            if flow.state == TcpStateCode::CLOSE {
                 self.collector.forget(&id);
             }
+            if socket.flags & SocketFlags::RELEASED != 0 {
+                self.table.apply(CollectorEvent::Released { cookie, owner }, &mut process_name);
+                self.collector.forget_socket(cookie);
+            }
         }
+        self.end_released_udp();
     }
 
     fn refresh(&mut self) {
@@ -175,8 +189,9 @@ impl<C: NetworkCollector> Monitor<C> {
     fn find_owners(&mut self) {
         let mut wanted: Vec<(FlowId, (Protocol, Endpoints))> = Vec::new();
         for id in self.table.ownerless(self.epoch) {
-            if let Some(owner) = self.collector.owner(id.cookie()) {
-                self.table.learn_owner(&id, &owner, &mut process_name);
+            let socket = self.collector.socket(id.cookie());
+            if let Some(socket) = socket.filter(|socket| socket.owner.is_known()) {
+                self.table.learn_owner(&id, &socket.owner, &mut process_name);
             } else if let Some(ends) = self.table.ends(&id) {
                 wanted.push((id, ends));
             }
@@ -218,11 +233,7 @@ impl<C: NetworkCollector> Monitor<C> {
 
     fn end_idle_udp(&mut self, now: Duration) {
         for id in self.table.idle_udp(now) {
-            if let Some(flow) = self.collector.read(&id) {
-                self.table.refresh(&id, &flow);
-            }
-            self.collector.forget(&id);
-            self.table.end(&id);
+            self.end_udp(&id);
         }
     }
 

@@ -58,7 +58,10 @@ fn connecting(ops: *mut bpf_sock_ops) {
     ask_for_states(ops);
     let flags = FlowFlags::ACTIVE_OPEN | FlowFlags::STATE_EVENTS;
     if let Some(flow) = tcp::insert(cookie, sk, flags, State::SYN_SENT) {
-        tell(cookie, flow, State::CLOSE, State::SYN_SENT);
+        if !tell(cookie, flow, State::CLOSE, State::SYN_SENT) {
+            // SAFETY: a live map value, written under the socket lock.
+            unsafe { (*flow).flags |= FlowFlags::UNTOLD };
+        }
     }
 }
 
@@ -96,8 +99,10 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     }
     flow.state = new;
     flow.epoch = epoch();
-    if tell(cookie, flow, old, new) && new == State::CLOSE {
-        // A record that found no room leaves the entry, closed, for userspace to find.
+    if !tell(cookie, flow, old, new) {
+        // The entry stays, closed or not, for userspace to find.
+        flow.flags |= FlowFlags::UNTOLD;
+    } else if new == State::CLOSE {
         let _ = TCP_FLOWS.remove(cookie);
     }
 }

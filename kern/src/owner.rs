@@ -100,6 +100,7 @@ pub fn released(sk: *mut bpf_sock) {
 
     let owner_is_news = socket.owner.tgid != (pid_tgid >> 32) as u32;
     let mut tell = socket.flags & SocketFlags::REPORTED != 0 && (!tcp || owner_is_news);
+    let mut untold = false;
     if let Some(flow) = flow {
         // SAFETY: a live map value; this hook alone writes `released`.
         let flags = unsafe {
@@ -107,6 +108,7 @@ pub fn released(sk: *mut bpf_sock) {
             (*flow).flags
         };
         tell |= owner_is_news || flags & FlowFlags::STATE_EVENTS == 0;
+        untold = flags & FlowFlags::UNTOLD != 0;
     } else if tcp && !socket.owner.is_known() {
         // Accepted, and ended by the peer before this close: userspace waits for the name.
         tell = true;
@@ -115,7 +117,12 @@ pub fn released(sk: *mut bpf_sock) {
         let state = if tcp { field!(sk, state) as u8 } else { 0 };
         let owner = current(pid_tgid);
         let change = Change { cookie, owner, old_state: state, new_state: state, released: 1 };
-        ring::state(flow.map(<*mut Flow>::cast_const), &change);
+        untold |= !ring::state(flow.map(<*mut Flow>::cast_const), &change);
     }
-    let _ = SOCKETS.remove(cookie);
+    if untold {
+        let owner = if socket.owner.is_known() { socket.owner } else { current(pid_tgid) };
+        remember(cookie, &Socket { owner, flags: socket.flags | SocketFlags::RELEASED });
+    } else {
+        let _ = SOCKETS.remove(cookie);
+    }
 }

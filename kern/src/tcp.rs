@@ -73,7 +73,9 @@ pub fn egress(packet: &Packet) {
     let now = epoch();
     if flow.epoch != now {
         flow.epoch = now;
-        ring::data(cookie, flow);
+        if !ring::data(cookie, flow) {
+            flow.flags |= FlowFlags::UNTOLD;
+        }
     }
 }
 
@@ -143,7 +145,7 @@ pub fn insert(cookie: u64, sk: *const bpf_sock, flags: u32, state: u8) -> Option
         ends: sock::endpoints(sk),
         ..Flow::default()
     };
-    if TCP_FLOWS.insert(cookie, &flow, BPF_NOEXIST as u64).is_err() {
+    if TCP_FLOWS.insert(cookie, flow, BPF_NOEXIST as u64).is_err() {
         flow_table_full();
     }
     TCP_FLOWS.get_ptr_mut(cookie)

@@ -88,7 +88,7 @@ fn insert(
     }
     let flow = Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..Flow::default() };
     // Another CPU may have been first: then its entry is the one to count in.
-    let _ = UDP_FLOWS.insert(key, &flow, BPF_NOEXIST as u64);
+    let _ = UDP_FLOWS.insert(key, flow, BPF_NOEXIST as u64);
     let flow = UDP_FLOWS.get_ptr_mut(key);
     if flow.is_some() {
         owner::mark_reported(key.cookie);

@@ -9,7 +9,7 @@ use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
 };
-use tcptop_abi::{CONTROL_EPOCH, Flow, Owner, Socket, Stats, UdpKey};
+use tcptop_abi::{CONTROL_EPOCH, Flow, Socket, Stats, UdpKey};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector},
@@ -89,9 +89,8 @@ impl NetworkCollector for BpfCollector {
         }
     }
 
-    fn owner(&self, cookie: u64) -> Option<Owner> {
-        let socket = self.0.as_ref()?.sockets.get(&cookie, 0).ok()?;
-        socket.owner.is_known().then_some(socket.owner)
+    fn socket(&self, cookie: u64) -> Option<Socket> {
+        self.0.as_ref()?.sockets.get(&cookie, 0).ok()
     }
 
     fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow)) {
@@ -111,6 +110,11 @@ impl NetworkCollector for BpfCollector {
             FlowId::Tcp(cookie) => running.tcp.remove(cookie),
             FlowId::Udp(key) => running.udp.remove(key),
         };
+    }
+
+    fn forget_socket(&mut self, cookie: u64) {
+        let Some(running) = &mut self.0 else { return };
+        let _ = running.sockets.remove(&cookie);
     }
 
     fn stats(&self) -> Stats {

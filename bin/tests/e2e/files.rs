@@ -1,0 +1,103 @@
+//! Output to a file that is appended to.
+
+use std::{fs, path::Path};
+
+use crate::{
+    harness::{Process, Scratch, run, tcptop},
+    rows::{HEADER, Row},
+    traffic::{V4, datagram, udp},
+};
+
+/// Runs tcptop with traffic all the while.
+fn with_traffic(args: &[&str]) {
+    let (client, server) = (udp(V4), udp(V4));
+    let remote = server.local_addr().expect("bound");
+    let process = Process::start(&mut tcptop(args), |_| ());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| process.wait());
+        while !waiter.is_finished() {
+            client.send_to(&[0; 10], remote).expect("send");
+            datagram(&server, 10);
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let finished = waiter.join().expect("no panic");
+        finished.assert_success();
+        assert_eq!(finished.stdout, "");
+    });
+}
+
+fn csv(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("UTF-8");
+    assert!(text.ends_with('\n'), "{text:?}");
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn csv_is_appended_under_one_header() {
+    let scratch = Scratch::new("append");
+    let file = scratch.0.join("out.csv");
+    let name = file.to_str().expect("UTF-8");
+    let args = ["--csv", "-n", "2", "-d", "0.2", "-o", name];
+    with_traffic(&args);
+    let first = csv(&file);
+    with_traffic(&args);
+    let both = csv(&file);
+    assert!(first.len() > 1 && both.len() > first.len(), "{both:?}");
+    assert_eq!(both[..first.len()], first, "what is there stays");
+    assert_eq!(both[0], HEADER);
+    for line in &both[1..] {
+        Row::parse(line).unwrap_or_else(|mistake| panic!("{mistake}"));
+    }
+}
+
+#[test]
+fn an_empty_file_gets_the_header() {
+    let scratch = Scratch::new("empty");
+    let file = scratch.0.join("out.csv");
+    fs::write(&file, "").expect("writable");
+    run(&["--csv", "--once", "-d", "0.1", "--output", file.to_str().expect("UTF-8")]).assert_success();
+    assert_eq!(csv(&file)[0], HEADER);
+}
+
+#[test]
+fn a_torn_last_line_is_ended() {
+    let scratch = Scratch::new("torn");
+    let file = scratch.0.join("out.csv");
+    let torn = "2026-11-23T12:41:52.123Z,live,tcp,192.16";
+    fs::write(&file, format!("{HEADER}\n{torn}")).expect("writable");
+    with_traffic(&["--csv", "-n", "2", "-d", "0.2", "-o", file.to_str().expect("UTF-8")]);
+    let lines = csv(&file);
+    assert_eq!(lines[..2], [HEADER, torn]);
+    assert!(lines.len() > 2, "{lines:?}");
+    for line in &lines[2..] {
+        Row::parse(line).unwrap_or_else(|mistake| panic!("{mistake}"));
+    }
+}
+
+#[test]
+fn text_is_appended_in_blocks() {
+    let scratch = Scratch::new("text");
+    let file = scratch.0.join("out.txt");
+    let name = file.to_str().expect("UTF-8");
+    for _ in 0..2 {
+        run(&["--once", "-d", "0.1", "-o", name]).assert_success();
+    }
+    let text = fs::read_to_string(&file).expect("UTF-8");
+    let blocks: Vec<&str> = text.split("\n\n").collect();
+    assert_eq!(blocks.len(), 2, "{text}");
+    assert!(blocks.iter().all(|block| block.lines().next().is_some_and(|line| line.contains("  interval "))));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error() {
+    let scratch = Scratch::new("missing");
+    let file = scratch.0.join("no/such/file");
+    let full = Path::new("/dev/full");
+    for path in [&file, full] {
+        let name = path.to_str().expect("UTF-8");
+        let finished = run(&["--csv", "--once", "-d", "0.1", "-o", name]);
+        finished.assert_code(74);
+        assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+        assert!(finished.stderr.contains(name), "{}", finished.stderr);
+    }
+}

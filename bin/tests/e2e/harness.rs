@@ -1,0 +1,297 @@
+//! A running tcptop, and single runs of it.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, RwLock},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::rows::{End, HEADER, Row, listed};
+
+/// Nothing waits longer; generous, because an emulated machine is slow.
+pub const LIMIT: Duration = Duration::from_secs(30);
+/// A live row must be right this soon: a delayed ACK, and a report.
+pub const LIVE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Written while a child is being made, read while a socket is closed: between its fork and its exec a child has every
+/// socket of this process open, and a close in that moment would not be the last one.
+pub static SPAWNING: RwLock<()> = RwLock::new(());
+
+/// Starts a child that shares no socket with this process.
+pub fn spawn(command: &mut Command) -> Child {
+    let _alone = SPAWNING.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("TCPTOP_BIN").map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
+}
+
+/// A command that runs it.
+pub fn tcptop(args: &[&str]) -> Command {
+    // SAFETY: a call without arguments that cannot fail.
+    assert_eq!(unsafe { libc::geteuid() }, 0, "these tests load programs into the kernel: run them as root");
+    let mut command = Command::new(binary());
+    command.args(args).env("TZ", "UTC").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Waits for an event with [`LIMIT`].
+pub fn eventually<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = event() {
+            return value;
+        }
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a run that ended left behind.
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Finished {
+    /// Panics unless it ended with this exit code.
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(self.status.code(), Some(code), "{}\n{}\n{}", self.status, self.stderr, self.stdout);
+        self
+    }
+
+    /// Panics unless it went well, without a word on stderr.
+    pub fn assert_success(&self) -> &Self {
+        self.assert_code(0);
+        assert_eq!(self.stderr, "");
+        self
+    }
+}
+
+/// A process whose output is collected. Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+    start: Instant,
+}
+
+impl Process {
+    /// Starts it; `on_line` sees each line of its output, with its end, as soon as it is written.
+    pub fn start(command: &mut Command, mut on_line: impl FnMut(&str) + Send + 'static) -> Self {
+        let start = Instant::now();
+        let mut child = spawn(command);
+        let stdout = child.stdout.take().map(|pipe| {
+            thread::spawn(move || {
+                let (mut pipe, mut all, mut line) = (BufReader::new(pipe), String::new(), String::new());
+                while pipe.read_line(&mut line).expect("UTF-8") > 0 {
+                    on_line(&line);
+                    all.push_str(&line);
+                    line.clear();
+                }
+                all
+            })
+        });
+        let stderr = child.stderr.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut all = String::new();
+                pipe.read_to_string(&mut all).expect("UTF-8");
+                all
+            })
+        });
+        Self { child, stdout, stderr, start }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        // SAFETY: signals a child of ours that was not waited for, so that its id is still its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill");
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Finished {
+        let status = eventually("the end of tcptop", || self.child.try_wait().expect("a child of ours"));
+        let took = self.start.elapsed();
+        let text = |reader: Option<JoinHandle<String>>| {
+            reader.map_or_else(String::new, |reader| reader.join().expect("a reader does not panic"))
+        };
+        Finished { status, stdout: text(self.stdout.take()), stderr: text(self.stderr.take()), took }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs it to its end.
+pub fn run(args: &[&str]) -> Finished {
+    Process::start(&mut tcptop(args), |_| ()).wait()
+}
+
+/// Reports at this interval, in seconds.
+pub const INTERVAL: &str = "0.2";
+
+/// A tcptop that writes CSV with closed rows.
+pub struct Tcptop {
+    process: Process,
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    header: bool,
+    rows: Vec<Row>,
+    mistakes: Vec<String>,
+}
+
+impl Tcptop {
+    /// Starts one, and returns when everything is attached.
+    pub fn start() -> Self {
+        Self::every(INTERVAL)
+    }
+
+    /// Likewise, with another interval.
+    pub fn every(interval: &str) -> Self {
+        Self::run(&mut tcptop(&["--csv", "--closed", "-d", interval]))
+    }
+
+    /// Likewise, from a command of the caller's.
+    pub fn run(command: &mut Command) -> Self {
+        let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+        let writer = Arc::clone(&seen);
+        let process = Process::start(command, move |line| {
+            let mut seen = writer.0.lock().expect("not poisoned");
+            match line.strip_suffix('\n') {
+                Some(HEADER) if !seen.header => seen.header = true,
+                Some(line) if seen.header => match Row::parse(line) {
+                    Ok(row) => seen.rows.push(row),
+                    Err(mistake) => seen.mistakes.push(mistake),
+                },
+                _ => seen.mistakes.push(format!("not a whole row: {line:?}")),
+            }
+            writer.1.notify_all();
+        });
+        let mut tcptop = Self { process, seen };
+        let start = Instant::now();
+        while !tcptop.seen.0.lock().expect("not poisoned").header {
+            let ended = tcptop.process.child.try_wait().expect("a child of ours");
+            if ended.is_some() || start.elapsed() > LIMIT {
+                let _ = tcptop.process.child.kill();
+                let finished = tcptop.process.wait();
+                panic!("tcptop did not start: {}\n{}", finished.status, finished.stderr);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        tcptop
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> Vec<Row> {
+        self.seen.0.lock().expect("not poisoned").rows.clone()
+    }
+
+    /// Waits for rows that satisfy `enough`. False: not within `limit`.
+    fn wait_for(&self, limit: Duration, mut enough: impl FnMut(&[Row]) -> bool) -> bool {
+        let seen = self.seen.0.lock().expect("not poisoned");
+        let more = |seen: &mut Seen| seen.mistakes.is_empty() && !enough(&seen.rows);
+        let (seen, timeout) = self.seen.1.wait_timeout_while(seen, limit, more).expect("not poisoned");
+        assert!(seen.mistakes.is_empty(), "{:?}", seen.mistakes);
+        !timeout.timed_out()
+    }
+
+    /// Waits until the newest row of each end is live and exact.
+    pub fn expect_live(&self, ends: &[End]) {
+        for end in ends {
+            if !self.wait_for(LIVE_LIMIT, |rows| end.is_live_in(rows)) {
+                let rows = self.rows();
+                panic!("no exact live row within {LIVE_LIMIT:?}: {end:?}{}", listed(&rows, &end.flow));
+            }
+        }
+    }
+
+    /// Waits until each end has a closed row.
+    pub fn expect_closed(&self, ends: &[End]) {
+        for end in ends {
+            if !self.wait_for(LIMIT, |rows| end.is_closed_in(rows)) {
+                let rows = self.rows();
+                panic!("no closed row within {LIMIT:?}: {end:?}{}", listed(&rows, &end.flow));
+            }
+        }
+    }
+
+    /// Waits until each end has its closed row, stops tcptop, and checks all rows of each end.
+    pub fn finish(self, ends: &[End]) -> Vec<Row> {
+        self.expect_closed(ends);
+        let rows = self.stop();
+        for end in ends {
+            end.assert_ended(&rows);
+        }
+        rows
+    }
+
+    /// Interrupts it; the rows of all its reports, the last one included.
+    pub fn stop(self) -> Vec<Row> {
+        self.stop_by(libc::SIGINT)
+    }
+
+    /// Likewise, by this signal.
+    pub fn stop_by(self, signal: i32) -> Vec<Row> {
+        self.process.signal(signal);
+        let finished = self.process.wait();
+        assert_eq!(finished.status.signal(), None, "killed by the signal");
+        finished.assert_success();
+        let seen = std::mem::take(&mut *self.seen.0.lock().expect("not poisoned"));
+        assert!(seen.mistakes.is_empty(), "{:?}", seen.mistakes);
+        assert!(
+            seen.rows.is_sorted_by(|one, next| one.time <= next.time),
+            "reports are in the order of time"
+        );
+        seen.rows
+    }
+}
+
+/// An empty directory of this test's own, removed when dropped. Everybody may enter it.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("tcptop-e2e-{}-{name}", std::process::id()));
+        std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("ours");
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Opens /dev/full for writing.
+pub fn full() -> File {
+    File::options().write(true).open("/dev/full").expect("/dev/full")
+}

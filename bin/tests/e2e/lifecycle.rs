@@ -1,0 +1,120 @@
+//! How tcptop begins and ends, and what it leaves behind: nothing.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use crate::{
+    harness::{Process, Tcptop, eventually, tcptop},
+    programs,
+    traffic::{Pair, V4},
+};
+
+/// Programs of a running tcptop. Each is attached by a link.
+fn attached(process: &Process) -> BTreeSet<u32> {
+    let (ids, links) = programs::held_by(process.pid());
+    for id in &ids {
+        let name = programs::name(*id).expect("held by a descriptor");
+        assert!(name.starts_with("tcptop_"), "{name}");
+    }
+    assert_eq!((ids.len(), links), (11, 11), "hooks of design.md, attached by links");
+    ids
+}
+
+/// The kernel frees programs after a grace period.
+fn assert_gone(ids: &BTreeSet<u32>) {
+    eventually("no program is left", || ids.iter().all(|id| programs::name(*id).is_none()).then_some(()));
+}
+
+#[test]
+fn kill_9_leaves_nothing_attached() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(1_000, 1_000);
+    let ids = attached(tcptop.process());
+    tcptop.process().signal(libc::SIGKILL);
+    assert_gone(&ids);
+    pair.exchange(1_000, 1_000);
+}
+
+#[test]
+fn an_ordinary_end_leaves_nothing_attached() {
+    let tcptop = Tcptop::start();
+    let ids = attached(tcptop.process());
+    tcptop.stop();
+    assert_gone(&ids);
+}
+
+/// A signal long before the interval's end gives the last report, complete.
+fn last_report(signal: i32) {
+    let tcptop = Tcptop::every("3600");
+    let (ended, open) = (Pair::new(V4), Pair::new(V4));
+    ended.exchange(900, 800);
+    open.exchange(70, 60);
+    let (expected, live) = (ended.ends(900, 800), open.ends(70, 60));
+    drop(ended);
+    // Delayed acknowledgements, which tell of the last bytes received, are out.
+    thread::sleep(Duration::from_millis(300));
+    let rows = tcptop.stop_by(signal);
+    for end in &expected {
+        end.assert_ended(&rows);
+    }
+    for end in &live {
+        assert!(end.is_live_in(&rows), "{end:?}{}", crate::rows::listed(&rows, &end.flow));
+    }
+    assert!(rows.iter().all(|row| row.time == rows[0].time), "one report");
+}
+
+#[test]
+fn interrupt_gives_the_last_report() {
+    last_report(libc::SIGINT);
+}
+
+#[test]
+fn terminate_gives_the_last_report() {
+    last_report(libc::SIGTERM);
+}
+
+#[test]
+fn signal_in_text_mode_ends_with_a_whole_report() {
+    let (ready, started) = std::sync::mpsc::channel();
+    let process = Process::start(&mut tcptop(&["-d", "0.2"]), move |_| {
+        // Nobody listens after the first line.
+        let _ = ready.send(());
+    });
+    started.recv_timeout(crate::harness::LIMIT).expect("a report");
+    process.signal(libc::SIGTERM);
+    let finished = process.wait();
+    finished.assert_success();
+    let last = finished.stdout.rsplit("\n\n").next().expect("a report");
+    let mut lines = last.lines();
+    assert!(lines.next().is_some_and(|line| line.contains("  interval ")), "{last}");
+    assert!(lines.next().is_some_and(|line| line.starts_with("PROTO")), "{last}");
+    assert!(last.ends_with('\n'));
+}
+
+#[test]
+fn several_at_once_count_the_same() {
+    let all: Vec<Tcptop> = (0..3).map(|_| Tcptop::start()).collect();
+    let pair = Pair::new(V4);
+    pair.exchange(123_456, 654_321);
+    let expected = pair.ends(123_456, 654_321);
+    for tcptop in &all {
+        tcptop.expect_live(&expected);
+    }
+    drop(pair);
+    for tcptop in all {
+        tcptop.finish(&expected);
+    }
+}
+
+#[test]
+fn the_one_that_ends_leaves_the_other_whole() {
+    let (first, second) = (Tcptop::start(), Tcptop::start());
+    let pair = Pair::new(V4);
+    pair.exchange(10, 20);
+    first.stop();
+    pair.exchange(1, 2);
+    let expected = pair.ends(11, 22);
+    second.expect_live(&expected);
+    drop(pair);
+    second.finish(&expected);
+}

@@ -1,0 +1,128 @@
+//! Who may run it.
+
+use std::{
+    fs, io,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    harness::{Process, Scratch, Tcptop, binary},
+    traffic::{Pair, V4},
+};
+
+const NOBODY: u32 = 65_534;
+
+/// Capability numbers of include/uapi/linux/capability.h.
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_BPF: u32 = 39;
+
+/// A command for a copy that every user may run.
+fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
+    let copy = scratch.0.join("tcptop");
+    fs::copy(binary(), &copy).expect("a copy of the binary");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
+    let mut command = Command::new(copy);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");
+    command
+}
+
+/// Makes the child a plain user with these capabilities and no other.
+fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
+    // SAFETY: the closure makes system calls only, and touches nothing of other threads.
+    unsafe { command.pre_exec(|| become_nobody_with(capabilities)) };
+}
+
+fn done(result: libc::c_long) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
+    const PR_CAP_AMBIENT: libc::c_int = 47;
+    const PR_CAP_AMBIENT_RAISE: libc::c_ulong = 2;
+    /// `_LINUX_CAPABILITY_VERSION_3`: two words of 32 capabilities.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    // Effective, permitted, inheritable; for the low capabilities, then for the high ones.
+    let mut data = [[0u32; 3]; 2];
+    for capability in capabilities {
+        data[usize::from(*capability >= 32)].iter_mut().for_each(|set| *set |= 1 << (capability % 32));
+    }
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let none: libc::c_ulong = 0;
+    // SAFETY: system calls on memory of this stack frame, in a child that has one thread. By number where the C
+    // library's wrapper would also change other threads.
+    unsafe {
+        // Kernels before 5.11 charge maps to it, and a plain user may not raise it. It fails where root may not either:
+        // then the start of tcptop tells whether it was needed.
+        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited);
+        done(libc::prctl(libc::PR_SET_KEEPCAPS, 1).into())?;
+        done(libc::setgroups(0, std::ptr::null()).into())?;
+        done(libc::setresgid(NOBODY, NOBODY, NOBODY).into())?;
+        done(libc::setresuid(NOBODY, NOBODY, NOBODY).into())?;
+        done(libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()))?;
+        for capability in capabilities {
+            let capability = libc::c_ulong::from(*capability);
+            done(libc::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, none, none).into())?;
+        }
+    }
+    Ok(())
+}
+
+fn assert_refused(command: &mut Command) {
+    let finished = Process::start(command, |_| ()).wait();
+    finished.assert_code(77);
+    assert_eq!(finished.stderr, "error: tcptop requires root privileges. Run with sudo.\n");
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
+fn a_plain_user_is_refused() {
+    let scratch = Scratch::new("plain");
+    assert_refused(reachable(&scratch, &["--once"]).uid(NOBODY).gid(NOBODY));
+}
+
+#[test]
+fn half_of_the_capabilities_is_refused() {
+    let scratch = Scratch::new("half");
+    for capabilities in [&[CAP_BPF], &[CAP_NET_ADMIN]] {
+        let mut command = reachable(&scratch, &["--once"]);
+        as_nobody_with(&mut command, capabilities);
+        assert_refused(&mut command);
+    }
+}
+
+#[test]
+fn a_plain_user_gets_help_and_usage_errors() {
+    let scratch = Scratch::new("help");
+    let as_user =
+        |args: &[&str]| Process::start(reachable(&scratch, args).uid(NOBODY).gid(NOBODY), |_| ()).wait();
+    as_user(&["--help"]).assert_success();
+    as_user(&["--version"]).assert_success();
+    as_user(&["--nope"]).assert_code(2);
+}
+
+/// A plain user with these capabilities sees the traffic of others: bytes, and owners that the kernel tells.
+fn suffices(name: &str, capabilities: &'static [u32]) {
+    let scratch = Scratch::new(name);
+    let mut command = reachable(&scratch, &["--csv", "--closed", "-d", "0.2"]);
+    as_nobody_with(&mut command, capabilities);
+    let tcptop = Tcptop::run(&mut command);
+    let pair = Pair::new(V4);
+    pair.exchange(4_000, 2_000);
+    let expected = pair.ends(4_000, 2_000);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn cap_bpf_and_cap_net_admin_suffice() {
+    suffices("bpf", &[CAP_BPF, CAP_NET_ADMIN]);
+}
+
+#[test]
+fn cap_sys_admin_suffices() {
+    suffices("admin", &[CAP_SYS_ADMIN]);
+}

@@ -1,0 +1,69 @@
+//! The programs in the kernel, by bpf(2).
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+/// Commands of bpf(2), include/uapi/linux/bpf.h.
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+/// The beginning of `union bpf_attr` for both commands.
+#[repr(C, align(8))]
+#[derive(Default)]
+struct Attr {
+    /// Program id, or a descriptor.
+    what: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The beginning of `struct bpf_prog_info`, up to its name.
+#[repr(C, align(8))]
+struct Info {
+    before: [u8; 64],
+    name: [u8; 16],
+}
+
+fn bpf(command: libc::c_int, attr: &mut Attr) -> std::io::Result<libc::c_long> {
+    // SAFETY: the attributes are of the size that is given; what they point to is their maker's concern.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<Attr>()) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Name of a loaded program; `None`: there is none of this id.
+pub fn name(id: u32) -> Option<String> {
+    let mut attr = Attr { what: id, ..Attr::default() };
+    let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) {
+        Ok(fd) => i32::try_from(fd).expect("a descriptor"),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return None,
+        Err(error) => panic!("BPF_PROG_GET_FD_BY_ID: {error}"),
+    };
+    // SAFETY: just opened, nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut info = Info { before: [0; 64], name: [0; 16] };
+    let mut attr = Attr {
+        what: u32::try_from(fd.as_raw_fd()).expect("a descriptor"),
+        info_len: u32::try_from(size_of::<Info>()).expect("small"),
+        info: (&raw mut info).addr().try_into().expect("64 bits hold an address"),
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr).expect("BPF_OBJ_GET_INFO_BY_FD");
+    let name: Vec<u8> = info.name.into_iter().take_while(|byte| *byte != 0).collect();
+    Some(String::from_utf8(name).expect("ASCII"))
+}
+
+/// Ids of the programs that a process holds, itself or by a link; and how many links it has.
+pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
+    let (mut ids, mut links) = (BTreeSet::new(), 0);
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive") {
+        let Ok(text) = fs::read_to_string(entry.expect("readable").path()) else { continue };
+        let number =
+            |line: &str| line.strip_prefix("prog_id:").map(|id| id.trim().parse::<u32>().expect("a number"));
+        ids.extend(text.lines().filter_map(number));
+        links += usize::from(text.lines().any(|line| line.starts_with("link_id:")));
+    }
+    (ids, links)
+}

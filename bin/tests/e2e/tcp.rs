@@ -1,0 +1,384 @@
+//! TCP connections that begin and end while tcptop runs.
+
+use std::{
+    io::Write,
+    net::{Ipv6Addr, SocketAddr},
+    sync::Barrier,
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    harness::{Process, Tcptop, tcptop},
+    rows::{Flow, Owner, Row, newest},
+    traffic::{
+        Own, Pair, V4, V6, accept, bound_tcp, connect, ends, finish_sending, listen, raw_connect, receive,
+        receive_to_end, send, transfer,
+    },
+};
+
+/// The client sends 1,000,000 bytes, half-closes, and reads 12,345.
+fn half_close(pair: Pair) {
+    let Pair { client, server, .. } = &pair;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            send(client, 1_000_000);
+            finish_sending(client);
+        });
+        assert_eq!(receive_to_end(server), 1_000_000);
+    });
+    send(server, 12_345);
+    drop(pair.server);
+    assert_eq!(receive_to_end(&pair.client), 12_345);
+}
+
+#[test]
+fn half_close_ipv4() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    let expected = pair.ends(1_000_000, 12_345);
+    half_close(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn half_close_ipv6() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V6);
+    let expected = pair.ends(1_000_000, 12_345);
+    half_close(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn half_close_ipv4_in_ipv6_sockets() {
+    let tcptop = Tcptop::start();
+    let listener = listen("[::]:0");
+    let port = listener.local_addr().expect("bound").port();
+    let mapped: Ipv6Addr = "::ffff:127.0.0.1".parse().expect("an address");
+    let client = connect(SocketAddr::from((mapped, port)));
+    assert!(client.local_addr().expect("bound").is_ipv6());
+    let pair = Pair::accepted(listener, client);
+    assert!(pair.flow.local.is_ipv4());
+    let expected = pair.ends(1_000_000, 12_345);
+    half_close(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn ipv4_client_of_an_ipv6_listener() {
+    let tcptop = Tcptop::start();
+    let listener = listen("[::]:0");
+    let port = listener.local_addr().expect("bound").port();
+    let pair = Pair::accepted(listener, connect(SocketAddr::from(([127, 0, 0, 1], port))));
+    pair.exchange(600, 700);
+    let expected = pair.ends(600, 700);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn refused_connect() {
+    let tcptop = Tcptop::start();
+    let (_nobody_listens, remote) = bound_tcp();
+    let (socket, local) = bound_tcp();
+    let refused = raw_connect(&socket, remote.port()).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    drop(Own::new(socket));
+    let expected = [Flow::tcp(local, remote).moved(&Owner::me(), 0, 0).packets(1, 1)];
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn no_bytes() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    let expected = pair.ends(0, 0);
+    drop(pair);
+    let rows = tcptop.finish(&expected);
+    for end in &expected {
+        let row = newest(&rows, &end.flow).expect("finished");
+        assert!(
+            row.rx_packets >= Some(1) && row.tx_packets >= Some(1),
+            "handshake and FINs are packets: {row:?}"
+        );
+    }
+}
+
+#[test]
+fn open_and_idle() {
+    let tcptop = Tcptop::start();
+    let amounts = [(1, 0), (0, 1), (10_000, 777), (1_000_000, 500_000), (65_483, 65_484)];
+    let pairs: Vec<Pair> = amounts.iter().map(|_| Pair::new(V4)).collect();
+    let mut expected = Vec::new();
+    for (pair, (up, down)) in pairs.iter().zip(amounts) {
+        pair.exchange(up, down);
+        expected.extend(pair.ends(up, down));
+    }
+    tcptop.expect_live(&expected);
+    // What is idle stays right: no later row may say something else.
+    thread::sleep(Duration::from_millis(700));
+    tcptop.expect_live(&expected);
+    let rows = tcptop.rows();
+    for end in &expected {
+        let row = newest(&rows, &end.flow).expect("live");
+        assert_eq!(row.state, "ESTABLISHED");
+        assert!(row.rtt_us.is_some(), "loopback answers within a microsecond at the least: {row:?}");
+    }
+    drop(pairs);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn bytes_in_the_receive_queue_count_as_received() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    send(&pair.client, 4_321);
+    let expected = pair.ends(4_321, 0);
+    tcptop.expect_live(&expected);
+    receive(&pair.server, 4_321);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn half_closed_and_idle() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    transfer(&pair.client, &pair.server, 2_500);
+    finish_sending(&pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    let expected = pair.ends(2_500, 0);
+    tcptop.expect_live(&expected);
+    let rows = tcptop.rows();
+    let state = |end: usize| newest(&rows, &expected[end].flow).expect("live").state.clone();
+    assert_eq!((state(0), state(1)), ("FIN_WAIT2".into(), "CLOSE_WAIT".into()));
+    transfer(&pair.server, &pair.client, 3_500);
+    let expected = pair.ends(2_500, 3_500);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn ten_milliseconds() {
+    let tcptop = Tcptop::every("0.5");
+    let pair = Pair::new(V4);
+    pair.exchange(1_111, 2_222);
+    thread::sleep(Duration::from_millis(10));
+    let expected = pair.ends(1_111, 2_222);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn server_closes_first() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    let expected = pair.ends(100, 2_000);
+    pair.exchange(100, 2_000);
+    drop(pair.server);
+    assert_eq!(receive_to_end(&pair.client), 0);
+    thread::sleep(Duration::from_millis(300));
+    drop(pair.client);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn server_sends_and_closes_before_the_client_reads() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    let expected = pair.ends(0, 5_000);
+    send(&pair.server, 5_000);
+    drop(pair.server);
+    assert_eq!(receive_to_end(&pair.client), 5_000);
+    drop(pair.client);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn both_close_at_once() {
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    for index in 0..100 {
+        let pair = Pair::new(V4);
+        pair.exchange(1_000 + index, 2_000 + index);
+        expected.extend(pair.ends(1_000 + index, 2_000 + index));
+        let Pair { client, server, .. } = pair;
+        let together = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                together.wait();
+                drop(client);
+            });
+            together.wait();
+            drop(server);
+        });
+    }
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn data_with_both_fins_at_once() {
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    for index in 0..100 {
+        let pair = Pair::new(V4);
+        expected.extend(pair.ends(3_000 + index, 4_000 + index));
+        let together = Barrier::new(2);
+        let end = |stream, count, other| {
+            together.wait();
+            send(stream, count);
+            finish_sending(stream);
+            assert_eq!(receive_to_end(stream), other);
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| end(&pair.client, 3_000 + index, 4_000 + index));
+            end(&pair.server, 4_000 + index, 3_000 + index);
+        });
+    }
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn fast_open_and_close_of_a_thousand() {
+    const CONNECTIONS: u64 = 1_000;
+    let tcptop_text = Process::start(&mut tcptop(&["--closed", "-d", "0.2"]), |_| ());
+    let tcptop = Tcptop::start();
+    let listener = listen(V4);
+    let address = listener.local_addr().expect("bound");
+    // Each connection has amounts of its own.
+    let amounts = |index: u64| (1_000 + index, 5_000 + 3 * index);
+    let flows: Vec<Flow> = thread::scope(|scope| {
+        scope.spawn(|| {
+            for index in 0..CONNECTIONS {
+                let server = accept(&listener);
+                assert_eq!(receive_to_end(&server), amounts(index).0);
+                send(&server, amounts(index).1);
+            }
+        });
+        (0..CONNECTIONS)
+            .map(|index| {
+                let client = connect(address);
+                send(&client, amounts(index).0);
+                finish_sending(&client);
+                assert_eq!(receive_to_end(&client), amounts(index).1);
+                Flow::tcp(client.local_addr().expect("bound"), address)
+            })
+            .collect()
+    });
+    let mut expected = Vec::new();
+    for (index, flow) in (0..).zip(flows) {
+        let (up, down) = amounts(index);
+        expected.extend(ends(flow, up, down));
+    }
+    tcptop.expect_closed(&expected);
+    let rows = tcptop.stop();
+    let ours = |flow: &Flow| flow.local == address || flow.remote == address;
+    let closed = rows.iter().filter(|row| row.closed && ours(&row.flow));
+    // As lists: a port may have been used twice.
+    let mut found: Vec<_> = closed
+        .map(|row| (row.flow, row.rx_bytes, row.tx_bytes, row.owner.clone(), row.state.clone()))
+        .collect();
+    let mut wanted: Vec<_> = expected
+        .iter()
+        .map(|end| (end.flow, Some(end.rx), Some(end.tx), Some(end.owner.clone()), "CLOSE".to_owned()))
+        .collect();
+    found.sort();
+    wanted.sort();
+    assert_eq!(found.len(), wanted.len(), "closed rows");
+    let wrong: Vec<_> = wanted.iter().zip(&found).filter(|(wanted, found)| wanted != found).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} rows are wrong, wanted and found: {:?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(5)]
+    );
+
+    tcptop_text.signal(libc::SIGINT);
+    let text = tcptop_text.wait();
+    text.assert_success();
+    let headers: Vec<&str> = text.stdout.lines().filter(|line| line.contains("  interval ")).collect();
+    assert!(!headers.is_empty());
+    for header in headers {
+        assert!(!header.contains("lost") && !header.contains("untracked"), "{header}");
+    }
+}
+
+/// Milliseconds since midnight.
+fn milliseconds(row: &Row) -> u64 {
+    let field = |at: std::ops::Range<usize>| row.time[at].parse::<u64>().expect("digits");
+    ((field(11..13) * 60 + field(14..16)) * 60 + field(17..19)) * 1_000 + field(20..23)
+}
+
+#[test]
+fn rates_are_bytes_per_second_of_the_interval() {
+    let tcptop = Tcptop::every("0.5");
+    let pair = Pair::new(V4);
+    // Active in every interval, so that each report has a row and a time.
+    for _ in 0..40 {
+        pair.exchange(100_000, 30_000);
+        thread::sleep(Duration::from_millis(50));
+    }
+    let expected = pair.ends(4_000_000, 1_200_000);
+    drop(pair);
+    let rows = tcptop.finish(&expected);
+    for end in &expected {
+        let mine: Vec<&Row> = rows.iter().filter(|row| row.flow == end.flow).collect();
+        assert!(mine.len() >= 3, "{mine:?}");
+        for pair in mine.windows(2) {
+            let [before, now] = pair else { unreachable!("windows of two") };
+            // A day later for a test across midnight.
+            let interval = (milliseconds(now) + 86_400_000 - milliseconds(before)) % 86_400_000;
+            let check = |rate: Option<u64>, now: Option<u64>, before: Option<u64>| {
+                let grown = now.zip(before).map(|(now, before)| now - before).expect("counted");
+                let moved = rate.expect("measured") * interval / 1_000;
+                // Times are cut to milliseconds.
+                assert!(
+                    moved.abs_diff(grown) <= grown / 50,
+                    "{moved} for {grown} in {interval} ms: {pair:?}"
+                );
+            };
+            check(now.rx_rate, now.rx_bytes, before.rx_bytes);
+            check(now.tx_rate, now.tx_bytes, before.tx_bytes);
+        }
+    }
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.client.set_nodelay(true).expect("TCP_NODELAY");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2_000 {
+                (&*pair.client).write_all(b"x").expect("send");
+            }
+        });
+        receive(&pair.server, 2_000);
+    });
+    let expected = pair.ends(2_000, 0);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn many_at_once() {
+    let tcptop = Tcptop::start();
+    let pairs: Vec<Pair> = (0..64).map(|index| Pair::new(if index % 2 == 0 { V4 } else { V6 })).collect();
+    thread::scope(|scope| {
+        for (index, pair) in (0..).zip(&pairs) {
+            scope.spawn(move || pair.exchange(20_000 + index, 10_000 + index));
+        }
+    });
+    let mut expected = Vec::new();
+    for (index, pair) in (0..).zip(&pairs) {
+        expected.extend(pair.ends(20_000 + index, 10_000 + index));
+    }
+    tcptop.expect_live(&expected);
+    drop(pairs);
+    tcptop.finish(&expected);
+}

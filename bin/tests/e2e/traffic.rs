@@ -1,0 +1,243 @@
+//! Sockets and what goes through them. Nothing waits for ever.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    ops::Deref,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sync::PoisonError,
+    thread,
+};
+
+use crate::{
+    harness::{LIMIT, SPAWNING},
+    rows::{End, Flow, Owner},
+};
+
+/// A socket of this process, whose close is the last one even while other tests make children.
+pub struct Own<T>(Option<T>);
+
+impl<T> Own<T> {
+    pub const fn new(socket: T) -> Self {
+        Self(Some(socket))
+    }
+}
+
+impl<T> Deref for Own<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("taken by drop only")
+    }
+}
+
+impl<T> Drop for Own<T> {
+    fn drop(&mut self) {
+        let _nobody_forks = SPAWNING.read().unwrap_or_else(PoisonError::into_inner);
+        self.0 = None;
+    }
+}
+
+pub const V4: &str = "127.0.0.1:0";
+pub const V6: &str = "[::1]:0";
+
+pub fn listen(address: &str) -> Own<TcpListener> {
+    Own::new(TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+}
+
+pub fn accept(listener: &TcpListener) -> Own<TcpStream> {
+    readable(listener.as_raw_fd(), "a connection to accept");
+    Own::new(patient(listener.accept().expect("accept").0))
+}
+
+pub fn connect(address: SocketAddr) -> Own<TcpStream> {
+    Own::new(patient(TcpStream::connect_timeout(&address, LIMIT).expect("connect")))
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+    stream.set_write_timeout(Some(LIMIT)).expect("SO_SNDTIMEO");
+    stream
+}
+
+/// Waits until there is something to read or accept.
+pub fn readable(fd: RawFd, what: &str) {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let limit = i32::try_from(LIMIT.as_millis()).expect("less than a month");
+    // SAFETY: one entry, of this stack frame.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, limit) };
+    assert_eq!(ready, 1, "not within {LIMIT:?}: {what}");
+}
+
+/// A connection with both of its ends in this process.
+pub struct Pair {
+    pub client: Own<TcpStream>,
+    pub server: Own<TcpStream>,
+    /// As the client sees it.
+    pub flow: Flow,
+    pub listener: Own<TcpListener>,
+}
+
+impl Pair {
+    pub fn new(address: &str) -> Self {
+        let listener = listen(address);
+        let client = connect(listener.local_addr().expect("bound"));
+        Self::accepted(listener, client)
+    }
+
+    /// With a client that is connected, or is going to be.
+    pub fn accepted(listener: Own<TcpListener>, client: Own<TcpStream>) -> Self {
+        let server = accept(&listener);
+        let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
+        Self { client, server, flow, listener }
+    }
+
+    /// The client's end and the server's, for what went up to the server and down to the client.
+    pub fn ends(&self, up: u64, down: u64) -> [End; 2] {
+        ends(self.flow, up, down)
+    }
+
+    /// `up` bytes to the server, then `down` bytes to the client, all of them read.
+    pub fn exchange(&self, up: u64, down: u64) {
+        transfer(&self.client, &self.server, up);
+        transfer(&self.server, &self.client, down);
+    }
+}
+
+/// Both ends of a flow, both this process's.
+pub fn ends(client: Flow, up: u64, down: u64) -> [End; 2] {
+    let me = Owner::me();
+    [client.moved(&me, down, up), client.flipped().moved(&me, up, down)]
+}
+
+/// Sends `count` bytes.
+pub fn send(mut stream: &TcpStream, count: u64) {
+    static BYTES: [u8; 65_536] = [b'x'; 65_536];
+    let mut left = usize::try_from(count).expect("fits");
+    while left > 0 {
+        let chunk = left.min(BYTES.len());
+        stream.write_all(&BYTES[..chunk]).expect("send");
+        left -= chunk;
+    }
+}
+
+/// Receives `count` bytes.
+pub fn receive(stream: &TcpStream, count: u64) {
+    let received = std::io::copy(&mut stream.take(count), &mut std::io::sink()).expect("receive");
+    assert_eq!(received, count, "bytes before the peer's end");
+}
+
+/// Receives all there is until the peer's FIN.
+pub fn receive_to_end(mut stream: &TcpStream) -> u64 {
+    std::io::copy(&mut stream, &mut std::io::sink()).expect("receive")
+}
+
+/// Sends `count` bytes from one end to the other, which reads them.
+pub fn transfer(from: &TcpStream, to: &TcpStream, count: u64) {
+    thread::scope(|scope| {
+        scope.spawn(|| send(from, count));
+        receive(to, count);
+    });
+}
+
+/// Ends what this side sends.
+pub fn finish_sending(stream: &TcpStream) {
+    stream.shutdown(Shutdown::Write).expect("shutdown");
+}
+
+/// Makes the close a reset: SO_LINGER with a time of zero.
+pub fn close_by_reset(stream: Own<TcpStream>) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+    drop(stream);
+}
+
+/// setsockopt(2).
+pub fn set_option<T>(fd: RawFd, level: i32, name: i32, value: &T) {
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
+    // SAFETY: `value` is `length` bytes, which the kernel reads.
+    let result = unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), length) };
+    assert_eq!(result, 0, "setsockopt: {}", std::io::Error::last_os_error());
+}
+
+/// Sends until the peer takes no more; how many bytes the socket took.
+pub fn fill(mut stream: &TcpStream) -> u64 {
+    stream.set_nonblocking(true).expect("fcntl");
+    let bytes = [b'x'; 16_384];
+    let mut taken = 0u64;
+    loop {
+        match stream.write(&bytes) {
+            Ok(count) => taken += u64::try_from(count).expect("fits"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return taken,
+            Err(error) => panic!("send: {error}"),
+        }
+    }
+}
+
+/// One of the socket's queues in bytes, by an ioctl of tcp(7).
+pub fn queue(socket: &impl AsRawFd, request: libc::Ioctl) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: these requests write one int.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut bytes) };
+    assert_eq!(result, 0, "ioctl: {}", std::io::Error::last_os_error());
+    u64::try_from(bytes).expect("a size")
+}
+
+/// Received and unread.
+pub const SIOCINQ: libc::Ioctl = 0x541b;
+/// Not acknowledged, sent or not.
+pub const SIOCOUTQ: libc::Ioctl = 0x5411;
+/// Not sent.
+pub const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+
+/// A TCP socket bound to a free port of 127.0.0.1, neither listening nor connected.
+pub fn bound_tcp() -> (OwnedFd, SocketAddr) {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
+    // SAFETY: just opened, nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let address = raw_v4(0);
+    // SAFETY: `address` is of the size that is given.
+    let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), V4_LENGTH) };
+    assert_eq!(result, 0, "bind: {}", std::io::Error::last_os_error());
+    // Only to ask for the name; the descriptor stays ours.
+    let probe = TcpListener::from(fd.try_clone().expect("dup"));
+    let local = probe.local_addr().expect("bound");
+    (fd, local)
+}
+
+/// connect(2) to a port of 127.0.0.1.
+pub fn raw_connect(socket: &OwnedFd, port: u16) -> std::io::Result<()> {
+    let address = raw_v4(port);
+    // SAFETY: `address` is of the size that is given.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), V4_LENGTH) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+const V4_LENGTH: libc::socklen_t = 16;
+
+const fn raw_v4(port: u16) -> libc::sockaddr_in {
+    assert!(size_of::<libc::sockaddr_in>() == V4_LENGTH as usize);
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET.to_le_bytes()[0] as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_zero: [0; 8],
+    }
+}
+
+/// A bound UDP socket.
+pub fn udp(address: &str) -> Own<UdpSocket> {
+    let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+    Own::new(socket)
+}
+
+/// Receives one datagram, of `size` bytes; who sent it.
+pub fn datagram(socket: &UdpSocket, size: usize) -> SocketAddr {
+    let mut buffer = [0; 65_536];
+    let (received, from) = socket.recv_from(&mut buffer).expect("a datagram");
+    assert_eq!(received, size, "bytes of the datagram");
+    from
+}

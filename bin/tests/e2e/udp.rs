@@ -1,0 +1,233 @@
+//! UDP: payload bytes and datagrams per socket and remote end.
+
+use std::{net::UdpSocket, os::fd::AsRawFd, thread, time::Duration};
+
+use crate::{
+    harness::{LIMIT, Tcptop, eventually},
+    rows::{End, Flow, Owner},
+    traffic::{Own, V4, V6, datagram, set_option, udp},
+};
+
+fn address(socket: &UdpSocket) -> std::net::SocketAddr {
+    socket.local_addr().expect("bound")
+}
+
+/// The client's end and the server's: bytes and datagrams up, bytes and datagrams down.
+fn ends(client: &UdpSocket, server: &UdpSocket, up: (u64, u64), down: (u64, u64)) -> [End; 2] {
+    let flow = Flow::udp(address(client), address(server));
+    let [near, far] = crate::traffic::ends(flow, up.0, down.0);
+    [near.packets(down.1, up.1), far.packets(up.1, down.1)]
+}
+
+fn connected(at: &str) {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(at), udp(at));
+    client.connect(address(&server)).expect("connect");
+    for size in [100, 200, 300] {
+        client.send(&vec![0; size]).expect("send");
+        let from = datagram(&server, size);
+        assert_eq!(from, address(&client));
+        server.send_to(&[0; 25], from).expect("send");
+        datagram(&client, 25);
+    }
+    let expected = ends(&client, &server, (600, 3), (75, 3));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn connected_ipv4() {
+    connected(V4);
+}
+
+#[test]
+fn connected_ipv6() {
+    connected(V6);
+}
+
+fn unconnected(at: &str) {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(at), udp(at));
+    for size in [1, 1_000, 9_000] {
+        client.send_to(&vec![0; size], address(&server)).expect("send");
+        let from = datagram(&server, size);
+        server.send_to(&[0; 11], from).expect("send");
+        datagram(&client, 11);
+    }
+    let expected = ends(&client, &server, (10_001, 3), (33, 3));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn unconnected_ipv4() {
+    unconnected(V4);
+}
+
+#[test]
+fn unconnected_ipv6() {
+    unconnected(V6);
+}
+
+#[test]
+fn ipv4_through_an_ipv6_socket_bound_to_everything() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V4), udp("[::]:0"));
+    let port = address(&server).port();
+    client.send_to(&[0; 70], ("127.0.0.1", port)).expect("send");
+    let from = datagram(&server, 70);
+    server.send_to(&[0; 80], from).expect("send");
+    datagram(&client, 80);
+    let flow = Flow::udp(address(&client), ([127, 0, 0, 1], port).into());
+    let expected = crate::traffic::ends(flow, 70, 80).map(|end| end.packets(1, 1));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn one_server_and_several_remotes() {
+    let tcptop = Tcptop::start();
+    let server = udp(V4);
+    let clients: Vec<Own<UdpSocket>> = (0..5).map(|_| udp(V4)).collect();
+    let mut expected = Vec::new();
+    for (index, client) in (1..).zip(&clients) {
+        let size = 100 * index;
+        client.send_to(&vec![0; size], address(&server)).expect("send");
+        let from = datagram(&server, size);
+        for _ in 0..index {
+            server.send_to(&[0; 7], from).expect("send");
+            datagram(client, 7);
+        }
+        let count = u64::try_from(index).expect("small");
+        expected.extend(ends(client, &server, (100 * count, 1), (7 * count, count)));
+    }
+    tcptop.expect_live(&expected);
+    drop(clients);
+    drop(server);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn one_client_and_several_servers() {
+    let tcptop = Tcptop::start();
+    let client = udp(V4);
+    let servers: Vec<Own<UdpSocket>> = (0..5).map(|_| udp(V4)).collect();
+    let mut expected = Vec::new();
+    for (size, server) in (40..).zip(&servers) {
+        client.send_to(&vec![0; size], address(server)).expect("send");
+        datagram(server, size);
+        expected.extend(ends(&client, server, (u64::try_from(size).expect("small"), 1), (0, 0)));
+    }
+    tcptop.expect_live(&expected);
+    drop(client);
+    drop(servers);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn empty_datagram() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V4), udp(V4));
+    client.send_to(&[], address(&server)).expect("send");
+    datagram(&server, 0);
+    let expected = ends(&client, &server, (0, 1), (0, 0));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn largest_datagram_ipv4() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V4), udp(V4));
+    client.send_to(&[0; 65_507], address(&server)).expect("send");
+    datagram(&server, 65_507);
+    let expected = ends(&client, &server, (65_507, 1), (0, 0));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn largest_datagram_ipv6_in_fragments() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V6), udp(V6));
+    // With its headers longer than the 65,536 bytes that the loopback takes.
+    client.send_to(&[0; 65_527], address(&server)).expect("send");
+    datagram(&server, 65_527);
+    let expected = ends(&client, &server, (65_527, 1), (0, 0));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn segmentation_offload() {
+    const UDP_SEGMENT: libc::c_int = 103;
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V4), udp(V4));
+    set_option(client.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, &1_000i32);
+    client.send_to(&[0; 4_500], address(&server)).expect("send");
+    for size in [1_000, 1_000, 1_000, 1_000, 500] {
+        datagram(&server, size);
+    }
+    let expected = ends(&client, &server, (4_500, 5), (0, 0));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn nobody_there() {
+    let tcptop = Tcptop::start();
+    let (client, gone) = (udp(V4), udp(V4));
+    let remote = address(&gone);
+    drop(gone);
+    client.send_to(&[0; 10], remote).expect("send");
+    let expected = [Flow::udp(address(&client), remote).moved(&Owner::me(), 0, 10).packets(0, 1)];
+    drop(client);
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn opened_used_and_closed_in_one_interval() {
+    let tcptop = Tcptop::every("0.5");
+    let mut expected = Vec::new();
+    for size in 1..=200 {
+        let (client, server) = (udp(V4), udp(V4));
+        client.send_to(&vec![0; size], address(&server)).expect("send");
+        datagram(&server, size);
+        expected.extend(ends(&client, &server, (u64::try_from(size).expect("small"), 1), (0, 0)));
+    }
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn a_flow_without_traffic_ends_and_may_begin_anew() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(V4), udp(V4));
+    client.send_to(&[0; 500], address(&server)).expect("send");
+    datagram(&server, 500);
+    let first = ends(&client, &server, (500, 1), (0, 0));
+    tcptop.expect_live(&first);
+    tcptop.expect_closed(&first);
+    let closed = |tcptop: &Tcptop| {
+        let rows = tcptop.rows();
+        rows.into_iter().filter(|row| row.closed && row.flow == first[0].flow).collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&tcptop).len(), 1);
+    client.send_to(&[0; 60], address(&server)).expect("send");
+    datagram(&server, 60);
+    drop((client, server));
+    let rows = eventually(&format!("a second closed row within {LIMIT:?}"), || {
+        thread::sleep(Duration::from_millis(20));
+        Some(closed(&tcptop)).filter(|rows| rows.len() == 2)
+    });
+    let sizes: Vec<_> = rows.iter().map(|row| row.tx_bytes).collect();
+    assert_eq!(sizes, [Some(500), Some(60)]);
+    assert!(rows.iter().all(|row| row.owner == Some(Owner::me())), "{rows:?}");
+    tcptop.stop();
+}
