@@ -27,7 +27,9 @@ pub struct UdpKey {
     /// Remote port, host byte order.
     pub rport: u16,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: u16,
+    /// Zero.
+    pub pad2: u32,
 }
 
 /// Value of both flow tables.

@@ -22,7 +22,7 @@ impl FlowId {
             tcptop_abi::IPPROTO_TCP => Some(Self::Tcp(cookie)),
             tcptop_abi::IPPROTO_UDP => {
                 let (raddr, rport) = (flow.ends.raddr, flow.ends.rport);
-                Some(Self::Udp(UdpKey { cookie, raddr, rport, pad: [0; 6] }))
+                Some(Self::Udp(UdpKey { cookie, raddr, rport, pad: 0, pad2: 0 }))
             }
             _ => None,
         }

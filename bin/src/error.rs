@@ -49,7 +49,8 @@ impl fmt::Display for Error {
                 write!(out, "the kernel programs cannot be loaded (CONFIG_BPF_SYSCALL): {}", Chain(error))
             }
             Self::Attach(name, error) => {
-                write!(out, "{name} cannot be attached (CONFIG_CGROUP_BPF, Linux 5.9): {}", Chain(error))
+                write!(out, "{name} cannot be attached (CONFIG_CGROUP_BPF, Linux 5.9): ")?;
+                refusal(out, error)
             }
             Self::Map(error) => {
                 write!(out, "a BPF map cannot be used (CONFIG_BPF_SYSCALL): {}", Chain(error))
@@ -62,6 +63,20 @@ impl fmt::Display for Error {
 }
 
 impl error::Error for Error {}
+
+/// A refused program: the verifier's verdict is the last thing it wrote before its statistics, its log thousands of
+/// lines.
+fn refusal(out: &mut fmt::Formatter<'_>, error: &ProgramError) -> fmt::Result {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return write!(out, "{}", Chain(error));
+    };
+    write!(out, "{io_error}")?;
+    let log = verifier_log.to_string();
+    let statistics = ["processed ", "verification time ", "stack depth "];
+    let says_why = |line: &&str| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word));
+    let verdict = log.lines().rev().find(says_why);
+    verdict.map_or(Ok(()), |verdict| write!(out, " (verifier: {verdict})"))
+}
 
 /// An error with its sources, in one line.
 struct Chain<'a>(&'a dyn error::Error);

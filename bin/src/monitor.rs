@@ -109,7 +109,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let ended = self.epoch;
         self.epoch += 1;
         self.collector.begin_interval(self.epoch)?;
-        let now = clock::monotonic();
+        let (now, wall) = (clock::monotonic(), clock::wall());
         self.drain();
         let stats = self.collector.stats();
         if stats.lost_events != self.stats.lost_events {
@@ -123,7 +123,7 @@ impl<C: NetworkCollector> Monitor<C> {
 
         let interval = now.saturating_sub(self.since);
         let (rx, tx) = self.table.close_interval(ended, now, interval, last);
-        let report = self.report(interval, (rx, tx), &stats);
+        let report = self.report(wall, interval, (rx, tx), &stats);
         let printed = print(&report);
         self.table.forget_ended();
         self.since = now;
@@ -131,7 +131,7 @@ impl<C: NetworkCollector> Monitor<C> {
         Ok(printed)
     }
 
-    fn report(&self, interval: Duration, grown: (u64, u64), stats: &Stats) -> Report<'_> {
+    fn report(&self, time: Duration, interval: Duration, grown: (u64, u64), stats: &Stats) -> Report<'_> {
         let untracked_rx = stats.untracked_rx_bytes - self.stats.untracked_rx_bytes;
         let untracked_tx = stats.untracked_tx_bytes - self.stats.untracked_tx_bytes;
         let (tcp, udp) = self.table.counts();
@@ -142,7 +142,7 @@ impl<C: NetworkCollector> Monitor<C> {
             (Reverse(record.rate()), Reverse(total), record.key.cookie, record.key.ends.lport)
         });
         Report {
-            time: clock::wall(),
+            time,
             interval,
             tcp,
             udp,

@@ -5,10 +5,17 @@ use std::fs;
 /// Capability numbers of include/uapi/linux/capability.h.
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 /// True with CAP_SYS_ADMIN, or with CAP_BPF and CAP_NET_ADMIN.
 pub fn sufficient() -> bool {
+    fs::read("/proc/self/status").is_ok_and(|status| effective(&status).is_none_or(allows))
+}
+
+/// True when the kernel programs may read thread names: CAP_PERFMON or CAP_SYS_ADMIN.
+pub fn thread_names() -> bool {
+    let allows = |capabilities: u64| capabilities & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0;
     fs::read("/proc/self/status").is_ok_and(|status| effective(&status).is_none_or(allows))
 }
 

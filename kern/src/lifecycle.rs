@@ -17,6 +17,7 @@ use crate::{
     sock,
     sock::field,
     tcp,
+    zero::zeroed,
 };
 
 /// One callback. Most are questions about the connection's parameters, which are none of our business.
@@ -113,7 +114,7 @@ fn listening(ops: *mut bpf_sock_ops) {
     let Some((cookie, sk)) = socket(ops) else { return };
     owner::mark_reported(cookie);
     let listener =
-        Flow { protocol: IPPROTO_TCP, state: State::LISTEN, ends: sock::endpoints(sk), ..Flow::default() };
+        Flow { protocol: IPPROTO_TCP, state: State::LISTEN, ends: sock::endpoints(sk), ..zeroed() };
     tell(cookie, &listener, State::CLOSE, State::LISTEN);
 }
 

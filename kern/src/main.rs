@@ -26,6 +26,7 @@ mod ring;
 mod sock;
 mod tcp;
 mod udp;
+mod zero;
 
 use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},

@@ -1,19 +1,23 @@
 //! Which process a socket belongs to: the hooks that run in process context.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
+    Global,
     bindings::{BPF_ANY, bpf_sock, bpf_sock_addr},
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-        generated::bpf_get_socket_cookie,
+        bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+        generated::{bpf_get_current_comm, bpf_get_socket_cookie},
     },
 };
-use tcptop_abi::{Flow, FlowFlags, Owner, Socket, SocketFlags};
+use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner, Socket, SocketFlags};
 
 use crate::{
     maps::{SOCKETS, TCP_FLOWS, stats},
     ring::{self, Change},
     sock,
     sock::field,
+    zero::zeroed,
 };
 
 /// The process this hook runs in.
@@ -23,7 +27,28 @@ fn current(pid_tgid: u64) -> Owner {
         tgid: (pid_tgid >> 32) as u32,
         tid: pid_tgid as u32,
         uid: bpf_get_current_uid_gid() as u32,
-        comm: bpf_get_current_comm().unwrap_or_default(),
+        comm: comm(),
+    }
+}
+
+/// 1: the kernel lets us read thread names, which takes CAP_PERFMON besides CAP_BPF. Userspace sets it before loading;
+/// with 0 the verifier never sees the call, and userspace asks /proc for the name.
+#[unsafe(no_mangle)]
+static READ_COMM: Global<u8> = Global::new(0);
+
+/// The current thread's name. The helper fills every byte (kernel/bpf/helpers.c `bpf_get_current_comm`, v6.1), so the
+/// buffer is not cleared before: that would be a call of `memset`, whose loop the verifier refuses without
+/// CAP_PERFMON.
+#[inline(always)]
+fn comm() -> [u8; COMM_LEN] {
+    if READ_COMM.load() == 0 {
+        return zeroed::<Owner>().comm;
+    }
+    let mut comm = MaybeUninit::<[u8; COMM_LEN]>::uninit();
+    // SAFETY: the buffer has the length passed, and the helper initialises it even when it fails.
+    unsafe {
+        bpf_get_current_comm(comm.as_mut_ptr().cast(), COMM_LEN as u32);
+        comm.assume_init()
     }
 }
 
@@ -31,7 +56,7 @@ fn current(pid_tgid: u64) -> Owner {
 #[inline(always)]
 pub fn known(cookie: u64) -> Owner {
     // SAFETY: a value of the map, read as plain integers; a concurrent writer can only mix two owners' fields.
-    unsafe { SOCKETS.get(cookie) }.map_or(Owner::default(), |socket| socket.owner)
+    unsafe { SOCKETS.get(cookie) }.map_or(zeroed(), |socket| socket.owner)
 }
 
 /// Userspace hears of this socket: so it must hear of its release.
@@ -41,7 +66,7 @@ pub fn mark_reported(cookie: u64) {
         // SAFETY: a live map value; the flag is only ever set.
         unsafe { (*socket).flags |= SocketFlags::REPORTED };
     } else {
-        remember(cookie, &Socket { owner: Owner::default(), flags: SocketFlags::REPORTED });
+        remember(cookie, &Socket { owner: zeroed(), flags: SocketFlags::REPORTED });
     }
 }
 
@@ -95,11 +120,12 @@ pub fn released(sk: *mut bpf_sock) {
     let cookie = cookie_of(sk);
     let pid_tgid = bpf_get_current_pid_tgid();
     // SAFETY: a live map value, read only.
-    let socket = unsafe { SOCKETS.get(cookie) }.map_or(Socket::default(), |socket| *socket);
+    let socket =
+        unsafe { SOCKETS.get(cookie) }.map_or(Socket { owner: zeroed(), flags: 0 }, |socket| *socket);
     let flow = if tcp { TCP_FLOWS.get_ptr_mut(cookie) } else { None };
 
     let owner_is_news = socket.owner.tgid != (pid_tgid >> 32) as u32;
-    let mut tell = socket.flags & SocketFlags::REPORTED != 0 && (!tcp || owner_is_news);
+    let mut tell = socket.flags & SocketFlags::REPORTED != 0;
     let mut untold = false;
     if let Some(flow) = flow {
         // SAFETY: a live map value; this hook alone writes `released`.

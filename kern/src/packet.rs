@@ -4,13 +4,25 @@
 //! receive offload at ingress. The headers read here are always in the linear part: the stack has just parsed or
 //! built them.
 
-use aya_ebpf::bindings::__sk_buff;
+//!
+//! Packet pointers take constant offsets only: with CAP_BPF but without CAP_PERFMON the verifier refuses any other
+//! arithmetic on them (kernel/bpf/verifier.c `sanitize_ptr_alu`, v6.1). Headers elsewhere are copied out.
+
+use core::{arch::asm, mem::MaybeUninit};
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::{
     sock::{bytes, field, mapped},
     tcp, udp,
 };
+
+/// Bytes of an IPv4 header without options (RFC 791 section 3.1), and of an IPv6 header (RFC 8200 section 3).
+const IPV4_HEADER: u32 = 20;
+const IPV6_HEADER: u32 = 40;
+/// First byte of an IPv4 header without options.
+const IPV4_PLAIN: u8 = 0x45;
 
 /// Which way a packet goes, as the local socket sees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,43 +33,44 @@ pub enum Direction {
     Egress,
 }
 
-/// The part of a packet that may be read directly.
+/// A packet of a local socket.
 #[derive(Clone, Copy)]
 pub struct Packet {
     pub skb: *mut __sk_buff,
     start: usize,
     end: usize,
-    /// Offset of the TCP or UDP header.
-    pub transport: usize,
+    pub transport: Transport,
+}
+
+/// What is read of a transport header, in the packet's byte order.
+#[derive(Clone, Copy)]
+pub struct Transport {
+    /// Where it begins.
+    offset: u32,
+    protocol: u8,
+    /// Source and destination port.
+    pub ports: [u16; 2],
+    /// TCP only: sequence number.
+    pub seq: u32,
+    /// TCP only: data offset (upper four bits) and control bits, RFC 9293 section 3.1.
+    pub control: [u8; 2],
 }
 
 impl Packet {
-    /// A value at `offset`, in the packet's byte order; `None` when the packet ends before.
-    #[inline(always)]
-    pub fn load<T: Copy>(&self, offset: usize) -> Option<T> {
-        let at = self.start + offset;
-        if at + size_of::<T>() > self.end {
-            return None;
-        }
-        // SAFETY: inside the packet, as just compared. `T` is integers, in units of which IP and transport headers
-        // are aligned.
-        Some(unsafe { *(at as *const T) })
-    }
-
     /// Bytes behind the transport header of `header` bytes.
     #[inline(always)]
-    pub fn payload(&self, header: usize) -> u32 {
-        field!(self.skb, len).saturating_sub((self.transport + header) as u32)
+    pub fn payload(&self, header: u32) -> u32 {
+        field!(self.skb, len).saturating_sub(self.transport.offset + header)
     }
 
     /// Source and destination address.
     #[inline(always)]
     pub fn addresses(&self) -> Option<([u8; 16], [u8; 16])> {
-        if self.load::<[u8; 20]>(0)?[0] >> 4 == 4 {
-            let [source, destination] = self.load::<[u32; 2]>(12)?;
+        if load::<[u8; 20]>(self.start, 0, self.end)?[0] >> 4 == 4 {
+            let [source, destination] = load::<[u32; 2]>(self.start, 12, self.end)?;
             Some((mapped(source), mapped(destination)))
         } else {
-            let [source, destination] = self.load::<[[u32; 4]; 2]>(8)?;
+            let [source, destination] = load::<[[u32; 4]; 2]>(self.start, 8, self.end)?;
             Some((bytes(source), bytes(destination)))
         }
     }
@@ -68,10 +81,9 @@ impl Packet {
 pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let start = field!(skb, data) as usize;
     let end = field!(skb, data_end) as usize;
-    let mut packet = Packet { skb, start, end, transport: 0 };
-    let Some((protocol, transport)) = transport(&packet) else { return };
-    packet.transport = transport;
-    match (protocol, direction) {
+    let Some(transport) = transport(skb, start, end) else { return };
+    let packet = Packet { skb, start, end, transport };
+    match (transport.protocol, direction) {
         (IPPROTO_TCP, Direction::Egress) => tcp::egress(&packet),
         (IPPROTO_TCP, Direction::Ingress) => tcp::ingress(&packet),
         (IPPROTO_UDP, _) => udp::count(&packet, direction),
@@ -79,33 +91,98 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     }
 }
 
-/// Transport protocol and the offset of its header (RFC 791 section 3.1; RFC 8200 sections 3 and 4).
+/// A value `offset` bytes behind `base`; `None` when the packet ends before.
 #[inline(always)]
-fn transport(packet: &Packet) -> Option<(u8, usize)> {
+fn load<T: Copy>(base: usize, offset: usize, end: usize) -> Option<T> {
+    let at = base + offset;
+    if at + size_of::<T>() > end {
+        return None;
+    }
+    // SAFETY: inside the packet, as just compared. `T` is integers, in units of which IP and transport headers are
+    // aligned.
+    Some(unsafe { *(at as *const T) })
+}
+
+/// Keeps the compiler from turning constant offsets on two paths into a variable one behind both.
+#[inline(always)]
+fn opaque(mut pointer: usize) -> usize {
+    // SAFETY: moves a register to itself.
+    unsafe { asm!("{pointer} = {pointer}", pointer = inout(reg) pointer, options(pure, nomem, nostack)) };
+    pointer
+}
+
+#[inline(always)]
+fn transport(skb: *mut __sk_buff, start: usize, end: usize) -> Option<Transport> {
     // One comparison for the shorter of the two headers: the verifier learns nothing from `start + 1 > end`, which the
     // compiler turns into `start >= end`.
-    let header: [u8; 20] = packet.load(0)?;
-    if header[0] >> 4 == 4 {
-        return Some((header[9], ((header[0] & 0xf) as usize) << 2));
+    let header: [u8; 20] = load(start, 0, end)?;
+    let (v4, v6) = (header[9], header[6]);
+    if header[0] == IPV4_PLAIN {
+        direct(opaque(start + IPV4_HEADER as usize), end, v4, IPV4_HEADER)
+    } else if header[0] >> 4 == 4 {
+        copied(skb, v4, ((header[0] & 0xf) as u32) << 2)
+    } else if v6 == IPPROTO_TCP || v6 == IPPROTO_UDP {
+        direct(opaque(start + IPV6_HEADER as usize), end, v6, IPV6_HEADER)
+    } else {
+        let (protocol, offset) = skip_extensions(skb, v6)?;
+        copied(skb, protocol, offset)
     }
-    let next = header[6];
-    if next == IPPROTO_TCP || next == IPPROTO_UDP { Some((next, 40)) } else { skip_extensions(packet, next) }
+}
+
+/// The transport header in place.
+#[inline(always)]
+fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
+    let ports = load(at, 0, end)?;
+    let (mut seq, mut control) = (0, [0; 2]);
+    if protocol == IPPROTO_TCP {
+        control = load(at, 12, end)?;
+        seq = load(at, 4, end)?;
+    }
+    Some(Transport { offset, protocol, ports, seq, control })
+}
+
+/// The transport header behind options or extension headers.
+#[inline(always)]
+fn copied(skb: *mut __sk_buff, protocol: u8, offset: u32) -> Option<Transport> {
+    let [ports, seq, _, control] = match protocol {
+        IPPROTO_TCP => copy::<[[u8; 4]; 4]>(skb, offset)?,
+        IPPROTO_UDP => [copy::<[u8; 4]>(skb, offset)?, [0; 4], [0; 4], [0; 4]],
+        _ => return None,
+    };
+    Some(Transport {
+        offset,
+        protocol,
+        ports: [u16::from_ne_bytes([ports[0], ports[1]]), u16::from_ne_bytes([ports[2], ports[3]])],
+        seq: u32::from_ne_bytes(seq),
+        control: [control[0], control[1]],
+    })
+}
+
+#[inline(always)]
+fn copy<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: `value` has the bytes asked for; when all were copied it is initialised, and `T` is integers.
+    unsafe {
+        let length = size_of::<T>() as u32;
+        let failed = bpf_skb_load_bytes(skb.cast(), offset, value.as_mut_ptr().cast(), length) != 0;
+        if failed { None } else { Some(value.assume_init()) }
+    }
 }
 
 /// Hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1); a packet with more headers
 /// than RFC 8200 recommends to send is left uncounted.
 #[inline(always)]
-fn skip_extensions(packet: &Packet, first: u8) -> Option<(u8, usize)> {
+fn skip_extensions(skb: *mut __sk_buff, first: u8) -> Option<(u8, u32)> {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const DESTINATION: u8 = 60;
     let mut next = first;
-    let mut offset = 40usize;
+    let mut offset = IPV6_HEADER;
     for _ in 0..5 {
-        let [following, length] = packet.load::<[u8; 2]>(offset)?;
+        let [following, length] = copy::<[u8; 2]>(skb, offset)?;
         offset += match next {
-            HOP_BY_HOP | ROUTING | DESTINATION => (length as usize + 1) << 3,
+            HOP_BY_HOP | ROUTING | DESTINATION => (length as u32 + 1) << 3,
             FRAGMENT => 8,
             _ => return None,
         };

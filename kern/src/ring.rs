@@ -1,6 +1,6 @@
 //! Telling userspace: one record per flow and interval, and one per TCP state change or socket end.
 
-use core::ptr::{copy_nonoverlapping as copy, write, write_bytes};
+use core::ptr::{copy_nonoverlapping as copy, write};
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tcptop_abi::{EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
@@ -8,6 +8,7 @@ use tcptop_abi::{EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
 use crate::{
     maps::{EVENTS, epoch, stats},
     owner,
+    zero::clear,
 };
 
 /// A record with its header (`BPF_RINGBUF_HDR_SZ`).
@@ -49,7 +50,7 @@ pub fn state(flow: Option<*const Flow>, change: &Change) -> bool {
             write(&raw mut (*state).cookie, change.cookie);
             match flow {
                 Some(flow) => copy(flow, &raw mut (*state).flow, 1),
-                None => write_bytes(&raw mut (*state).flow, 0, 1),
+                None => clear(&raw mut (*state).flow),
             }
             write(&raw mut (*state).owner, change.owner);
             write(&raw mut (*state).old_state, change.old_state);

@@ -11,6 +11,7 @@ use crate::{
     packet::Packet,
     ring, sock,
     sock::field,
+    zero::zeroed,
 };
 
 /// Flag bits of the TCP header, RFC 9293 section 3.1.
@@ -26,12 +27,12 @@ struct Segment {
 }
 
 #[inline(always)]
-fn segment(packet: &Packet) -> Option<Segment> {
-    let seq = u32::from_be(packet.load(packet.transport + 4)?);
-    let [offset, flags] = packet.load::<[u8; 2]>(packet.transport + 12)?;
-    let payload = packet.payload(((offset >> 4) as usize) << 2);
+fn segment(packet: &Packet) -> Segment {
+    let [offset, flags] = packet.transport.control;
+    let payload = packet.payload(((offset >> 4) as u32) << 2);
     let marks = (flags & FIN != 0) as u32 + (flags & SYN != 0) as u32;
-    Some(Segment { end: seq.wrapping_add(payload).wrapping_add(marks), flags, payload })
+    let end = u32::from_be(packet.transport.seq).wrapping_add(payload).wrapping_add(marks);
+    Segment { end, flags, payload }
 }
 
 /// True when sequence number `a` is at or after `b` (RFC 9293 section 3.4).
@@ -44,7 +45,7 @@ fn at_or_after(a: u32, b: u32) -> bool {
 /// `snd_nxt` moves after the transmission (net/ipv4/tcp_output.c `tcp_event_new_data_sent`, v6.1).
 #[inline(always)]
 pub fn egress(packet: &Packet) {
-    let Some(segment) = segment(packet) else { return };
+    let segment = segment(packet);
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
     if sk.is_null() {
         return;
@@ -83,7 +84,7 @@ pub fn egress(packet: &Packet) {
 /// socket leaves FIN_WAIT2 for TIME_WAIT in the same way with and without it.
 #[inline(always)]
 pub fn ingress(packet: &Packet) {
-    let Some(segment) = segment(packet) else { return };
+    let segment = segment(packet);
     if segment.flags & FIN != 0 {
         // SAFETY: the program's own context.
         let cookie = unsafe { bpf_get_socket_cookie(packet.skb.cast()) };
@@ -143,12 +144,15 @@ pub fn insert(cookie: u64, sk: *const bpf_sock, flags: u32, state: u8) -> Option
         protocol: IPPROTO_TCP,
         epoch: epoch().wrapping_sub(1),
         ends: sock::endpoints(sk),
-        ..Flow::default()
+        ..zeroed()
     };
-    if TCP_FLOWS.insert(cookie, flow, BPF_NOEXIST as u64).is_err() {
+    // An entry that exists is a connection of the same socket whose end userspace has not heard of yet.
+    let _ = TCP_FLOWS.insert(cookie, flow, BPF_NOEXIST as u64);
+    let flow = TCP_FLOWS.get_ptr_mut(cookie);
+    if flow.is_none() {
         flow_table_full();
     }
-    TCP_FLOWS.get_ptr_mut(cookie)
+    flow
 }
 
 /// Copies the socket's totals. `end` is the end of the segment now leaving, or any sequence number already sent.

@@ -14,10 +14,11 @@ use crate::{
     packet::{Direction, Packet},
     ring, sock,
     sock::field,
+    zero::zeroed,
 };
 
 /// Bytes of the UDP header, RFC 768.
-const HEADER: usize = 8;
+const HEADER: u32 = 8;
 
 /// Counts one datagram, or a train of equal ones under segmentation offload.
 #[inline(always)]
@@ -25,7 +26,7 @@ pub fn count(packet: &Packet, direction: Direction) {
     let Some((ends, bytes)) = ends(packet, direction) else { return };
     // SAFETY: the program's own context.
     let cookie = unsafe { bpf_get_socket_cookie(packet.skb.cast()) };
-    let key = UdpKey { cookie, raddr: ends.raddr, rport: ends.rport, pad: [0; 6] };
+    let key = UdpKey { cookie, raddr: ends.raddr, rport: ends.rport, pad: 0, pad2: 0 };
     let mut known = UDP_FLOWS.get_ptr_mut(key);
     if known.is_none() {
         known = insert(packet, &key, ends, direction, bytes);
@@ -59,7 +60,7 @@ pub fn count(packet: &Packet, direction: Direction) {
 /// Both ends as the socket sees them, and the payload's bytes.
 #[inline(always)]
 fn ends(packet: &Packet, direction: Direction) -> Option<(Endpoints, u64)> {
-    let [source, destination] = packet.load::<[u16; 2]>(packet.transport)?.map(u16::from_be);
+    let [source, destination] = packet.transport.ports.map(u16::from_be);
     let (from, to) = packet.addresses()?;
     let bytes = packet.payload(HEADER) as u64;
     let ends = match direction {
@@ -86,7 +87,7 @@ fn insert(
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let flow = Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..Flow::default() };
+    let flow = Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..zeroed() };
     // Another CPU may have been first: then its entry is the one to count in.
     let _ = UDP_FLOWS.insert(key, flow, BPF_NOEXIST as u64);
     let flow = UDP_FLOWS.get_ptr_mut(key);

@@ -53,7 +53,7 @@ mod tests {
         let owner = Owner { tgid: 42, ..Owner::default() };
         let data = DataEvent { cookie: 5, flow, owner, pad: 0 };
         let record = bytes(EventKind::DATA, TcptopEventData { data });
-        let id = FlowId::Udp(UdpKey { cookie: 5, raddr: flow.ends.raddr, rport: 53, pad: [0; 6] });
+        let id = FlowId::Udp(UdpKey { cookie: 5, raddr: flow.ends.raddr, rport: 53, pad: 0, pad2: 0 });
         assert_eq!(event(&record), Some(CollectorEvent::Active { id, flow, owner, epoch: 7 }));
     }
 

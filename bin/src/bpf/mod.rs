@@ -6,7 +6,7 @@ mod programs;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::{
-    Ebpf, EbpfLoader, VerifierLogLevel,
+    Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
 };
 use tcptop_abi::{CONTROL_EPOCH, Flow, Socket, Stats, UdpKey};
@@ -14,7 +14,7 @@ use tcptop_abi::{CONTROL_EPOCH, Flow, Socket, Stats, UdpKey};
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector},
     error::Error,
-    sys,
+    privilege, sys,
 };
 
 /// The BPF object that build.rs made of `kern`.
@@ -40,7 +40,7 @@ impl Running {
         let cgroup = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
         let mut ebpf = EbpfLoader::new()
             .btf(None)
-            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
             .load(OBJECT)
             .map_err(Error::Load)?;
         programs::attach(&mut ebpf, cgroup.as_fd())?;

@@ -11,8 +11,8 @@ use super::Process;
 pub struct Names(HashMap<u32, Option<[u8; COMM_LEN]>>);
 
 impl Names {
-    /// The process that a hook saw. For a thread other than the first, `look_up` gives the process's name; when the
-    /// process is gone, the thread's has to do.
+    /// The process that a hook saw. For a thread other than the first, or one whose name the hook might not read,
+    /// `look_up` gives the process's name; when the process is gone, the thread's has to do.
     pub fn process(
         &mut self,
         owner: &Owner,
@@ -22,7 +22,7 @@ impl Names {
             return None;
         }
         let mut comm = owner.comm;
-        if owner.tid != owner.tgid {
+        if owner.tid != owner.tgid || comm == [0; COMM_LEN] {
             let name = self.0.entry(owner.tgid).or_insert_with(|| look_up(owner.tgid));
             comm = name.unwrap_or(comm);
         }

@@ -153,6 +153,8 @@ pub const INTERVAL: &str = "0.2";
 pub struct Tcptop {
     process: Process,
     seen: Arc<(Mutex<Seen>, Condvar)>,
+    /// What may be said on stderr, in one line.
+    note: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -189,7 +191,7 @@ impl Tcptop {
             }
             writer.1.notify_all();
         });
-        let mut tcptop = Self { process, seen };
+        let mut tcptop = Self { process, seen, note: None };
         let start = Instant::now();
         while !tcptop.seen.0.lock().expect("not poisoned").header {
             let ended = tcptop.process.child.try_wait().expect("a child of ours");
@@ -201,6 +203,11 @@ impl Tcptop {
             thread::sleep(Duration::from_millis(2));
         }
         tcptop
+    }
+
+    /// Expects one line on stderr, with this text in it.
+    pub fn noting(self, note: &'static str) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     pub fn process(&self) -> &Process {
@@ -261,7 +268,14 @@ impl Tcptop {
         self.process.signal(signal);
         let finished = self.process.wait();
         assert_eq!(finished.status.signal(), None, "killed by the signal");
-        finished.assert_success();
+        finished.assert_code(0);
+        match self.note {
+            None => assert_eq!(finished.stderr, ""),
+            Some(note) => {
+                let lines: Vec<&str> = finished.stderr.lines().collect();
+                assert!(matches!(lines.as_slice(), [line] if line.contains(note)), "{lines:?}, not {note:?}");
+            }
+        }
         let seen = std::mem::take(&mut *self.seen.0.lock().expect("not poisoned"));
         assert!(seen.mistakes.is_empty(), "{:?}", seen.mistakes);
         assert!(

@@ -51,8 +51,7 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     }
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     let none: libc::c_ulong = 0;
-    // SAFETY: system calls on memory of this stack frame, in a child that has one thread. By number where the C
-    // library's wrapper would also change other threads.
+    // SAFETY: system calls on memory of this stack frame, in a child that has one thread.
     unsafe {
         // Kernels before 5.11 charge maps to it, and a plain user may not raise it. It fails where root may not either:
         // then the start of tcptop tells whether it was needed.
@@ -108,7 +107,8 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
     let scratch = Scratch::new(name);
     let mut command = reachable(&scratch, &["--csv", "--closed", "-d", "0.2"]);
     as_nobody_with(&mut command, capabilities);
-    let tcptop = Tcptop::run(&mut command);
+    // /proc/<pid>/fd of other users' processes is closed to it, and it says so.
+    let tcptop = Tcptop::run(&mut command).noting("processes may not be looked into");
     let pair = Pair::new(V4);
     pair.exchange(4_000, 2_000);
     let expected = pair.ends(4_000, 2_000);

@@ -1,0 +1,57 @@
+//! Zeroed records, word by word.
+//!
+//! The compiler would make a call of `memset` of it, whose loop the verifier refuses without CAP_PERFMON.
+
+use core::{arch::asm, mem::MaybeUninit};
+
+/// Records for which all bits zero is a value, made of whole words.
+///
+/// # Safety
+/// The implementor is integers only, and its alignment is four or eight.
+pub unsafe trait Words: Copy {}
+
+// SAFETY: `repr(C)` integers, sizes asserted in tcptop-abi.
+unsafe impl Words for tcptop_abi::Flow {}
+// SAFETY: as above.
+unsafe impl Words for tcptop_abi::Owner {}
+
+/// A record of zeros.
+#[inline(always)]
+pub fn zeroed<T: Words>() -> T {
+    let mut record = MaybeUninit::<T>::uninit();
+    // SAFETY: inside the record; every byte is written, and zero is a value of each.
+    unsafe {
+        clear(record.as_mut_ptr());
+        record.assume_init()
+    }
+}
+
+/// Zeroes the record in place.
+///
+/// # Safety
+/// `record` points to memory of its size.
+#[inline(always)]
+pub unsafe fn clear<T: Words>(record: *mut T) {
+    let zero = zero();
+    let mut word = 0;
+    while word < size_of::<T>() / align_of::<T>() {
+        // SAFETY: by this function's contract, and the alignment divides the size.
+        unsafe {
+            if align_of::<T>() == 8 {
+                record.cast::<u64>().add(word).write(zero);
+            } else {
+                record.cast::<u32>().add(word).write(zero as u32);
+            }
+        }
+        word += 1;
+    }
+}
+
+/// A zero that the compiler does not recognize as one.
+#[inline(always)]
+fn zero() -> u64 {
+    let zero: u64;
+    // SAFETY: sets a register.
+    unsafe { asm!("{zero} = 0", zero = out(reg) zero, options(pure, nomem, nostack)) };
+    zero
+}
