@@ -58,11 +58,11 @@ fn connecting(ops: *mut bpf_sock_ops) {
     let Some((cookie, sk)) = socket(ops) else { return };
     ask_for_states(ops);
     let flags = FlowFlags::ACTIVE_OPEN | FlowFlags::STATE_EVENTS;
-    if let Some(flow) = tcp::insert(cookie, sk, flags, State::SYN_SENT) {
-        if !tell(cookie, flow, State::CLOSE, State::SYN_SENT) {
-            // SAFETY: a live map value, written under the socket lock.
-            unsafe { (*flow).flags |= FlowFlags::UNTOLD };
-        }
+    if let Some(flow) = tcp::insert(cookie, sk, flags, State::SYN_SENT)
+        && !tell(cookie, flow, State::CLOSE, State::SYN_SENT)
+    {
+        // SAFETY: a live map value, written under the socket lock.
+        unsafe { (*flow).flags |= FlowFlags::UNTOLD };
     }
 }
 
