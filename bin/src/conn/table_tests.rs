@@ -1,0 +1,165 @@
+//! The table's life of a connection, event by event.
+
+use std::time::Duration;
+
+use tcptop_abi::{
+    Counters, Endpoints, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode as Code,
+};
+
+use super::{Table, table::UDP_IDLE};
+use crate::collector::{CollectorEvent, FlowId};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ends(lport: u16, rport: u16) -> Endpoints {
+    Endpoints { lport, rport, ..Endpoints::default() }
+}
+
+fn tcp(rx_bytes: u64) -> Flow {
+    let counters = Counters { rx_bytes, ..Counters::default() };
+    let flags = FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS;
+    Flow {
+        counters,
+        flags,
+        protocol: IPPROTO_TCP,
+        state: Code::ESTABLISHED,
+        ends: ends(80, 9),
+        ..Flow::default()
+    }
+}
+
+fn udp(rx_bytes: u64) -> Flow {
+    let counters = Counters { rx_bytes, ..Counters::default() };
+    Flow { counters, protocol: IPPROTO_UDP, ends: ends(53, 9), ..Flow::default() }
+}
+
+fn owner(tgid: u32) -> Owner {
+    Owner { tgid, tid: tgid, comm: [b'x'; 16], ..Owner::default() }
+}
+
+fn apply(table: &mut Table, event: CollectorEvent) {
+    table.apply(event, &mut |_| None);
+}
+
+fn active(table: &mut Table, cookie: u64, flow: Flow, owner: Owner, epoch: u32) -> FlowId {
+    let id = FlowId::of(cookie, &flow).expect("a protocol");
+    apply(table, CollectorEvent::Active { id, flow, owner, epoch });
+    id
+}
+
+fn closed(table: &mut Table, id: FlowId, rx_bytes: u64, epoch: u32) {
+    let flow = Flow { state: Code::CLOSE, ..tcp(rx_bytes) };
+    apply(table, CollectorEvent::State { id, flow, owner: Owner::default(), state: Code::CLOSE, epoch });
+}
+
+fn ended_pids(table: &Table) -> Vec<Option<u32>> {
+    table.ended().map(|record| record.process.map(|process| process.pid)).collect()
+}
+
+#[test]
+fn an_accepted_connection_reset_by_its_peer_waits_for_its_owner() {
+    let mut table = Table::default();
+    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
+    closed(&mut table, id, 15, 1);
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), (15, 0), "counted in its interval");
+    assert_eq!(ended_pids(&table), []);
+    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7) });
+    assert_eq!(table.close_interval(2, 2 * SECOND, SECOND, false), (0, 0), "and in no other");
+    assert_eq!(ended_pids(&table), [Some(7)]);
+    assert_eq!(table.ended().next().map(|record| record.rx_rate), Some(15), "the rate of its last interval");
+}
+
+#[test]
+fn an_owner_that_does_not_show_itself_is_the_listener_s() {
+    let mut table = Table::default();
+    let listener = Flow { state: Code::LISTEN, ends: ends(80, 0), ..tcp(0) };
+    let id = FlowId::Tcp(99);
+    apply(
+        &mut table,
+        CollectorEvent::State { id, flow: listener, owner: owner(5), state: Code::LISTEN, epoch: 1 },
+    );
+    assert_eq!(table.counts(), (0, 0), "a listener is no connection");
+    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
+    closed(&mut table, id, 10, 1);
+    table.close_interval(1, SECOND, SECOND, false);
+    assert_eq!(ended_pids(&table), []);
+    table.close_interval(2, 2 * SECOND, SECOND, false);
+    assert_eq!(ended_pids(&table), [Some(5)]);
+}
+
+#[test]
+fn the_last_report_holds_nothing_back() {
+    let mut table = Table::default();
+    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
+    closed(&mut table, id, 10, 1);
+    table.close_interval(1, SECOND, SECOND, true);
+    assert_eq!(ended_pids(&table), [None]);
+}
+
+#[test]
+fn a_flow_stays_listed_for_one_quiet_interval() {
+    let mut table = Table::default();
+    let id = active(&mut table, 1, tcp(10), owner(7), 1);
+    active(&mut table, 1, tcp(20), owner(7), 1);
+    assert_eq!(table.listed(), [id], "once, however often it is told of");
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), (20, 0));
+    assert_eq!(table.active().count(), 1);
+    table.refresh(&id, &tcp(25));
+    assert_eq!(
+        table.close_interval(2, 2 * SECOND, SECOND, false),
+        (5, 0),
+        "what came during the last reading"
+    );
+    assert_eq!(table.close_interval(3, 3 * SECOND, SECOND, false), (0, 0));
+    assert_eq!((table.listed().len(), table.active().count(), table.live().count()), (0, 0, 1));
+    assert!(table.live().all(|record| record.rate() == 0 && !record.active));
+}
+
+#[test]
+fn an_event_of_the_next_interval_keeps_the_flow_listed() {
+    let mut table = Table::default();
+    let id = active(&mut table, 1, tcp(10), owner(7), 2);
+    table.close_interval(1, SECOND, SECOND, false);
+    assert_eq!(table.listed(), [id]);
+}
+
+#[test]
+fn a_udp_socket_s_flows_end_with_it() {
+    let mut table = Table::default();
+    let first = active(&mut table, 1, udp(10), Owner::default(), 1);
+    let second = active(&mut table, 1, Flow { ends: ends(53, 10), ..udp(20) }, Owner::default(), 1);
+    active(&mut table, 2, udp(30), owner(8), 1);
+    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7) });
+    assert_eq!(table.take_released(), [first, second]);
+    table.end(&first);
+    table.end(&second);
+    table.close_interval(1, SECOND, SECOND, false);
+    assert_eq!(ended_pids(&table), [Some(7), Some(7)]);
+    assert_eq!(table.counts(), (0, 1));
+}
+
+#[test]
+fn udp_ends_by_silence() {
+    let mut table = Table::default();
+    let id = active(&mut table, 1, udp(10), owner(7), 1);
+    table.close_interval(1, SECOND, SECOND, false);
+    table.close_interval(2, 2 * SECOND, SECOND, false);
+    assert_eq!(table.idle_udp(2 * SECOND), []);
+    assert_eq!(table.idle_udp(SECOND + UDP_IDLE), [id]);
+    table.end(&id);
+    assert_eq!((table.counts(), ended_pids(&table)), ((0, 0), vec![Some(7)]));
+}
+
+#[test]
+fn a_search_for_an_owner_is_repeated_less_and_less_often() {
+    let mut table = Table::default();
+    let mut searched = Vec::new();
+    for epoch in 1..=40 {
+        active(&mut table, 1, tcp(u64::from(epoch)), Owner::default(), epoch);
+        if !table.ownerless(epoch).is_empty() {
+            searched.push(epoch);
+        }
+        table.close_interval(epoch, SECOND * epoch, SECOND, false);
+    }
+    assert_eq!(searched, [1, 2, 4, 8, 16, 32]);
+}
