@@ -59,6 +59,11 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// True for a TCP connection whose beginning was seen.
+    pub const fn began_after_start(&self) -> bool {
+        self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0
+    }
+
     /// The counters in payload bytes: SYN and FIN, which TCP numbers like bytes, are taken out.
     ///
     /// `bytes_acked` counts the SYN on the side that called connect(2) only; each FIN counts once it was sent, or

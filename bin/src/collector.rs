@@ -70,6 +70,8 @@ pub enum CollectorEvent {
         cookie: u64,
         /// Who closed it.
         owner: Owner,
+        /// The interval.
+        epoch: u32,
     },
 }
 
@@ -105,8 +107,8 @@ pub trait NetworkCollector {
     /// Frees what is held for a flow.
     fn forget(&mut self, id: &FlowId);
 
-    /// Frees what is held for a released socket.
-    fn forget_socket(&mut self, cookie: u64);
+    /// Takes the released sockets whose owners were kept because a record of theirs was lost.
+    fn take_released(&mut self) -> Vec<(u64, Owner)>;
 
     /// What could not be attributed or delivered since the start.
     fn stats(&self) -> Stats;

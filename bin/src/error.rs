@@ -29,17 +29,44 @@ pub enum Error {
 
 impl Error {
     /// The exit code that belongs to it.
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Privileges => exit::PRIVILEGES,
+            _ if self.is_refusal() => exit::PRIVILEGES,
             Self::System(..) => exit::OS,
             _ => exit::UNAVAILABLE,
         }
     }
 }
 
+impl Error {
+    /// True when the kernel answered EPERM although the capabilities are there.
+    fn is_refusal(&self) -> bool {
+        let mut source: Option<&(dyn error::Error + 'static)> = match self {
+            Self::Load(error) => Some(error),
+            Self::Attach(_, error) => Some(error),
+            Self::Map(error) => Some(error),
+            Self::NoCgroup(error) | Self::System(_, error) => Some(error),
+            Self::Privileges | Self::MissingProgram(_) | Self::MissingMap(_) => None,
+        };
+        while let Some(error) = source {
+            let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            if code == Some(libc::EPERM) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_refusal() {
+            out.write_str(
+                "the kernel refuses BPF here in spite of the capabilities; in a container it must be run on the host: ",
+            )?;
+        }
         match self {
             Self::Privileges => out.write_str("tcptop requires root privileges. Run with sudo."),
             Self::NoCgroup(error) => {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashSet, io, path::Path, time::Duration};
 
-use tcptop_abi::{COMM_LEN, Endpoints, SocketFlags, Stats, TcpStateCode};
+use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector},
@@ -17,6 +17,8 @@ const PROC: &str = "/proc";
 
 /// Connections known from /proc only are looked for again this often: their end sends no packet that we see.
 const SILENT_RECHECK: Duration = Duration::from_secs(10);
+
+type Tuple = (Protocol, Endpoints);
 
 /// A collector and the table it fills.
 pub struct Monitor<C> {
@@ -49,6 +51,7 @@ impl<C: NetworkCollector> Monitor<C> {
     /// The collector's, when it cannot start.
     pub fn start(mut collector: C, idle_too: bool) -> Result<Self, Error> {
         collector.start()?;
+        let since = clock::monotonic();
         let epoch = 1;
         collector.begin_interval(epoch)?;
         let mut table = Table::default();
@@ -59,8 +62,7 @@ impl<C: NetworkCollector> Monitor<C> {
             }
             Err(error) => Gaps::All(error),
         };
-        let since = clock::monotonic();
-        let stats = collector.stats();
+        let stats = Stats::default();
         let next_recheck = since + SILENT_RECHECK;
         Ok(Self { collector, table, epoch, since, stats, idle_too, next_recheck, gaps })
     }
@@ -116,10 +118,8 @@ impl<C: NetworkCollector> Monitor<C> {
             self.recover();
         }
         self.refresh();
-        self.find_owners();
-        self.end_orphans();
+        self.ask_proc(now);
         self.end_idle_udp(now);
-        self.recheck_silent(now);
 
         let interval = now.saturating_sub(self.since);
         let (rx, tx) = self.table.close_interval(ended, now, interval, last);
@@ -150,6 +150,7 @@ impl<C: NetworkCollector> Monitor<C> {
             tx_rate: conn::per_second(grown.1.saturating_add(untracked_tx), interval),
             untracked: untracked_rx.saturating_add(untracked_tx),
             lost: stats.lost_events - self.stats.lost_events,
+            full: (stats.flows_full - self.stats.flows_full) + (stats.sockets_full - self.stats.sockets_full),
             live,
             closed: self.table.ended().collect(),
         }
@@ -168,10 +169,10 @@ impl<C: NetworkCollector> Monitor<C> {
             if flow.state == TcpStateCode::CLOSE {
                 self.collector.forget(&id);
             }
-            if socket.flags & SocketFlags::RELEASED != 0 {
-                self.table.apply(CollectorEvent::Released { cookie, owner }, &mut process_name);
-                self.collector.forget_socket(cookie);
-            }
+        }
+        for (cookie, owner) in self.collector.take_released() {
+            let event = CollectorEvent::Released { cookie, owner, epoch: self.epoch };
+            self.table.apply(event, &mut process_name);
         }
         self.end_released_udp();
     }
@@ -185,75 +186,89 @@ impl<C: NetworkCollector> Monitor<C> {
         }
     }
 
-    /// Owners that no hook has seen: from the kernel's socket table, from /proc, from the listener.
-    fn find_owners(&mut self) {
-        let mut wanted: Vec<(FlowId, (Protocol, Endpoints))> = Vec::new();
-        for id in self.table.ownerless(self.epoch) {
-            let socket = self.collector.socket(id.cookie());
-            if let Some(socket) = socket.filter(|socket| socket.owner.is_known()) {
-                self.table.learn_owner(&id, &socket.owner, &mut process_name);
-            } else if let Some(ends) = self.table.ends(&id) {
-                wanted.push((id, ends));
-            }
-        }
+    /// Asks /proc what no hook has told, in one pass: owners; whether connections older than tcptop have ended, whose
+    /// entry there ends with them; and from time to time, whether those that never moved still exist.
+    fn ask_proc(&mut self, now: Duration) {
+        let ownerless = self.ownerless();
+        let orphans = self.table.take_orphans();
+        let silent: Vec<Tuple> = if now >= self.next_recheck {
+            self.next_recheck = now + SILENT_RECHECK;
+            self.table.silent().copied().collect()
+        } else {
+            Vec::new()
+        };
+        let mut wanted: Vec<Tuple> = ownerless.iter().map(|(_, tuple)| *tuple).collect();
+        wanted.extend(orphans.iter().map(|(_, ends)| (Protocol::Tcp, *ends)));
+        wanted.extend(&silent);
         if wanted.is_empty() {
             return;
         }
-        let ends: Vec<(Protocol, Endpoints)> = wanted.iter().map(|(_, ends)| *ends).collect();
-        let hints: Vec<u32> =
-            ends.iter().filter_map(|(_, ends)| Some(self.table.listener_owner(ends)?.pid)).collect();
-        let Ok(found) = proc::look_up(Path::new(PROC), &ends, &hints) else { return };
-        for ((id, (_, ends)), answer) in wanted.iter().zip(&found) {
+        let answers = if ownerless.is_empty() {
+            proc::states(Path::new(PROC), &wanted)
+        } else {
+            let hint = |(_, (_, ends)): &(FlowId, Tuple)| Some(self.table.listener_owner(ends)?.pid);
+            let hints: Vec<u32> = ownerless.iter().filter_map(hint).collect();
+            proc::look_up(Path::new(PROC), &wanted, &hints)
+        };
+        // An unreadable /proc says nothing: orphans are taken to have ended with their release.
+        let Ok(answers) = answers else {
+            orphans.iter().for_each(|(id, _)| self.end_orphan(id));
+            return;
+        };
+        let (owners, answers) = answers.split_at(ownerless.len());
+        let (orphan_states, silent_states) = answers.split_at(orphans.len());
+        for ((id, (_, ends)), answer) in ownerless.iter().zip(owners) {
             if let Some(process) = answer.owner {
                 self.table.learn(id, process, OwnerSource::Proc);
             } else if let Some(process) = answer.listener.or_else(|| self.table.listener_owner(ends)) {
                 self.table.learn(id, process, OwnerSource::Listener);
             }
         }
-    }
-
-    /// Connections older than tcptop end without a word from the kernel; their entry in /proc ends with them.
-    fn end_orphans(&mut self) {
-        let orphans = self.table.take_orphans();
-        if orphans.is_empty() {
-            return;
-        }
-        let ends: Vec<_> = orphans.iter().map(|(_, ends)| (Protocol::Tcp, *ends)).collect();
-        // An unreadable /proc says nothing about them: they are taken to have ended with their release.
-        let states = proc::states(Path::new(PROC), &ends).unwrap_or_else(|_| vec![None; ends.len()]);
-        for ((id, _), state) in orphans.into_iter().zip(states) {
-            if has_ended(Protocol::Tcp, state) {
-                self.table.end_with_state(&id, TcpStateCode::CLOSE);
-                self.collector.forget(&id);
+        for ((id, _), answer) in orphans.iter().zip(orphan_states) {
+            if has_ended(Protocol::Tcp, answer.state) {
+                self.end_orphan(id);
             } else {
-                self.table.keep_orphan(id);
+                self.table.keep_orphan(*id);
             }
         }
+        let gone =
+            |(tuple, answer): (Tuple, &proc::Answer)| has_ended(tuple.0, answer.state).then_some(tuple);
+        let gone: HashSet<Tuple> = silent.into_iter().zip(silent_states).filter_map(gone).collect();
+        self.table.retain_silent(|tuple| !gone.contains(tuple));
+    }
+
+    /// Active connections without a certain owner, after a look into the kernel's socket table.
+    fn ownerless(&mut self) -> Vec<(FlowId, Tuple)> {
+        let mut ownerless = Vec::new();
+        for id in self.table.ownerless(self.epoch) {
+            let socket = self.collector.socket(id.cookie());
+            if let Some(socket) = socket.filter(|socket| socket.owner.is_known()) {
+                self.table.learn_owner(&id, &socket.owner, &mut process_name);
+            } else if let Some(tuple) = self.table.ends(&id) {
+                ownerless.push((id, tuple));
+            }
+        }
+        ownerless
+    }
+
+    fn end_orphan(&mut self, id: &FlowId) {
+        if let Some(flow) = self.collector.read(id) {
+            self.table.refresh(id, &flow);
+        }
+        self.table.end_with_state(id, TcpStateCode::CLOSE);
+        self.collector.forget(id);
     }
 
     fn end_idle_udp(&mut self, now: Duration) {
-        for id in self.table.idle_udp(now) {
-            self.end_udp(&id);
+        let mut idle = self.table.idle_udp(now);
+        let Self { collector, table, .. } = self;
+        // A datagram since the last reading: its record is in the ring, and the flow goes on.
+        idle.retain(|id| collector.read(id).is_none_or(|flow| !table.is_behind(id, &flow)));
+        for id in &idle {
+            collector.forget(id);
+            table.end(id);
         }
-    }
-
-    fn recheck_silent(&mut self, now: Duration) {
-        if now < self.next_recheck || !self.idle_too {
-            return;
-        }
-        self.next_recheck = now + SILENT_RECHECK;
-        let silent: Vec<(Protocol, Endpoints)> = self.table.silent().copied().collect();
-        if silent.is_empty() {
-            return;
-        }
-        let Ok(states) = proc::states(Path::new(PROC), &silent) else { return };
-        let gone: HashSet<(Protocol, Endpoints)> = silent
-            .into_iter()
-            .zip(states)
-            .filter(|((protocol, _), state)| has_ended(*protocol, *state))
-            .map(|(key, _)| key)
-            .collect();
-        self.table.retain_silent(|key| !gone.contains(key));
+        table.prune_udp_sockets(&idle);
     }
 }
 

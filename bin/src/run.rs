@@ -64,6 +64,7 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
             epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
         }
     }
+    epoll.add_hangup(printer.descriptor(), Source::Hangup).map_err(system("epoll_ctl"))?;
     warn(monitor.gaps());
     printer.begin()?;
 
@@ -75,6 +76,7 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
                 Source::Ring => monitor.drain(),
                 Source::Timer => tick = timer.expirations() > 0,
                 Source::Signal => stop = true,
+                Source::Hangup => return Err(Stopped::ReaderGone),
             }
         }
         if !tick && !stop {

@@ -93,7 +93,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     }
     // SAFETY: a live map value, written under the socket lock.
     let flow = unsafe { &mut *flow };
-    tcp::read(flow, tp, field!(tp, snd_una));
+    tcp::read(flow, tp, None);
     flow.flags |= FlowFlags::STATE_EVENTS;
     if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
         flow.flags |= FlowFlags::FIN_RECEIVED;
@@ -105,6 +105,8 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         flow.flags |= FlowFlags::UNTOLD;
     } else if new == State::CLOSE {
         let _ = TCP_FLOWS.remove(cookie);
+    } else {
+        flow.flags &= !FlowFlags::UNTOLD;
     }
 }
 

@@ -19,7 +19,8 @@ const FIN: u8 = 1 << 0;
 const SYN: u8 = 1 << 1;
 
 /// What a TCP header says of its segment.
-struct Segment {
+pub struct Segment {
+    seq: u32,
     /// Sequence number after the last byte; SYN and FIN count one each.
     end: u32,
     flags: u8,
@@ -31,8 +32,8 @@ fn segment(packet: &Packet) -> Segment {
     let [offset, flags] = packet.transport.control;
     let payload = packet.payload(((offset >> 4) as u32) << 2);
     let marks = (flags & FIN != 0) as u32 + (flags & SYN != 0) as u32;
-    let end = u32::from_be(packet.transport.seq).wrapping_add(payload).wrapping_add(marks);
-    Segment { end, flags, payload }
+    let seq = u32::from_be(packet.transport.seq);
+    Segment { seq, end: seq.wrapping_add(payload).wrapping_add(marks), flags, payload }
 }
 
 /// True when sequence number `a` is at or after `b` (RFC 9293 section 3.4).
@@ -64,7 +65,7 @@ pub fn egress(packet: &Packet) {
     }
     // SAFETY: a live map value, written under the socket lock, which egress holds.
     let flow = unsafe { &mut *flow };
-    read(flow, tp, segment.end);
+    read(flow, tp, Some(&segment));
     if segment.flags & FIN != 0 {
         flow.flags |= FlowFlags::FIN_SENT;
     }
@@ -74,7 +75,9 @@ pub fn egress(packet: &Packet) {
     let now = epoch();
     if flow.epoch != now {
         flow.epoch = now;
-        if !ring::data(cookie, flow) {
+        if ring::data(cookie, flow) {
+            flow.flags &= !FlowFlags::UNTOLD;
+        } else {
             flow.flags |= FlowFlags::UNTOLD;
         }
     }
@@ -155,12 +158,16 @@ pub fn insert(cookie: u64, sk: *const bpf_sock, flags: u32, state: u8) -> Option
     flow
 }
 
-/// Copies the socket's totals. `end` is the end of the segment now leaving, or any sequence number already sent.
+/// Copies the socket's totals. `leaving`: the segment now at egress, counted when it begins no later than what was sent
+/// before. (A reset that answers a stray segment has its sequence number from that segment.)
 #[inline(always)]
-pub fn read(flow: &mut Flow, tp: *const bpf_tcp_sock, end: u32) {
+pub fn read(flow: &mut Flow, tp: *const bpf_tcp_sock, leaving: Option<&Segment>) {
     let una = field!(tp, snd_una);
     let nxt = field!(tp, snd_nxt);
-    let sent = if at_or_after(end, nxt) { end } else { nxt };
+    let sent = match leaving {
+        Some(segment) if at_or_after(nxt, segment.seq) && at_or_after(segment.end, nxt) => segment.end,
+        _ => nxt,
+    };
     let counters = &mut flow.counters;
     let tx_bytes = field!(tp, bytes_acked).wrapping_add(sent.wrapping_sub(una) as u64);
     if tx_bytes > counters.tx_bytes {

@@ -57,12 +57,17 @@ pub fn count(packet: &Packet, direction: Direction) {
     }
 }
 
-/// Both ends as the socket sees them, and the payload's bytes.
+/// Both ends as the socket sees them, and the payload's bytes. A connected socket knows its ends; the packet may show
+/// others where addresses are translated (a DNAT of what the host itself sends).
 #[inline(always)]
 fn ends(packet: &Packet, direction: Direction) -> Option<(Endpoints, u64)> {
+    let bytes = packet.payload(HEADER) as u64;
+    let sk = field!(packet.skb, __bindgen_anon_2.sk);
+    if !sk.is_null() && field!(sk, dst_port) != 0 {
+        return Some((sock::endpoints(sk), bytes));
+    }
     let [source, destination] = packet.transport.ports.map(u16::from_be);
     let (from, to) = packet.addresses()?;
-    let bytes = packet.payload(HEADER) as u64;
     let ends = match direction {
         Direction::Ingress => Endpoints { laddr: to, raddr: from, lport: destination, rport: source },
         Direction::Egress => Endpoints { laddr: from, raddr: to, lport: source, rport: destination },

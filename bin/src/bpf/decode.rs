@@ -25,7 +25,7 @@ pub fn event(record: &[u8]) -> Option<CollectorEvent> {
             let StateEvent { cookie, flow, owner, new_state: state, released, .. } =
                 unsafe { event.data.state };
             if released != 0 {
-                return Some(CollectorEvent::Released { cookie, owner });
+                return Some(CollectorEvent::Released { cookie, owner, epoch });
             }
             Some(CollectorEvent::State { id: FlowId::of(cookie, &flow)?, flow, owner, state, epoch })
         }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(event(&record), Some(expected));
         state.released = 1;
         let record = bytes(EventKind::STATE, TcptopEventData { state });
-        assert_eq!(event(&record), Some(CollectorEvent::Released { cookie: 6, owner }));
+        assert_eq!(event(&record), Some(CollectorEvent::Released { cookie: 6, owner, epoch: 7 }));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
 };
-use tcptop_abi::{CONTROL_EPOCH, Flow, Socket, Stats, UdpKey};
+use tcptop_abi::{CONTROL_EPOCH, Flow, Owner, Socket, SocketFlags, Stats, UdpKey};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector},
@@ -112,9 +112,16 @@ impl NetworkCollector for BpfCollector {
         };
     }
 
-    fn forget_socket(&mut self, cookie: u64) {
-        let Some(running) = &mut self.0 else { return };
-        let _ = running.sockets.remove(&cookie);
+    fn take_released(&mut self) -> Vec<(u64, Owner)> {
+        let Some(running) = &mut self.0 else { return Vec::new() };
+        let kept = |(cookie, socket): (u64, Socket)| {
+            (socket.flags & SocketFlags::RELEASED != 0).then_some((cookie, socket.owner))
+        };
+        let released: Vec<_> = running.sockets.iter().flatten().filter_map(kept).collect();
+        for (cookie, _) in &released {
+            let _ = running.sockets.remove(cookie);
+        }
+        released
     }
 
     fn stats(&self) -> Stats {

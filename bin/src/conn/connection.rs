@@ -83,7 +83,7 @@ impl Connection {
     pub fn adopt(&mut self, id: &FlowId, flow: &Flow) {
         self.record.key.cookie = id.cookie();
         self.record.key.ends = flow.ends;
-        if flow.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0 {
+        if flow.began_after_start() {
             self.assumed = 0;
         } else if self.record.key.protocol == Protocol::Tcp {
             // What it moved before is part of its totals and of no interval's rate.

@@ -23,6 +23,8 @@ pub struct Report<'a> {
     pub untracked: u64,
     /// Event records lost in this interval because the ring was full.
     pub lost: u64,
+    /// Times in this interval that the kernel's tables had no room for a flow or an owner.
+    pub full: u64,
     /// Open connections, in the order to print.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.

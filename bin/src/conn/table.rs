@@ -1,6 +1,10 @@
 //! Every connection known, fed by events and read by reports.
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    mem,
+    time::Duration,
+};
 
 use tcptop_abi::{COMM_LEN, Endpoints, Flow, Owner, TcpStateCode};
 
@@ -33,6 +37,8 @@ pub struct Table {
     released: Vec<FlowId>,
     /// Released connections whose end the kernel will not report.
     orphans: Vec<FlowId>,
+    /// Sockets of older connections that were released before their flow was told of, with the interval of that.
+    early: HashMap<u64, (Option<Process>, u32)>,
     /// Ended, but for the name of the process that still has the socket open.
     nameless: HashMap<u64, Connection>,
     ended: Vec<Connection>,
@@ -69,7 +75,9 @@ impl Table {
                     self.end(&id);
                 }
             }
-            CollectorEvent::Released { cookie, owner } => self.socket_released(cookie, &owner, look_up),
+            CollectorEvent::Released { cookie, owner, epoch } => {
+                self.socket_released(cookie, &owner, epoch, look_up);
+            }
         }
     }
 
@@ -95,17 +103,27 @@ impl Table {
             self.udp_sockets.entry(key.cookie).or_default().push(id);
         }
         let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
-        let silent = self.silent.remove(&(protocol, flow.ends));
+        // One with the same ends that began after the start is another connection.
+        let silent = self.silent.remove(&(protocol, flow.ends)).filter(|_| !flow.began_after_start());
         let mut connection = silent.unwrap_or_else(|| {
             let mut connection = Connection::new(protocol, flow.ends, flow.state);
             connection.assume_accepted(self.listeners.has_port(flow.ends.lport));
             connection
         });
         connection.adopt(&id, flow);
+        if protocol == Protocol::Tcp
+            && let Some((process, _)) = self.early.remove(&id.cookie())
+        {
+            if let Some(process) = process {
+                connection.learn(process, OwnerSource::Kernel);
+            }
+            connection.released = true;
+            self.orphans.push(id);
+        }
         self.flows.entry(id).or_insert(connection)
     }
 
-    fn socket_released(&mut self, cookie: u64, owner: &Owner, look_up: NameLookUp<'_>) {
+    fn socket_released(&mut self, cookie: u64, owner: &Owner, epoch: u32, look_up: NameLookUp<'_>) {
         let process = self.names.process(owner, look_up);
         self.listeners.remove(cookie);
         if let Some(flows) = self.udp_sockets.remove(&cookie) {
@@ -132,6 +150,9 @@ impl Table {
             if !connection.state_events {
                 self.orphans.push(FlowId::Tcp(cookie));
             }
+        } else {
+            // The FIN that tells of an older connection leaves after the release.
+            self.early.insert(cookie, (process, epoch));
         }
     }
 
@@ -176,14 +197,6 @@ impl Table {
     /// A connection ended: its totals are final.
     pub fn end(&mut self, id: &FlowId) {
         let Some(connection) = self.flows.remove(id) else { return };
-        if let FlowId::Udp(key) = id
-            && let Some(flows) = self.udp_sockets.get_mut(&key.cookie)
-        {
-            flows.retain(|flow| flow != id);
-            if flows.is_empty() {
-                self.udp_sockets.remove(&key.cookie);
-            }
-        }
         let named = connection.source >= OwnerSource::Proc || connection.released;
         if named || connection.record.key.protocol == Protocol::Udp {
             self.ended.push(connection);
@@ -235,6 +248,27 @@ impl Table {
     /// Forgets silent connections that are gone.
     pub fn retain_silent(&mut self, mut exists: impl FnMut(&(Protocol, Endpoints)) -> bool) {
         self.silent.retain(|key, _| exists(key));
+    }
+
+    /// Brings the sockets' lists of flows up to date after UDP flows ended while their sockets stay.
+    pub fn prune_udp_sockets(&mut self, ended: &[FlowId]) {
+        let Self { flows, udp_sockets, .. } = self;
+        let sockets: HashSet<u64> = ended.iter().map(FlowId::cookie).collect();
+        for cookie in sockets {
+            if let Entry::Occupied(mut socket) = udp_sockets.entry(cookie) {
+                socket.get_mut().retain(|id| flows.contains_key(id));
+                if socket.get().is_empty() {
+                    socket.remove();
+                }
+            }
+        }
+    }
+
+    /// True when the kernel counted more for a flow, or told of it later, than the table knows.
+    pub fn is_behind(&self, id: &FlowId, flow: &Flow) -> bool {
+        self.flows.get(id).is_some_and(|connection| {
+            connection.epoch != flow.epoch || connection.record.totals != Some(flow.payload())
+        })
     }
 
     /// UDP flows without traffic since `now` - [`UDP_IDLE`]. Looks through the table twice per idle time at the most.
@@ -292,6 +326,7 @@ impl Table {
             }
         }
         self.names.clear();
+        self.early.retain(|_, (_, told)| *told >= epoch);
         sum
     }
 

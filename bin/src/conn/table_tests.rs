@@ -63,7 +63,7 @@ fn an_accepted_connection_reset_by_its_peer_waits_for_its_owner() {
     closed(&mut table, id, 15, 1);
     assert_eq!(table.close_interval(1, SECOND, SECOND, false), (15, 0), "counted in its interval");
     assert_eq!(ended_pids(&table), []);
-    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7) });
+    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
     assert_eq!(table.close_interval(2, 2 * SECOND, SECOND, false), (0, 0), "and in no other");
     assert_eq!(ended_pids(&table), [Some(7)]);
     assert_eq!(table.ended().next().map(|record| record.rx_rate), Some(15), "the rate of its last interval");
@@ -129,7 +129,7 @@ fn a_udp_socket_s_flows_end_with_it() {
     let first = active(&mut table, 1, udp(10), Owner::default(), 1);
     let second = active(&mut table, 1, Flow { ends: ends(53, 10), ..udp(20) }, Owner::default(), 1);
     active(&mut table, 2, udp(30), owner(8), 1);
-    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7) });
+    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
     assert_eq!(table.take_released(), [first, second]);
     table.end(&first);
     table.end(&second);
@@ -162,4 +162,15 @@ fn a_search_for_an_owner_is_repeated_less_and_less_often() {
         table.close_interval(epoch, SECOND * epoch, SECOND, false);
     }
     assert_eq!(searched, [1, 2, 4, 8, 16, 32]);
+}
+
+#[test]
+fn an_older_connection_that_is_closed_first_of_all_waits_for_its_end() {
+    let mut table = Table::default();
+    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
+    let id = active(&mut table, 1, Flow { flags: 0, ..tcp(10) }, Owner::default(), 1);
+    assert_eq!(table.take_orphans(), [(id, ends(80, 9))]);
+    table.end(&id);
+    table.close_interval(1, SECOND, SECOND, false);
+    assert_eq!(ended_pids(&table), [Some(7)]);
 }

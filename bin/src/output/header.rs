@@ -7,7 +7,7 @@ use crate::{conn::Report, sys::clock::TimeOfDay};
 const GAP: &[u8] = b"  ";
 
 /// Appends the line, without its end. On a screen of `room` columns parts are left out until it fits: the interval,
-/// UDP, TCP, untracked bytes, lost records, then the rates.
+/// UDP, TCP, full tables, untracked bytes, lost records, then the rates.
 pub fn header(report: &Report, clock: TimeOfDay, room: Option<usize>, out: &mut Vec<u8>) {
     let mut line = Line { text: Vec::new(), parts: Vec::new() };
     line.part(0, |out| time::of_day(clock, out));
@@ -27,6 +27,9 @@ pub fn header(report: &Report, clock: TimeOfDay, room: Option<usize>, out: &mut 
     }
     if report.lost > 0 {
         line.part(3, |out| count(b"lost ", report.lost, out));
+    }
+    if report.full > 0 {
+        line.part(4, |out| count(b"table full ", report.full, out));
     }
     line.fit(room.unwrap_or(usize::MAX));
 

@@ -19,7 +19,7 @@ mod width;
 
 pub use error::OutputError;
 
-use std::env;
+use std::{env, os::fd::BorrowedFd};
 
 use self::{screen::Painter, sink::Sink};
 use crate::{
@@ -76,6 +76,11 @@ impl Printer {
         };
         let follows = !sink.is_new();
         Ok(Self { sink, form, closed: settings.closed, follows, buffer: Vec::new(), text: Vec::new() })
+    }
+
+    /// Where reports go.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.sink.fd()
     }
 
     /// Writes what comes before the first report: the CSV header line, unless the file has content.

@@ -116,6 +116,7 @@ pub fn report(records: &Records) -> Report<'_> {
         tx_rate: 1_010_639,
         untracked: 0,
         lost: 0,
+        full: 0,
         live: records.live.iter().collect(),
         closed: records.closed.iter().collect(),
     }

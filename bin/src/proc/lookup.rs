@@ -44,14 +44,14 @@ pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> 
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &owners)).collect())
 }
 
-/// The states of `wanted` ([`Answer::state`]), without a look at any process's descriptors.
+/// Like [`look_up`], without a look at any process's descriptors: the answers name no owner.
 ///
 /// # Errors
 /// As [`look_up`].
-pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<Option<u8>>> {
+pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<Answer>> {
     let matches = Matches::find(root, &pids(root), wanted)?;
     let nobody = Owners::default();
-    Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody).state).collect())
+    Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody)).collect())
 }
 
 /// One pass over the socket tables: what may be meant by each connection wanted.

@@ -26,7 +26,7 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-pub use lookup::{look_up, states};
+pub use lookup::{Answer, look_up, states};
 pub use process::process;
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;

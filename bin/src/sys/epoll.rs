@@ -14,10 +14,12 @@ pub enum Source {
     Timer = 1,
     /// A signal asks to stop.
     Signal = 2,
+    /// Nobody reads the output any more.
+    Hangup = 3,
 }
 
-const SOURCES: [Source; COUNT as usize] = [Source::Ring, Source::Timer, Source::Signal];
-const COUNT: libc::c_int = 3;
+const SOURCES: [Source; COUNT as usize] = [Source::Ring, Source::Timer, Source::Signal, Source::Hangup];
+const COUNT: libc::c_int = 4;
 
 /// An epoll instance.
 #[derive(Debug)]
@@ -38,7 +40,22 @@ impl Epoll {
     /// # Errors
     /// epoll_ctl(2)'s.
     pub fn add(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: source as u64 };
+        self.watch(fd, libc::EPOLLIN as u32, source)
+    }
+
+    /// Watches `fd` for its other end to go away. A file has none, and is not watched.
+    ///
+    /// # Errors
+    /// epoll_ctl(2)'s, but for EPERM.
+    pub fn add_hangup(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        match self.watch(fd, 0, source) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, events: u32, source: Source) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: source as u64 };
         // SAFETY: both descriptors are open, `event` outlives the call.
         let result = unsafe {
             libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)

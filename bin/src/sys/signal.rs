@@ -23,7 +23,7 @@ impl StopSignal {
         // SAFETY: sigemptyset initialises the set before anything reads it.
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in STOP {
+            for signal in STOP.into_iter().filter(|signal| !is_ignored(*signal)) {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             set.assume_init()
@@ -35,6 +35,17 @@ impl StopSignal {
         // SAFETY: -1 asks for a new descriptor; `set` outlives the call.
         super::owned(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })
             .map(Self)
+    }
+}
+
+/// True for a signal that whoever started tcptop had it ignore: nohup(1) does so with SIGHUP, a shell with SIGINT for
+/// its background jobs. Blocked, it would arrive all the same.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: asks only; the kernel fills `action`, for which zeros are valid besides.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -190,6 +190,8 @@ fn reader_leaves(args: &[&str], traffic: impl Fn()) {
 #[test]
 fn a_reader_that_leaves_is_a_quiet_end() {
     reader_leaves(&["-d", "0.1"], || ());
+    // Nothing to write, and none to write it for.
+    reader_leaves(&["--csv", "-d", "3600"], || ());
     let (client, server) = (udp(V4), udp(V4));
     let remote = server.local_addr().expect("bound");
     reader_leaves(&["--csv", "-d", "0.1"], || {

@@ -118,3 +118,26 @@ fn the_one_that_ends_leaves_the_other_whole() {
     drop(pair);
     second.finish(&expected);
 }
+
+#[test]
+fn a_signal_that_nohup_ignores_is_ignored() {
+    use std::os::unix::process::CommandExt;
+    let mut command = tcptop(&["--csv", "-d", "0.1"]);
+    // SAFETY: signal(2) may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            Ok(())
+        })
+    };
+    let tcptop = Tcptop::run(&mut command);
+    tcptop.process().signal(libc::SIGHUP);
+    thread::sleep(Duration::from_millis(300));
+    // Still there to take the next one.
+    tcptop.stop_by(libc::SIGTERM);
+}
+
+#[test]
+fn a_hang_up_gives_the_last_report() {
+    last_report(libc::SIGHUP);
+}
