@@ -23,7 +23,7 @@ impl StopSignal {
         // SAFETY: sigemptyset initialises the set before anything reads it.
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in STOP.into_iter().filter(|signal| !is_ignored(*signal)) {
+            for signal in STOP.into_iter().filter(|signal| *signal != libc::SIGHUP || !is_ignored(*signal)) {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             set.assume_init()
@@ -38,8 +38,8 @@ impl StopSignal {
     }
 }
 
-/// True for a signal that whoever started tcptop had it ignore: nohup(1) does so with SIGHUP, a shell with SIGINT for
-/// its background jobs. Blocked, it would arrive all the same.
+/// True for a signal that whoever started tcptop had it ignore. nohup(1) does so with SIGHUP; blocked, it would arrive
+/// all the same. (A shell does so with SIGINT for background jobs, but `kill -INT` means what it says.)
 fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: asks only; the kernel fills `action`, for which zeros are valid besides.
