@@ -38,7 +38,11 @@ struct Running {
 impl Running {
     fn new() -> Result<Self, Error> {
         let cgroup = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
-        let mut ebpf = EbpfLoader::new()
+        // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
+        // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
+        let mut loader = sys::limit::without_opening(EbpfLoader::new)
+            .map_err(|error| Error::System("setrlimit", error))?;
+        let mut ebpf = loader
             .btf(None)
             .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
             .load(OBJECT)

@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod clock;
 pub mod epoll;
+pub mod limit;
 pub mod signal;
 pub mod timer;
 pub mod tty;
