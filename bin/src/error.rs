@@ -64,7 +64,8 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_refusal() {
             out.write_str(
-                "the kernel refuses BPF here in spite of the capabilities; in a container it must be run on the host: ",
+                "the kernel refuses BPF in spite of the capabilities (in a container, run it on the host; \
+                 before Linux 5.11, raise `ulimit -l`): ",
             )?;
         }
         match self {

@@ -50,7 +50,8 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
     let signal = StopSignal::new().map_err(system("signalfd"))?;
-    let mut printer = Printer::new(settings)?;
+    let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
+    let mut printer = Printer::new(settings, stop)?;
     let mut monitor = Monitor::start(BpfCollector::default(), !settings.csv)?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(settings.interval).map_err(system("timerfd"))?;

@@ -71,8 +71,13 @@ fn connecting(ops: *mut bpf_sock_ops) {
 fn established(ops: *mut bpf_sock_ops, side: u32) {
     let Some((cookie, sk)) = socket(ops) else { return };
     ask_for_states(ops);
-    if TCP_FLOWS.get_ptr(cookie).is_none() {
-        tcp::insert(cookie, sk, side | FlowFlags::STATE_EVENTS, field!(sk, state) as u8);
+    let flags = side | FlowFlags::STATE_EVENTS;
+    match TCP_FLOWS.get_ptr_mut(cookie) {
+        // SAFETY: a live map value, written under the socket lock.
+        Some(flow) => unsafe { (*flow).flags |= flags },
+        None => {
+            tcp::insert(cookie, sk, flags, field!(sk, state) as u8);
+        }
     }
 }
 

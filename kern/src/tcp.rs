@@ -91,7 +91,12 @@ pub fn ingress(packet: &Packet) {
     if segment.flags & FIN != 0 {
         // SAFETY: the program's own context.
         let cookie = unsafe { bpf_get_socket_cookie(packet.skb.cast()) };
-        if let Some(flow) = TCP_FLOWS.get_ptr_mut(cookie) {
+        let mut known = TCP_FLOWS.get_ptr_mut(cookie);
+        let sk = field!(packet.skb, __bindgen_anon_2.sk);
+        if known.is_none() && !sk.is_null() {
+            known = adopt(cookie, sk, 0);
+        }
+        if let Some(flow) = known {
             // SAFETY: a live map value; this hook alone writes these two fields.
             unsafe {
                 (*flow).fin_end = segment.end;

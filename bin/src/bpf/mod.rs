@@ -45,6 +45,7 @@ impl Running {
         let mut ebpf = loader
             .btf(None)
             .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
+            .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
             .load(OBJECT)
             .map_err(Error::Load)?;
         programs::attach(&mut ebpf, cgroup.as_fd())?;

@@ -10,8 +10,8 @@ use aya::{
 
 use crate::error::Error;
 
-/// Names of the programs in `kern/src/main.rs`, in the order of attaching: what tells of sockets first, so that no
-/// packet comes from a socket nobody has told of.
+/// Names of the programs in `kern/src/main.rs`, in the order of attaching: owners before packets, and the TCP lifecycle
+/// last, so that each packet of a connection whose beginning it tells of is counted, the FINs above all.
 const PROGRAMS: [&str; 11] = [
     "tcptop_sock_create",
     "tcptop_sock_release",
@@ -21,18 +21,31 @@ const PROGRAMS: [&str; 11] = [
     "tcptop_sendmsg6",
     "tcptop_recvmsg4",
     "tcptop_recvmsg6",
-    "tcptop_sock_ops",
     "tcptop_ingress",
     "tcptop_egress",
+    "tcptop_sock_ops",
 ];
 
 /// Loads and attaches them all.
 pub fn attach(ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>) -> Result<(), Error> {
-    for name in PROGRAMS {
-        let program = ebpf.program_mut(name).ok_or(Error::MissingProgram(name))?;
-        attach_one(program, name, cgroup).map_err(|error| Error::Attach(name, error))?;
+    // All are loaded first: that takes milliseconds each, in which only some of them would count.
+    for step in [load_one, attach_one] {
+        for name in PROGRAMS {
+            let program = ebpf.program_mut(name).ok_or(Error::MissingProgram(name))?;
+            step(program, name, cgroup).map_err(|error| Error::Attach(name, error))?;
+        }
     }
     Ok(())
+}
+
+fn load_one(program: &mut Program, _name: &str, _cgroup: BorrowedFd<'_>) -> Result<(), ProgramError> {
+    match program {
+        Program::CgroupSkb(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
 }
 
 fn attach_one(program: &mut Program, name: &str, cgroup: BorrowedFd<'_>) -> Result<(), ProgramError> {
@@ -45,19 +58,15 @@ fn attach_one(program: &mut Program, name: &str, cgroup: BorrowedFd<'_>) -> Resu
             } else {
                 CgroupSkbAttachType::Egress
             };
-            program.load()?;
             program.attach(cgroup, direction, mode)?;
         }
         Program::CgroupSock(program) => {
-            program.load()?;
             program.attach(cgroup, mode)?;
         }
         Program::CgroupSockAddr(program) => {
-            program.load()?;
             program.attach(cgroup, mode)?;
         }
         Program::SockOps(program) => {
-            program.load()?;
             program.attach(cgroup, mode)?;
         }
         _ => return Err(ProgramError::UnexpectedProgramType),

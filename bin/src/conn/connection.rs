@@ -83,9 +83,7 @@ impl Connection {
     pub fn adopt(&mut self, id: &FlowId, flow: &Flow) {
         self.record.key.cookie = id.cookie();
         self.record.key.ends = flow.ends;
-        if flow.began_after_start() {
-            self.assumed = 0;
-        } else if self.record.key.protocol == Protocol::Tcp {
+        if self.record.key.protocol == Protocol::Tcp && !flow.began_after_start() {
             // What it moved before is part of its totals and of no interval's rate.
             self.update(flow);
             self.reported = self.totals();
@@ -94,7 +92,8 @@ impl Connection {
 
     /// Takes a newer reading.
     pub fn update(&mut self, flow: &Flow) {
-        let flow = Flow { flags: flow.flags | self.assumed, ..*flow };
+        let assumed = if flow.began_after_start() { 0 } else { self.assumed };
+        let flow = Flow { flags: flow.flags | assumed, ..*flow };
         self.record.totals = Some(flow.payload());
         if self.record.key.protocol == Protocol::Tcp {
             self.record.state = TcpState::from_code(flow.state);

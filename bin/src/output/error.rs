@@ -7,6 +7,8 @@ use std::{fmt, io, path::PathBuf};
 pub enum OutputError {
     /// The reader closed its end of the pipe: not a mistake, there is just nobody left to write for.
     ClosedPipe,
+    /// The reader takes nothing, and a signal asked to stop: the report is given up.
+    Stuck,
     /// The file of `--output` cannot be opened.
     Open {
         /// The file.
@@ -37,6 +39,7 @@ impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClosedPipe => f.write_str("the reader of the output went away"),
+            Self::Stuck => f.write_str("standard output: the reader takes nothing; the report was given up"),
             Self::Open { path, source } => write!(f, "cannot open '{}': {source}", path.display()),
             Self::Write { path: Some(path), source } => {
                 write!(f, "cannot write to '{}': {source}", path.display())
@@ -49,7 +52,7 @@ impl fmt::Display for OutputError {
 impl std::error::Error for OutputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::ClosedPipe => None,
+            Self::ClosedPipe | Self::Stuck => None,
             Self::Open { source, .. } | Self::Write { source, .. } => Some(source),
         }
     }

@@ -19,7 +19,10 @@ mod width;
 
 pub use error::OutputError;
 
-use std::{env, os::fd::BorrowedFd};
+use std::{
+    env,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
 use self::{screen::Painter, sink::Sink};
 use crate::{
@@ -56,15 +59,15 @@ enum Form {
 }
 
 impl Printer {
-    /// Opens the output.
+    /// Opens the output. `stop` becomes readable when a write that blocks must be given up.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn new(settings: &Settings) -> Result<Self, OutputError> {
+    pub fn new(settings: &Settings, stop: OwnedFd) -> Result<Self, OutputError> {
         let sink = match &settings.output {
-            Some(path) => Sink::append(path)?,
-            None => Sink::stdout()?,
+            Some(path) => Sink::append(path, stop)?,
+            None => Sink::stdout(stop)?,
         };
         let terminal = settings.output.is_none() && tty::is_terminal(sink.fd());
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");

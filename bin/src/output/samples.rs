@@ -121,3 +121,8 @@ pub fn report(records: &Records) -> Report<'_> {
         closed: records.closed.iter().collect(),
     }
 }
+
+/// A descriptor that never becomes readable.
+pub fn never() -> std::os::fd::OwnedFd {
+    std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback").into()
+}

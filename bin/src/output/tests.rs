@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, process};
 
 use super::*;
+use crate::output::samples::never;
 
 /// A file that goes away with the test.
 struct Log(PathBuf);
@@ -18,7 +19,7 @@ impl Log {
     fn run(&self, csv: bool) {
         let records = samples::records();
         let settings = Settings { csv, closed: true, output: Some(self.0.clone()), ..Settings::default() };
-        let mut printer = Printer::new(&settings).expect("opened");
+        let mut printer = Printer::new(&settings, never()).expect("opened");
         printer.begin().expect("written");
         printer.report(&samples::report(&records)).expect("written");
         printer.report(&samples::report(&records)).expect("written");
@@ -51,7 +52,7 @@ fn csv_header_comes_once_per_file() {
 fn csv_header_is_there_before_the_first_report() {
     let log = Log::new("begin");
     let settings = Settings { csv: true, output: Some(log.0.clone()), ..Settings::default() };
-    Printer::new(&settings).expect("opened").begin().expect("written");
+    Printer::new(&settings, never()).expect("opened").begin().expect("written");
     assert_eq!(log.text().lines().count(), 1);
 }
 
@@ -71,7 +72,7 @@ fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
 #[test]
 fn a_failed_report_is_not_written_again() {
     let settings = Settings { csv: true, output: Some("/dev/full".into()), ..Settings::default() };
-    let mut printer = Printer::new(&settings).expect("opens");
+    let mut printer = Printer::new(&settings, never()).expect("opens");
     let error = printer.begin().expect_err("full");
     assert!(matches!(error, OutputError::Write { .. }), "{error}");
     assert!(printer.buffer.is_empty());

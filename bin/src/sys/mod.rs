@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod epoll;
 pub mod limit;
+pub mod poll;
 pub mod signal;
 pub mod timer;
 pub mod tty;
