@@ -37,7 +37,7 @@ struct Running {
 
 impl Running {
     fn new() -> Result<Self, Error> {
-        let cgroup = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
+        let (cgroup, _) = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
         // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
         // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
         let mut loader = sys::limit::without_opening(EbpfLoader::new)

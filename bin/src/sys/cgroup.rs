@@ -1,12 +1,14 @@
 //! The root of the cgroup v2 tree, mounted or not.
 
 use std::{
-    ffi::{CStr, OsStr},
+    ffi::{CStr, OsString},
     fs, io,
+    mem::MaybeUninit,
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::ffi::OsStrExt,
+        unix::ffi::OsStringExt,
     },
+    path::PathBuf,
 };
 
 use memchr::memmem;
@@ -14,23 +16,43 @@ use memchr::memmem;
 /// Where mountinfo's fields are described: Documentation/filesystems/proc.rst section 3.5.
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 
-/// A descriptor of the cgroup v2 root, to which programs attach.
-///
-/// Where no cgroup2 is mounted (some OpenWrt images), a private mount is made that no other process sees and that
-/// goes away with the descriptor.
-///
-/// # Errors
-/// Those of opening the mount point, and of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
-pub fn open_root() -> io::Result<OwnedFd> {
-    if let Some(path) = mounted_root(&fs::read(MOUNTINFO)?) {
-        return fs::File::open(OsStr::from_bytes(&path)).map(OwnedFd::from);
-    }
-    private_root()
+/// Where the root was found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Mounted there.
+    Mounted(PathBuf),
+    /// Mounted nowhere: reached by a mount that no other process sees and that goes away with the descriptor.
+    Private,
 }
 
-/// The mount point of the first whole cgroup2 tree in mountinfo.
-fn mounted_root(mountinfo: &[u8]) -> Option<Vec<u8>> {
-    mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
+/// A descriptor of the cgroup v2 root, to which programs attach.
+///
+/// Where no cgroup2 is mounted (some OpenWrt images), a private mount is made.
+///
+/// # Errors
+/// Those of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
+pub fn open_root() -> io::Result<(OwnedFd, Place)> {
+    for path in mounted_roots(&fs::read(MOUNTINFO)?) {
+        // What was mounted over it later may hide it.
+        if let Some(root) = fs::File::open(&path).map(OwnedFd::from).ok().filter(is_cgroup2) {
+            return Ok((root, Place::Mounted(path)));
+        }
+    }
+    Ok((private_root()?, Place::Private))
+}
+
+fn is_cgroup2(directory: &OwnedFd) -> bool {
+    let mut about = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the kernel fills `about` when it returns 0.
+    unsafe {
+        libc::fstatfs(directory.as_raw_fd(), about.as_mut_ptr()) == 0
+            && about.assume_init().f_type == libc::CGROUP2_SUPER_MAGIC
+    }
+}
+
+/// The mount points of whole cgroup2 trees in mountinfo.
+fn mounted_roots(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let root = |line: &[u8]| {
         let separator = memmem::find(line, b" - ")?;
         let (mount, filesystem) = line.split_at(separator);
         if !filesystem.starts_with(b" - cgroup2 ") {
@@ -38,8 +60,9 @@ fn mounted_root(mountinfo: &[u8]) -> Option<Vec<u8>> {
         }
         let mut fields = mount.split(|byte| *byte == b' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
-        (root == b"/").then(|| unescape(point))
-    })
+        (root == b"/").then(|| OsString::from_vec(unescape(point)).into())
+    };
+    mountinfo.split(|byte| *byte == b'\n').filter_map(root).collect()
 }
 
 /// Undoes mountinfo's `\040` for a space, and its kin (fs/seq_file.c `mangle_path`, v6.1).
@@ -96,21 +119,21 @@ mod tests {
 
     #[test]
     fn finds_the_tree_below_a_hybrid_mount() {
-        assert_eq!(mounted_root(HYBRID).as_deref(), Some(&b"/sys/fs/cgroup/unified"[..]));
+        assert_eq!(mounted_roots(HYBRID), [PathBuf::from("/sys/fs/cgroup/unified")]);
     }
 
     #[test]
     fn a_container_s_part_of_the_tree_is_not_the_root() {
         let part = b"38 31 0:35 /docker/1 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
-        assert_eq!(mounted_root(part), None);
-        assert_eq!(mounted_root(b""), None);
-        assert_eq!(mounted_root(b"garbage - cgroup2"), None);
+        assert_eq!(mounted_roots(part), [PathBuf::new(); 0]);
+        assert_eq!(mounted_roots(b""), [PathBuf::new(); 0]);
+        assert_eq!(mounted_roots(b"garbage - cgroup2"), [PathBuf::new(); 0]);
     }
 
     #[test]
     fn escaped_mount_points_are_read() {
         let line = b"38 31 0:35 / /mnt/a\\040b\\134c rw - cgroup2 none rw\n";
-        assert_eq!(mounted_root(line).as_deref(), Some(&b"/mnt/a b\\c"[..]));
+        assert_eq!(mounted_roots(line), [PathBuf::from("/mnt/a b\\c")]);
         assert_eq!(unescape(b"end\\04"), b"end\\04");
     }
 }
