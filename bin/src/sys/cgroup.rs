@@ -42,11 +42,13 @@ pub fn open_root() -> io::Result<(OwnedFd, Place)> {
 }
 
 fn is_cgroup2(directory: &OwnedFd) -> bool {
+    /// include/uapi/linux/magic.h; libc gives it another type than the field has, here and there.
+    const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
     let mut about = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the kernel fills `about` when it returns 0.
     unsafe {
         libc::fstatfs(directory.as_raw_fd(), about.as_mut_ptr()) == 0
-            && about.assume_init().f_type == libc::CGROUP2_SUPER_MAGIC
+            && i64::try_from(about.assume_init().f_type) == Ok(CGROUP2_SUPER_MAGIC)
     }
 }
 
