@@ -142,7 +142,7 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
 
 /// Before this version the verifier follows what a CPU might execute by speculation into every program of a loader
 /// without CAP_PERFMON, and refuses ours.
-const WITHOUT_PERFMON: (u32, u32) = (6, 12);
+const WITHOUT_PERFMON: (u32, u32) = (6, 18);
 
 #[test]
 fn cap_bpf_and_cap_net_admin_suffice() {
