@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Process, Scratch, Tcptop, binary},
+    harness::{Process, SPAWNING, Scratch, Tcptop, binary},
     traffic::{Pair, V4},
 };
 
@@ -22,7 +22,10 @@ const CAP_BPF: u32 = 39;
 /// A command for a copy that every user may run.
 fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     let copy = scratch.0.join("tcptop");
+    // A child made meanwhile would have the copy open for writing, and it could not be run.
+    let alone = SPAWNING.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     fs::copy(binary(), &copy).expect("a copy of the binary");
+    drop(alone);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
     let mut command = Command::new(copy);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");
