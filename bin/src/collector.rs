@@ -75,6 +75,17 @@ pub enum CollectorEvent {
     },
 }
 
+/// A part of a source that this host does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub what: &'static str,
+    /// What cannot be told without it.
+    pub lost: &'static str,
+    /// The kernel's answer.
+    pub why: String,
+}
+
 /// A source of network activity. One thread; nothing blocks.
 pub trait NetworkCollector {
     /// Begins to count.
@@ -82,6 +93,12 @@ pub trait NetworkCollector {
     /// # Errors
     /// What the kernel lacks or refuses.
     fn start(&mut self) -> Result<(), Error>;
+
+    /// What it must do without, after the start.
+    fn missing(&self) -> &[Missing];
+
+    /// Whether the end of sockets is told of.
+    fn sees_releases(&self) -> bool;
 
     /// Becomes readable when events should be drained before the interval ends.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;

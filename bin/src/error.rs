@@ -4,13 +4,18 @@ use std::{error, fmt, io};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-use crate::exit;
+use crate::{bpf::Obstacle, exit};
+
+/// The oldest kernel that has all hooks: major and minor version.
+pub const OLDEST: (u32, u32) = (5, 9);
 
 /// Why tcptop cannot run or go on.
 #[derive(Debug)]
 pub enum Error {
     /// Neither root nor the capabilities that do.
     Privileges,
+    /// What stands in the way on this host, and the kernel's answer that led to it.
+    Host(Obstacle, Box<Self>),
     /// No cgroup v2 tree, mounted or mountable.
     NoCgroup(io::Error),
     /// The object could not be loaded: parsed, or its maps created.
@@ -32,17 +37,16 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Privileges => exit::PRIVILEGES,
-            _ if self.is_refusal() => exit::PRIVILEGES,
+            Self::Host(obstacle, _) => obstacle.exit_code(),
             Self::System(..) => exit::OS,
             _ => exit::UNAVAILABLE,
         }
     }
-}
 
-impl Error {
-    /// True when the kernel answered EPERM although the capabilities are there.
-    fn is_refusal(&self) -> bool {
+    /// The kernel's answer.
+    pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn error::Error + 'static)> = match self {
+            Self::Host(_, error) => Some(error),
             Self::Load(error) => Some(error),
             Self::Attach(_, error) => Some(error),
             Self::Map(error) => Some(error),
@@ -51,38 +55,27 @@ impl Error {
         };
         while let Some(error) = source {
             let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-            if code == Some(libc::EPERM) {
-                return true;
+            if code.is_some() {
+                return code;
             }
             source = error.source();
         }
-        false
+        None
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_refusal() {
-            out.write_str(
-                "the kernel refuses BPF in spite of the capabilities (in a container, run it on the host; \
-                 before Linux 5.11, raise `ulimit -l`): ",
-            )?;
-        }
         match self {
             Self::Privileges => out.write_str("tcptop requires root privileges. Run with sudo."),
-            Self::NoCgroup(error) => {
-                write!(out, "this kernel offers no cgroup v2 tree (CONFIG_CGROUPS): {error}")
-            }
-            Self::Load(error) => {
-                write!(out, "the kernel programs cannot be loaded (CONFIG_BPF_SYSCALL): {}", Chain(error))
-            }
+            Self::Host(obstacle, error) => write!(out, "{obstacle} ({error})"),
+            Self::NoCgroup(error) => write!(out, "the cgroup v2 tree cannot be reached: {error}"),
+            Self::Load(error) => write!(out, "the kernel programs cannot be loaded: {}", Chain(error)),
             Self::Attach(name, error) => {
-                write!(out, "{name} cannot be attached (CONFIG_CGROUP_BPF, Linux 5.9): ")?;
+                write!(out, "{name} cannot be attached: ")?;
                 refusal(out, error)
             }
-            Self::Map(error) => {
-                write!(out, "a BPF map cannot be used (CONFIG_BPF_SYSCALL): {}", Chain(error))
-            }
+            Self::Map(error) => write!(out, "a BPF map cannot be used: {}", Chain(error)),
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
             Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
             Self::System(call, error) => write!(out, "{call}: {error}"),

@@ -5,6 +5,7 @@
 
 mod args;
 mod bpf;
+mod check;
 mod collector;
 mod conn;
 mod error;
@@ -25,6 +26,7 @@ use run::Stopped;
 fn main() -> ExitCode {
     let settings = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Run(settings)) => settings,
+        Ok(Command::Check) => return check(),
         Ok(Command::Help) => return print(&args::help()),
         Ok(Command::Version) => return print(&args::version()),
         Err(error) => return fail(&error, exit::USAGE),
@@ -37,6 +39,12 @@ fn main() -> ExitCode {
         Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
         Err(Stopped::Failed(error)) => fail(&error, error.exit_code()),
     }
+}
+
+fn check() -> ExitCode {
+    let (report, runs) = check::report();
+    let printed = print(&report);
+    if runs || printed != ExitCode::SUCCESS { printed } else { ExitCode::from(exit::UNAVAILABLE) }
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {

@@ -55,6 +55,9 @@ impl<C: NetworkCollector> Monitor<C> {
         let epoch = 1;
         collector.begin_interval(epoch)?;
         let mut table = Table::default();
+        if !collector.sees_releases() {
+            table.expect_no_releases();
+        }
         let gaps = match proc::Snapshot::take(Path::new(PROC)) {
             Ok(snapshot) => {
                 fill(&mut table, &snapshot);

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     args::Settings,
     bpf::BpfCollector,
-    collector::NetworkCollector,
+    collector::{Missing, NetworkCollector},
     error::Error,
     monitor::{Gaps, Monitor},
     output::{OutputError, Printer},
@@ -66,6 +66,7 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
         }
     }
     epoll.add_hangup(printer.descriptor(), Source::Hangup).map_err(system("epoll_ctl"))?;
+    warn_of_missing(monitor.collector().missing());
     warn(monitor.gaps());
     printer.begin()?;
 
@@ -92,6 +93,19 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
             return Ok(());
         }
     }
+}
+
+/// Says once, on stderr, what this host lacks.
+fn warn_of_missing(missing: &[Missing]) {
+    let Some(first) = missing.first() else { return };
+    let names: Vec<&str> = missing.iter().map(|missing| missing.what).collect();
+    // A closed stderr must not end the reports.
+    let _ = writeln!(
+        io::stderr(),
+        "tcptop: without {}: {} (`tcptop --check` tells more)",
+        names.join(", "),
+        first.lost
+    );
 }
 
 /// Says once, on stderr, what connections older than tcptop will lack.

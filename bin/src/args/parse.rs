@@ -2,7 +2,7 @@
 //!
 //! An option given twice takes its last value, so that an alias can be overridden. Two different arguments that set
 //! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
-//! `--help` and `--version` win over everything that follows them.
+//! `--check`, `--help` and `--version` win over everything that follows them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,6 +22,8 @@ use super::{
 pub enum Command {
     /// Report.
     Run(Settings),
+    /// Tell whether this host has what it takes.
+    Check,
     /// Print the help.
     Help,
     /// Print the version.
@@ -69,6 +71,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         };
         let opt = opt.ok_or(UsageError::UnknownOption { option: name })?;
         match opt.id {
+            Id::Check => return Ok(Command::Check),
             Id::Help => return Ok(Command::Help),
             Id::Version => return Ok(Command::Version),
             Id::Once => given.once = true,

@@ -10,6 +10,7 @@ pub enum Id {
     Csv,
     Closed,
     Output,
+    Check,
     Help,
     Version,
 }
@@ -65,7 +66,7 @@ const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
 
 /// Every option.
-pub static OPTIONS: [Opt; 8] = [
+pub static OPTIONS: [Opt; 9] = [
     Opt {
         id: Id::Once,
         short: Some('1'),
@@ -114,6 +115,14 @@ pub static OPTIONS: [Opt; 8] = [
         value: Some(Value { name: "FILE", expected: "a file name (to begin it with '-', write './-')" }),
         group: Group::Reports,
         help: "Append reports to FILE instead of standard output ('-' is standard output)",
+    },
+    Opt {
+        id: Id::Check,
+        short: None,
+        long: "--check",
+        value: None,
+        group: Group::General,
+        help: "Try what tcptop needs on this host, tell what is there and what is missing, then exit",
     },
     Opt {
         id: Id::Help,

@@ -1,9 +1,10 @@
 //! The kernel programs as a [`NetworkCollector`].
 
 mod decode;
+mod obstacle;
 mod programs;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -12,10 +13,14 @@ use aya::{
 use tcptop_abi::{CONTROL_EPOCH, Flow, Owner, Socket, SocketFlags, Stats, UdpKey};
 
 use crate::{
-    collector::{CollectorEvent, FlowId, NetworkCollector},
+    collector::{CollectorEvent, FlowId, Missing, NetworkCollector},
     error::Error,
     privilege, sys,
 };
+
+use obstacle::explain;
+pub use obstacle::{Obstacle, lockdown};
+use programs::{Outcome, RELEASE_PROGRAM};
 
 /// The BPF object that build.rs made of `kern`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
@@ -33,22 +38,47 @@ struct Running {
     tcp: HashMap<MapData, u64, Flow>,
     udp: HashMap<MapData, UdpKey, Flow>,
     sockets: HashMap<MapData, u64, Socket>,
+    missing: Vec<Missing>,
+    sees_releases: bool,
+}
+
+/// The loaded object, without a program attached.
+fn load() -> Result<(Ebpf, OwnedFd), Error> {
+    let (cgroup, _) = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
+    // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
+    // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
+    let mut loader =
+        sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
+    let ebpf = loader
+        .btf(None)
+        .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
+        .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
+        .load(OBJECT)
+        .map_err(Error::Load)?;
+    Ok((ebpf, cgroup))
+}
+
+/// Loads and attaches everything for a moment: what became of each hook.
+///
+/// # Errors
+/// When the object cannot be loaded at all.
+pub fn try_out() -> Result<Vec<Outcome>, Error> {
+    let (mut ebpf, cgroup) = load().map_err(explain)?;
+    let explained = |(hook, failure): Outcome| (hook, failure.map(explain));
+    Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
 }
 
 impl Running {
     fn new() -> Result<Self, Error> {
-        let (cgroup, _) = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
-        // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
-        // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
-        let mut loader = sys::limit::without_opening(EbpfLoader::new)
-            .map_err(|error| Error::System("setrlimit", error))?;
-        let mut ebpf = loader
-            .btf(None)
-            .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
-            .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
-            .load(OBJECT)
-            .map_err(Error::Load)?;
-        programs::attach(&mut ebpf, cgroup.as_fd())?;
+        let (mut ebpf, cgroup) = load()?;
+        let mut missing = Vec::new();
+        let mut sees_releases = true;
+        for (hook, failure) in programs::attach(&mut ebpf, cgroup.as_fd()) {
+            let Some(error) = failure else { continue };
+            let Some(lost) = hook.lost else { return Err(error) };
+            sees_releases &= hook.program != RELEASE_PROGRAM;
+            missing.push(Missing { what: hook.name(), lost, why: error.to_string() });
+        }
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
@@ -57,6 +87,8 @@ impl Running {
             tcp: map("TCP_FLOWS")?.try_into().map_err(Error::Map)?,
             udp: map("UDP_FLOWS")?.try_into().map_err(Error::Map)?,
             sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
+            missing,
+            sees_releases,
             _ebpf: ebpf,
         })
     }
@@ -64,8 +96,16 @@ impl Running {
 
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.0 = Some(Running::new()?);
+        self.0 = Some(Running::new().map_err(explain)?);
         Ok(())
+    }
+
+    fn missing(&self) -> &[Missing] {
+        self.0.as_ref().map_or(&[], |running| &running.missing)
+    }
+
+    fn sees_releases(&self) -> bool {
+        self.0.as_ref().is_none_or(|running| running.sees_releases)
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::{COMM_LEN, Endpoints, Flow, Owner, TcpStateCode};
+use tcptop_abi::{COMM_LEN, Endpoints, Flow, FlowFlags, Owner, TcpStateCode};
 
 use super::{
     ConnectionRecord, OwnerSource, Process, Protocol, TcpState, connection::Connection, listeners::Listeners,
@@ -44,6 +44,8 @@ pub struct Table {
     ended: Vec<Connection>,
     listeners: Listeners,
     names: Names,
+    /// Nobody tells of released sockets: only /proc shows the end of connections older than tcptop.
+    no_releases: bool,
     next_udp_sweep: Duration,
 }
 
@@ -57,6 +59,11 @@ impl Table {
     /// A listener that exists before the start.
     pub fn add_listener(&mut self, ends: &Endpoints, process: Option<Process>) {
         self.listeners.add(0, ends, process);
+    }
+
+    /// From now on /proc is asked for the end of every connection whose states are not told.
+    pub fn expect_no_releases(&mut self) {
+        self.no_releases = true;
     }
 
     /// Takes in one event.
@@ -118,6 +125,9 @@ impl Table {
                 connection.learn(process, OwnerSource::Kernel);
             }
             connection.released = true;
+            self.orphans.push(id);
+        }
+        if protocol == Protocol::Tcp && self.no_releases && flow.flags & FlowFlags::STATE_EVENTS == 0 {
             self.orphans.push(id);
         }
         self.flows.entry(id).or_insert(connection)

@@ -1,8 +1,10 @@
 //! The system calls that std has no word for. Besides `bpf::decode`, the only rooms with `unsafe`.
 
+pub mod bpf;
 pub mod cgroup;
 pub mod clock;
 pub mod epoll;
+pub mod kernel;
 pub mod limit;
 pub mod poll;
 pub mod signal;

@@ -7,6 +7,8 @@
 mod cli;
 mod files;
 mod harness;
+mod hosts;
+mod lacking;
 mod lifecycle;
 mod namespace;
 mod older;
@@ -14,6 +16,7 @@ mod owner;
 mod privilege;
 mod programs;
 mod puppet;
+mod refusal;
 mod reset;
 mod rows;
 mod tcp;

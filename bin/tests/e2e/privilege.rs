@@ -38,7 +38,7 @@ fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
     unsafe { command.pre_exec(|| become_nobody_with(capabilities)) };
 }
 
-fn done(result: libc::c_long) -> io::Result<()> {
+pub fn done(result: libc::c_long) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -111,6 +111,9 @@ fn a_plain_user_gets_help_and_usage_errors() {
     as_user(&["--help"]).assert_success();
     as_user(&["--version"]).assert_success();
     as_user(&["--nope"]).assert_code(2);
+    let check = as_user(&["--check"]);
+    check.assert_code(69);
+    assert!(check.stdout.contains("run it as root, or with sudo"), "{}", check.stdout);
 }
 
 /// Lets the child, still root, see a mounted cgroup v2 tree: to make a mount takes CAP_SYS_ADMIN.

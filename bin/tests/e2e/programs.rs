@@ -67,3 +67,33 @@ pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     }
     (ids, links)
 }
+
+/// Attaches a program to the ingress hook of a cgroup that lets no other beside it; its id. It goes with the cgroup.
+pub fn attach_exclusively(cgroup: &OwnedFd) -> u32 {
+    const BPF_PROG_LOAD: libc::c_int = 5;
+    const BPF_PROG_ATTACH: libc::c_int = 8;
+    const BPF_PROG_TYPE_CGROUP_SKB: u64 = 8;
+    /// `r0 = 1; exit`.
+    static PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
+    let instructions = (&raw const PASS).addr() as u64;
+    let license = c"GPL".as_ptr().addr() as u64;
+    // Type and count, instructions, licence; the rest of the attributes is zero.
+    let mut load = [0u64; 9];
+    load[..3].copy_from_slice(&[BPF_PROG_TYPE_CGROUP_SKB | (PASS.len() as u64) << 32, instructions, license]);
+    let fd = raw(BPF_PROG_LOAD, &load).expect("BPF_PROG_LOAD");
+    // SAFETY: just opened, nobody else's.
+    let program = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
+    let number = |fd: &OwnedFd| u64::try_from(fd.as_raw_fd()).expect("a descriptor");
+    let both = |low: &OwnedFd, high: &OwnedFd| number(low) | number(high) << 32;
+    // Target and program; type ingress and flags, zero.
+    raw(BPF_PROG_ATTACH, &[both(cgroup, &program), 0]).expect("BPF_PROG_ATTACH");
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).expect("a program");
+    let id = info.lines().find_map(|line| line.strip_prefix("prog_id:")).expect("an id");
+    id.trim().parse().expect("a number")
+}
+
+fn raw(command: libc::c_int, attr: &[u64]) -> std::io::Result<libc::c_long> {
+    // SAFETY: the attributes are of the size that is given; what they point to outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_ptr(), size_of_val(attr)) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,129 @@
+//! Why this host refuses: found by asking it further, after it said no.
+
+use std::{fmt, fs, os::fd::AsFd};
+
+use super::programs::{HOOKS, INGRESS};
+use crate::{
+    error::{Error, OLDEST},
+    exit, privilege, sys,
+};
+
+/// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// What a host lacks, or what stands in the way there.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// bpf(2) is not built in.
+    NoBpf,
+    /// Programs cannot be attached to cgroups.
+    NoCgroupBpf,
+    /// No cgroup v2 in this kernel.
+    NoCgroup,
+    /// The cgroup v2 tree is not mounted, and may not be mounted.
+    CgroupNotMounted,
+    /// Another program has one of the hooks for itself.
+    Exclusive {
+        /// Our name of the hook.
+        hook: &'static str,
+        /// The program's id.
+        id: u32,
+    },
+    /// A kernel before [`OLDEST`].
+    TooOld(String),
+    /// The verifier wants more to be allowed.
+    Speculation,
+    /// EPERM in spite of the capabilities; with the kernel's lockdown, if there is one.
+    Refused(Option<String>),
+}
+
+/// The error with the obstacle behind it, where one is found.
+pub fn explain(error: Error) -> Error {
+    match behind(&error) {
+        Some(obstacle) => Error::Host(obstacle, Box::new(error)),
+        None => error,
+    }
+}
+
+fn behind(error: &Error) -> Option<Obstacle> {
+    let errno = error.errno()?;
+    if matches!(error, Error::NoCgroup(_)) {
+        return Some(if errno == libc::EPERM { Obstacle::CgroupNotMounted } else { Obstacle::NoCgroup });
+    }
+    let root = sys::cgroup::open_root().ok();
+    let attached = |attach_type| root.as_ref().map(|(root, _)| sys::bpf::query(root.as_fd(), attach_type));
+    match errno {
+        libc::ENOSYS => return Some(Obstacle::NoBpf),
+        libc::EPERM => {
+            let exclusive = HOOKS.iter().find_map(|hook| {
+                let id = attached(hook.attach_type)?.ok()?.exclusive()?;
+                Some(Obstacle::Exclusive { hook: hook.name(), id })
+            });
+            return Some(exclusive.unwrap_or_else(|| Obstacle::Refused(lockdown())));
+        }
+        libc::EACCES if !privilege::thread_names() => return Some(Obstacle::Speculation),
+        _ => {}
+    }
+    if let Some(Err(error)) = attached(INGRESS)
+        && error.raw_os_error() == Some(libc::EINVAL)
+    {
+        return Some(Obstacle::NoCgroupBpf);
+    }
+    let (release, _) = sys::kernel::release();
+    (sys::kernel::version(&release) < OLDEST).then_some(Obstacle::TooOld(release))
+}
+
+/// The kernel's lockdown, if it is locked down.
+pub fn lockdown() -> Option<String> {
+    let text = fs::read_to_string(LOCKDOWN).ok()?;
+    let (_, rest) = text.split_once('[')?;
+    let (mode, _) = rest.split_once(']')?;
+    (mode != "none").then(|| mode.to_owned())
+}
+
+impl Obstacle {
+    /// The exit code that belongs to it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::CgroupNotMounted | Self::Speculation | Self::Refused(_) => exit::PRIVILEGES,
+            _ => exit::UNAVAILABLE,
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBpf => out.write_str("this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL"),
+            Self::NoCgroupBpf => out.write_str(
+                "this kernel does not run programs on cgroups: it needs CONFIG_CGROUP_BPF (OpenWrt: \
+                 KERNEL_CGROUP_BPF)",
+            ),
+            Self::NoCgroup => out.write_str("this kernel has no cgroup v2: it needs CONFIG_CGROUPS"),
+            Self::CgroupNotMounted => out.write_str(
+                "no cgroup v2 tree is mounted, and mounting it takes root: `mount -t cgroup2 none DIRECTORY`",
+            ),
+            Self::Exclusive { hook, id } => write!(
+                out,
+                "BPF program {id} has the hook {hook} of the cgroup root for itself (`bpftool prog show id {id}`): \
+                 detach it, or let its owner attach it with BPF_F_ALLOW_MULTI"
+            ),
+            Self::TooOld(release) => {
+                write!(out, "Linux {release} is too old: tcptop needs {}.{} or later", OLDEST.0, OLDEST.1)
+            }
+            Self::Speculation => {
+                out.write_str("this kernel's verifier wants CAP_PERFMON too: grant it, or run as root")
+            }
+            Self::Refused(lockdown) => {
+                out.write_str(
+                    "the kernel refuses BPF in spite of the capabilities (in a container, run it on the host; \
+                     before Linux 5.11, raise `ulimit -l`",
+                )?;
+                if let Some(mode) = lockdown {
+                    write!(out, "; this kernel is locked down: {mode}")?;
+                }
+                out.write_str(")")
+            }
+        }
+    }
+}

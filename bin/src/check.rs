@@ -1,0 +1,94 @@
+//! `--check`: what tcptop needs, whether this host has it, and what that means.
+
+use std::{fmt::Write, fs, path::Path};
+
+use crate::{
+    bpf,
+    error::OLDEST,
+    privilege,
+    sys::{self, cgroup::Place},
+};
+
+/// Column at which findings begin.
+const INDENT: usize = 24;
+
+/// The report, and whether tcptop can run here.
+pub fn report() -> (String, bool) {
+    let (release, machine) = sys::kernel::release();
+    let mut text = format!("tcptop {} on Linux {release} {machine}\n", env!("CARGO_PKG_VERSION"));
+    let privileged = privilege::sufficient();
+    line(
+        &mut text,
+        privileged,
+        "privileges",
+        if privileged { "enough" } else { "run it as root, or with sudo" },
+    );
+    let recent = sys::kernel::version(&release) >= OLDEST;
+    let (major, minor) = OLDEST;
+    line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &release);
+    cgroup(&mut text);
+    let runs = privileged && hooks(&mut text);
+    if !privileged {
+        line(&mut text, false, "kernel programs", "not tried without privileges");
+    }
+    let proc = fs::read("/proc/self/net/tcp");
+    let found = proc.as_ref().map_or_else(
+        |error| format!("{error}: connections older than tcptop appear with their next packet"),
+        |_| "connections older than tcptop, and owners".into(),
+    );
+    line(&mut text, proc.is_ok(), "/proc", &found);
+    let _ = writeln!(text, "not needed: {}", not_needed());
+    text.push_str(if runs { "tcptop can run here.\n" } else { "tcptop cannot run here.\n" });
+    (text, runs)
+}
+
+fn line(text: &mut String, met: bool, name: &str, found: &str) {
+    let answer = if met { "yes" } else { "no" };
+    let _ = writeln!(text, "{answer:<4} {name:<width$} {found}", width = INDENT - 6);
+}
+
+fn cgroup(text: &mut String) {
+    match sys::cgroup::open_root() {
+        Ok((_, Place::Mounted(path))) => {
+            line(text, true, "cgroup v2", &format!("mounted at {}", path.display()));
+        }
+        Ok((_, Place::Private)) => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
+        Err(error) => line(text, false, "cgroup v2", &format!("neither mounted nor to be mounted: {error}")),
+    }
+}
+
+/// Attaches everything for a moment. True: what is needed is there.
+fn hooks(text: &mut String) -> bool {
+    let outcomes = match bpf::try_out() {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            line(text, false, "bpf(2)", &error.to_string());
+            return false;
+        }
+    };
+    line(text, true, "bpf(2)", "maps and a ring buffer");
+    let mut runs = true;
+    for (hook, failure) in outcomes {
+        match failure {
+            None => line(text, true, hook.name(), "attached, and detached again"),
+            Some(error) => {
+                let without = hook.lost.unwrap_or("tcptop cannot run without it");
+                line(text, false, hook.name(), &format!("{error}; {without}"));
+                runs &= hook.lost.is_some();
+            }
+        }
+    }
+    runs
+}
+
+/// What other tools ask for, as it is here.
+fn not_needed() -> String {
+    let btf = if Path::new("/sys/kernel/btf/vmlinux").exists() { "BTF (present)" } else { "BTF (absent)" };
+    let jit = match fs::read("/proc/sys/net/core/bpf_jit_enable").as_deref() {
+        Ok([b'1' | b'2', ..]) => "JIT (on)",
+        Ok(_) => "JIT (off)",
+        Err(_) => "JIT (absent)",
+    };
+    let lockdown = bpf::lockdown().unwrap_or_else(|| "none".into());
+    format!("{btf}, {jit}, an unlocked kernel (lockdown: {lockdown})")
+}
