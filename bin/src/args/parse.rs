@@ -2,7 +2,7 @@
 //!
 //! An option given twice takes its last value, so that an alias can be overridden. Two different arguments that set
 //! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
-//! `--check`, `--help` and `--version` win over everything that follows them.
+//! `--help` and `--version` win over everything that follows them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -61,7 +61,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     let mut given = Given::default();
     loop {
         let (opt, name) = match parser.next().map_err(mistake)? {
-            None => return given.settle().map(Command::Run),
+            None => {
+                let check = given.check;
+                let settings = given.settle()?;
+                return Ok(if check { Command::Check } else { Command::Run(settings) });
+            }
             Some(Arg::Short(letter)) => (by_short(letter), format!("-{letter}")),
             Some(Arg::Long(word)) => (by_long(word), format!("--{word}")),
             Some(Arg::Value(value)) => {
@@ -71,9 +75,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         };
         let opt = opt.ok_or(UsageError::UnknownOption { option: name })?;
         match opt.id {
-            Id::Check => return Ok(Command::Check),
             Id::Help => return Ok(Command::Help),
             Id::Version => return Ok(Command::Version),
+            Id::Check => given.check = true,
             Id::Once => given.once = true,
             Id::Csv => given.csv = true,
             Id::Closed => given.closed = true,
@@ -87,6 +91,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
 /// The arguments as they were given, each checked by itself.
 #[derive(Default)]
 struct Given {
+    check: bool,
     once: bool,
     interval: Option<Duration>,
     count: Option<u64>,
