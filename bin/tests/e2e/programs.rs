@@ -80,6 +80,9 @@ pub fn attach_exclusively(cgroup: &OwnedFd) -> u32 {
     // Type and count, instructions, licence; the rest of the attributes is zero.
     let mut load = [0u64; 9];
     load[..3].copy_from_slice(&[BPF_PROG_TYPE_CGROUP_SKB | (PASS.len() as u64) << 32, instructions, license]);
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit outlives the call. Kernels before 5.11 charge programs to it.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
     let fd = raw(BPF_PROG_LOAD, &load).expect("BPF_PROG_LOAD");
     // SAFETY: just opened, nobody else's.
     let program = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
