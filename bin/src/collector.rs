@@ -82,8 +82,6 @@ pub struct Missing {
     pub what: &'static str,
     /// What cannot be told without it.
     pub lost: &'static str,
-    /// The kernel's answer.
-    pub why: String,
 }
 
 /// A source of network activity. One thread; nothing blocks.

@@ -77,7 +77,7 @@ impl Running {
             let Some(error) = failure else { continue };
             let Some(lost) = hook.lost else { return Err(error) };
             sees_releases &= hook.program != RELEASE_PROGRAM;
-            missing.push(Missing { what: hook.name(), lost, why: error.to_string() });
+            missing.push(Missing { what: hook.name(), lost });
         }
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {

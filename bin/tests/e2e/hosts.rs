@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     harness::{Process, Scratch, Tcptop, tcptop},
-    privilege::done,
+    privilege::{cover_sys_fs, done},
     programs,
     refusal::{
         BPF_LINK_CREATE, BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_PROG_QUERY, Call, SYS_BPF, SYS_FSOPEN, refuse,
@@ -82,23 +82,10 @@ fn older_than_its_ring_buffer() {
     });
 }
 
-/// Hides every mount of a cgroup tree.
-fn hide_cgroups(command: &mut Command) {
-    // SAFETY: system calls only.
-    unsafe {
-        command.pre_exec(|| {
-            let (none, data) = (std::ptr::null(), std::ptr::null());
-            done(libc::unshare(libc::CLONE_NEWNS).into())?;
-            done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())?;
-            done(libc::mount(c"x".as_ptr(), c"/sys/fs".as_ptr(), c"tmpfs".as_ptr(), 0, data).into())
-        })
-    };
-}
-
 #[test]
 fn without_cgroup2_in_the_kernel() {
     assert_fails(69, &["CONFIG_CGROUPS"], |command| {
-        hide_cgroups(command);
+        cover_sys_fs(command, c"tmpfs");
         refuse(command, |call| (call.number == SYS_FSOPEN).then_some(libc::ENODEV));
     });
 }
@@ -106,12 +93,12 @@ fn without_cgroup2_in_the_kernel() {
 #[test]
 fn without_a_mounted_cgroup2() {
     let mut command = tcptop(&["--check"]);
-    hide_cgroups(&mut command);
+    cover_sys_fs(&mut command, c"tmpfs");
     let check = Process::start(&mut command, |_| ()).wait();
     check.assert_success();
     assert!(check.stdout.contains("not mounted, and reached without a mount"), "{}", check.stdout);
     let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
-    hide_cgroups(&mut command);
+    cover_sys_fs(&mut command, c"tmpfs");
     let tcptop = Tcptop::run(&mut command);
     let pair = Pair::new(V4);
     pair.exchange(3_000, 2_000);

@@ -1,6 +1,7 @@
 //! Who may run it.
 
 use std::{
+    ffi::CStr,
     fs, io,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     process::{Command, Stdio},
@@ -116,15 +117,15 @@ fn a_plain_user_gets_help_and_usage_errors() {
     assert!(check.stdout.contains("run it as root, or with sudo"), "{}", check.stdout);
 }
 
-/// Lets the child, still root, see a mounted cgroup v2 tree: to make a mount takes CAP_SYS_ADMIN.
-fn with_mounted_cgroup(command: &mut Command) {
+/// Gives the child, still root, a file system of this type over /sys/fs, where cgroup trees are mounted.
+pub fn cover_sys_fs(command: &mut Command, filesystem: &'static CStr) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             let (none, data) = (std::ptr::null(), std::ptr::null());
             done(libc::unshare(libc::CLONE_NEWNS).into())?;
             done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())?;
-            done(libc::mount(c"x".as_ptr(), c"/sys/fs".as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
+            done(libc::mount(c"x".as_ptr(), c"/sys/fs".as_ptr(), filesystem.as_ptr(), 0, data).into())
         })
     };
 }
@@ -133,7 +134,8 @@ fn with_mounted_cgroup(command: &mut Command) {
 fn suffices(name: &str, capabilities: &'static [u32]) {
     let scratch = Scratch::new(name);
     let mut command = reachable(&scratch, &["--csv", "--closed", "-d", "0.2"]);
-    with_mounted_cgroup(&mut command);
+    // To make a mount takes CAP_SYS_ADMIN.
+    cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, capabilities);
     // /proc/<pid>/fd of other users' processes is closed to it, and it says so when it looks for an owner.
     let _older = Pair::new(V4);
@@ -146,8 +148,8 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
     tcptop.finish(&expected);
 }
 
-/// Before this version the verifier follows what a CPU might execute by speculation into every program of a loader
-/// without CAP_PERFMON, and refuses ours.
+/// Seen to be refused on 6.12 and to suffice on this one: older verifiers follow what a CPU might execute by speculation into every program of a loader
+/// without CAP_PERFMON, and refuse ours.
 const WITHOUT_PERFMON: (u32, u32) = (6, 18);
 
 #[test]
@@ -162,7 +164,7 @@ fn cap_bpf_and_cap_net_admin_suffice() {
 #[test]
 fn cap_sys_admin_suffices() {
     // Before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself (kernel/bpf/syscall.c
-    // `bpf_prog_attach_check_attach_type`, v6.1 and v6.12).
+    // `bpf_prog_attach_check_attach_type`, v6.1).
     if kernel() < (6, 9) {
         suffices("admin", &[CAP_SYS_ADMIN, CAP_NET_ADMIN]);
     } else {
