@@ -9,10 +9,27 @@ mod strip;
 /// Name of the kernel package, of its binary, and so of the object in `OUT_DIR`.
 const KERN: &str = "tcptop-kern";
 
+/// Environment variable with the path of an object that an earlier build made: it is embedded as it is.
+const GIVEN: &str = "TCPTOP_KERN";
+
 fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-env-changed={GIVEN}");
+    let ours = PathBuf::from(env::var("OUT_DIR")?).join(KERN);
+    if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
+        println!("cargo:rerun-if-changed={}", given.display());
+        fs::write(ours, fs::read(&given).map_err(|error| format!("{GIVEN}={}: {error}", given.display()))?)?;
+        return Ok(());
+    }
+    build()?;
+    fs::write(&ours, strip::strip(&fs::read(&ours)?)?)?;
+    Ok(())
+}
+
+/// Leaves the object in `OUT_DIR`, with its debug information.
+fn build() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
-    for dir in ["kern", "abi"] {
-        println!("cargo:rerun-if-changed={}", root.join(dir).display());
+    for source in ["kern", "abi", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo:rerun-if-changed={}", root.join(source).display());
     }
     let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".into());
     println!("cargo:rerun-if-env-changed=RUSTUP_TOOLCHAIN");
@@ -26,7 +43,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         [Package { name: KERN, root_dir: kern, ..Package::default() }],
         Toolchain::Custom(&toolchain),
     )?;
-    let object = PathBuf::from(env::var("OUT_DIR")?).join(KERN);
-    fs::write(&object, strip::strip(&fs::read(&object)?)?)?;
     Ok(())
 }

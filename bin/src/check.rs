@@ -1,6 +1,6 @@
 //! `--check`: what tcptop needs, whether this host has it, and what that means.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 
 use crate::{
     bpf,
@@ -23,14 +23,21 @@ pub fn report() -> (String, bool) {
         "privileges",
         if privileged { "enough" } else { "run it as root, or with sudo" },
     );
-    let recent = sys::kernel::version(&release) >= OLDEST;
+    let recent = sys::kernel::version(&release).is_none_or(|version| version >= OLDEST);
     let (major, minor) = OLDEST;
     line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &release);
-    cgroup(&mut text);
-    let runs = privileged && hooks(&mut text);
-    if !privileged {
-        line(&mut text, false, "kernel programs", "not tried without privileges");
-    }
+    let reached = cgroup(&mut text);
+    let runs = match (privileged, reached) {
+        (true, true) => hooks(&mut text),
+        (true, false) => {
+            line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
+            false
+        }
+        (false, _) => {
+            line(&mut text, false, "kernel programs", "not tried without privileges");
+            false
+        }
+    };
     let proc = fs::read("/proc/self/net/tcp");
     let found = proc.as_ref().map_or_else(
         |error| format!("{error}: connections older than tcptop appear with their next packet"),
@@ -47,14 +54,23 @@ fn line(text: &mut String, met: bool, name: &str, found: &str) {
     let _ = writeln!(text, "{answer:<4} {name:<width$} {found}", width = INDENT - 6);
 }
 
-fn cgroup(text: &mut String) {
-    match sys::cgroup::open_root() {
-        Ok((_, Place::Mounted(path))) => {
-            line(text, true, "cgroup v2", &format!("mounted at {}", path.display()));
+/// True: there is a tree to attach to.
+fn cgroup(text: &mut String) -> bool {
+    let (root, place) = match bpf::root() {
+        Ok(found) => found,
+        Err(error) => {
+            line(text, false, "cgroup v2", &error.to_string());
+            return false;
         }
-        Ok((_, Place::Private)) => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
-        Err(error) => line(text, false, "cgroup v2", &format!("neither mounted nor to be mounted: {error}")),
+    };
+    match place {
+        Place::Mounted(path) => line(text, true, "cgroup v2", &format!("mounted at {}", path.display())),
+        Place::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
     }
+    if !sys::cgroup::is_whole(root.as_fd()) {
+        line(text, false, "the cgroup root", bpf::PART);
+    }
+    true
 }
 
 /// Attaches everything for a moment. True: what is needed is there.

@@ -1,6 +1,6 @@
 //! May this process load and attach the programs? Asked before anything is touched.
 
-use std::fs;
+use crate::sys::capability;
 
 /// Capability numbers of include/uapi/linux/capability.h.
 const CAP_NET_ADMIN: u32 = 12;
@@ -10,19 +10,22 @@ const CAP_BPF: u32 = 39;
 
 /// True with CAP_SYS_ADMIN, or with CAP_BPF and CAP_NET_ADMIN.
 pub fn sufficient() -> bool {
-    fs::read("/proc/self/status").is_ok_and(|status| effective(&status).is_none_or(allows))
+    allows(effective())
 }
 
 /// True when the kernel programs may read thread names: CAP_PERFMON or CAP_SYS_ADMIN.
 pub fn thread_names() -> bool {
-    let allows = |capabilities: u64| capabilities & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0;
-    fs::read("/proc/self/status").is_ok_and(|status| effective(&status).is_none_or(allows))
+    effective() & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0
 }
 
-/// Effective capabilities from /proc/self/status; `None` where the kernel does not print them.
-fn effective(status: &[u8]) -> Option<u64> {
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"CapEff:"))?;
-    u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+/// True with CAP_NET_ADMIN.
+pub fn net_admin() -> bool {
+    effective() & 1 << CAP_NET_ADMIN != 0
+}
+
+/// Where capabilities cannot be asked for, the kernel's own refusals have to tell.
+fn effective() -> u64 {
+    capability::effective().unwrap_or(u64::MAX)
 }
 
 const fn allows(capabilities: u64) -> bool {
@@ -44,12 +47,5 @@ mod tests {
         assert!(!allows(1 << CAP_BPF));
         assert!(!allows(1 << CAP_NET_ADMIN));
         assert!(!allows(0));
-    }
-
-    #[test]
-    fn status_is_read() {
-        let status = b"Name:\ttcptop\nCapPrm:\t000001ffffffffff\nCapEff:\t0000008000001000\nSeccomp:\t0\n";
-        assert_eq!(effective(status), Some(1 << CAP_BPF | 1 << CAP_NET_ADMIN));
-        assert_eq!(effective(b"Name:\tx\n"), None);
     }
 }

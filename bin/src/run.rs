@@ -97,15 +97,16 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
 
 /// Says once, on stderr, what this host lacks.
 fn warn_of_missing(missing: &[Missing]) {
-    let Some(first) = missing.first() else { return };
+    if missing.is_empty() {
+        return;
+    }
     let names: Vec<&str> = missing.iter().map(|missing| missing.what).collect();
+    let mut losses: Vec<&str> = missing.iter().map(|missing| missing.lost).collect();
+    // In the table of hooks, those with the same loss are neighbours.
+    losses.dedup();
+    let (names, losses) = (names.join(", "), losses.join("; "));
     // A closed stderr must not end the reports.
-    let _ = writeln!(
-        io::stderr(),
-        "tcptop: without {}: {} (`tcptop --check` tells more)",
-        names.join(", "),
-        first.lost
-    );
+    let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
 }
 
 /// Says once, on stderr, what connections older than tcptop will lack.

@@ -15,12 +15,16 @@ use tcptop_abi::{CONTROL_EPOCH, Flow, Owner, Socket, SocketFlags, Stats, UdpKey}
 use crate::{
     collector::{CollectorEvent, FlowId, Missing, NetworkCollector},
     error::Error,
-    privilege, sys,
+    privilege,
+    sys::{self, cgroup::Place},
 };
 
 use obstacle::explain;
 pub use obstacle::{Obstacle, lockdown};
-use programs::{Outcome, RELEASE_PROGRAM};
+use programs::{HOOKS, Hook, Outcome, RELEASE_PROGRAM};
+
+/// What is lost in a container with a cgroup namespace of its own.
+pub const PART: &str = "only the sockets of this container are counted (to count all, run it on the host)";
 
 /// The BPF object that build.rs made of `kern`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
@@ -30,8 +34,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tc
 pub struct BpfCollector(Option<Running>);
 
 struct Running {
-    /// Holds the programs and their links: dropping it detaches them.
-    _ebpf: Ebpf,
+    /// Hold the programs: dropping them detaches and frees these.
+    _links: Vec<OwnedFd>,
     events: RingBuf<MapData>,
     control: Array<MapData, u32>,
     stats: PerCpuArray<MapData, Stats>,
@@ -42,9 +46,17 @@ struct Running {
     sees_releases: bool,
 }
 
+/// What programs attach to.
+///
+/// # Errors
+/// Why there is no cgroup v2 tree.
+pub fn root() -> Result<(OwnedFd, Place), Error> {
+    sys::cgroup::open_root().map_err(|error| explain(Error::NoCgroup(error)))
+}
+
 /// The loaded object, without a program attached.
 fn load() -> Result<(Ebpf, OwnedFd), Error> {
-    let (cgroup, _) = sys::cgroup::open_root().map_err(Error::NoCgroup)?;
+    let (cgroup, _) = root()?;
     // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
     // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
     let mut loader =
@@ -62,9 +74,9 @@ fn load() -> Result<(Ebpf, OwnedFd), Error> {
 ///
 /// # Errors
 /// When the object cannot be loaded at all.
-pub fn try_out() -> Result<Vec<Outcome>, Error> {
+pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
     let (mut ebpf, cgroup) = load().map_err(explain)?;
-    let explained = |(hook, failure): Outcome| (hook, failure.map(explain));
+    let explained = |(hook, outcome): Outcome| (hook, outcome.err().map(explain));
     Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
 }
 
@@ -72,12 +84,20 @@ impl Running {
     fn new() -> Result<Self, Error> {
         let (mut ebpf, cgroup) = load()?;
         let mut missing = Vec::new();
+        if !sys::cgroup::is_whole(cgroup.as_fd()) {
+            missing.push(Missing { what: "the cgroup root", lost: PART });
+        }
+        let mut links = Vec::with_capacity(HOOKS.len());
         let mut sees_releases = true;
-        for (hook, failure) in programs::attach(&mut ebpf, cgroup.as_fd()) {
-            let Some(error) = failure else { continue };
-            let Some(lost) = hook.lost else { return Err(error) };
-            sees_releases &= hook.program != RELEASE_PROGRAM;
-            missing.push(Missing { what: hook.name(), lost });
+        for (hook, outcome) in programs::attach(&mut ebpf, cgroup.as_fd()) {
+            match (outcome, hook.lost) {
+                (Ok(link), _) => links.push(link),
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(lost)) => {
+                    sees_releases &= hook.program != RELEASE_PROGRAM;
+                    missing.push(Missing { what: hook.name(), lost });
+                }
+            }
         }
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
@@ -89,7 +109,7 @@ impl Running {
             sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
             missing,
             sees_releases,
-            _ebpf: ebpf,
+            _links: links,
         })
     }
 }

@@ -33,6 +33,9 @@ pub enum Obstacle {
     TooOld(String),
     /// The verifier wants more to be allowed.
     Speculation,
+    /// CAP_SYS_ADMIN is not enough: before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself
+    /// (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v6.8).
+    NoNetAdmin,
     /// EPERM in spite of the capabilities; with the kernel's lockdown, if there is one.
     Refused(Option<String>),
 }
@@ -40,37 +43,43 @@ pub enum Obstacle {
 /// The error with the obstacle behind it, where one is found.
 pub fn explain(error: Error) -> Error {
     match behind(&error) {
+        _ if matches!(error, Error::Host(..)) => error,
         Some(obstacle) => Error::Host(obstacle, Box::new(error)),
         None => error,
     }
 }
 
 fn behind(error: &Error) -> Option<Obstacle> {
+    let (release, _) = sys::kernel::release();
+    if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
+        return Some(Obstacle::TooOld(release));
+    }
     let errno = error.errno()?;
     if matches!(error, Error::NoCgroup(_)) {
-        return Some(if errno == libc::EPERM { Obstacle::CgroupNotMounted } else { Obstacle::NoCgroup });
+        return match errno {
+            libc::EPERM => Some(Obstacle::CgroupNotMounted),
+            libc::ENODEV => Some(Obstacle::NoCgroup),
+            _ => None,
+        };
     }
     let root = sys::cgroup::open_root().ok();
     let attached = |attach_type| root.as_ref().map(|(root, _)| sys::bpf::query(root.as_fd(), attach_type));
     match errno {
-        libc::ENOSYS => return Some(Obstacle::NoBpf),
+        libc::ENOSYS => Some(Obstacle::NoBpf),
+        libc::EPERM if !privilege::net_admin() => Some(Obstacle::NoNetAdmin),
         libc::EPERM => {
             let exclusive = HOOKS.iter().find_map(|hook| {
                 let id = attached(hook.attach_type)?.ok()?.exclusive()?;
                 Some(Obstacle::Exclusive { hook: hook.name(), id })
             });
-            return Some(exclusive.unwrap_or_else(|| Obstacle::Refused(lockdown())));
+            Some(exclusive.unwrap_or_else(|| Obstacle::Refused(lockdown())))
         }
-        libc::EACCES if !privilege::thread_names() => return Some(Obstacle::Speculation),
-        _ => {}
+        libc::EACCES if !privilege::thread_names() => Some(Obstacle::Speculation),
+        _ => match attached(INGRESS) {
+            Some(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => Some(Obstacle::NoCgroupBpf),
+            _ => None,
+        },
     }
-    if let Some(Err(error)) = attached(INGRESS)
-        && error.raw_os_error() == Some(libc::EINVAL)
-    {
-        return Some(Obstacle::NoCgroupBpf);
-    }
-    let (release, _) = sys::kernel::release();
-    (sys::kernel::version(&release) < OLDEST).then_some(Obstacle::TooOld(release))
 }
 
 /// The kernel's lockdown, if it is locked down.
@@ -85,7 +94,9 @@ impl Obstacle {
     /// The exit code that belongs to it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CgroupNotMounted | Self::Speculation | Self::Refused(_) => exit::PRIVILEGES,
+            Self::CgroupNotMounted | Self::Speculation | Self::NoNetAdmin | Self::Refused(_) => {
+                exit::PRIVILEGES
+            }
             _ => exit::UNAVAILABLE,
         }
     }
@@ -113,6 +124,9 @@ impl fmt::Display for Obstacle {
             }
             Self::Speculation => {
                 out.write_str("this kernel's verifier wants CAP_PERFMON too: grant it, or run as root")
+            }
+            Self::NoNetAdmin => {
+                out.write_str("this kernel wants CAP_NET_ADMIN too: grant it, or run as root")
             }
             Self::Refused(lockdown) => {
                 out.write_str(

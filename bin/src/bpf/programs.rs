@@ -1,14 +1,15 @@
 //! Every kernel program: loaded, and attached to the cgroup root by a link, which the kernel takes away with the
 //! process however it ends.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::{
     Ebpf,
-    programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError},
+    programs::{Program, ProgramError},
+    sys::SyscallError,
 };
 
-use crate::error::Error;
+use crate::{error::Error, sys};
 
 /// A place in the kernel where one of our programs attaches.
 #[derive(Debug)]
@@ -60,58 +61,34 @@ pub static HOOKS: [Hook; 11] = [
 /// The program that tells of the end of sockets.
 pub const RELEASE_PROGRAM: &str = "tcptop_sock_release";
 
-/// One hook, and why it is not there.
-pub type Outcome = (&'static Hook, Option<Error>);
+/// One hook, and the link by which its program is attached, or why it is not.
+pub type Outcome = (&'static Hook, Result<OwnedFd, Error>);
 
 /// Loads and attaches what this kernel takes; every hook is in the answer.
 pub fn attach(ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = HOOKS.iter().map(|hook| (hook, None)).collect();
     // All are loaded first: that takes milliseconds each, in which only some of them would count.
-    for step in [load_one, attach_one] {
-        for (hook, failure) in outcomes.iter_mut().filter(|(_, failure)| failure.is_none()) {
-            *failure = match ebpf.program_mut(hook.program) {
-                None => Some(Error::MissingProgram(hook.program)),
-                Some(program) => {
-                    step(program, hook, cgroup).err().map(|error| Error::Attach(hook.name(), error))
-                }
-            };
-        }
-    }
-    outcomes
+    let loaded: Vec<Result<(), Error>> = HOOKS.iter().map(|hook| load(ebpf, hook)).collect();
+    let link = |(hook, loaded): (&'static Hook, Result<(), Error>)| {
+        (hook, loaded.and_then(|()| attach_one(ebpf, hook, cgroup)))
+    };
+    HOOKS.iter().zip(loaded).map(link).collect()
 }
 
-fn load_one(program: &mut Program, _hook: &Hook, _cgroup: BorrowedFd<'_>) -> Result<(), ProgramError> {
-    match program {
+fn load(ebpf: &mut Ebpf, hook: &Hook) -> Result<(), Error> {
+    match ebpf.program_mut(hook.program).ok_or(Error::MissingProgram(hook.program))? {
         Program::CgroupSkb(program) => program.load(),
         Program::CgroupSock(program) => program.load(),
         Program::CgroupSockAddr(program) => program.load(),
         Program::SockOps(program) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
+    .map_err(|error| Error::Attach(hook.name(), error))
 }
 
-fn attach_one(program: &mut Program, hook: &Hook, cgroup: BorrowedFd<'_>) -> Result<(), ProgramError> {
-    // A cgroup link always lets other programs attach beside it and takes no flag that says so.
-    let mode = CgroupAttachMode::Single;
-    match program {
-        Program::CgroupSkb(program) => {
-            let direction = if hook.attach_type == INGRESS {
-                CgroupSkbAttachType::Ingress
-            } else {
-                CgroupSkbAttachType::Egress
-            };
-            program.attach(cgroup, direction, mode)?;
-        }
-        Program::CgroupSock(program) => {
-            program.attach(cgroup, mode)?;
-        }
-        Program::CgroupSockAddr(program) => {
-            program.attach(cgroup, mode)?;
-        }
-        Program::SockOps(program) => {
-            program.attach(cgroup, mode)?;
-        }
-        _ => return Err(ProgramError::UnexpectedProgramType),
-    }
-    Ok(())
+fn attach_one(ebpf: &Ebpf, hook: &Hook, cgroup: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    let program = ebpf.program(hook.program).ok_or(Error::MissingProgram(hook.program))?;
+    let refused = |error| Error::Attach(hook.name(), error);
+    let program = program.fd().map_err(refused)?;
+    sys::bpf::link(program.as_fd(), cgroup, hook.attach_type)
+        .map_err(|io_error| refused(SyscallError { call: "bpf_link_create", io_error }.into()))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
 /// What is attached to one hook of a cgroup.
@@ -15,10 +15,11 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// The program that keeps others away: attached neither with `BPF_F_ALLOW_MULTI` nor with `BPF_F_ALLOW_OVERRIDE`
-    /// (kernel/bpf/cgroup.c `hierarchy_allows_attach` and `__cgroup_bpf_attach`, v6.1).
+    /// The program that keeps others away: attached without `BPF_F_ALLOW_MULTI` (kernel/bpf/cgroup.c
+    /// `__cgroup_bpf_attach`, v6.1).
     pub fn exclusive(&self) -> Option<u32> {
-        self.ids.first().copied().filter(|_| self.flags == 0)
+        const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
+        self.ids.first().copied().filter(|_| self.flags & BPF_F_ALLOW_MULTI == 0)
     }
 }
 
@@ -61,4 +62,35 @@ pub fn query(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Attached> {
     }
     let count = ids.len().min(attr.prog_cnt as usize);
     Ok(Attached { flags: attr.attach_flags, ids: ids[..count].to_vec() })
+}
+
+/// The part of `union bpf_attr` that `BPF_LINK_CREATE` needs, Linux 5.7.
+#[repr(C)]
+struct Create {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Attaches a program to a cgroup, beside others, until the link is closed: `BPF_LINK_CREATE`.
+///
+/// aya would make a link as well, but where it takes the kernel to be older than 5.7, as on Raspberry Pi OS (it reads
+/// `1:6.12.47-1+rpt1` as version 1), it attaches for good, and keeps others away.
+///
+/// # Errors
+/// `EINVAL` without CONFIG_CGROUP_BPF or for an unknown type, `EPERM` without CAP_NET_ADMIN or beside a program that
+/// keeps others away.
+pub fn link(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<OwnedFd> {
+    const BPF_LINK_CREATE: libc::c_int = 28;
+    let attr = Create {
+        prog_fd: program.as_raw_fd().cast_unsigned(),
+        target_fd: cgroup.as_raw_fd().cast_unsigned(),
+        attach_type,
+        flags: 0,
+    };
+    // SAFETY: a whole attribute.
+    super::descriptor(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, &raw const attr, size_of::<Create>())
+    })
 }

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     mem::MaybeUninit,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::PathBuf,
@@ -32,13 +32,21 @@ pub enum Place {
 /// # Errors
 /// Those of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
 pub fn open_root() -> io::Result<(OwnedFd, Place)> {
-    for path in mounted_roots(&fs::read(MOUNTINFO)?) {
+    // Without /proc nothing is known to be mounted.
+    for path in mounted_roots(&fs::read(MOUNTINFO).unwrap_or_default()) {
         // What was mounted over it later may hide it.
         if let Some(root) = fs::File::open(&path).map(OwnedFd::from).ok().filter(is_cgroup2) {
             return Ok((root, Place::Mounted(path)));
         }
     }
     Ok((private_root()?, Place::Private))
+}
+
+/// Whether this is the root of the machine's tree, and not of the part that a container sees: the machine's alone has
+/// no cgroup.events (kernel/cgroup/cgroup.c `cgroup_base_files`, v6.1).
+pub fn is_whole(root: BorrowedFd<'_>) -> bool {
+    // SAFETY: a descriptor and a string that ends with NUL.
+    unsafe { libc::faccessat(root.as_raw_fd(), c"cgroup.events".as_ptr(), libc::F_OK, 0) != 0 }
 }
 
 fn is_cgroup2(directory: &OwnedFd) -> bool {
@@ -93,7 +101,8 @@ fn private_root() -> io::Result<OwnedFd> {
     let null = std::ptr::null::<libc::c_char>();
 
     // SAFETY: a NUL-terminated name and a flag.
-    let context = descriptor(unsafe { libc::syscall(libc::SYS_fsopen, NAME.as_ptr(), FSOPEN_CLOEXEC) })?;
+    let context =
+        super::descriptor(unsafe { libc::syscall(libc::SYS_fsopen, NAME.as_ptr(), FSOPEN_CLOEXEC) })?;
     let fd = libc::c_long::from(context.as_raw_fd());
     // SAFETY: CREATE takes no key and no value.
     if unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, null, null, 0 as libc::c_long) }
@@ -102,11 +111,7 @@ fn private_root() -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: integers only.
-    descriptor(unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0 as libc::c_long) })
-}
-
-fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
-    super::owned(libc::c_int::try_from(result).unwrap_or(-1))
+    super::descriptor(unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0 as libc::c_long) })
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ pub fn release() -> (String, String) {
     (text(&names.release), text(&names.machine))
 }
 
-/// Major and minor version at the beginning of a release.
-pub fn version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+/// Major and minor version at the beginning of a release; `None` where there is none.
+pub fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let major = numbers.next()?.ok()?;
+    Some((major, numbers.next().and_then(Result::ok).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -28,14 +29,16 @@ mod tests {
 
     #[test]
     fn versions_of_releases() {
-        assert_eq!(version("5.10.0-46-cloud-amd64"), (5, 10));
-        assert_eq!(version("6.1"), (6, 1));
-        assert_eq!(version("7-rc1"), (7, 0));
-        assert_eq!(version(""), (0, 0));
+        assert_eq!(version("5.10.0-46-cloud-amd64"), Some((5, 10)));
+        assert_eq!(version("6.12.47+rpt-rpi-v8"), Some((6, 12)));
+        assert_eq!(version("6.1"), Some((6, 1)));
+        assert_eq!(version("7-rc1"), Some((7, 0)));
+        assert_eq!(version(""), None);
+        assert_eq!(version("unknown"), None);
     }
 
     #[test]
     fn a_kernel_runs() {
-        assert!(version(&release().0) > (2, 0));
+        assert!(version(&release().0) > Some((2, 0)));
     }
 }

@@ -1,6 +1,7 @@
 //! The system calls that std has no word for. Besides `bpf::decode`, the only rooms with `unsafe`.
 
 pub mod bpf;
+pub mod capability;
 pub mod cgroup;
 pub mod clock;
 pub mod epoll;
@@ -23,6 +24,11 @@ fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel just made this descriptor for us; nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Likewise, of syscall(2).
+fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
+    owned(libc::c_int::try_from(result).unwrap_or(-1))
 }
 
 /// Runs a system call again while a signal interrupts it.

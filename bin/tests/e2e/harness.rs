@@ -33,7 +33,15 @@ pub fn spawn(command: &mut Command) -> Child {
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
-    std::env::var_os("TCPTOP_BIN").map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
+    std::env::var_os(GIVEN).map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
+}
+
+/// Names the tcptop to test, a static one of ci/build.
+const GIVEN: &str = "TCPTOP_BIN";
+
+/// Whether the binary under test is a static one, and not one for debugging.
+pub fn is_static() -> bool {
+    std::env::var_os(GIVEN).is_some()
 }
 
 /// A command that runs it.

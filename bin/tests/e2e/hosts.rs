@@ -21,9 +21,11 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-/// `BPF_CGROUP_INET_SOCK_RELEASE` and `BPF_CGROUP_INET4_CONNECT` of include/uapi/linux/bpf.h.
-const SOCK_RELEASE: u32 = 34;
+/// `BPF_CGROUP_INET_SOCK_CREATE`, `BPF_CGROUP_INET4_CONNECT` and `BPF_CGROUP_INET_SOCK_RELEASE` of
+/// include/uapi/linux/bpf.h.
+const SOCK_CREATE: u32 = 2;
 const CONNECT4: u32 = 10;
+const SOCK_RELEASE: u32 = 34;
 
 /// Panics unless it ends with this code, and with one line on stderr that has all of `words`; and unless --check says
 /// the same and exits with 69.
@@ -70,15 +72,29 @@ fn all_of_bpf_is_forbidden() {
     });
 }
 
+/// The command's process is told that this is Linux 2.6.
+pub fn feign_2_6(command: &mut Command) {
+    const UNAME26: libc::c_ulong = 0x0002_0000;
+    // SAFETY: one system call.
+    unsafe { command.pre_exec(|| if libc::personality(UNAME26) < 0 { done(-1) } else { Ok(()) }) };
+}
+
 #[test]
 fn older_than_its_ring_buffer() {
-    const UNAME26: libc::c_ulong = 0x0002_0000;
     const RINGBUF: u32 = 27;
     assert_fails(69, &["Linux 2.6.", "5.9 or later"], |command| {
-        // SAFETY: one system call.
-        unsafe { command.pre_exec(|| if libc::personality(UNAME26) < 0 { done(-1) } else { Ok(()) }) };
+        feign_2_6(command);
         let ring = |call: &Call| call.is_bpf(BPF_MAP_CREATE) && call.field(0) == RINGBUF;
         refuse(command, move |call| ring(call).then_some(libc::EINVAL));
+    });
+}
+
+#[test]
+fn older_than_private_mounts() {
+    assert_fails(69, &["Linux 2.6.", "5.9 or later"], |command| {
+        feign_2_6(command);
+        cover_sys_fs(command, c"tmpfs");
+        refuse(command, |call| (call.number == SYS_FSOPEN).then_some(libc::ENOSYS));
     });
 }
 
@@ -90,6 +106,21 @@ fn without_cgroup2_in_the_kernel() {
     });
 }
 
+/// Counts to the byte what is sent while it runs.
+fn assert_counts(tcptop: Tcptop) {
+    let pair = Pair::new(V4);
+    pair.exchange(3_000, 2_000);
+    let expected = pair.ends(3_000, 2_000);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
+}
+
+/// A command that counts.
+fn counting() -> Command {
+    tcptop(&["--csv", "--closed", "-d", "0.2"])
+}
+
 #[test]
 fn without_a_mounted_cgroup2() {
     let mut command = tcptop(&["--check"]);
@@ -97,15 +128,33 @@ fn without_a_mounted_cgroup2() {
     let check = Process::start(&mut command, |_| ()).wait();
     check.assert_success();
     assert!(check.stdout.contains("not mounted, and reached without a mount"), "{}", check.stdout);
-    let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
+    let mut command = counting();
     cover_sys_fs(&mut command, c"tmpfs");
-    let tcptop = Tcptop::run(&mut command);
+    assert_counts(Tcptop::run(&mut command));
+}
+
+#[test]
+fn without_proc() {
+    let mut command = counting();
+    // SAFETY: the closure makes system calls only, and touches nothing of other threads.
+    unsafe {
+        command.pre_exec(|| {
+            let (none, data) = (std::ptr::null(), std::ptr::null());
+            done(libc::unshare(libc::CLONE_NEWNS).into())?;
+            done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())?;
+            done(libc::umount2(c"/proc".as_ptr(), libc::MNT_DETACH).into())
+        })
+    };
+    let tcptop = Tcptop::run(&mut command).noting("/proc/net cannot be read");
     let pair = Pair::new(V4);
     pair.exchange(3_000, 2_000);
-    let expected = pair.ends(3_000, 2_000);
-    tcptop.expect_live(&expected);
+    let flow = pair.flow;
     drop(pair);
-    tcptop.finish(&expected);
+    let closed = |rows: &[crate::rows::Row]| {
+        rows.iter().any(|row| row.closed && row.flow == flow && row.tx_bytes == Some(3_000))
+    };
+    crate::harness::eventually("the bytes of a connection", || closed(&tcptop.rows()).then_some(()));
+    tcptop.stop();
 }
 
 /// A cgroup below the root, made in a mount namespace of the calling thread's own, and removed when dropped.
@@ -161,41 +210,71 @@ impl Drop for Cgroup {
     }
 }
 
+/// Runs the test in a thread, whose mount namespace is its own.
+fn inside(cgroup: &'static str, test: impl FnOnce(&Cgroup) + Send + 'static) {
+    thread::spawn(|| test(&Cgroup::new(cgroup))).join().expect("the test in its thread");
+}
+
 #[test]
 fn another_program_is_attached_exclusively() {
-    // The mount namespace is the thread's.
-    let inside = thread::spawn(|| {
-        let cgroup = Cgroup::new("exclusive");
-        let id = programs::attach_exclusively(&cgroup.directory);
+    inside("exclusive", |cgroup| {
+        let id = programs::attach(&cgroup.directory, 0);
         let named = format!("BPF program {id} has the hook ingress");
         assert_fails(69, &[&named, "bpftool"], |command| cgroup.make_root_of(command));
     });
-    inside.join().expect("the test in its thread");
 }
 
-/// Refuses the program of this attach type.
-fn lack(command: &mut Command, attach_type: u32) {
+#[test]
+fn another_program_is_attached_to_be_overridden() {
+    const BPF_F_ALLOW_OVERRIDE: u32 = 1;
+    inside("override", |cgroup| {
+        let id = programs::attach(&cgroup.directory, BPF_F_ALLOW_OVERRIDE);
+        let named = format!("BPF program {id} has the hook ingress");
+        assert_fails(69, &[&named, "bpftool"], |command| cgroup.make_root_of(command));
+    });
+}
+
+#[test]
+fn beside_a_program_that_lets_others_in() {
+    const BPF_F_ALLOW_MULTI: u32 = 2;
+    inside("multi", |cgroup| {
+        programs::attach(&cgroup.directory, BPF_F_ALLOW_MULTI);
+        let mut command = tcptop(&["--check"]);
+        cgroup.make_root_of(&mut command);
+        let check = Process::start(&mut command, |_| ()).wait();
+        check.assert_success();
+        let missing: Vec<&str> = check.stdout.lines().filter(|line| line.starts_with("no ")).collect();
+        assert!(matches!(missing.as_slice(), [line] if line.contains("this container")), "{}", check.stdout);
+        let mut command = counting();
+        cgroup.make_root_of(&mut command);
+        Tcptop::run(&mut command)
+            .noting("without the cgroup root: only the sockets of this container")
+            .stop();
+    });
+}
+
+/// Refuses the programs of these attach types.
+fn lack(command: &mut Command, attach_types: &'static [u32]) {
     /// Of `expected_attach_type` in the attributes of `BPF_PROG_LOAD`.
     const EXPECTED_ATTACH_TYPE: usize = 68;
     refuse(command, move |call| {
-        let lacking = call.is_bpf(BPF_PROG_LOAD) && call.field(EXPECTED_ATTACH_TYPE) == attach_type;
+        let lacking = call.is_bpf(BPF_PROG_LOAD) && attach_types.contains(&call.field(EXPECTED_ATTACH_TYPE));
         lacking.then_some(libc::EINVAL)
     });
 }
 
-fn degrades(attach_type: u32, note: &'static str) {
+fn degrades(attach_types: &'static [u32], note: &'static str) {
     let mut command = tcptop(&["--check"]);
-    lack(&mut command, attach_type);
+    lack(&mut command, attach_types);
     let check = Process::start(&mut command, |_| ()).wait();
     check.assert_success();
-    let name = note.strip_prefix("without ").expect("a note");
-    let missing: Vec<&str> = check.stdout.lines().filter(|line| line.starts_with("no ")).collect();
-    assert!(matches!(missing.as_slice(), [line] if line.contains(name)), "{}", check.stdout);
+    let missing = check.stdout.lines().filter(|line| line.starts_with("no ")).count();
+    assert_eq!(missing, attach_types.len(), "{}", check.stdout);
 
     let older = Pair::new(V4);
     older.exchange(500, 400);
-    let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
-    lack(&mut command, attach_type);
+    let mut command = counting();
+    lack(&mut command, attach_types);
     let tcptop = Tcptop::run(&mut command).noting(note);
     let pair = Pair::new(V4);
     pair.exchange(3_000, 2_000);
@@ -211,12 +290,20 @@ fn degrades(attach_type: u32, note: &'static str) {
 
 #[test]
 fn without_sock_release() {
-    degrades(SOCK_RELEASE, "without sock_release");
+    degrades(&[SOCK_RELEASE], "without sock_release: accepted connections");
 }
 
 #[test]
 fn without_connect4() {
-    degrades(CONNECT4, "without connect4");
+    degrades(&[CONNECT4], "without connect4: a connection belongs");
+}
+
+#[test]
+fn without_two_hooks() {
+    degrades(
+        &[SOCK_CREATE, CONNECT4],
+        "without sock_create, connect4: owners of sockets come from /proc, later; a connection belongs to",
+    );
 }
 
 #[test]

@@ -37,6 +37,16 @@ fn kill_9_leaves_nothing_attached() {
 }
 
 #[test]
+fn a_version_that_makes_no_sense_changes_nothing() {
+    let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
+    crate::hosts::feign_2_6(&mut command);
+    let tcptop = Tcptop::run(&mut command);
+    let ids = attached(tcptop.process());
+    tcptop.process().signal(libc::SIGKILL);
+    assert_gone(&ids);
+}
+
+#[test]
 fn an_ordinary_end_leaves_nothing_attached() {
     let tcptop = Tcptop::start();
     let ids = attached(tcptop.process());

@@ -6,6 +6,7 @@
 
 mod cli;
 mod files;
+mod footprint;
 mod harness;
 mod hosts;
 mod lacking;

@@ -161,13 +161,20 @@ fn cap_bpf_and_cap_net_admin_suffice() {
     }
 }
 
+/// Before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself (kernel/bpf/syscall.c
+/// `bpf_prog_attach_check_attach_type`, v6.8).
 #[test]
 fn cap_sys_admin_suffices() {
-    // Before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself (kernel/bpf/syscall.c
-    // `bpf_prog_attach_check_attach_type`, v6.1).
-    if kernel() < (6, 9) {
-        suffices("admin", &[CAP_SYS_ADMIN, CAP_NET_ADMIN]);
-    } else {
+    if kernel() >= (6, 9) {
         suffices("admin", &[CAP_SYS_ADMIN]);
+        return;
     }
+    suffices("admin", &[CAP_SYS_ADMIN, CAP_NET_ADMIN]);
+    let scratch = Scratch::new("alone");
+    let mut command = reachable(&scratch, &["--once"]);
+    cover_sys_fs(&mut command, c"cgroup2");
+    as_nobody_with(&mut command, &[CAP_SYS_ADMIN]);
+    let finished = Process::start(&mut command, |_| ()).wait();
+    finished.assert_code(77);
+    assert!(finished.stderr.contains("this kernel wants CAP_NET_ADMIN too"), "{}", finished.stderr);
 }

@@ -68,8 +68,8 @@ pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     (ids, links)
 }
 
-/// Attaches a program to the ingress hook of a cgroup that lets no other beside it; its id. It goes with the cgroup.
-pub fn attach_exclusively(cgroup: &OwnedFd) -> u32 {
+/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
+pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_PROG_LOAD: libc::c_int = 5;
     const BPF_PROG_ATTACH: libc::c_int = 8;
     const BPF_PROG_TYPE_CGROUP_SKB: u64 = 8;
@@ -88,8 +88,8 @@ pub fn attach_exclusively(cgroup: &OwnedFd) -> u32 {
     let program = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
     let number = |fd: &OwnedFd| u64::try_from(fd.as_raw_fd()).expect("a descriptor");
     let both = |low: &OwnedFd, high: &OwnedFd| number(low) | number(high) << 32;
-    // Target and program; type ingress and flags, zero.
-    raw(BPF_PROG_ATTACH, &[both(cgroup, &program), 0]).expect("BPF_PROG_ATTACH");
+    // Target and program; type ingress, zero, and flags.
+    raw(BPF_PROG_ATTACH, &[both(cgroup, &program), u64::from(flags) << 32]).expect("BPF_PROG_ATTACH");
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).expect("a program");
     let id = info.lines().find_map(|line| line.strip_prefix("prog_id:")).expect("an id");
     id.trim().parse().expect("a number")

@@ -190,6 +190,19 @@ pub const SIOCOUTQ: libc::Ioctl = 0x5411;
 /// Not sent.
 pub const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
+/// Bytes that the peer would take beyond what it has acknowledged: `tcpi_snd_wnd` of `struct tcp_info`,
+/// include/uapi/linux/tcp.h, Linux 5.4.
+pub fn send_window(stream: &TcpStream) -> u32 {
+    const OFFSET: usize = 228;
+    let mut info = [0u8; OFFSET + 4];
+    let mut length = libc::socklen_t::try_from(info.len()).expect("small");
+    let (fd, to) = (stream.as_raw_fd(), info.as_mut_ptr().cast());
+    // SAFETY: the kernel writes `length` bytes at most.
+    let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length) };
+    assert_eq!((result, length as usize), (0, info.len()), "TCP_INFO: {}", std::io::Error::last_os_error());
+    u32::from_ne_bytes(info[OFFSET..].try_into().expect("four bytes"))
+}
+
 /// A TCP socket bound to a free port of 127.0.0.1, neither listening nor connected.
 pub fn bound_tcp() -> (OwnedFd, SocketAddr) {
     // SAFETY: no pointer is passed.
