@@ -121,7 +121,7 @@ impl<C: NetworkCollector> Monitor<C> {
             self.recover();
         }
         self.refresh();
-        self.ask_proc(now);
+        self.ask_proc(now, last);
         self.end_idle_udp(now);
 
         let interval = now.saturating_sub(self.since);
@@ -190,8 +190,9 @@ impl<C: NetworkCollector> Monitor<C> {
     }
 
     /// Asks /proc what no hook has told, in one pass: owners; whether connections older than tcptop have ended, whose
-    /// entry there ends with them; and from time to time, whether those that never moved still exist.
-    fn ask_proc(&mut self, now: Duration) {
+    /// entry there ends with them; and from time to time, whether those that never moved still exist. `last`: there is
+    /// no next time.
+    fn ask_proc(&mut self, now: Duration, last: bool) {
         let ownerless = self.ownerless();
         let orphans = self.table.take_orphans();
         let silent: Vec<Tuple> = if now >= self.next_recheck {
@@ -228,10 +229,13 @@ impl<C: NetworkCollector> Monitor<C> {
             }
         }
         for ((id, _), answer) in orphans.iter().zip(orphan_states) {
-            if has_ended(Protocol::Tcp, answer.state) {
+            // The kernel's walk through its table may pass over a socket while others come and go.
+            let missing = answer.state.is_none();
+            let doubtful = missing && !last && !self.table.was_missing(id);
+            if has_ended(Protocol::Tcp, answer.state) && !doubtful {
                 self.end_orphan(id);
             } else {
-                self.table.keep_orphan(*id);
+                self.table.keep_orphan(*id, missing);
             }
         }
         let gone =

@@ -38,6 +38,8 @@ pub struct Connection {
     pub listed: bool,
     /// Monotonic time of the last tick that found it active.
     pub last_active: Duration,
+    /// /proc, asked whether it has ended, did not show it the last time.
+    pub missing: bool,
     /// No /proc look-up for its owner before this interval, and the wait that led to it.
     pub retry: (u32, u32),
     /// [`FlowFlags`] that the kernel programs could not see.
@@ -68,6 +70,7 @@ impl Connection {
             epoch: 0,
             listed: false,
             last_active: Duration::ZERO,
+            missing: false,
             retry: (0, 0),
             assumed: 0,
             reported: Counters::default(),

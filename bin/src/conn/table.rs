@@ -178,9 +178,17 @@ impl Table {
         orphans.into_iter().filter_map(ends).collect()
     }
 
-    /// Gives back an orphan that has not ended yet.
-    pub fn keep_orphan(&mut self, id: FlowId) {
-        self.orphans.push(id);
+    /// Gives back an orphan that has not ended yet, as far as known. `missing`: /proc did not show it.
+    pub fn keep_orphan(&mut self, id: FlowId, missing: bool) {
+        if let Some(connection) = self.flows.get_mut(&id) {
+            connection.missing = missing;
+            self.orphans.push(id);
+        }
+    }
+
+    /// Whether an orphan was given back as missing.
+    pub fn was_missing(&self, id: &FlowId) -> bool {
+        self.flows.get(id).is_some_and(|connection| connection.missing)
     }
 
     /// Flows to read now. The table expects [`Table::refresh`] for each that still exists, then
