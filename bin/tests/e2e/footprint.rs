@@ -1,0 +1,41 @@
+//! What a running tcptop needs of the device's memory. The limits are those of the static binaries.
+
+use std::{fs, path::Path};
+
+use crate::{
+    harness::Tcptop,
+    traffic::{Pair, V4},
+};
+
+/// Connections, each with both of its ends on this machine.
+const PAIRS: u64 = 50;
+
+/// A field of /proc/<pid>/status in KiB, such as `VmRSS`.
+fn kib(status: &str, field: &str) -> u64 {
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let digits = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{field} in {status}"))
+}
+
+#[test]
+fn with_a_hundred_connections() {
+    let pairs: Vec<Pair> = (0..PAIRS).map(|_| Pair::new(V4)).collect();
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    for pair in &pairs {
+        pair.exchange(10_000, 5_000);
+        expected.extend(pair.ends(10_000, 5_000));
+    }
+    tcptop.expect_live(&expected);
+
+    let status = fs::read_to_string(format!("/proc/{}/status", tcptop.process().pid())).expect("it runs");
+    let (resident, peak) = (kib(&status, "VmRSS"), kib(&status, "VmHWM"));
+    println!("memory: {resident} KiB, {peak} KiB at the peak");
+    if crate::harness::is_static() {
+        let most = if Path::new("/sys/kernel/btf/vmlinux").exists() { 8 } else { 6 };
+        assert!(resident <= 3 * 1024, "{resident} KiB resident");
+        assert!(peak <= most * 1024, "{peak} KiB at the peak");
+    }
+    drop(pairs);
+    tcptop.finish(&expected);
+}
