@@ -7,6 +7,7 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::{ffi::OsStrExt, process::CommandExt},
     },
+    path::PathBuf,
     process::Command,
     thread,
 };
@@ -159,27 +160,28 @@ fn without_proc() {
 
 /// A cgroup below the root, made in a mount namespace of the calling thread's own, and removed when dropped.
 struct Cgroup {
-    scratch: Scratch,
+    mount: Scratch,
+    path: PathBuf,
     directory: OwnedFd,
 }
 
 impl Cgroup {
     fn new(name: &str) -> Self {
-        let scratch = Scratch::new(name);
-        let mount = CString::new(scratch.0.as_os_str().as_bytes()).expect("no NUL");
+        let mount = Scratch::new(name);
+        let target = CString::new(mount.0.as_os_str().as_bytes()).expect("no NUL");
         let (none, data) = (std::ptr::null(), std::ptr::null());
         // SAFETY: strings end with NUL.
         unsafe {
             done(libc::unshare(libc::CLONE_NEWNS).into()).expect("a namespace");
             done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())
                 .expect("private");
-            done(libc::mount(c"x".as_ptr(), mount.as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
+            done(libc::mount(c"x".as_ptr(), target.as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
                 .expect("cgroup2");
         }
-        let path = scratch.0.join(format!("tcptop-e2e-{}", std::process::id()));
+        let path = mount.0.join(format!("tcptop-e2e-{}-{name}", std::process::id()));
         fs::create_dir(&path).expect("a cgroup");
-        let directory = fs::File::open(path).expect("a directory").into();
-        Self { scratch, directory }
+        let directory = fs::File::open(&path).expect("a directory").into();
+        Self { mount, path, directory }
     }
 
     /// The command's process sees this cgroup as the root.
@@ -203,10 +205,10 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(self.scratch.0.join(format!("tcptop-e2e-{}", std::process::id())));
-        let mount = CString::new(self.scratch.0.as_os_str().as_bytes()).expect("no NUL");
+        let _ = fs::remove_dir(&self.path);
+        let target = CString::new(self.mount.0.as_os_str().as_bytes()).expect("no NUL");
         // SAFETY: the string ends with NUL.
-        unsafe { libc::umount2(mount.as_ptr(), libc::MNT_DETACH) };
+        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
     }
 }
 
