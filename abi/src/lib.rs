@@ -30,6 +30,5 @@ pub const IPPROTO_UDP: u8 = 17;
 
 /// Bytes of the event ring. A power of two and a multiple of every page size in use (4 to 64 KiB).
 pub const RING_BYTES: u32 = 512 * 1024;
-/// Entries of each flow table and of the socket table. Entries are allocated when used, so an idle table costs
-/// its buckets only (16 bytes each).
+/// Most entries of each flow table and of the socket table; userspace sets fewer where memory is short.
 pub const MAX_FLOWS: u32 = 65_536;

@@ -1,7 +1,10 @@
 //! The maps, shared with userspace by name.
+//!
+//! Entries are allocated with the map. One that is allocated on use may not be had: from Linux 6.1 on, four are at hand,
+//! and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
+//! (kernel/bpf/memalloc.c `irq_work_raise`, arch/arm/include/asm/irq_work.h, v6.1).
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
     macros::map,
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
@@ -9,17 +12,17 @@ use tcptop_abi::{
     CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey,
 };
 
-/// TCP connections by socket cookie. Entries are allocated on use: an idle host pays for the buckets only.
+/// TCP connections by socket cookie.
 #[map]
-pub static TCP_FLOWS: HashMap<u64, Flow> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+pub static TCP_FLOWS: HashMap<u64, Flow> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
 /// UDP flows by socket cookie and remote end.
 #[map]
-pub static UDP_FLOWS: HashMap<UdpKey, Flow> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+pub static UDP_FLOWS: HashMap<UdpKey, Flow> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
 /// Owners by socket cookie.
 #[map]
-pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, BPF_F_NO_PREALLOC);
+pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
 /// What happened, for userspace.
 #[map]

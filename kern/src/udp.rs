@@ -110,14 +110,13 @@ fn insert(
 }
 
 /// 1: additions are atomic. 0 on 32-bit ARM, set by userspace before loading: there the JIT has no 64-bit atomic, so that
-/// both packet programs would be interpreted, and from 6.1 on the values of a map without preallocation are aligned to
-/// four bytes, on which the interpreter's `ldrexd` faults. Two CPUs that count one flow and direction at the same
-/// moment may lose one of their additions there.
+/// both packet programs would be interpreted. Two CPUs that count one flow and direction at the same moment may lose one
+/// of their additions there.
 #[unsafe(no_mangle)]
 static ATOMIC_ADD: Global<u8> = Global::new(1);
 
-/// Addition, atomic where it can be. Written as the one instruction that every kernel knows (`BPF_XADD`): core has no atomics for BPF,
-/// and an addition that returns the old value needs 5.12.
+/// Addition, atomic where it can be. Written as the one instruction that every kernel knows (`BPF_XADD`): core has no
+/// atomics for BPF, and an addition that returns the old value needs 5.12.
 ///
 /// # Safety
 /// `cell` points into a live map value.

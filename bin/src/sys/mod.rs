@@ -7,6 +7,7 @@ pub mod clock;
 pub mod epoll;
 pub mod kernel;
 pub mod limit;
+pub mod memory;
 pub mod poll;
 pub mod signal;
 pub mod timer;

@@ -55,7 +55,8 @@ fn text_report() {
         assert_eq!((time.len(), time.matches(':').count()), (8, 2), "{header}");
         let seconds = interval.strip_prefix("interval ").and_then(|rest| rest.strip_suffix('s'));
         let measured = seconds.and_then(|seconds| seconds.parse::<f64>().ok());
-        assert!(measured.is_some_and(|seconds| (0.29..30.0).contains(&seconds)), "{header}");
+        // Ticks keep to their times: after a late one the next interval is shorter.
+        assert!(measured.is_some_and(|seconds| (0.01..30.0).contains(&seconds)), "{header}");
         assert!(rx.starts_with("RX ") && rx.ends_with("/s") && tx.starts_with("TX ") && tx.ends_with("/s"));
         let rows_of = |protocol: &str| rows.iter().filter(|row| row.starts_with(protocol)).count();
         assert_eq!(*tcp, format!("TCP {}", rows_of("tcp")), "{block:#?}");
