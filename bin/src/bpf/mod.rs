@@ -75,9 +75,9 @@ fn load() -> Result<(Ebpf, OwnedFd), Error> {
 }
 
 /// Entries of each table on a machine with this much RAM, in bytes: a power of two, for which the three tables take no
-/// more than 1.5 % of the RAM, but 4096 at least (2 MB).
+/// more than 0.75 % of the RAM, but 4096 at least (2 MB).
 fn entries(ram: u64) -> u32 {
-    const RAM_PER_ENTRY: u64 = 32 * 1024;
+    const RAM_PER_ENTRY: u64 = 64 * 1024;
     const LEAST: u32 = 4096;
     let most = u32::try_from(ram / RAM_PER_ENTRY).unwrap_or(MAX_FLOWS).max(1);
     (1 << most.ilog2()).clamp(LEAST, MAX_FLOWS)
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn tables_fit_the_machine() {
         const MIB: u64 = 1024 * 1024;
-        let sizes = [0, 50 * MIB, 120 * MIB, 500 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
-        assert_eq!(sizes.map(entries), [4096, 4096, 4096, 8192, 32_768, 65_536, 65_536]);
+        let sizes = [0, 50 * MIB, 500 * MIB, 1000 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
+        assert_eq!(sizes.map(entries), [4096, 4096, 4096, 8192, 16_384, 65_536, 65_536]);
     }
 }
