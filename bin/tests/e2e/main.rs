@@ -1,8 +1,9 @@
 //! The built binary against real traffic on this machine's kernel, as root.
 //!
-//! Every test starts a tcptop of its own and looks only at the rows of its own ports, so tests run side by side. No
-//! other program is needed: the same test binary runs inside a virtual machine that has nothing else, with
-//! `TCPTOP_BIN` naming the tcptop to test.
+//! Every test starts a tcptop of its own and looks only at the rows of its own ports. They run one at a time: a flood in
+//! one of them is traffic to all others, and a child that is being made has every socket of this process open for a
+//! while, and may be the last one to close it. No other program is needed: the same test binary runs inside a virtual
+//! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
 
 mod cli;
 mod files;
