@@ -219,6 +219,10 @@ impl<C: NetworkCollector> Monitor<C> {
             orphans.iter().for_each(|(id, _)| self.end_orphan(id));
             return;
         };
+        if !orphans.is_empty() {
+            // What they did before /proc showed their end is told by now; heard later, they would seem to live again.
+            self.drain();
+        }
         let (owners, answers) = answers.split_at(ownerless.len());
         let (orphan_states, silent_states) = answers.split_at(orphans.len());
         for ((id, (_, ends)), answer) in ownerless.iter().zip(owners) {

@@ -74,6 +74,23 @@ fn what_only_ends_by_reset_is_a_closed_row() {
 }
 
 #[test]
+fn many_end_at_once() {
+    let pairs: Vec<Pair> = (0..100).map(|_| Pair::new(V4)).collect();
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    for pair in &pairs {
+        pair.exchange(40, 30);
+        expected.extend(pair.ends(40, 30));
+    }
+    tcptop.expect_live(&expected);
+    drop(pairs);
+    tcptop.expect_closed(&expected);
+    // Nor does any of them come back.
+    thread::sleep(Duration::from_millis(500));
+    tcptop.finish(&expected);
+}
+
+#[test]
 fn the_listener_is_gone() {
     let pair = Pair::new(V4);
     pair.exchange(600, 700);
