@@ -6,6 +6,7 @@
 //! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
 
 mod cli;
+mod exact;
 mod files;
 mod footprint;
 mod harness;

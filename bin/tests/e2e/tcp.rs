@@ -1,12 +1,6 @@
 //! TCP connections that begin and end while tcptop runs.
 
-use std::{
-    io::Write,
-    net::{Ipv6Addr, SocketAddr},
-    sync::Barrier,
-    thread,
-    time::Duration,
-};
+use std::{io::Write, net::SocketAddr, sync::Barrier, thread, time::Duration};
 
 use crate::{
     harness::{Process, Tcptop, tcptop},
@@ -16,54 +10,6 @@ use crate::{
         receive_to_end, send, transfer,
     },
 };
-
-/// The client sends 1,000,000 bytes, half-closes, and reads 12,345.
-fn half_close(pair: Pair) {
-    let Pair { client, server, .. } = &pair;
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            send(client, 1_000_000);
-            finish_sending(client);
-        });
-        assert_eq!(receive_to_end(server), 1_000_000);
-    });
-    send(server, 12_345);
-    drop(pair.server);
-    assert_eq!(receive_to_end(&pair.client), 12_345);
-}
-
-#[test]
-fn half_close_ipv4() {
-    let tcptop = Tcptop::start();
-    let pair = Pair::new(V4);
-    let expected = pair.ends(1_000_000, 12_345);
-    half_close(pair);
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn half_close_ipv6() {
-    let tcptop = Tcptop::start();
-    let pair = Pair::new(V6);
-    let expected = pair.ends(1_000_000, 12_345);
-    half_close(pair);
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn half_close_ipv4_in_ipv6_sockets() {
-    let tcptop = Tcptop::start();
-    let listener = listen("[::]:0");
-    let port = listener.local_addr().expect("bound").port();
-    let mapped: Ipv6Addr = "::ffff:127.0.0.1".parse().expect("an address");
-    let client = connect(SocketAddr::from((mapped, port)));
-    assert!(client.local_addr().expect("bound").is_ipv6());
-    let pair = Pair::accepted(listener, client);
-    assert!(pair.flow.local.is_ipv4());
-    let expected = pair.ends(1_000_000, 12_345);
-    half_close(pair);
-    tcptop.finish(&expected);
-}
 
 #[test]
 fn ipv4_client_of_an_ipv6_listener() {
