@@ -1,31 +1,23 @@
 //! The ring buffer's records.
 
-use crate::{Flow, Owner};
+use crate::Flow;
 
 /// A flow appeared, or became active again in this interval.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataEvent {
-    /// Socket cookie.
-    pub cookie: u64,
     /// The flow at that moment.
     pub flow: Flow,
-    /// The socket's owner as far as it is known.
-    pub owner: Owner,
     /// Zero.
-    pub pad: u32,
+    pub pad: u64,
 }
 
-/// A TCP state changed, or a socket's last descriptor was closed.
+/// A TCP connection ended, a socket began to listen, or its last descriptor was closed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateEvent {
-    /// Socket cookie.
-    pub cookie: u64,
-    /// The flow at that moment; without addresses (`protocol` 0) when the flow was not in the table.
+    /// The flow at that moment. For a release only its cookie, and as its owner the process that closed it.
     pub flow: Flow,
-    /// The socket's owner as far as it is known; for a release, the process that closed it.
-    pub owner: Owner,
     /// State before, [`crate::TcpStateCode`].
     pub old_state: u8,
     /// State after, [`crate::TcpStateCode`].
@@ -34,6 +26,8 @@ pub struct StateEvent {
     pub released: u8,
     /// Zero.
     pub pad: u8,
+    /// Zero.
+    pub pad2: u32,
 }
 
 /// The variants of [`TcptopEvent`].

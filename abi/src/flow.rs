@@ -1,6 +1,6 @@
 //! One flow: a TCP connection, or a UDP socket and one remote end.
 
-use crate::{Counters, IPPROTO_TCP};
+use crate::{Counters, IPPROTO_TCP, Owner};
 
 /// Both ends of a flow, as the local socket sees them.
 #[repr(C)]
@@ -16,7 +16,7 @@ pub struct Endpoints {
     pub rport: u16,
 }
 
-/// Key of the UDP flow table. (The TCP flow table is keyed by the bare socket cookie.)
+/// Key of the table that leads from a UDP socket and one remote end to their flow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UdpKey {
@@ -32,30 +32,45 @@ pub struct UdpKey {
     pub pad2: u32,
 }
 
-/// Value of both flow tables.
+impl UdpKey {
+    /// The key of a UDP flow.
+    pub const fn of(flow: &Flow) -> Self {
+        Self { cookie: flow.cookie, raddr: flow.ends.raddr, rport: flow.ends.rport, pad: 0, pad2: 0 }
+    }
+}
+
+/// An entry of the flow table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
+    /// Cookie of its socket (`bpf_get_socket_cookie`); 0: the entry is free. Written last.
+    pub cookie: u64,
     /// Totals since the flow began.
     pub counters: Counters,
-    /// [`FlowFlags`]. Written under the socket lock only.
-    pub flags: u32,
+    /// TCP: sequence number that `counters.tx_bytes` reaches to. Written under the socket lock only, like the next one.
+    pub tx_seq: u32,
+    /// TCP: sequence number that `counters.rx_bytes` reaches to.
+    pub rx_seq: u32,
+    /// TCP: when all counters were last read from the socket: the lower half of the kernel's jiffies.
+    pub read_at: u32,
     /// The reporting interval in which userspace was last told that the flow is active.
     pub epoch: u32,
-    /// TCP: sequence number after the peer's FIN, valid when `fin_seen` is 1.
-    pub fin_end: u32,
+    /// [`FlowFlags`]. Written under the socket lock only.
+    pub flags: u32,
+    /// Place of this entry in the table.
+    pub slot: u32,
+    /// The socket's owner as far as it is known.
+    pub owner: Owner,
+    /// Both ends.
+    pub ends: Endpoints,
     /// TCP: `BPF_TCP_*` state of include/uapi/linux/bpf.h, [`crate::TcpStateCode`]. UDP: 0.
     pub state: u8,
     /// [`IPPROTO_TCP`] or [`crate::IPPROTO_UDP`].
     pub protocol: u8,
-    /// TCP: 1 once a FIN of the peer arrived, in order or not. Written by the ingress hook only.
-    pub fin_seen: u8,
-    /// 1 once the last descriptor of the socket was closed. Written by the release hook only.
-    pub released: u8,
-    /// Both ends.
-    pub ends: Endpoints,
     /// Zero.
-    pub pad: u32,
+    pub pad: u16,
+    /// Zero.
+    pub pad2: u32,
 }
 
 impl Flow {
@@ -95,8 +110,6 @@ impl FlowFlags {
     pub const FIN_RECEIVED: u32 = 1 << 3;
     /// The kernel reports this socket's state changes, so its end will be seen as one.
     pub const STATE_EVENTS: u32 = 1 << 4;
-    /// A record of this flow was lost: userspace may not know its owner.
-    pub const UNTOLD: u32 = 1 << 5;
 }
 
 #[cfg(test)]

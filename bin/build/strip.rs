@@ -14,10 +14,10 @@ const SIZE: usize = 32;
 const ALIGNMENT: usize = 48;
 const SHT_NOBITS: usize = 8;
 
-/// Sections that neither aya nor the kernel needs. (BTF describes types; the maps are defined without it.)
+/// Sections that neither aya nor the kernel needs. (`.BTF` stays: without a type, the kernel makes no socket storage.)
 fn is_dropped(name: &[u8]) -> bool {
     let name = name.strip_prefix(b".rel").unwrap_or(name);
-    name.starts_with(b".debug_") || name.starts_with(b".BTF")
+    name.starts_with(b".debug_") || name == b".BTF.ext"
 }
 
 /// Returns the object without the dropped sections' contents. Section headers keep their indices, nameless and empty

@@ -6,7 +6,7 @@ use tcptop_abi::{Flow, Owner, Socket, Stats, UdpKey};
 
 use crate::error::Error;
 
-/// Identity of a flow in the kernel.
+/// Identity of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowId {
     /// A TCP connection, by its socket's cookie.
@@ -16,14 +16,11 @@ pub enum FlowId {
 }
 
 impl FlowId {
-    /// Identity of `flow` on the socket `cookie`; `None` when the flow has no known protocol.
-    pub const fn of(cookie: u64, flow: &Flow) -> Option<Self> {
+    /// Identity of `flow`; `None` when it has no known protocol.
+    pub const fn of(flow: &Flow) -> Option<Self> {
         match flow.protocol {
-            tcptop_abi::IPPROTO_TCP => Some(Self::Tcp(cookie)),
-            tcptop_abi::IPPROTO_UDP => {
-                let (raddr, rport) = (flow.ends.raddr, flow.ends.rport);
-                Some(Self::Udp(UdpKey { cookie, raddr, rport, pad: 0, pad2: 0 }))
-            }
+            tcptop_abi::IPPROTO_TCP => Some(Self::Tcp(flow.cookie)),
+            tcptop_abi::IPPROTO_UDP => Some(Self::Udp(UdpKey::of(flow))),
             _ => None,
         }
     }
@@ -37,6 +34,22 @@ impl FlowId {
     }
 }
 
+/// Where a flow is kept in the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// Its socket's cookie: with another one there, the flow is gone.
+    pub cookie: u64,
+    /// Place in the table.
+    pub index: u32,
+}
+
+impl Slot {
+    /// Where `flow` is.
+    pub const fn of(flow: &Flow) -> Self {
+        Self { cookie: flow.cookie, index: flow.slot }
+    }
+}
+
 /// Something that happened, in the order it happened on one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollectorEvent {
@@ -44,21 +57,17 @@ pub enum CollectorEvent {
     Active {
         /// The flow.
         id: FlowId,
-        /// Its counters at that moment.
+        /// The flow at that moment.
         flow: Flow,
-        /// Its socket's owner, if known.
-        owner: Owner,
         /// The interval.
         epoch: u32,
     },
-    /// A TCP state changed.
+    /// A TCP connection ended, or a socket began to listen.
     State {
         /// The flow.
         id: FlowId,
-        /// Its counters at that moment.
+        /// The flow at that moment.
         flow: Flow,
-        /// Its socket's owner, if known.
-        owner: Owner,
         /// The new state, [`tcptop_abi::TcpStateCode`].
         state: u8,
         /// The interval.
@@ -111,7 +120,7 @@ pub trait NetworkCollector {
     fn begin_interval(&mut self, epoch: u32) -> Result<(), Error>;
 
     /// A flow as it is now; `None` when it is gone.
-    fn read(&self, id: &FlowId) -> Option<Flow>;
+    fn read(&self, slot: Slot) -> Option<Flow>;
 
     /// What is known of a socket now.
     fn socket(&self, cookie: u64) -> Option<Socket>;
@@ -120,7 +129,7 @@ pub trait NetworkCollector {
     fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow));
 
     /// Frees what is held for a flow.
-    fn forget(&mut self, id: &FlowId);
+    fn forget(&mut self, slot: Slot);
 
     /// Takes the released sockets whose owners were kept because a record of theirs was lost.
     fn take_released(&mut self) -> Vec<(u64, Owner)>;

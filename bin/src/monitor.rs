@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashSet, io, path::Path, time::Duration};
 use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
 
 use crate::{
-    collector::{CollectorEvent, FlowId, NetworkCollector},
+    collector::{CollectorEvent, FlowId, NetworkCollector, Slot},
     conn::{self, Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table},
     error::Error,
     proc,
@@ -98,11 +98,17 @@ impl<C: NetworkCollector> Monitor<C> {
         }
     }
 
-    fn end_udp(&mut self, id: &FlowId) {
-        if let Some(flow) = self.collector.read(id) {
+    /// Reads a flow a last time, and frees it.
+    fn take_last(&mut self, id: &FlowId) {
+        let Some(slot) = self.table.slot(id) else { return };
+        if let Some(flow) = self.collector.read(slot) {
             self.table.refresh(id, &flow);
         }
-        self.collector.forget(id);
+        self.collector.forget(slot);
+    }
+
+    fn end_udp(&mut self, id: &FlowId) {
+        self.take_last(id);
         self.table.end(id);
     }
 
@@ -120,7 +126,8 @@ impl<C: NetworkCollector> Monitor<C> {
         if stats.lost_events != self.stats.lost_events {
             self.recover();
         }
-        self.refresh();
+        let Self { collector, table, .. } = self;
+        table.refresh_listed(|slot| collector.read(slot));
         self.ask_proc(now, last);
         self.end_idle_udp(now);
 
@@ -164,13 +171,14 @@ impl<C: NetworkCollector> Monitor<C> {
     fn recover(&mut self) {
         let mut flows = Vec::new();
         self.collector.flows(&mut |id, flow| flows.push((id, flow)));
-        for (id, flow) in flows {
-            let cookie = id.cookie();
-            let socket = self.collector.socket(cookie).unwrap_or_default();
-            let (owner, state, epoch) = (socket.owner, flow.state, flow.epoch);
-            self.table.apply(CollectorEvent::State { id, flow, owner, state, epoch }, &mut process_name);
-            if flow.state == TcpStateCode::CLOSE {
-                self.collector.forget(&id);
+        for (id, mut flow) in flows {
+            if !flow.owner.is_known() {
+                flow.owner = self.collector.socket(flow.cookie).unwrap_or_default().owner;
+            }
+            let (state, epoch) = (flow.state, flow.epoch);
+            self.table.apply(CollectorEvent::State { id, flow, state, epoch }, &mut process_name);
+            if state == TcpStateCode::CLOSE {
+                self.collector.forget(Slot::of(&flow));
             }
         }
         for (cookie, owner) in self.collector.take_released() {
@@ -178,15 +186,6 @@ impl<C: NetworkCollector> Monitor<C> {
             self.table.apply(event, &mut process_name);
         }
         self.end_released_udp();
-    }
-
-    fn refresh(&mut self) {
-        for index in 0..self.table.listed().len() {
-            let id = self.table.listed()[index];
-            if let Some(flow) = self.collector.read(&id) {
-                self.table.refresh(&id, &flow);
-            }
-        }
     }
 
     /// Asks /proc what no hook has told, in one pass: owners; whether connections older than tcptop have ended, whose
@@ -263,20 +262,20 @@ impl<C: NetworkCollector> Monitor<C> {
     }
 
     fn end_orphan(&mut self, id: &FlowId) {
-        if let Some(flow) = self.collector.read(id) {
-            self.table.refresh(id, &flow);
-        }
+        self.take_last(id);
         self.table.end_with_state(id, TcpStateCode::CLOSE);
-        self.collector.forget(id);
     }
 
     fn end_idle_udp(&mut self, now: Duration) {
         let mut idle = self.table.idle_udp(now);
         let Self { collector, table, .. } = self;
         // A datagram since the last reading: its record is in the ring, and the flow goes on.
-        idle.retain(|id| collector.read(id).is_none_or(|flow| !table.is_behind(id, &flow)));
+        let now = |id: &FlowId| collector.read(table.slot(id)?);
+        idle.retain(|id| now(id).is_none_or(|flow| !table.is_behind(id, &flow)));
         for id in &idle {
-            collector.forget(id);
+            if let Some(slot) = table.slot(id) {
+                collector.forget(slot);
+            }
             table.end(id);
         }
         table.prune_udp_sockets(&idle);

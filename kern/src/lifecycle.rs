@@ -11,10 +11,9 @@ use aya_ebpf::{
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, TcpStateCode as State};
 
 use crate::{
-    maps::{TCP_FLOWS, epoch},
-    owner,
-    ring::{self, Change},
-    sock,
+    flow,
+    maps::{epoch, flow_table_full},
+    owner, ring, sock,
     sock::field,
     tcp,
     zero::zeroed,
@@ -34,13 +33,9 @@ pub fn callback(ops: *mut bpf_sock_ops) {
 }
 
 #[inline(always)]
-fn socket(ops: *mut bpf_sock_ops) -> Option<(u64, *mut bpf_sock)> {
+fn socket(ops: *mut bpf_sock_ops) -> Option<*mut bpf_sock> {
     let sk = field!(ops, __bindgen_anon_2.sk);
-    if sk.is_null() {
-        return None;
-    }
-    // SAFETY: the program's own context.
-    Some((unsafe { bpf_get_socket_cookie(ops.cast()) }, sk))
+    (!sk.is_null()).then_some(sk)
 }
 
 /// Asks the kernel to report this socket's state changes, without taking away what other programs asked for.
@@ -52,31 +47,38 @@ fn ask_for_states(ops: *mut bpf_sock_ops) {
 }
 
 /// connect(2), before the SYN: the socket's sequence numbers are not set yet (net/ipv4/tcp_output.c `tcp_connect`,
-/// v6.1), so nothing is read.
+/// v6.1), so nothing is read, and the SYN tells userspace.
 #[inline(always)]
 fn connecting(ops: *mut bpf_sock_ops) {
-    let Some((cookie, sk)) = socket(ops) else { return };
+    let Some(sk) = socket(ops) else { return };
     ask_for_states(ops);
-    let flags = FlowFlags::ACTIVE_OPEN | FlowFlags::STATE_EVENTS;
-    if let Some(flow) = tcp::insert(cookie, sk, flags, State::SYN_SENT)
-        && !tell(cookie, flow, State::CLOSE, State::SYN_SENT)
-    {
-        // SAFETY: a live map value, written under the socket lock.
-        unsafe { (*flow).flags |= FlowFlags::UNTOLD };
+    if let Some(local) = flow::made_for(sk, ops) {
+        // The peer's FIN of an earlier connection of this socket.
+        local.fin_seen = 0;
+        let owner = owner::known(local.cookie);
+        let flags = FlowFlags::ACTIVE_OPEN | FlowFlags::STATE_EVENTS;
+        tcp::insert(local, sk, flags, State::SYN_SENT, owner);
+    } else {
+        flow_table_full();
     }
 }
 
 /// The handshake is complete. The accepting side appears here; its change of state is reported right after.
 #[inline(always)]
 fn established(ops: *mut bpf_sock_ops, side: u32) {
-    let Some((cookie, sk)) = socket(ops) else { return };
+    let Some(sk) = socket(ops) else { return };
     ask_for_states(ops);
     let flags = side | FlowFlags::STATE_EVENTS;
-    match TCP_FLOWS.get_ptr_mut(cookie) {
+    let Some(local) = flow::made_for(sk, ops) else {
+        flow_table_full();
+        return;
+    };
+    match flow::at(local.slot, local.cookie) {
         // SAFETY: a live map value, written under the socket lock.
         Some(flow) => unsafe { (*flow).flags |= flags },
         None => {
-            tcp::insert(cookie, sk, flags, field!(sk, state) as u8);
+            // Who accepts is not known before the close.
+            tcp::insert(local, sk, flags, field!(sk, state) as u8, zeroed());
         }
     }
 }
@@ -89,8 +91,9 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         // These have callbacks of their own, at a moment when the addresses are set; a listener has no flow.
         return;
     }
-    let Some((cookie, sk)) = socket(ops) else { return };
-    let Some(flow) = TCP_FLOWS.get_ptr_mut(cookie) else { return };
+    let Some(sk) = socket(ops) else { return };
+    let Some(local) = flow::of_socket(sk) else { return };
+    let Some(flow) = flow::at(local.slot, local.cookie) else { return };
     // SAFETY: not null.
     let tp = unsafe { tcp_sock(sk) };
     if tp.is_null() {
@@ -98,35 +101,31 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     }
     // SAFETY: a live map value, written under the socket lock.
     let flow = unsafe { &mut *flow };
-    tcp::read(flow, tp, None);
+    tcp::read(flow, local, tp, None);
     flow.flags |= FlowFlags::STATE_EVENTS;
     if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
         flow.flags |= FlowFlags::FIN_RECEIVED;
     }
     flow.state = new;
+    if new != State::CLOSE {
+        ring::active(flow);
+        return;
+    }
     flow.epoch = epoch();
-    if !tell(cookie, flow, old, new) {
-        // The entry stays, closed or not, for userspace to find.
-        flow.flags |= FlowFlags::UNTOLD;
-    } else if new == State::CLOSE {
-        let _ = TCP_FLOWS.remove(cookie);
-    } else {
-        flow.flags &= !FlowFlags::UNTOLD;
+    // Untold, the entry stays for userspace to find.
+    if ring::state(flow, old, new) {
+        flow::give_back(flow);
     }
 }
 
 /// listen(2): accepted sockets without a known owner are shown under their listener's.
 #[inline(always)]
 fn listening(ops: *mut bpf_sock_ops) {
-    let Some((cookie, sk)) = socket(ops) else { return };
-    owner::mark_reported(cookie);
-    let listener =
-        Flow { protocol: IPPROTO_TCP, state: State::LISTEN, ends: sock::endpoints(sk), ..zeroed() };
-    tell(cookie, &listener, State::CLOSE, State::LISTEN);
-}
-
-#[inline(always)]
-fn tell(cookie: u64, flow: *const Flow, old_state: u8, new_state: u8) -> bool {
-    let owner = owner::known(cookie);
-    ring::state(Some(flow), &Change { cookie, owner, old_state, new_state, released: 0 })
+    let Some(sk) = socket(ops) else { return };
+    // SAFETY: the program's own context.
+    let cookie = unsafe { bpf_get_socket_cookie(ops.cast()) };
+    let owner = owner::mark_reported(cookie);
+    let ends = sock::endpoints(sk);
+    let listener = Flow { cookie, protocol: IPPROTO_TCP, state: State::LISTEN, owner, ends, ..zeroed() };
+    ring::state(&listener, State::CLOSE, State::LISTEN);
 }

@@ -18,6 +18,7 @@
     reason = "ports, states and ids come from the kernel in wider fields than they need"
 )]
 
+mod flow;
 mod lifecycle;
 mod maps;
 mod owner;

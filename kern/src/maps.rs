@@ -1,28 +1,54 @@
 //! The maps, shared with userspace by name.
 //!
-//! Entries are allocated with the map. One that is allocated on use may not be had: from Linux 6.1 on, four are at hand,
-//! and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
+//! Flows are entries of one array. A socket's own storage leads to its flow: that is one call and no hash, a quarter of
+//! what a hash keyed by the socket cookie costs per packet. Entries that are free lie on a stack.
+//!
+//! Hash entries are allocated with their map. One that is allocated on use may not be had: from Linux 6.1 on, four are at
+//! hand, and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
 //! (kernel/bpf/memalloc.c `irq_work_raise`, arch/arm/include/asm/irq_work.h, v6.1).
 
 use aya_ebpf::{
-    macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    btf_maps::SkStorage,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
 };
 use tcptop_abi::{
     CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey,
 };
 
-/// TCP connections by socket cookie.
+/// Every flow, TCP and UDP.
 #[map]
-pub static TCP_FLOWS: HashMap<u64, Flow> = HashMap::with_max_entries(MAX_FLOWS, 0);
+pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, 0);
 
-/// UDP flows by socket cookie and remote end.
+/// Places in `FLOWS` that are free; filled by userspace before the programs attach.
 #[map]
-pub static UDP_FLOWS: HashMap<UdpKey, Flow> = HashMap::with_max_entries(MAX_FLOWS, 0);
+pub static FREE: Stack<u32> = Stack::with_max_entries(MAX_FLOWS, 0);
+
+/// What each socket carries along.
+#[btf_map]
+pub static LOCAL: SkStorage<Local> = SkStorage::new();
+
+/// Places in `FLOWS` of UDP flows.
+#[map]
+pub static UDP_SLOTS: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
 /// Owners by socket cookie.
 #[map]
 pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, 0);
+
+/// Value of `LOCAL`; all zero when new.
+#[repr(C)]
+pub struct Local {
+    /// Cookie of the socket.
+    pub cookie: u64,
+    /// Place of its flow, of the one last used if there are several. The flow is the socket's if it bears its cookie.
+    pub slot: u32,
+    /// TCP: 1 once a FIN of the peer arrived, in order or not. Written by the ingress hook only, like the next one.
+    pub fin_seen: u32,
+    /// TCP: sequence number after the peer's FIN.
+    pub fin_end: u32,
+    pad: u32,
+}
 
 /// What happened, for userspace.
 #[map]

@@ -10,12 +10,11 @@ use aya_ebpf::{
         generated::{bpf_get_current_comm, bpf_get_socket_cookie},
     },
 };
-use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner, Socket, SocketFlags};
+use tcptop_abi::{COMM_LEN, Owner, Socket, SocketFlags};
 
 use crate::{
-    maps::{SOCKETS, TCP_FLOWS, stats},
-    ring::{self, Change},
-    sock,
+    maps::{SOCKETS, stats},
+    ring, sock,
     sock::field,
     zero::zeroed,
 };
@@ -59,14 +58,23 @@ pub fn known(cookie: u64) -> Owner {
     unsafe { SOCKETS.get(cookie) }.map_or(zeroed(), |socket| socket.owner)
 }
 
-/// Userspace hears of this socket: so it must hear of its release.
+/// Userspace hears of this socket: so it must hear of its release. Returns the owner, as far as it is known.
 #[inline(always)]
-pub fn mark_reported(cookie: u64) {
-    if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
-        // SAFETY: a live map value; the flag is only ever set.
-        unsafe { (*socket).flags |= SocketFlags::REPORTED };
-    } else {
+pub fn mark_reported(cookie: u64) -> Owner {
+    if SOCKETS.get_ptr(cookie).is_none() {
         remember(cookie, &Socket { owner: zeroed(), flags: SocketFlags::REPORTED });
+    }
+    mark_reported_if_known(cookie)
+}
+
+/// Likewise, but a socket that no hook has seen is left alone: its release is told of anyway.
+#[inline(always)]
+pub fn mark_reported_if_known(cookie: u64) -> Owner {
+    let Some(socket) = SOCKETS.get_ptr_mut(cookie) else { return zeroed() };
+    // SAFETY: a live map value; the flag is only ever set.
+    unsafe {
+        (*socket).flags |= SocketFlags::REPORTED;
+        (*socket).owner
     }
 }
 
@@ -122,31 +130,12 @@ pub fn released(sk: *mut bpf_sock) {
     // SAFETY: a live map value, read only.
     let socket =
         unsafe { SOCKETS.get(cookie) }.map_or(Socket { owner: zeroed(), flags: 0 }, |socket| *socket);
-    let flow = if tcp { TCP_FLOWS.get_ptr_mut(cookie) } else { None };
-
-    let owner_is_news = socket.owner.tgid != (pid_tgid >> 32) as u32;
-    let mut tell = socket.flags & SocketFlags::REPORTED != 0;
-    let mut untold = false;
-    if let Some(flow) = flow {
-        // SAFETY: a live map value; this hook alone writes `released`.
-        let flags = unsafe {
-            (*flow).released = 1;
-            (*flow).flags
-        };
-        tell |= owner_is_news || flags & FlowFlags::STATE_EVENTS == 0;
-        untold = flags & FlowFlags::UNTOLD != 0;
-    } else if tcp && !socket.owner.is_known() {
-        // Accepted, and ended by the peer before this close: userspace waits for the name.
-        tell = true;
-    }
-    if tell {
-        let state = if tcp { field!(sk, state) as u8 } else { 0 };
-        let owner = current(pid_tgid);
-        let change = Change { cookie, owner, old_state: state, new_state: state, released: 1 };
-        untold |= !ring::state(flow.map(<*mut Flow>::cast_const), &change);
-    }
-    if untold {
-        let owner = if socket.owner.is_known() { socket.owner } else { current(pid_tgid) };
+    // An accepted socket has no owner so far: its connection gets its name now, whether it has ended or not.
+    let owner_is_news = tcp && socket.owner.tgid != (pid_tgid >> 32) as u32;
+    let owner = current(pid_tgid);
+    let tell = owner_is_news || socket.flags & SocketFlags::REPORTED != 0;
+    if tell && !ring::released(cookie, owner, if tcp { field!(sk, state) as u8 } else { 0 }) {
+        let owner = if socket.owner.is_known() { socket.owner } else { owner };
         remember(cookie, &Socket { owner, flags: socket.flags | SocketFlags::RELEASED });
     } else {
         let _ = SOCKETS.remove(cookie);

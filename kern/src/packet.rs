@@ -14,7 +14,7 @@ use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::{
-    sock::{bytes, field, mapped},
+    sock::{field, mapped},
     tcp, udp,
 };
 
@@ -52,6 +52,8 @@ pub struct Transport {
     pub ports: [u16; 2],
     /// TCP only: sequence number.
     pub seq: u32,
+    /// TCP only: acknowledgement number.
+    pub ack: u32,
     /// TCP only: data offset (upper four bits) and control bits, RFC 9293 section 3.1.
     pub control: [u8; 2],
 }
@@ -63,15 +65,15 @@ impl Packet {
         field!(self.skb, len).saturating_sub(self.transport.offset + header)
     }
 
-    /// Source and destination address.
+    /// Source and destination address, in words.
     #[inline(always)]
-    pub fn addresses(&self) -> Option<([u8; 16], [u8; 16])> {
+    pub fn addresses(&self) -> Option<([u32; 4], [u32; 4])> {
         if load::<[u8; 20]>(self.start, 0, self.end)?[0] >> 4 == 4 {
             let [source, destination] = load::<[u32; 2]>(self.start, 12, self.end)?;
             Some((mapped(source), mapped(destination)))
         } else {
             let [source, destination] = load::<[[u32; 4]; 2]>(self.start, 8, self.end)?;
-            Some((bytes(source), bytes(destination)))
+            Some((source, destination))
         }
     }
 }
@@ -133,18 +135,18 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize) -> Option<Transport>
 #[inline(always)]
 fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
     let ports = load(at, 0, end)?;
-    let (mut seq, mut control) = (0, [0; 2]);
+    let ([mut seq, mut ack], mut control) = ([0; 2], [0; 2]);
     if protocol == IPPROTO_TCP {
         control = load(at, 12, end)?;
-        seq = load(at, 4, end)?;
+        [seq, ack] = load(at, 4, end)?;
     }
-    Some(Transport { offset, protocol, ports, seq, control })
+    Some(Transport { offset, protocol, ports, seq, ack, control })
 }
 
 /// The transport header behind options or extension headers.
 #[inline(always)]
 fn copied(skb: *mut __sk_buff, protocol: u8, offset: u32) -> Option<Transport> {
-    let [ports, seq, _, control] = match protocol {
+    let [ports, seq, ack, control] = match protocol {
         IPPROTO_TCP => copy::<[[u8; 4]; 4]>(skb, offset)?,
         IPPROTO_UDP => [copy::<[u8; 4]>(skb, offset)?, [0; 4], [0; 4], [0; 4]],
         _ => return None,
@@ -154,6 +156,7 @@ fn copied(skb: *mut __sk_buff, protocol: u8, offset: u32) -> Option<Transport> {
         protocol,
         ports: [u16::from_ne_bytes([ports[0], ports[1]]), u16::from_ne_bytes([ports[2], ports[3]])],
         seq: u32::from_ne_bytes(seq),
+        ack: u32::from_ne_bytes(ack),
         control: [control[0], control[1]],
     })
 }

@@ -1,4 +1,4 @@
-//! Telling userspace: one record per flow and interval, and one per TCP state change or socket end.
+//! Telling userspace: one record per flow and interval, one for the end of a TCP connection, one for that of a socket.
 
 use core::ptr::{copy_nonoverlapping as copy, write};
 
@@ -7,7 +7,6 @@ use tcptop_abi::{EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
 
 use crate::{
     maps::{EVENTS, epoch, stats},
-    owner,
     zero::clear,
 };
 
@@ -16,47 +15,59 @@ const RECORD_BYTES: u64 = size_of::<TcptopEvent>() as u64 + 8;
 /// Past half full, the reader is woken once per this many bytes, not once per record.
 const WAKE_STEP: u64 = RING_BYTES as u64 / 8;
 
-/// A flow appeared or became active again. False: the ring was full, and the loss is counted.
+/// A flow is active: userspace is told at the first time in an interval. A loss is counted; the entry stays for userspace
+/// to find.
 #[inline(always)]
-pub fn data(cookie: u64, flow: *const Flow) -> bool {
+pub fn active(flow: &mut Flow) {
+    let now = epoch();
+    if flow.epoch == now {
+        return;
+    }
+    flow.epoch = now;
     emit(EventKind::DATA, |event| {
         // SAFETY: `event` is reserved memory for one record, `flow` a live map value.
         unsafe {
             let data = &raw mut (*event).data.data;
-            write(&raw mut (*data).cookie, cookie);
             copy(flow, &raw mut (*data).flow, 1);
-            write(&raw mut (*data).owner, owner::known(cookie));
             write(&raw mut (*data).pad, 0);
+        }
+    });
+}
+
+/// A TCP connection ended, or a socket began to listen. False: the ring was full, and the loss is counted.
+#[inline(always)]
+pub fn state(flow: *const Flow, old_state: u8, new_state: u8) -> bool {
+    change(old_state, new_state, 0, |place| {
+        // SAFETY: reserved memory for one flow, and a live map value or one of the caller's stack.
+        unsafe { copy(flow, place, 1) };
+    })
+}
+
+/// A socket's last descriptor was closed. False: the ring was full, and the loss is counted.
+#[inline(always)]
+pub fn released(cookie: u64, owner: Owner, state: u8) -> bool {
+    change(state, state, 1, |place| {
+        // SAFETY: reserved memory for one flow.
+        unsafe {
+            clear(place);
+            write(&raw mut (*place).cookie, cookie);
+            write(&raw mut (*place).owner, owner);
         }
     })
 }
 
-/// What a [`StateEvent`] says besides the flow.
-pub struct Change {
-    pub cookie: u64,
-    pub owner: Owner,
-    pub old_state: u8,
-    pub new_state: u8,
-    pub released: u8,
-}
-
-/// A TCP state changed, or a socket was released. False: the ring was full, and the loss is counted.
 #[inline(always)]
-pub fn state(flow: Option<*const Flow>, change: &Change) -> bool {
+fn change(old_state: u8, new_state: u8, released: u8, flow: impl FnOnce(*mut Flow)) -> bool {
     emit(EventKind::STATE, |event| {
-        // SAFETY: `event` is reserved memory for one record, `flow` a live map value.
+        // SAFETY: `event` is reserved memory for one record.
         unsafe {
             let state: *mut StateEvent = &raw mut (*event).data.state;
-            write(&raw mut (*state).cookie, change.cookie);
-            match flow {
-                Some(flow) => copy(flow, &raw mut (*state).flow, 1),
-                None => clear(&raw mut (*state).flow),
-            }
-            write(&raw mut (*state).owner, change.owner);
-            write(&raw mut (*state).old_state, change.old_state);
-            write(&raw mut (*state).new_state, change.new_state);
-            write(&raw mut (*state).released, change.released);
+            flow(&raw mut (*state).flow);
+            write(&raw mut (*state).old_state, old_state);
+            write(&raw mut (*state).new_state, new_state);
+            write(&raw mut (*state).released, released);
             write(&raw mut (*state).pad, 0);
+            write(&raw mut (*state).pad2, 0);
         }
     })
 }

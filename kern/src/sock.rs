@@ -23,8 +23,8 @@ pub(crate) use field;
 
 /// An IPv4 address, its bytes in network order, mapped into IPv6: RFC 4291 section 2.5.5.2.
 #[inline(always)]
-pub fn mapped(v4: u32) -> [u8; 16] {
-    bytes([0, 0, u32::to_be(0xffff), v4])
+pub fn mapped(v4: u32) -> [u32; 4] {
+    [0, 0, u32::to_be(0xffff), v4]
 }
 
 /// Four words, their bytes in network order, as one address.
@@ -58,31 +58,27 @@ pub fn is_udp(sk: *const bpf_sock) -> bool {
     field!(sk, type_) == SOCK_DGRAM && field!(sk, protocol) == IPPROTO_UDP as u32
 }
 
+/// Remote address in words, and remote port, of a connected socket.
+#[inline(always)]
+pub fn remote(sk: *const bpf_sock) -> ([u32; 4], u16) {
+    const DST6: usize = offset_of!(bpf_sock, dst_ip6);
+    let address = if field!(sk, family) == AF_INET {
+        mapped(word::<{ offset_of!(bpf_sock, dst_ip4) }>(sk))
+    } else {
+        [word::<DST6>(sk), word::<{ DST6 + 4 }>(sk), word::<{ DST6 + 8 }>(sk), word::<{ DST6 + 12 }>(sk)]
+    };
+    (address, u16::from_be(field!(sk, dst_port)))
+}
+
 /// Both ends of a connected socket.
 #[inline(always)]
 pub fn endpoints(sk: *const bpf_sock) -> Endpoints {
     const SRC6: usize = offset_of!(bpf_sock, src_ip6);
-    const DST6: usize = offset_of!(bpf_sock, dst_ip6);
-    let (laddr, raddr) = if field!(sk, family) == AF_INET {
-        (
-            mapped(word::<{ offset_of!(bpf_sock, src_ip4) }>(sk)),
-            mapped(word::<{ offset_of!(bpf_sock, dst_ip4) }>(sk)),
-        )
+    let laddr = if field!(sk, family) == AF_INET {
+        mapped(word::<{ offset_of!(bpf_sock, src_ip4) }>(sk))
     } else {
-        (
-            bytes([
-                word::<SRC6>(sk),
-                word::<{ SRC6 + 4 }>(sk),
-                word::<{ SRC6 + 8 }>(sk),
-                word::<{ SRC6 + 12 }>(sk),
-            ]),
-            bytes([
-                word::<DST6>(sk),
-                word::<{ DST6 + 4 }>(sk),
-                word::<{ DST6 + 8 }>(sk),
-                word::<{ DST6 + 12 }>(sk),
-            ]),
-        )
+        [word::<SRC6>(sk), word::<{ SRC6 + 4 }>(sk), word::<{ SRC6 + 8 }>(sk), word::<{ SRC6 + 12 }>(sk)]
     };
-    Endpoints { laddr, raddr, lport: field!(sk, src_port) as u16, rport: u16::from_be(field!(sk, dst_port)) }
+    let (raddr, rport) = remote(sk);
+    Endpoints { laddr: bytes(laddr), raddr: bytes(raddr), lport: field!(sk, src_port) as u16, rport }
 }

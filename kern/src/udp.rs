@@ -4,18 +4,18 @@ use core::arch::asm;
 
 use aya_ebpf::{
     Global,
-    bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock},
+    bindings::{BPF_NOEXIST, bpf_sock},
+    helpers::generated::bpf_sk_fullsock,
 };
 use tcptop_abi::{Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    maps::{UDP_FLOWS, epoch, flow_table_full, stats},
+    flow,
+    maps::{Local, UDP_SLOTS, epoch, flow_table_full, stats},
     owner,
     packet::{Direction, Packet},
     ring, sock,
     sock::field,
-    zero::zeroed,
 };
 
 /// Bytes of the UDP header, RFC 768.
@@ -24,16 +24,15 @@ const HEADER: u32 = 8;
 /// Counts one datagram, or a train of equal ones under segmentation offload.
 #[inline(always)]
 pub fn count(packet: &Packet, direction: Direction) {
-    let Some((ends, bytes)) = ends(packet, direction) else { return };
-    // SAFETY: the program's own context.
-    let cookie = unsafe { bpf_get_socket_cookie(packet.skb.cast()) };
-    let key = UdpKey { cookie, raddr: ends.raddr, rport: ends.rport, pad: 0, pad2: 0 };
-    let mut known = UDP_FLOWS.get_ptr_mut(key);
-    if known.is_none() {
-        known = insert(packet, &key, ends, direction, bytes);
+    let sk = field!(packet.skb, __bindgen_anon_2.sk);
+    if sk.is_null() {
+        return;
     }
-    let Some(flow) = known else { return };
-    let datagrams = field!(packet.skb, gso_segs).max(1) as u64;
+    let Some(remote) = remote(packet, sk, direction) else { return };
+    let last = flow::of_socket(sk).and_then(|local| flow::at(local.slot, local.cookie));
+    let known = last.filter(|flow| is_to(*flow, &remote));
+    let Some(flow) = known.or_else(|| find(packet, sk, remote, direction)) else { return };
+    let (bytes, datagrams) = (packet.payload(HEADER) as u64, field!(packet.skb, gso_segs).max(1) as u64);
     // SAFETY: a live map value.
     let counters = unsafe { &raw mut (*flow).counters };
     match direction {
@@ -48,65 +47,118 @@ pub fn count(packet: &Packet, direction: Direction) {
             add(&raw mut (*counters).tx_packets, datagrams);
         },
     }
-
-    let now = epoch();
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
-    if flow.epoch != now {
-        flow.epoch = now;
-        ring::data(cookie, flow);
+    if flow.epoch != epoch() {
+        // Another process may use the socket by now.
+        let owner = owner::known(flow.cookie);
+        if owner.is_known() {
+            flow.owner = owner;
+        }
+        ring::active(flow);
     }
 }
 
-/// Both ends as the socket sees them, and the payload's bytes. A connected socket knows its ends; the packet may show
-/// others where addresses are translated (a DNAT of what the host itself sends).
+/// A remote end: address in words, and port.
+type Remote = ([u32; 4], u16);
+
+/// The remote end as the socket sees it. A connected socket knows it; the packet may show another where addresses are
+/// translated (a DNAT of what the host itself sends).
 #[inline(always)]
-fn ends(packet: &Packet, direction: Direction) -> Option<(Endpoints, u64)> {
-    let bytes = packet.payload(HEADER) as u64;
-    let sk = field!(packet.skb, __bindgen_anon_2.sk);
-    if !sk.is_null() && field!(sk, dst_port) != 0 {
-        return Some((sock::endpoints(sk), bytes));
+fn remote(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<Remote> {
+    if field!(sk, dst_port) != 0 {
+        return Some(sock::remote(sk));
     }
     let [source, destination] = packet.transport.ports.map(u16::from_be);
     let (from, to) = packet.addresses()?;
-    let ends = match direction {
-        Direction::Ingress => Endpoints { laddr: to, raddr: from, lport: destination, rport: source },
-        Direction::Egress => Endpoints { laddr: from, raddr: to, lport: source, rport: destination },
-    };
-    Some((ends, bytes))
+    Some(match direction {
+        Direction::Ingress => (from, source),
+        Direction::Egress => (to, destination),
+    })
 }
 
 #[inline(always)]
-fn insert(
-    packet: &Packet,
-    key: &UdpKey,
-    ends: Endpoints,
-    direction: Direction,
-    bytes: u64,
-) -> Option<*mut Flow> {
-    let common = field!(packet.skb, __bindgen_anon_2.sk);
-    if common.is_null() {
-        return None;
-    }
+fn is_to(flow: *const Flow, remote: &Remote) -> bool {
+    // SAFETY: a live map value; the address is read in words of its alignment.
+    let (address, port) =
+        unsafe { ((&raw const (*flow).ends.raddr).cast::<[u32; 4]>().read(), (*flow).ends.rport) };
+    address == remote.0 && port == remote.1
+}
+
+/// The flow of a socket's other remote ends, made if it is a new one.
+#[inline(always)]
+fn find(packet: &Packet, common: *mut bpf_sock, remote: Remote, direction: Direction) -> Option<*mut Flow> {
     // SAFETY: not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let flow = Flow { protocol: IPPROTO_UDP, epoch: epoch().wrapping_sub(1), ends, ..zeroed() };
-    // Another CPU may have been first: then its entry is the one to count in.
-    let _ = UDP_FLOWS.insert(key, flow, BPF_NOEXIST as u64);
-    let flow = UDP_FLOWS.get_ptr_mut(key);
-    if flow.is_some() {
-        owner::mark_reported(key.cookie);
-    } else {
-        flow_table_full();
+    let found = flow::made_for(sk, packet.skb).and_then(|local| {
+        let key =
+            UdpKey { cookie: local.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
+        lookup(&key, local).or_else(|| insert(packet, sk, &key, local, direction))
+    });
+    if found.is_none() {
+        let bytes = packet.payload(HEADER) as u64;
         stats(|stats| match direction {
             Direction::Ingress => stats.untracked_rx_bytes += bytes,
             Direction::Egress => stats.untracked_tx_bytes += bytes,
         });
     }
-    flow
+    found
+}
+
+#[inline(always)]
+fn lookup(key: &UdpKey, local: &mut Local) -> Option<*mut Flow> {
+    // SAFETY: a value of the map, which is written once, before it is inserted.
+    let slot = *unsafe { UDP_SLOTS.get(key) }?;
+    // A place that is free or another flow's: userspace has just ended this one.
+    let flow = flow::at(slot, key.cookie)?;
+    local.slot = slot;
+    Some(flow)
+}
+
+#[inline(always)]
+fn insert(
+    packet: &Packet,
+    sk: *mut bpf_sock,
+    key: &UdpKey,
+    local: &mut Local,
+    direction: Direction,
+) -> Option<*mut Flow> {
+    let (laddr, lport) = near(packet, sk, direction)?;
+    let flow = flow::take(IPPROTO_UDP, 0, 0, owner::mark_reported(key.cookie))?;
+    // SAFETY: a live map value, which is nobody's yet.
+    let slot = unsafe {
+        (*flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
+        (*flow).slot
+    };
+    flow::publish(flow, local);
+    if UDP_SLOTS.insert(key, slot, BPF_NOEXIST as u64).is_ok() {
+        return Some(flow);
+    }
+    flow::give_back(flow);
+    // Another CPU may have been first: then its entry is the one to count in.
+    let first = lookup(key, local);
+    if first.is_none() {
+        flow_table_full();
+    }
+    first
+}
+
+/// The local end.
+#[inline(always)]
+fn near(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<([u8; 16], u16)> {
+    if field!(sk, dst_port) != 0 {
+        let ends = sock::endpoints(sk);
+        return Some((ends.laddr, ends.lport));
+    }
+    let [source, destination] = packet.transport.ports.map(u16::from_be);
+    let (from, to) = packet.addresses()?;
+    Some(match direction {
+        Direction::Ingress => (sock::bytes(to), destination),
+        Direction::Egress => (sock::bytes(from), source),
+    })
 }
 
 /// 1: additions are atomic. 0 on 32-bit ARM, set by userspace before loading: there the JIT has no 64-bit atomic, so that

@@ -17,17 +17,16 @@ pub fn event(record: &[u8]) -> Option<CollectorEvent> {
     match event.kind {
         EventKind::DATA => {
             // SAFETY: the tag says so, and the variant is plain integers.
-            let DataEvent { cookie, flow, owner, .. } = unsafe { event.data.data };
-            Some(CollectorEvent::Active { id: FlowId::of(cookie, &flow)?, flow, owner, epoch })
+            let DataEvent { flow, .. } = unsafe { event.data.data };
+            Some(CollectorEvent::Active { id: FlowId::of(&flow)?, flow, epoch })
         }
         EventKind::STATE => {
             // SAFETY: as above.
-            let StateEvent { cookie, flow, owner, new_state: state, released, .. } =
-                unsafe { event.data.state };
+            let StateEvent { flow, new_state: state, released, .. } = unsafe { event.data.state };
             if released != 0 {
-                return Some(CollectorEvent::Released { cookie, owner, epoch });
+                return Some(CollectorEvent::Released { cookie: flow.cookie, owner: flow.owner, epoch });
             }
-            Some(CollectorEvent::State { id: FlowId::of(cookie, &flow)?, flow, owner, state, epoch })
+            Some(CollectorEvent::State { id: FlowId::of(&flow)?, flow, state, epoch })
         }
         _ => None,
     }
@@ -47,25 +46,22 @@ mod tests {
 
     #[test]
     fn data_of_a_udp_flow() {
-        let mut flow = Flow { protocol: IPPROTO_UDP, ..Flow::default() };
+        let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, ..Flow::default() };
         flow.ends.rport = 53;
         flow.ends.raddr[15] = 9;
-        let owner = Owner { tgid: 42, ..Owner::default() };
-        let data = DataEvent { cookie: 5, flow, owner, pad: 0 };
-        let record = bytes(EventKind::DATA, TcptopEventData { data });
+        let record = bytes(EventKind::DATA, TcptopEventData { data: DataEvent { flow, pad: 0 } });
         let id = FlowId::Udp(UdpKey { cookie: 5, raddr: flow.ends.raddr, rport: 53, pad: 0, pad2: 0 });
-        assert_eq!(event(&record), Some(CollectorEvent::Active { id, flow, owner, epoch: 7 }));
+        assert_eq!(event(&record), Some(CollectorEvent::Active { id, flow, epoch: 7 }));
     }
 
     #[test]
     fn state_and_release() {
-        let flow = Flow { protocol: IPPROTO_TCP, ..Flow::default() };
-        let mut state =
-            StateEvent { cookie: 6, flow, new_state: TcpStateCode::CLOSE, ..StateEvent::default() };
-        let owner = state.owner;
+        let owner = Owner { tgid: 42, ..Owner::default() };
+        let flow = Flow { cookie: 6, protocol: IPPROTO_TCP, owner, ..Flow::default() };
+        let mut state = StateEvent { flow, new_state: TcpStateCode::CLOSE, ..StateEvent::default() };
         let record = bytes(EventKind::STATE, TcptopEventData { state });
         let expected =
-            CollectorEvent::State { id: FlowId::Tcp(6), flow, owner, state: TcpStateCode::CLOSE, epoch: 7 };
+            CollectorEvent::State { id: FlowId::Tcp(6), flow, state: TcpStateCode::CLOSE, epoch: 7 };
         assert_eq!(event(&record), Some(expected));
         state.released = 1;
         let record = bytes(EventKind::STATE, TcptopEventData { state });

@@ -4,16 +4,19 @@ mod decode;
 mod obstacle;
 mod programs;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    mem,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, Stack},
 };
-use tcptop_abi::{CONTROL_EPOCH, Flow, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
+use tcptop_abi::{CONTROL_EPOCH, Flow, IPPROTO_UDP, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
 
 use crate::{
-    collector::{CollectorEvent, FlowId, Missing, NetworkCollector},
+    collector::{CollectorEvent, FlowId, Missing, NetworkCollector, Slot},
     error::Error,
     privilege,
     sys::{self, cgroup::Place},
@@ -39,11 +42,15 @@ struct Running {
     events: RingBuf<MapData>,
     control: Array<MapData, u32>,
     stats: PerCpuArray<MapData, Stats>,
-    tcp: HashMap<MapData, u64, Flow>,
-    udp: HashMap<MapData, UdpKey, Flow>,
+    flows: Array<MapData, Flow>,
+    free: Stack<MapData, u32>,
+    udp_slots: HashMap<MapData, UdpKey, u32>,
     sockets: HashMap<MapData, u64, Socket>,
     missing: Vec<Missing>,
     sees_releases: bool,
+    /// Entries of the flow table that were freed in this interval and in the one before: a program that has just looked
+    /// one up may still write to it.
+    resting: [Vec<u32>; 2],
 }
 
 /// What programs attach to.
@@ -62,7 +69,7 @@ fn load() -> Result<(Ebpf, OwnedFd), Error> {
     let mut loader =
         sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
     let entries = entries(sys::memory::total());
-    for table in ["TCP_FLOWS", "UDP_FLOWS", "SOCKETS"] {
+    for table in ["FLOWS", "FREE", "UDP_SLOTS", "SOCKETS"] {
         loader.map_max_entries(table, entries);
     }
     let ebpf = loader
@@ -96,6 +103,11 @@ pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
 impl Running {
     fn new() -> Result<Self, Error> {
         let (mut ebpf, cgroup) = load()?;
+        let mut free: Stack<_, u32> =
+            ebpf.take_map("FREE").ok_or(Error::MissingMap("FREE"))?.try_into().map_err(Error::Map)?;
+        for slot in (0..free.capacity()).rev() {
+            free.push(slot, 0).map_err(Error::Map)?;
+        }
         let mut missing = Vec::new();
         if !sys::cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
@@ -117,11 +129,13 @@ impl Running {
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
             control: map("CONTROL")?.try_into().map_err(Error::Map)?,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
-            tcp: map("TCP_FLOWS")?.try_into().map_err(Error::Map)?,
-            udp: map("UDP_FLOWS")?.try_into().map_err(Error::Map)?,
+            flows: map("FLOWS")?.try_into().map_err(Error::Map)?,
+            free,
+            udp_slots: map("UDP_SLOTS")?.try_into().map_err(Error::Map)?,
             sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
             missing,
             sees_releases,
+            resting: Default::default(),
             _links: links,
         })
     }
@@ -156,15 +170,17 @@ impl NetworkCollector for BpfCollector {
 
     fn begin_interval(&mut self, epoch: u32) -> Result<(), Error> {
         let Some(running) = &mut self.0 else { return Ok(()) };
+        let [freed, rested] = &mut running.resting;
+        for slot in rested.drain(..) {
+            running.free.push(slot, 0).map_err(Error::Map)?;
+        }
+        mem::swap(freed, rested);
         running.control.set(CONTROL_EPOCH, epoch, 0).map_err(Error::Map)
     }
 
-    fn read(&self, id: &FlowId) -> Option<Flow> {
-        let running = self.0.as_ref()?;
-        match id {
-            FlowId::Tcp(cookie) => running.tcp.get(cookie, 0).ok(),
-            FlowId::Udp(key) => running.udp.get(key, 0).ok(),
-        }
+    fn read(&self, slot: Slot) -> Option<Flow> {
+        let flow = self.0.as_ref()?.flows.get(&slot.index, 0).ok()?;
+        (flow.cookie == slot.cookie).then_some(flow)
     }
 
     fn socket(&self, cookie: u64) -> Option<Socket> {
@@ -173,21 +189,23 @@ impl NetworkCollector for BpfCollector {
 
     fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow)) {
         let Some(running) = &self.0 else { return };
-        for (cookie, flow) in running.tcp.iter().flatten() {
-            sink(FlowId::Tcp(cookie), flow);
-        }
-        for (key, flow) in running.udp.iter().flatten() {
-            sink(FlowId::Udp(key), flow);
+        for flow in running.flows.iter().flatten().filter(|flow| flow.cookie != 0) {
+            if let Some(id) = FlowId::of(&flow) {
+                sink(id, flow);
+            }
         }
     }
 
-    fn forget(&mut self, id: &FlowId) {
+    fn forget(&mut self, slot: Slot) {
+        // With another cookie there, the kernel programs have freed it.
+        let Some(flow) = self.read(slot) else { return };
         let Some(running) = &mut self.0 else { return };
-        // An error means that the kernel programs removed it first.
-        let _ = match id {
-            FlowId::Tcp(cookie) => running.tcp.remove(cookie),
-            FlowId::Udp(key) => running.udp.remove(key),
-        };
+        if flow.protocol == IPPROTO_UDP {
+            let _ = running.udp_slots.remove(&UdpKey::of(&flow));
+        }
+        if running.flows.set(slot.index, Flow::default(), 0).is_ok() {
+            running.resting[0].push(slot.index);
+        }
     }
 
     fn take_released(&mut self) -> Vec<(u64, Owner)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcptop_abi::{Counters, Endpoints, Flow, FlowFlags};
 
 use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState};
-use crate::collector::FlowId;
+use crate::collector::{FlowId, Slot};
 
 /// How a connection's owner is known; later ones are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub enum OwnerSource {
 pub struct Connection {
     /// What reports show.
     pub record: ConnectionRecord,
+    /// Where the kernel keeps its flow.
+    pub slot: Slot,
     /// How `record.process` is known.
     pub source: OwnerSource,
     /// The kernel reports its state changes, its end among them.
@@ -64,6 +66,7 @@ impl Connection {
         };
         Self {
             record,
+            slot: Slot::default(),
             source: OwnerSource::Unknown,
             state_events: false,
             released: false,
@@ -97,12 +100,12 @@ impl Connection {
     pub fn update(&mut self, flow: &Flow) {
         let assumed = if flow.began_after_start() { 0 } else { self.assumed };
         let flow = Flow { flags: flow.flags | assumed, ..*flow };
+        self.slot = Slot::of(&flow);
         self.record.totals = Some(flow.payload());
         if self.record.key.protocol == Protocol::Tcp {
             self.record.state = TcpState::from_code(flow.state);
         }
         self.state_events |= flow.flags & FlowFlags::STATE_EVENTS != 0;
-        self.released |= flow.released != 0;
     }
 
     /// Learns who it belongs to, unless that is known better.

@@ -12,7 +12,7 @@ use super::{
     ConnectionRecord, OwnerSource, Process, Protocol, TcpState, connection::Connection, listeners::Listeners,
     names::Names,
 };
-use crate::collector::{CollectorEvent, FlowId};
+use crate::collector::{CollectorEvent, FlowId, Slot};
 
 /// Gives a process's name, from /proc.
 pub type NameLookUp<'a> = &'a mut dyn FnMut(u32) -> Option<[u8; COMM_LEN]>;
@@ -69,15 +69,13 @@ impl Table {
     /// Takes in one event.
     pub fn apply(&mut self, event: CollectorEvent, look_up: NameLookUp<'_>) {
         match event {
-            CollectorEvent::Active { id, flow, owner, epoch } => {
-                self.told(id, &flow, &owner, epoch, look_up);
-            }
-            CollectorEvent::State { id, flow, owner, state: TcpStateCode::LISTEN, .. } => {
-                let process = self.names.process(&owner, look_up);
+            CollectorEvent::Active { id, flow, epoch } => self.told(id, &flow, epoch, look_up),
+            CollectorEvent::State { id, flow, state: TcpStateCode::LISTEN, .. } => {
+                let process = self.names.process(&flow.owner, look_up);
                 self.listeners.add(id.cookie(), &flow.ends, process);
             }
-            CollectorEvent::State { id, flow, owner, state, epoch } => {
-                self.told(id, &flow, &owner, epoch, look_up);
+            CollectorEvent::State { id, flow, state, epoch } => {
+                self.told(id, &flow, epoch, look_up);
                 if state == TcpStateCode::CLOSE {
                     self.end(&id);
                 }
@@ -88,8 +86,8 @@ impl Table {
         }
     }
 
-    fn told(&mut self, id: FlowId, flow: &Flow, owner: &Owner, epoch: u32, look_up: NameLookUp<'_>) {
-        let process = self.names.process(owner, look_up);
+    fn told(&mut self, id: FlowId, flow: &Flow, epoch: u32, look_up: NameLookUp<'_>) {
+        let process = self.names.process(&flow.owner, look_up);
         let connection = match self.flows.get_mut(&id) {
             Some(connection) => connection,
             None => self.adopt(id, flow),
@@ -191,16 +189,32 @@ impl Table {
         self.flows.get(id).is_some_and(|connection| connection.missing)
     }
 
-    /// Flows to read now. The table expects [`Table::refresh`] for each that still exists, then
-    /// [`Table::close_interval`].
+    /// Flows to read at the end of the interval.
+    #[cfg(test)]
     pub fn listed(&self) -> &[FlowId] {
         &self.listed
+    }
+
+    /// Where the kernel keeps a flow.
+    pub fn slot(&self, id: &FlowId) -> Option<Slot> {
+        self.flows.get(id).map(|connection| connection.slot)
     }
 
     /// A flow as it is now.
     pub fn refresh(&mut self, id: &FlowId, flow: &Flow) {
         if let Some(connection) = self.flows.get_mut(id) {
             connection.update(flow);
+        }
+    }
+
+    /// Brings the listed flows up to date, as far as they still exist.
+    pub fn refresh_listed(&mut self, read: impl Fn(Slot) -> Option<Flow>) {
+        for id in &self.listed {
+            if let Some(connection) = self.flows.get_mut(id)
+                && let Some(flow) = read(connection.slot)
+            {
+                connection.update(&flow);
+            }
         }
     }
 

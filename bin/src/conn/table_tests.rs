@@ -42,14 +42,15 @@ fn apply(table: &mut Table, event: CollectorEvent) {
 }
 
 fn active(table: &mut Table, cookie: u64, flow: Flow, owner: Owner, epoch: u32) -> FlowId {
-    let id = FlowId::of(cookie, &flow).expect("a protocol");
-    apply(table, CollectorEvent::Active { id, flow, owner, epoch });
+    let flow = Flow { cookie, owner, ..flow };
+    let id = FlowId::of(&flow).expect("a protocol");
+    apply(table, CollectorEvent::Active { id, flow, epoch });
     id
 }
 
 fn closed(table: &mut Table, id: FlowId, rx_bytes: u64, epoch: u32) {
     let flow = Flow { state: Code::CLOSE, ..tcp(rx_bytes) };
-    apply(table, CollectorEvent::State { id, flow, owner: Owner::default(), state: Code::CLOSE, epoch });
+    apply(table, CollectorEvent::State { id, flow, state: Code::CLOSE, epoch });
 }
 
 fn ended_pids(table: &Table) -> Vec<Option<u32>> {
@@ -72,12 +73,9 @@ fn an_accepted_connection_reset_by_its_peer_waits_for_its_owner() {
 #[test]
 fn an_owner_that_does_not_show_itself_is_the_listener_s() {
     let mut table = Table::default();
-    let listener = Flow { state: Code::LISTEN, ends: ends(80, 0), ..tcp(0) };
+    let listener = Flow { state: Code::LISTEN, ends: ends(80, 0), owner: owner(5), ..tcp(0) };
     let id = FlowId::Tcp(99);
-    apply(
-        &mut table,
-        CollectorEvent::State { id, flow: listener, owner: owner(5), state: Code::LISTEN, epoch: 1 },
-    );
+    apply(&mut table, CollectorEvent::State { id, flow: listener, state: Code::LISTEN, epoch: 1 });
     assert_eq!(table.counts(), (0, 0), "a listener is no connection");
     let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
     closed(&mut table, id, 10, 1);

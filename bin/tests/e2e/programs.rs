@@ -1,58 +1,93 @@
-//! The programs in the kernel, by bpf(2).
+//! The programs in the kernel, by bpf(2). The benchmark shares this file.
+#![allow(dead_code, reason = "tests and benchmark use a part each")]
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 /// Commands of bpf(2), include/uapi/linux/bpf.h.
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_GET_NEXT_ID: libc::c_int = 11;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_ENABLE_STATS: libc::c_int = 32;
 
-/// The beginning of `union bpf_attr` for both commands.
-#[repr(C, align(8))]
-#[derive(Default)]
-struct Attr {
-    /// Program id, or a descriptor.
-    what: u32,
-    info_len: u32,
-    info: u64,
+/// bpf(2) with the beginning of its attributes, two `u32` in each word; the kernel takes the rest for zero.
+fn bpf(command: libc::c_int, attr: &mut [u64]) -> io::Result<libc::c_long> {
+    let size = size_of_val(attr);
+    // SAFETY: the attributes are of the size that is given; what they point to outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The beginning of `struct bpf_prog_info`, up to its name.
-#[repr(C, align(8))]
-struct Info {
-    before: [u8; 64],
-    name: [u8; 16],
+/// Two `u32` as they lie in memory.
+fn both(first: u32, second: u32) -> u64 {
+    let (first, second) = (first.to_ne_bytes(), second.to_ne_bytes());
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&first);
+    bytes[4..].copy_from_slice(&second);
+    u64::from_ne_bytes(bytes)
 }
 
-fn bpf(command: libc::c_int, attr: &mut Attr) -> std::io::Result<libc::c_long> {
-    // SAFETY: the attributes are of the size that is given; what they point to is their maker's concern.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<Attr>()) };
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+fn number(fd: &OwnedFd) -> u32 {
+    u32::try_from(fd.as_raw_fd()).expect("a descriptor")
+}
+
+/// A descriptor that a command returned.
+fn owned(fd: libc::c_long) -> OwnedFd {
+    // SAFETY: just opened, nobody else's.
+    unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
+}
+
+/// What `struct bpf_prog_info` says.
+pub struct Info {
+    pub name: String,
+    /// Time and number of runs while [`enable_stats`] was in force.
+    pub run_nanos: u64,
+    pub runs: u64,
+}
+
+/// A loaded program; `None`: there is none of this id.
+pub fn info(id: u32) -> Option<Info> {
+    let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &mut [both(id, 0)]) {
+        Ok(fd) => owned(fd),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return None,
+        Err(error) => panic!("BPF_PROG_GET_FD_BY_ID: {error}"),
+    };
+    let mut info = [0u64; 26];
+    let length = u32::try_from(size_of_val(&info)).expect("small");
+    let pointer = (&raw mut info).addr() as u64;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut [both(number(&fd), length), pointer]).expect("BPF_OBJ_GET_INFO_BY_FD");
+    let name: Vec<u8> =
+        info[8..10].iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
+    let name = String::from_utf8(name).expect("ASCII");
+    Some(Info { name, run_nanos: info[24], runs: info[25] })
 }
 
 /// Name of a loaded program; `None`: there is none of this id.
 pub fn name(id: u32) -> Option<String> {
-    let mut attr = Attr { what: id, ..Attr::default() };
-    let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) {
-        Ok(fd) => i32::try_from(fd).expect("a descriptor"),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return None,
-        Err(error) => panic!("BPF_PROG_GET_FD_BY_ID: {error}"),
+    info(id).map(|info| info.name)
+}
+
+/// Ids of all programs in the kernel.
+pub fn ids() -> impl Iterator<Item = u32> {
+    let next = |id: &u32| {
+        let mut attr = [both(*id, 0), 0];
+        bpf(BPF_PROG_GET_NEXT_ID, &mut attr).ok()?;
+        let bytes = attr[0].to_ne_bytes();
+        Some(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
     };
-    // SAFETY: just opened, nobody else's.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut info = Info { before: [0; 64], name: [0; 16] };
-    let mut attr = Attr {
-        what: u32::try_from(fd.as_raw_fd()).expect("a descriptor"),
-        info_len: u32::try_from(size_of::<Info>()).expect("small"),
-        info: (&raw mut info).addr().try_into().expect("64 bits hold an address"),
-    };
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr).expect("BPF_OBJ_GET_INFO_BY_FD");
-    let name: Vec<u8> = info.name.into_iter().take_while(|byte| *byte != 0).collect();
-    Some(String::from_utf8(name).expect("ASCII"))
+    std::iter::successors(next(&0), next)
+}
+
+/// Has the kernel measure the runs of programs until the descriptor is closed.
+pub fn enable_stats() -> OwnedFd {
+    const BPF_STATS_RUN_TIME: u32 = 0;
+    owned(bpf(BPF_ENABLE_STATS, &mut [both(BPF_STATS_RUN_TIME, 0)]).expect("BPF_ENABLE_STATS"))
 }
 
 /// Ids of the programs that a process holds, itself or by a link; and how many links it has.
@@ -68,35 +103,46 @@ pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     (ids, links)
 }
 
-/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
-pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
-    const BPF_PROG_LOAD: libc::c_int = 5;
-    const BPF_PROG_ATTACH: libc::c_int = 8;
-    const BPF_PROG_TYPE_CGROUP_SKB: u64 = 8;
-    /// `r0 = 1; exit`.
-    static PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
-    let instructions = (&raw const PASS).addr() as u64;
-    let license = c"GPL".as_ptr().addr() as u64;
-    // Type and count, instructions, licence; the rest of the attributes is zero.
-    let mut load = [0u64; 9];
-    load[..3].copy_from_slice(&[BPF_PROG_TYPE_CGROUP_SKB | (PASS.len() as u64) << 32, instructions, license]);
+/// A program that lets pass what it is asked about, of this program type and attach type.
+pub fn load(kind: u32, attach_type: u32) -> OwnedFd {
+    /// `r0 = 1; exit`, in the byte order of the host but for the registers, of which only the first is named.
+    static PASS: [[u8; 8]; 2] = [
+        if cfg!(target_endian = "little") {
+            [0xb7, 0, 0, 0, 1, 0, 0, 0]
+        } else {
+            [0xb7, 0, 0, 0, 0, 0, 0, 1]
+        },
+        [0x95, 0, 0, 0, 0, 0, 0, 0],
+    ];
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit outlives the call. Kernels before 5.11 charge programs to it.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
-    let fd = raw(BPF_PROG_LOAD, &load).expect("BPF_PROG_LOAD");
-    // SAFETY: just opened, nobody else's.
-    let program = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
-    let number = |fd: &OwnedFd| u64::try_from(fd.as_raw_fd()).expect("a descriptor");
-    let both = |low: &OwnedFd, high: &OwnedFd| number(low) | number(high) << 32;
-    // Target and program; type ingress, zero, and flags.
-    raw(BPF_PROG_ATTACH, &[both(cgroup, &program), u64::from(flags) << 32]).expect("BPF_PROG_ATTACH");
+    let (instructions, license) = ((&raw const PASS).addr() as u64, c"GPL".as_ptr().addr() as u64);
+    let mut attr = [0u64; 9];
+    attr[..3].copy_from_slice(&[both(kind, 2), instructions, license]);
+    attr[8] = both(0, attach_type);
+    owned(bpf(BPF_PROG_LOAD, &mut attr).expect("BPF_PROG_LOAD"))
+}
+
+/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
+pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
+    const BPF_PROG_TYPE_CGROUP_SKB: u32 = 8;
+    const BPF_CGROUP_INET_INGRESS: u32 = 0;
+    let program = load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS);
+    let mut attr = [both(number(cgroup), number(&program)), both(BPF_CGROUP_INET_INGRESS, flags)];
+    bpf(BPF_PROG_ATTACH, &mut attr).expect("BPF_PROG_ATTACH");
+    id(&program)
+}
+
+/// Attaches a program to a cgroup until the descriptor is closed.
+pub fn link(program: &OwnedFd, cgroup: &OwnedFd, attach_type: u32) -> OwnedFd {
+    let mut attr = [both(number(program), number(cgroup)), both(attach_type, 0)];
+    owned(bpf(BPF_LINK_CREATE, &mut attr).expect("BPF_LINK_CREATE"))
+}
+
+/// A program's id.
+pub fn id(program: &OwnedFd) -> u32 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).expect("a program");
     let id = info.lines().find_map(|line| line.strip_prefix("prog_id:")).expect("an id");
     id.trim().parse().expect("a number")
-}
-
-fn raw(command: libc::c_int, attr: &[u64]) -> std::io::Result<libc::c_long> {
-    // SAFETY: the attributes are of the size that is given; what they point to outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_ptr(), size_of_val(attr)) };
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }

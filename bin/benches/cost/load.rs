@@ -1,0 +1,249 @@
+//! The loads: loopback traffic as fast as it goes, on every CPU at once.
+//!
+//! Both ends of a connection run on one CPU, and each CPU has a connection: the machine has no time to spare, so that
+//! whatever a watcher takes, in the packets' way or beside it, is missing here.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::cpu;
+
+/// A kind of traffic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// One byte there and one back on an open TCP connection.
+    TcpRequest,
+    /// Writes of 16 KiB.
+    TcpStream,
+    /// Connect, one byte there and one back, close.
+    TcpConnect,
+    /// One byte there and one back between two UDP sockets.
+    UdpRequest,
+    /// Bursts of 64-byte datagrams, each burst received before the next.
+    UdpFlood,
+}
+
+/// Every load with its name.
+pub const LOADS: [(&str, Load); 5] = [
+    ("tcp-request", Load::TcpRequest),
+    ("tcp-stream", Load::TcpStream),
+    ("tcp-connect", Load::TcpConnect),
+    ("udp-request", Load::UdpRequest),
+    ("udp-flood", Load::UdpFlood),
+];
+
+/// What a load achieved.
+#[derive(Default)]
+pub struct Outcome {
+    /// Per second, all CPUs together: exchanges, writes, connections, or datagrams.
+    pub rate: f64,
+    /// Time of each exchange, sorted, nanoseconds.
+    pub latencies: Vec<u32>,
+}
+
+impl Outcome {
+    /// The latency below which this part of the exchanges stays, microseconds.
+    pub fn latency(&self, part: f64) -> f64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let index = ((self.latencies.len() as f64 - 1.0) * part) as usize;
+        self.latencies.get(index).map_or(0.0, |nanos| f64::from(*nanos) / 1_000.0)
+    }
+}
+
+/// Runs a load for this long.
+pub fn run(load: Load, time: Duration) -> Outcome {
+    let cpus = cpu::usable();
+    let ready = Barrier::new(cpus.len());
+    let lane = |cpu| {
+        cpu::pin(cpu);
+        match load {
+            Load::TcpRequest => tcp_request(&ready, time),
+            Load::TcpStream => tcp_stream(&ready, time),
+            Load::TcpConnect => tcp_connect(&ready, time),
+            Load::UdpRequest => udp_request(&ready, time),
+            Load::UdpFlood => udp_flood(&ready, time),
+        }
+    };
+    let mut outcome = Outcome::default();
+    thread::scope(|scope| {
+        // A thread inherits the CPU of the one that makes it: both ends of a lane are on the lane's.
+        let lanes: Vec<_> = cpus.iter().map(|cpu| scope.spawn(|| lane(*cpu))).collect();
+        for lane in lanes {
+            let (operations, took, latencies) = lane.join().expect("a load does not panic");
+            outcome.rate += operations as f64 / took.as_secs_f64();
+            outcome.latencies.extend(latencies);
+        }
+    });
+    outcome.latencies.sort_unstable();
+    outcome
+}
+
+type Lane = (u64, Duration, Vec<u32>);
+
+const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind(ANY).expect("listen");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connect");
+    let server = listener.accept().expect("accept").0;
+    for end in [&client, &server] {
+        end.set_nodelay(true).expect("TCP_NODELAY");
+    }
+    (client, server)
+}
+
+/// Repeats an exchange until the time is over.
+fn exchanges(ready: &Barrier, time: Duration, mut exchange: impl FnMut()) -> Lane {
+    let mut latencies = Vec::with_capacity(1 << 20);
+    ready.wait();
+    let start = Instant::now();
+    let mut last = start;
+    while last.duration_since(start) < time {
+        exchange();
+        let now = Instant::now();
+        latencies.push(u32::try_from(now.duration_since(last).as_nanos()).unwrap_or(u32::MAX));
+        last = now;
+    }
+    (latencies.len() as u64, last.duration_since(start), latencies)
+}
+
+fn tcp_request(ready: &Barrier, time: Duration) -> Lane {
+    let (mut client, mut server) = pair();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut byte = [0];
+            while server.read(&mut byte).expect("read") > 0 {
+                server.write_all(&byte).expect("write");
+            }
+        });
+        let mut byte = [b'x'];
+        let lane = exchanges(ready, time, || {
+            client.write_all(&byte).expect("write");
+            client.read_exact(&mut byte).expect("read");
+        });
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        lane
+    })
+}
+
+fn tcp_stream(ready: &Barrier, time: Duration) -> Lane {
+    let (mut client, mut server) = pair();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut buffer = vec![0; 131_072];
+            while server.read(&mut buffer).expect("read") > 0 {}
+        });
+        let block = [b'x'; 16_384];
+        let mut writes = 0;
+        ready.wait();
+        let start = Instant::now();
+        while start.elapsed() < time {
+            client.write_all(&block).expect("write");
+            writes += 1;
+        }
+        let took = start.elapsed();
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        (writes, took, Vec::new())
+    })
+}
+
+fn tcp_connect(ready: &Barrier, time: Duration) -> Lane {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("listen");
+    let port = listener.local_addr().expect("bound").port();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut byte = [0];
+            loop {
+                let mut server = listener.accept().expect("accept").0;
+                if server.read(&mut byte).expect("read") == 0 {
+                    return;
+                }
+                server.write_all(&byte).expect("write");
+            }
+        });
+        // The ports of one address are used up in a second, and rest for a minute.
+        let mut host = u32::from(Ipv4Addr::LOCALHOST);
+        let mut byte = [b'x'];
+        let lane = exchanges(ready, time, || {
+            host = if host & 0xffff == 0xfffe { u32::from(Ipv4Addr::LOCALHOST) } else { host + 1 };
+            let mut client = TcpStream::connect((Ipv4Addr::from(host), port)).expect("connect");
+            client.write_all(&byte).expect("write");
+            client.read_exact(&mut byte).expect("read");
+            // The server closes first, the client by a reset: no connection stays behind in TIME_WAIT, which would be
+            // a load of its own to whoever reads /proc/net/tcp.
+            assert_eq!(client.read(&mut byte).expect("read"), 0);
+            reset_at_close(&client);
+        });
+        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect"));
+        lane
+    })
+}
+
+/// SO_LINGER with a time of zero.
+fn reset_at_close(stream: &TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (value, length) =
+        ((&raw const linger).cast(), libc::socklen_t::try_from(size_of::<libc::linger>()).expect("small"));
+    // SAFETY: the value is of the length that is given.
+    let result =
+        unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length) };
+    assert_eq!(result, 0, "SO_LINGER: {}", std::io::Error::last_os_error());
+}
+
+fn udp_pair() -> (UdpSocket, UdpSocket) {
+    let (client, server) = (UdpSocket::bind(ANY).expect("bind"), UdpSocket::bind(ANY).expect("bind"));
+    let address = |socket: &UdpSocket| -> SocketAddr { socket.local_addr().expect("bound") };
+    client.connect(address(&server)).expect("connect");
+    server.connect(address(&client)).expect("connect");
+    (client, server)
+}
+
+fn udp_request(ready: &Barrier, time: Duration) -> Lane {
+    let (client, server) = udp_pair();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut byte = [0];
+            // An empty datagram is the end.
+            while server.recv(&mut byte).expect("receive") > 0 {
+                server.send(&byte).expect("send");
+            }
+        });
+        let mut byte = [b'x'];
+        let lane = exchanges(ready, time, || {
+            client.send(&byte).expect("send");
+            client.recv(&mut byte).expect("receive");
+        });
+        client.send(&[]).expect("send");
+        lane
+    })
+}
+
+fn udp_flood(ready: &Barrier, time: Duration) -> Lane {
+    const BURST: u64 = 64;
+    let (client, server) = udp_pair();
+    server.set_nonblocking(true).expect("fcntl");
+    let mut datagram = [b'x'; 64];
+    let mut sent = 0;
+    ready.wait();
+    let start = Instant::now();
+    while start.elapsed() < time {
+        for _ in 0..BURST {
+            client.send(&datagram).expect("send");
+        }
+        sent += BURST;
+        loop {
+            match server.recv(&mut datagram) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("receive: {error}"),
+            }
+        }
+    }
+    (sent, start.elapsed(), Vec::new())
+}

@@ -1,0 +1,46 @@
+//! What another process has used so far, by /proc.
+
+use std::{fs, time::Duration};
+
+/// A process by its id.
+#[derive(Clone, Copy)]
+pub struct Process(pub u32);
+
+impl Process {
+    fn read(self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.0);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// A number of `status`: `VmRSS`, `VmHWM` in KiB, `voluntary_ctxt_switches`.
+    pub fn status(self, field: &str) -> u64 {
+        let status = self.read("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
+    /// CPU time of all its threads, to the nanosecond.
+    pub fn cpu(self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).expect("the process is alive");
+        let nanos = tasks.map(|task| {
+            let task = task.expect("readable").file_name();
+            // A thread may be gone by now.
+            let path = format!("/proc/{}/task/{}/schedstat", self.0, task.display());
+            let text = fs::read_to_string(path).unwrap_or_default();
+            text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// Memory of the kernel's maps and programs that it holds, in bytes: `memlock` of their descriptors.
+    #[allow(dead_code)]
+    pub fn bpf_memory(self, kind: &str) -> u64 {
+        let entries = fs::read_dir(format!("/proc/{}/fdinfo", self.0)).expect("the process is alive");
+        let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let number = |text: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix("memlock:"))?.trim().parse().ok()
+        };
+        texts.filter(|text| text.contains(kind)).filter_map(|text| number(&text)).sum()
+    }
+}

@@ -1,0 +1,95 @@
+//! Entries of the flow table: found through their socket, taken, and given back.
+
+use core::{
+    arch::asm,
+    ffi::c_void,
+    ptr::{null_mut, write_volatile},
+};
+
+use aya_ebpf::{
+    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
+};
+use tcptop_abi::{Flow, Owner};
+
+use crate::{
+    maps::{FLOWS, FREE, LOCAL, Local, epoch, flow_table_full},
+    sock::field,
+    zero::clear,
+};
+
+#[inline(always)]
+fn local<T>(sk: *mut T, flags: u64) -> Option<&'static mut Local> {
+    let map = (&raw const LOCAL).cast_mut().cast::<c_void>();
+    // SAFETY: a socket that the kernel gave, and a map of this value's type, which the socket keeps until its end.
+    unsafe { bpf_sk_storage_get(map, sk.cast(), null_mut(), flags).cast::<Local>().as_mut() }
+}
+
+/// What a socket carries, if it was seen before.
+#[inline(always)]
+pub fn of_socket<T>(sk: *mut T) -> Option<&'static mut Local> {
+    local(sk, 0)
+}
+
+/// What a socket carries from now on; `None` when there is no memory for it. `ctx`: the program's context.
+#[inline(always)]
+pub fn made_for<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Local> {
+    let local = local(sk, BPF_SK_STORAGE_GET_F_CREATE as u64)?;
+    if local.cookie == 0 {
+        // SAFETY: the program's own context.
+        local.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
+    }
+    Some(local)
+}
+
+/// The flow at a place, if it is this socket's.
+#[inline(always)]
+pub fn at(slot: u32, cookie: u64) -> Option<*mut Flow> {
+    let flow = FLOWS.get_ptr_mut(slot)?;
+    // SAFETY: a live map value.
+    (field!(flow, cookie) == cookie).then_some(flow)
+}
+
+/// Takes an entry for a flow of this socket. All is zero but the fields given here; [`publish`] makes it the socket's.
+#[inline(always)]
+pub fn take(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<*mut Flow> {
+    let taken = FREE.pop().ok().flatten().and_then(|slot| Some((slot, FLOWS.get_ptr_mut(slot)?)));
+    let Some((slot, flow)) = taken else {
+        flow_table_full();
+        return None;
+    };
+    // SAFETY: a live map value, which is nobody's.
+    unsafe {
+        clear(flow);
+        (*flow).slot = slot;
+        (*flow).protocol = protocol;
+        (*flow).state = state;
+        (*flow).flags = flags;
+        (*flow).owner = owner;
+        (*flow).epoch = epoch().wrapping_sub(1);
+    }
+    Some(flow)
+}
+
+/// Makes a filled entry the flow of a socket.
+#[inline(always)]
+pub fn publish(flow: *mut Flow, local: &mut Local) {
+    // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
+    unsafe {
+        asm!("");
+        write_volatile(&raw mut (*flow).cookie, local.cookie);
+        local.slot = (*flow).slot;
+    }
+}
+
+/// Gives an entry back.
+#[inline(always)]
+pub fn give_back(flow: *mut Flow) {
+    // SAFETY: a live map value, of a flow that has ended.
+    let slot = unsafe {
+        write_volatile(&raw mut (*flow).cookie, 0);
+        (*flow).slot
+    };
+    // It has room for all there are.
+    let _ = FREE.push(slot, 0);
+}
