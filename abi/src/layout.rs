@@ -2,7 +2,9 @@
 
 use core::mem::{align_of, offset_of, size_of};
 
-use crate::{Counters, DataEvent, Endpoints, Flow, Owner, Socket, StateEvent, Stats, TcptopEvent, UdpKey};
+use crate::{
+    Control, Counters, DataEvent, Endpoints, Flow, Owner, Socket, StateEvent, Stats, TcptopEvent, UdpKey,
+};
 
 const _: () = {
     assert!(size_of::<Counters>() == 40);
@@ -16,6 +18,7 @@ const _: () = {
     assert!(offset_of!(Flow, ends) == 100);
     assert!(offset_of!(Flow, state) == 136);
     assert!(size_of::<Stats>() == 40);
+    assert!(size_of::<Control>() == 8);
     assert!(size_of::<DataEvent>() == 152);
     assert!(size_of::<StateEvent>() == 152);
     assert!(offset_of!(StateEvent, old_state) == 144);

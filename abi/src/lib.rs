@@ -20,7 +20,7 @@ pub use counters::Counters;
 pub use event::{DataEvent, EventKind, StateEvent, TcptopEvent, TcptopEventData};
 pub use flow::{Endpoints, Flow, FlowFlags, UdpKey};
 pub use owner::{COMM_LEN, Owner, Socket, SocketFlags};
-pub use stats::{CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Stats};
+pub use stats::{Control, Stats};
 pub use tcp::TcpStateCode;
 
 /// IP protocol number of TCP (RFC 9293), as in `Flow::protocol`.

@@ -2,10 +2,12 @@
 
 use aya::Pod;
 
-use crate::{Flow, Socket, Stats, UdpKey};
+use crate::{Control, Flow, Socket, Stats, UdpKey};
 
 // SAFETY: `repr(C)` integers only, every bit pattern valid, no implicit padding (asserted in `layout`).
 unsafe impl Pod for Flow {}
+// SAFETY: as above.
+unsafe impl Pod for Control {}
 // SAFETY: as above.
 unsafe impl Pod for Socket {}
 // SAFETY: as above.

@@ -16,9 +16,12 @@ pub struct Stats {
     pub sockets_full: u64,
 }
 
-/// Index of the control cell with the number of the current reporting interval; written by userspace.
-pub const CONTROL_EPOCH: u32 = 0;
-/// Index of the control cell that turns 1 when a flow first found no room; written by the kernel programs.
-pub const CONTROL_OVERFLOW: u32 = 1;
-/// Number of control cells, each a u32.
-pub const CONTROL_LEN: u32 = 2;
+/// What steers the kernel programs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Number of the current reporting interval; written by userspace.
+    pub epoch: u32,
+    /// 1 once a flow found no room; written by the kernel programs.
+    pub overflow: u32,
+}

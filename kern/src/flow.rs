@@ -8,7 +8,7 @@ use core::{
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
+    helpers::generated::{bpf_get_socket_cookie, bpf_map_lookup_elem, bpf_sk_storage_get},
 };
 use tcptop_abi::{Flow, Owner};
 
@@ -42,10 +42,21 @@ pub fn made_for<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Local> {
     Some(local)
 }
 
+/// The entry at a place. Its key is written as a whole word: without CAP_PERFMON the verifier refuses half a word where
+/// the compiler has put a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).
+#[inline(always)]
+fn entry(slot: u32) -> Option<*mut Flow> {
+    let key = slot as u64;
+    let map = (&raw const FLOWS).cast_mut().cast::<c_void>();
+    // SAFETY: the map, and a key of its four bytes, the lower ones of a little-endian word.
+    let flow = unsafe { bpf_map_lookup_elem(map, (&raw const key).cast()) };
+    (!flow.is_null()).then_some(flow.cast())
+}
+
 /// The flow at a place, if it is this socket's.
 #[inline(always)]
 pub fn at(slot: u32, cookie: u64) -> Option<*mut Flow> {
-    let flow = FLOWS.get_ptr_mut(slot)?;
+    let flow = entry(slot)?;
     // SAFETY: a live map value.
     (field!(flow, cookie) == cookie).then_some(flow)
 }
@@ -53,7 +64,7 @@ pub fn at(slot: u32, cookie: u64) -> Option<*mut Flow> {
 /// Takes an entry for a flow of this socket. All is zero but the fields given here; [`publish`] makes it the socket's.
 #[inline(always)]
 pub fn take(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<*mut Flow> {
-    let taken = FREE.pop().ok().flatten().and_then(|slot| Some((slot, FLOWS.get_ptr_mut(slot)?)));
+    let taken = FREE.pop().ok().flatten().and_then(|slot| Some((slot, entry(slot)?)));
     let Some((slot, flow)) = taken else {
         flow_table_full();
         return None;

@@ -7,14 +7,14 @@
 //! hand, and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
 //! (kernel/bpf/memalloc.c `irq_work_raise`, arch/arm/include/asm/irq_work.h, v6.1).
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::{
     btf_maps::SkStorage,
     macros::{btf_map, map},
     maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
 };
-use tcptop_abi::{
-    CONTROL_EPOCH, CONTROL_LEN, CONTROL_OVERFLOW, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey,
-};
+use tcptop_abi::{Control, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey};
 
 /// Every flow, TCP and UDP.
 #[map]
@@ -54,24 +54,26 @@ pub struct Local {
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
-/// Cells `CONTROL_EPOCH` and `CONTROL_OVERFLOW`.
-#[map]
-pub static CONTROL: Array<u32> = Array::with_max_entries(CONTROL_LEN, 0);
-
 /// What could not be attributed or delivered, per CPU.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
+/// What steers the programs. Of all maps, a global is the cheapest to read.
+#[unsafe(no_mangle)]
+static mut CONTROL: Control = Control { epoch: 0, overflow: 0 };
+
 /// Number of the current reporting interval.
 #[inline(always)]
 pub fn epoch() -> u32 {
-    CONTROL.get(CONTROL_EPOCH).map_or(0, |epoch| *epoch)
+    // SAFETY: an aligned integer, which userspace writes.
+    unsafe { read_volatile(&raw const CONTROL.epoch) }
 }
 
 /// True once a flow found no room: from then on packets of unknown flows are counted as untracked.
 #[inline(always)]
 pub fn overflowed() -> bool {
-    CONTROL.get(CONTROL_OVERFLOW).is_some_and(|cell| *cell != 0)
+    // SAFETY: an aligned integer.
+    unsafe { read_volatile(&raw const CONTROL.overflow) != 0 }
 }
 
 /// Adds to this CPU's statistics.
@@ -90,6 +92,7 @@ pub fn flow_table_full() {
     stats(|stats| stats.flows_full += 1);
     // A store per packet of a flood would bounce the cell between CPUs.
     if !overflowed() {
-        let _ = CONTROL.set(CONTROL_OVERFLOW, 1, 0);
+        // SAFETY: an aligned integer; every writer writes the same.
+        unsafe { write_volatile(&raw mut CONTROL.overflow, 1) };
     }
 }

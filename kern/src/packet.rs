@@ -14,7 +14,7 @@ use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::{
-    sock::{field, mapped},
+    sock::{Address, field, joined, mapped},
     tcp, udp,
 };
 
@@ -65,15 +65,15 @@ impl Packet {
         field!(self.skb, len).saturating_sub(self.transport.offset + header)
     }
 
-    /// Source and destination address, in words.
+    /// Source and destination address.
     #[inline(always)]
-    pub fn addresses(&self) -> Option<([u32; 4], [u32; 4])> {
+    pub fn addresses(&self) -> Option<(Address, Address)> {
         if load::<[u8; 20]>(self.start, 0, self.end)?[0] >> 4 == 4 {
             let [source, destination] = load::<[u32; 2]>(self.start, 12, self.end)?;
             Some((mapped(source), mapped(destination)))
         } else {
             let [source, destination] = load::<[[u32; 4]; 2]>(self.start, 8, self.end)?;
-            Some((source, destination))
+            Some((joined(source), joined(destination)))
         }
     }
 }

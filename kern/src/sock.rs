@@ -21,17 +21,28 @@ macro_rules! field {
 }
 pub(crate) use field;
 
-/// An IPv4 address, its bytes in network order, mapped into IPv6: RFC 4291 section 2.5.5.2.
+/// An address in network order, in two words as they lie in memory: IPv4 is mapped into IPv6 (RFC 4291 section 2.5.5.2).
+/// Whole words, for the verifier's sake: see `flow::entry`.
+pub type Address = [u64; 2];
+
+/// An IPv4 address, its bytes in network order.
 #[inline(always)]
-pub fn mapped(v4: u32) -> [u32; 4] {
-    [0, 0, u32::to_be(0xffff), v4]
+pub fn mapped(v4: u32) -> Address {
+    [0, (v4 as u64) << 32 | 0xffff_0000]
 }
 
-/// Four words, their bytes in network order, as one address.
+/// An IPv6 address, each word's bytes in network order.
 #[inline(always)]
-pub fn bytes(words: [u32; 4]) -> [u8; 16] {
+pub fn joined(words: [u32; 4]) -> Address {
+    let [a, b, c, d] = words.map(|word| word as u64);
+    [b << 32 | a, d << 32 | c]
+}
+
+/// An address, byte by byte.
+#[inline(always)]
+pub fn bytes(address: Address) -> [u8; 16] {
     // SAFETY: same size, no invalid bit patterns.
-    unsafe { core::mem::transmute(words) }
+    unsafe { core::mem::transmute(address) }
 }
 
 /// Loads one word of a socket by an instruction of its own. The compiler may not merge it with a load on another path:
@@ -58,14 +69,19 @@ pub fn is_udp(sk: *const bpf_sock) -> bool {
     field!(sk, type_) == SOCK_DGRAM && field!(sk, protocol) == IPPROTO_UDP as u32
 }
 
-/// Remote address in words, and remote port, of a connected socket.
+/// Remote address and port of a connected socket.
 #[inline(always)]
-pub fn remote(sk: *const bpf_sock) -> ([u32; 4], u16) {
+pub fn remote(sk: *const bpf_sock) -> (Address, u16) {
     const DST6: usize = offset_of!(bpf_sock, dst_ip6);
     let address = if field!(sk, family) == AF_INET {
         mapped(word::<{ offset_of!(bpf_sock, dst_ip4) }>(sk))
     } else {
-        [word::<DST6>(sk), word::<{ DST6 + 4 }>(sk), word::<{ DST6 + 8 }>(sk), word::<{ DST6 + 12 }>(sk)]
+        joined([
+            word::<DST6>(sk),
+            word::<{ DST6 + 4 }>(sk),
+            word::<{ DST6 + 8 }>(sk),
+            word::<{ DST6 + 12 }>(sk),
+        ])
     };
     (address, u16::from_be(field!(sk, dst_port)))
 }
@@ -77,7 +93,12 @@ pub fn endpoints(sk: *const bpf_sock) -> Endpoints {
     let laddr = if field!(sk, family) == AF_INET {
         mapped(word::<{ offset_of!(bpf_sock, src_ip4) }>(sk))
     } else {
-        [word::<SRC6>(sk), word::<{ SRC6 + 4 }>(sk), word::<{ SRC6 + 8 }>(sk), word::<{ SRC6 + 12 }>(sk)]
+        joined([
+            word::<SRC6>(sk),
+            word::<{ SRC6 + 4 }>(sk),
+            word::<{ SRC6 + 8 }>(sk),
+            word::<{ SRC6 + 12 }>(sk),
+        ])
     };
     let (raddr, rport) = remote(sk);
     Endpoints { laddr: bytes(laddr), raddr: bytes(raddr), lport: field!(sk, src_port) as u16, rport }

@@ -15,7 +15,7 @@ use crate::{
     owner,
     packet::{Direction, Packet},
     ring, sock,
-    sock::field,
+    sock::{Address, field},
 };
 
 /// Bytes of the UDP header, RFC 768.
@@ -59,8 +59,8 @@ pub fn count(packet: &Packet, direction: Direction) {
     }
 }
 
-/// A remote end: address in words, and port.
-type Remote = ([u32; 4], u16);
+/// A remote end: address and port.
+type Remote = (Address, u16);
 
 /// The remote end as the socket sees it. A connected socket knows it; the packet may show another where addresses are
 /// translated (a DNAT of what the host itself sends).
@@ -79,10 +79,10 @@ fn remote(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<Re
 
 #[inline(always)]
 fn is_to(flow: *const Flow, remote: &Remote) -> bool {
-    // SAFETY: a live map value; the address is read in words of its alignment.
-    let (address, port) =
+    // SAFETY: a live map value; the address is aligned to four bytes.
+    let (words, port) =
         unsafe { ((&raw const (*flow).ends.raddr).cast::<[u32; 4]>().read(), (*flow).ends.rport) };
-    address == remote.0 && port == remote.1
+    sock::joined(words) == remote.0 && port == remote.1
 }
 
 /// The flow of a socket's other remote ends, made if it is a new one.

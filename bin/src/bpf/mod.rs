@@ -13,7 +13,7 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, Stack},
 };
-use tcptop_abi::{CONTROL_EPOCH, Flow, IPPROTO_UDP, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
+use tcptop_abi::{Control, Flow, IPPROTO_UDP, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
 
 use crate::{
     collector::{CollectorEvent, FlowId, Missing, NetworkCollector, Slot},
@@ -40,7 +40,7 @@ struct Running {
     /// Hold the programs: dropping them detaches and frees these.
     _links: Vec<OwnedFd>,
     events: RingBuf<MapData>,
-    control: Array<MapData, u32>,
+    control: Array<MapData, Control>,
     stats: PerCpuArray<MapData, Stats>,
     flows: Array<MapData, Flow>,
     free: Stack<MapData, u32>,
@@ -127,7 +127,7 @@ impl Running {
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
-            control: map("CONTROL")?.try_into().map_err(Error::Map)?,
+            control: map(".bss")?.try_into().map_err(Error::Map)?,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
             flows: map("FLOWS")?.try_into().map_err(Error::Map)?,
             free,
@@ -175,7 +175,9 @@ impl NetworkCollector for BpfCollector {
             running.free.push(slot, 0).map_err(Error::Map)?;
         }
         mem::swap(freed, rested);
-        running.control.set(CONTROL_EPOCH, epoch, 0).map_err(Error::Map)
+        let control = running.control.get(&0, 0).map_err(Error::Map)?;
+        // An overflow in between shows itself again with the next new flow.
+        running.control.set(0, Control { epoch, ..control }, 0).map_err(Error::Map)
     }
 
     fn read(&self, slot: Slot) -> Option<Flow> {
