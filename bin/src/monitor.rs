@@ -6,7 +6,7 @@ use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector, Slot},
-    conn::{self, Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table},
+    conn::{Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table, Traffic},
     error::Error,
     proc,
     sys::clock,
@@ -17,6 +17,10 @@ const PROC: &str = "/proc";
 
 /// Connections known from /proc only are looked for again this often: their end sends no packet that we see.
 const SILENT_RECHECK: Duration = Duration::from_secs(10);
+
+/// One part in so many of the time may go into looks at /proc. On a host with tens of thousands of sockets a look takes a
+/// tenth of a second, and owners are known later.
+const LOOK_SHARE: u32 = 20;
 
 type Tuple = (Protocol, Endpoints);
 
@@ -30,10 +34,20 @@ pub struct Monitor<C> {
     since: Duration,
     /// The collector's statistics at its begin.
     stats: Stats,
-    /// Reports list idle connections too.
-    idle_too: bool,
+    listing: Listing,
     next_recheck: Duration,
+    /// /proc is not asked again before this time.
+    next_look: Duration,
     gaps: Gaps,
+}
+
+/// What reports list besides active connections.
+#[derive(Clone, Copy)]
+pub struct Listing {
+    /// Idle ones.
+    pub idle: bool,
+    /// Those that ended.
+    pub ended: bool,
 }
 
 /// What the look at /proc at the start did not show.
@@ -45,11 +59,11 @@ pub enum Gaps {
 }
 
 impl<C: NetworkCollector> Monitor<C> {
-    /// Starts to count, and lists what exists already. `idle_too`: reports list idle connections too.
+    /// Starts to count, and finds what exists already.
     ///
     /// # Errors
     /// The collector's, when it cannot start.
-    pub fn start(mut collector: C, idle_too: bool) -> Result<Self, Error> {
+    pub fn start(mut collector: C, listing: Listing) -> Result<Self, Error> {
         collector.start()?;
         let since = clock::monotonic();
         let epoch = 1;
@@ -57,6 +71,9 @@ impl<C: NetworkCollector> Monitor<C> {
         let mut table = Table::default();
         if !collector.sees_releases() {
             table.expect_no_releases();
+        }
+        if !listing.ended {
+            table.drop_ended();
         }
         let gaps = match proc::Snapshot::take(Path::new(PROC)) {
             Ok(snapshot) => {
@@ -67,7 +84,7 @@ impl<C: NetworkCollector> Monitor<C> {
         };
         let stats = Stats::default();
         let next_recheck = since + SILENT_RECHECK;
-        Ok(Self { collector, table, epoch, since, stats, idle_too, next_recheck, gaps })
+        Ok(Self { collector, table, epoch, since, stats, listing, next_recheck, next_look: since, gaps })
     }
 
     /// The collector.
@@ -132,8 +149,8 @@ impl<C: NetworkCollector> Monitor<C> {
         self.end_idle_udp(now);
 
         let interval = now.saturating_sub(self.since);
-        let (rx, tx) = self.table.close_interval(ended, now, interval, last);
-        let report = self.report(wall, interval, (rx, tx), &stats);
+        let grown = self.table.close_interval(ended, now, interval, last);
+        let report = self.report(wall, interval, grown, &stats);
         let printed = print(&report);
         self.table.forget_ended();
         self.since = now;
@@ -141,12 +158,16 @@ impl<C: NetworkCollector> Monitor<C> {
         Ok(printed)
     }
 
-    fn report(&self, time: Duration, interval: Duration, grown: (u64, u64), stats: &Stats) -> Report<'_> {
-        let untracked_rx = stats.untracked_rx_bytes - self.stats.untracked_rx_bytes;
-        let untracked_tx = stats.untracked_tx_bytes - self.stats.untracked_tx_bytes;
+    fn report(&self, time: Duration, interval: Duration, grown: Traffic, stats: &Stats) -> Report<'_> {
+        let untracked = Traffic {
+            rx: stats.untracked_rx_bytes - self.stats.untracked_rx_bytes,
+            tx: stats.untracked_tx_bytes - self.stats.untracked_tx_bytes,
+        };
+        let mut total = grown;
+        total += untracked;
         let (tcp, udp) = self.table.counts();
         let mut live: Vec<&ConnectionRecord> =
-            if self.idle_too { self.table.live().collect() } else { self.table.active().collect() };
+            if self.listing.idle { self.table.live().collect() } else { self.table.active().collect() };
         live.sort_unstable_by_key(|record| {
             let total = record.totals.map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes));
             (Reverse(record.rate()), Reverse(total), record.key.cookie, record.key.ends.lport)
@@ -156,9 +177,8 @@ impl<C: NetworkCollector> Monitor<C> {
             interval,
             tcp,
             udp,
-            rx_rate: conn::per_second(grown.0.saturating_add(untracked_rx), interval),
-            tx_rate: conn::per_second(grown.1.saturating_add(untracked_tx), interval),
-            untracked: untracked_rx.saturating_add(untracked_tx),
+            total,
+            untracked,
             lost: stats.lost_events - self.stats.lost_events,
             full: (stats.flows_full - self.stats.flows_full) + (stats.sockets_full - self.stats.sockets_full),
             live,
@@ -192,6 +212,9 @@ impl<C: NetworkCollector> Monitor<C> {
     /// entry there ends with them; and from time to time, whether those that never moved still exist. `last`: there is
     /// no next time.
     fn ask_proc(&mut self, now: Duration, last: bool) {
+        if now < self.next_look && !last {
+            return;
+        }
         let ownerless = self.ownerless();
         let orphans = self.table.take_orphans();
         let silent: Vec<Tuple> = if now >= self.next_recheck {
@@ -213,6 +236,7 @@ impl<C: NetworkCollector> Monitor<C> {
             let hints: Vec<u32> = ownerless.iter().filter_map(hint).collect();
             proc::look_up(Path::new(PROC), &wanted, &hints)
         };
+        self.next_look = now + clock::monotonic().saturating_sub(now) * LOOK_SHARE;
         // An unreadable /proc says nothing: orphans are taken to have ended with their release.
         let Ok(answers) = answers else {
             orphans.iter().for_each(|(id, _)| self.end_orphan(id));

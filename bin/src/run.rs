@@ -9,8 +9,9 @@ use crate::{
     args::Settings,
     bpf::BpfCollector,
     collector::{Missing, NetworkCollector},
+    conn::Report,
     error::Error,
-    monitor::{Gaps, Monitor},
+    monitor::{Gaps, Listing, Monitor},
     output::{OutputError, Printer},
     sys::{
         epoll::{Epoll, Source},
@@ -52,7 +53,8 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
     let signal = StopSignal::new().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
     let mut printer = Printer::new(settings, stop)?;
-    let mut monitor = Monitor::start(BpfCollector::default(), !settings.csv)?;
+    let mut monitor =
+        Monitor::start(BpfCollector::default(), Listing { idle: !settings.csv, ended: settings.closed })?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(settings.interval).map_err(system("timerfd"))?;
     let sources = [
@@ -70,6 +72,7 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
     warn(monitor.gaps());
     printer.begin()?;
 
+    let mut shortage = Shortage { said: !settings.csv };
     let mut reports = 0u64;
     loop {
         let (mut tick, mut stop) = (false, false);
@@ -86,7 +89,10 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
         }
         reports += 1;
         let last = stop || settings.count.is_some_and(|count| reports >= count);
-        monitor.tick(last, |report| printer.report(report))??;
+        monitor.tick(last, |report| {
+            shortage.warn(report);
+            printer.report(report)
+        })??;
         if last {
             monitor.stop();
             printer.end()?;
@@ -130,4 +136,27 @@ fn warn(gaps: &Gaps) {
         }
         Gaps::Some(_) => Ok(()),
     };
+}
+
+/// The kernel's tables or the ring were too small. A text report says so in its header; CSV has no place for it.
+struct Shortage {
+    said: bool,
+}
+
+impl Shortage {
+    /// Says so on stderr, the first time.
+    fn warn(&mut self, report: &Report<'_>) {
+        if self.said || (report.lost, report.full) == (0, 0) {
+            return;
+        }
+        self.said = true;
+        // A closed stderr must not end the reports.
+        let _ = writeln!(
+            io::stderr(),
+            "tcptop: {} event records did not fit the ring, the tables were read in whole instead; {} times a flow or \
+             an owner found no room, bytes of such flows are in rows `untracked` (said once)",
+            report.lost,
+            report.full
+        );
+    }
 }

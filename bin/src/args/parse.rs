@@ -41,13 +41,22 @@ pub struct Settings {
     pub csv: bool,
     /// Also print connections that ended.
     pub closed: bool,
+    /// CSV: also print the sum of each interval.
+    pub total: bool,
     /// File to append to; `None`: standard output.
     pub output: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), count: None, csv: false, closed: false, output: None }
+        Self {
+            interval: Duration::from_secs(1),
+            count: None,
+            csv: false,
+            closed: false,
+            total: false,
+            output: None,
+        }
     }
 }
 
@@ -81,6 +90,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             Id::Once => given.once = true,
             Id::Csv => given.csv = true,
             Id::Closed => given.closed = true,
+            Id::Total => given.total = true,
             Id::Interval => given.interval = Some(value(&mut parser, opt, seconds)?),
             Id::Count => given.count = Some(value(&mut parser, opt, reports)?),
             Id::Output => given.output = Some(value(&mut parser, opt, file)?),
@@ -97,6 +107,7 @@ struct Given {
     count: Option<u64>,
     csv: bool,
     closed: bool,
+    total: bool,
     output: Option<Destination>,
     operand_interval: Option<Duration>,
     operand_count: Option<u64>,
@@ -146,6 +157,7 @@ impl Given {
             count: if self.once { Some(1) } else { self.count.or(self.operand_count) },
             csv: self.csv,
             closed: self.closed,
+            total: self.total,
             output: match self.output {
                 Some(Destination::File(path)) => Some(path),
                 Some(Destination::Stdout) | None => None,

@@ -9,6 +9,7 @@ pub enum Id {
     Count,
     Csv,
     Closed,
+    Total,
     Output,
     Check,
     Help,
@@ -66,7 +67,7 @@ const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
 
 /// Every option.
-pub static OPTIONS: [Opt; 9] = [
+pub static OPTIONS: [Opt; 10] = [
     Opt {
         id: Id::Once,
         short: Some('1'),
@@ -107,6 +108,14 @@ pub static OPTIONS: [Opt; 9] = [
         group: Group::Reports,
         help: "Also print each connection that ended in the interval, once, with its final totals; in text its \
                protocol has a minus in front",
+    },
+    Opt {
+        id: Id::Total,
+        short: None,
+        long: "--total",
+        value: None,
+        group: Group::Reports,
+        help: "In CSV, end each report with a row `total`: the bytes of all connections in the interval",
     },
     Opt {
         id: Id::Output,

@@ -33,7 +33,14 @@ fn sample(value: &Value) -> &'static str {
 fn nothing_given_is_the_default() {
     assert_eq!(
         settings(""),
-        Settings { interval: Duration::from_secs(1), count: None, csv: false, closed: false, output: None }
+        Settings {
+            interval: Duration::from_secs(1),
+            count: None,
+            csv: false,
+            closed: false,
+            total: false,
+            output: None
+        }
     );
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcptop_abi::{Counters, Endpoints, Flow, FlowFlags};
 
-use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState};
+use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState, Traffic};
 use crate::collector::{FlowId, Slot};
 
 /// How a connection's owner is known; later ones are better.
@@ -120,31 +120,31 @@ impl Connection {
         self.record.totals.unwrap_or_default()
     }
 
-    /// Bytes received and sent since the last report.
-    pub fn growth(&self) -> (u64, u64) {
+    /// Bytes since the last report.
+    pub fn growth(&self) -> Traffic {
         let now = self.totals();
-        (
-            now.rx_bytes.saturating_sub(self.reported.rx_bytes),
-            now.tx_bytes.saturating_sub(self.reported.tx_bytes),
-        )
+        Traffic {
+            rx: now.rx_bytes.saturating_sub(self.reported.rx_bytes),
+            tx: now.tx_bytes.saturating_sub(self.reported.tx_bytes),
+        }
     }
 
     /// True when anything was counted since the last report.
     pub fn grew(&self) -> bool {
         let now = self.totals();
-        self.growth() != (0, 0)
+        self.growth() != Traffic::default()
             || now.rx_packets != self.reported.rx_packets
             || now.tx_packets != self.reported.tx_packets
     }
 
     /// Turns the growth since the last report into rates, and starts the next interval. Returns the growth.
-    pub fn close_interval(&mut self, interval: Duration, active: bool) -> (u64, u64) {
-        let (rx, tx) = self.growth();
-        self.record.rx_rate = per_second(rx, interval);
-        self.record.tx_rate = per_second(tx, interval);
+    pub fn close_interval(&mut self, interval: Duration, active: bool) -> Traffic {
+        let growth = self.growth();
+        self.record.rx_rate = per_second(growth.rx, interval);
+        self.record.tx_rate = per_second(growth.tx, interval);
         self.record.active = active;
         self.reported = self.totals();
-        (rx, tx)
+        growth
     }
 }
 
@@ -181,14 +181,14 @@ mod tests {
         let mut connection = Connection::new(Protocol::Tcp, first.ends, first.state);
         connection.assume_accepted(false);
         connection.adopt(&id, &first);
-        assert_eq!(connection.growth(), (0, 0));
+        assert_eq!(connection.growth(), Traffic::default());
         assert_eq!(
             connection.record.totals.map(|totals| totals.tx_bytes),
             Some(1000),
             "its SYN is no payload"
         );
         connection.update(&flow(0, 700, 1001));
-        assert_eq!(connection.close_interval(Duration::from_secs(1), true), (200, 0));
+        assert_eq!(connection.close_interval(Duration::from_secs(1), true), Traffic { rx: 200, tx: 0 });
         assert_eq!(connection.record.rx_rate, 200);
         assert!(!connection.grew());
     }

@@ -12,6 +12,6 @@ mod table_tests;
 
 pub use connection::{Connection, OwnerSource, per_second};
 pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};
-pub use report::Report;
+pub use report::{Report, Traffic};
 pub use state::TcpState;
 pub use table::Table;

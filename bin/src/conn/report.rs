@@ -1,8 +1,31 @@
 //! One interval's report, ready to be printed.
 
-use std::time::Duration;
+use std::{ops::AddAssign, time::Duration};
 
 use super::ConnectionRecord;
+
+/// Payload bytes of one interval, both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Received.
+    pub rx: u64,
+    /// Sent.
+    pub tx: u64,
+}
+
+impl Traffic {
+    /// Both ways together.
+    pub const fn sum(self) -> u64 {
+        self.rx.saturating_add(self.tx)
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.rx = self.rx.saturating_add(other.rx);
+        self.tx = self.tx.saturating_add(other.tx);
+    }
+}
 
 /// What happened in one interval.
 #[derive(Debug)]
@@ -15,12 +38,10 @@ pub struct Report<'a> {
     pub tcp: usize,
     /// UDP flows known.
     pub udp: usize,
-    /// Payload bytes per second received by all connections, shown or not, untracked ones included.
-    pub rx_rate: u64,
-    /// Likewise sent.
-    pub tx_rate: u64,
-    /// Payload bytes in this interval of flows that found no room in the kernel's table.
-    pub untracked: u64,
+    /// Payload bytes received and sent in this interval by all connections, shown or not, untracked ones included.
+    pub total: Traffic,
+    /// The part of it by flows that found no room in the kernel's table.
+    pub untracked: Traffic,
     /// Event records lost in this interval because the ring was full.
     pub lost: u64,
     /// Times in this interval that the kernel's tables had no room for a flow or an owner.

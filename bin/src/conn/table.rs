@@ -9,8 +9,8 @@ use std::{
 use tcptop_abi::{COMM_LEN, Endpoints, Flow, FlowFlags, Owner, TcpStateCode};
 
 use super::{
-    ConnectionRecord, OwnerSource, Process, Protocol, TcpState, connection::Connection, listeners::Listeners,
-    names::Names,
+    ConnectionRecord, OwnerSource, Process, Protocol, TcpState, Traffic, connection::Connection,
+    listeners::Listeners, names::Names,
 };
 use crate::collector::{CollectorEvent, FlowId, Slot};
 
@@ -46,6 +46,10 @@ pub struct Table {
     names: Names,
     /// Nobody tells of released sockets: only /proc shows the end of connections older than tcptop.
     no_releases: bool,
+    /// No report lists connections that ended: of them only the bytes are kept.
+    drops_ended: bool,
+    /// Bytes of connections that ended in this interval and were not kept.
+    dropped: Traffic,
     next_udp_sweep: Duration,
 }
 
@@ -64,6 +68,11 @@ impl Table {
     /// From now on /proc is asked for the end of every connection whose states are not told.
     pub fn expect_no_releases(&mut self) {
         self.no_releases = true;
+    }
+
+    /// From now on connections that end are not kept for the report.
+    pub fn drop_ended(&mut self) {
+        self.drops_ended = true;
     }
 
     /// Takes in one event.
@@ -229,6 +238,10 @@ impl Table {
     /// A connection ended: its totals are final.
     pub fn end(&mut self, id: &FlowId) {
         let Some(connection) = self.flows.remove(id) else { return };
+        if self.drops_ended {
+            self.dropped += connection.growth();
+            return;
+        }
         let named = connection.source >= OwnerSource::Proc || connection.released;
         if named || connection.record.key.protocol == Protocol::Udp {
             self.ended.push(connection);
@@ -316,17 +329,10 @@ impl Table {
         self.flows.iter().filter_map(idle).collect()
     }
 
-    /// Ends interval `epoch`: computes rates, and returns the bytes received and sent by all connections in it.
+    /// Ends interval `epoch`: computes rates, and returns the bytes of all connections in it.
     /// `last`: there is no next report, so that nothing is held back for it.
-    pub fn close_interval(
-        &mut self,
-        epoch: u32,
-        now: Duration,
-        interval: Duration,
-        last: bool,
-    ) -> (u64, u64) {
-        let mut sum = (0u64, 0u64);
-        let mut add = |(rx, tx): (u64, u64)| sum = (sum.0.saturating_add(rx), sum.1.saturating_add(tx));
+    pub fn close_interval(&mut self, epoch: u32, now: Duration, interval: Duration, last: bool) -> Traffic {
+        let mut sum = mem::take(&mut self.dropped);
 
         // A flow stays listed for one interval longer than it is told of: its last packet may have been counted
         // while its entry was being read.
@@ -334,7 +340,7 @@ impl Table {
         listed.retain(|id| {
             let Some(connection) = self.flows.get_mut(id) else { return false };
             let active = connection.epoch == epoch || connection.grew();
-            add(connection.close_interval(interval, active));
+            sum += connection.close_interval(interval, active);
             if active {
                 connection.last_active = now;
             }
@@ -354,7 +360,7 @@ impl Table {
         }));
         for connection in nameless.values_mut().chain(ended.iter_mut()) {
             if connection.grew() || connection.epoch >= epoch {
-                add(connection.close_interval(interval, true));
+                sum += connection.close_interval(interval, true);
             }
         }
         self.names.clear();
@@ -376,14 +382,16 @@ impl Table {
         (flows + silent, all - flows - silent)
     }
 
-    /// Every open connection, in no order.
+    /// Every open connection, and those that wait for their name, in no order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        self.flows.values().chain(self.silent.values()).map(|connection| &connection.record)
+        let open = self.flows.values().chain(self.silent.values());
+        open.chain(self.nameless.values()).map(|connection| &connection.record)
     }
 
-    /// Open connections that were active in the interval just ended, in no order.
+    /// Of these, the connections that were active in the interval just ended, in no order.
     pub fn active(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        self.listed.iter().filter_map(|id| self.flows.get(id)).map(|connection| &connection.record)
+        let listed = self.listed.iter().filter_map(|id| self.flows.get(id));
+        listed.chain(self.nameless.values()).map(|connection| &connection.record)
     }
 
     /// Connections that ended, in the order of their end.

@@ -6,7 +6,7 @@ use tcptop_abi::{
     Counters, Endpoints, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode as Code,
 };
 
-use super::{Table, table::UDP_IDLE};
+use super::{Table, Traffic, table::UDP_IDLE};
 use crate::collector::{CollectorEvent, FlowId};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,6 +53,10 @@ fn closed(table: &mut Table, id: FlowId, rx_bytes: u64, epoch: u32) {
     apply(table, CollectorEvent::State { id, flow, state: Code::CLOSE, epoch });
 }
 
+const fn bytes(rx: u64, tx: u64) -> Traffic {
+    Traffic { rx, tx }
+}
+
 fn ended_pids(table: &Table) -> Vec<Option<u32>> {
     table.ended().map(|record| record.process.map(|process| process.pid)).collect()
 }
@@ -62,10 +66,10 @@ fn an_accepted_connection_reset_by_its_peer_waits_for_its_owner() {
     let mut table = Table::default();
     let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
     closed(&mut table, id, 15, 1);
-    assert_eq!(table.close_interval(1, SECOND, SECOND, false), (15, 0), "counted in its interval");
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), bytes(15, 0), "counted in its interval");
     assert_eq!(ended_pids(&table), []);
     apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
-    assert_eq!(table.close_interval(2, 2 * SECOND, SECOND, false), (0, 0), "and in no other");
+    assert_eq!(table.close_interval(2, 2 * SECOND, SECOND, false), bytes(0, 0), "and in no other");
     assert_eq!(ended_pids(&table), [Some(7)]);
     assert_eq!(table.ended().next().map(|record| record.rx_rate), Some(15), "the rate of its last interval");
 }
@@ -95,20 +99,31 @@ fn the_last_report_holds_nothing_back() {
 }
 
 #[test]
+fn what_no_report_lists_is_counted_all_the_same() {
+    let mut table = Table::default();
+    table.drop_ended();
+    let id = active(&mut table, 1, tcp(10), owner(7), 1);
+    closed(&mut table, id, 15, 1);
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), bytes(15, 0));
+    assert_eq!((ended_pids(&table), table.counts()), (vec![], (0, 0)));
+    assert_eq!(table.close_interval(2, 2 * SECOND, SECOND, false), bytes(0, 0));
+}
+
+#[test]
 fn a_flow_stays_listed_for_one_quiet_interval() {
     let mut table = Table::default();
     let id = active(&mut table, 1, tcp(10), owner(7), 1);
     active(&mut table, 1, tcp(20), owner(7), 1);
     assert_eq!(table.listed(), [id], "once, however often it is told of");
-    assert_eq!(table.close_interval(1, SECOND, SECOND, false), (20, 0));
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), bytes(20, 0));
     assert_eq!(table.active().count(), 1);
     table.refresh(&id, &tcp(25));
     assert_eq!(
         table.close_interval(2, 2 * SECOND, SECOND, false),
-        (5, 0),
+        bytes(5, 0),
         "what came during the last reading"
     );
-    assert_eq!(table.close_interval(3, 3 * SECOND, SECOND, false), (0, 0));
+    assert_eq!(table.close_interval(3, 3 * SECOND, SECOND, false), bytes(0, 0));
     assert_eq!((table.listed().len(), table.active().count(), table.live().count()), (0, 0, 1));
     assert!(table.live().all(|record| record.rate() == 0 && !record.active));
 }

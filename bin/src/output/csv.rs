@@ -1,10 +1,12 @@
 //! Reports as comma-separated values (RFC 4180, lines end in a bare newline): one line per row, always valid UTF-8.
 
+use std::time::Duration;
+
 use super::{
-    columns::{CSV, Row},
-    time,
+    columns::{CSV, Id, Row},
+    time, units,
 };
-use crate::conn::Report;
+use crate::conn::{Report, Traffic, per_second};
 
 /// Appends the header line.
 pub fn header(out: &mut Vec<u8>) {
@@ -17,16 +19,52 @@ pub fn header(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends a row for each active connection, then, if `closed`, one for each that ended.
-pub fn report(report: &Report, closed: bool, out: &mut Vec<u8>) {
+/// Which rows there are besides those of active connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rows {
+    /// One for each connection that ended.
+    pub closed: bool,
+    /// One for the sum of all, at the end of the report.
+    pub total: bool,
+}
+
+/// Appends a row for each active connection, then those that `rows` asks for; bytes that no row names have one of their
+/// own, so that the rows' growth adds up to the total.
+pub fn report(report: &Report, rows: Rows, out: &mut Vec<u8>) {
     let mut now = Vec::with_capacity(24);
     time::utc(report.time, &mut now);
     for record in report.live.iter().filter(|record| record.active) {
         line(&Row { record, closed: false, time: &now }, out);
     }
-    for record in report.closed.iter().filter(|_| closed) {
+    for record in report.closed.iter().filter(|_| rows.closed) {
         line(&Row { record, closed: true, time: &now }, out);
     }
+    if report.untracked.sum() > 0 {
+        sum(b"untracked", report.untracked, report.interval, &now, out);
+    }
+    if rows.total {
+        sum(b"total", report.total, report.interval, &now, out);
+    }
+}
+
+/// Appends the row of a sum: its bytes are those of the interval.
+fn sum(event: &[u8], bytes: Traffic, interval: Duration, time: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    for id in CSV.iter().filter(|id| id.column().csv.is_some()) {
+        if out.len() > start {
+            out.push(b',');
+        }
+        match id {
+            Id::Time => out.extend_from_slice(time),
+            Id::Event => out.extend_from_slice(event),
+            Id::RxBytes => units::decimal(bytes.rx, out),
+            Id::TxBytes => units::decimal(bytes.tx, out),
+            Id::RxRate => units::decimal(per_second(bytes.rx, interval), out),
+            Id::TxRate => units::decimal(per_second(bytes.tx, interval), out),
+            _ => {}
+        }
+    }
+    out.push(b'\n');
 }
 
 fn line(row: &Row, out: &mut Vec<u8>) {
@@ -46,8 +84,12 @@ mod tests {
     use super::{super::samples, *};
 
     fn csv(report_of: &Report, closed: bool) -> String {
+        rows(report_of, Rows { closed, total: false })
+    }
+
+    fn rows(report_of: &Report, rows: Rows) -> String {
         let mut out = Vec::new();
-        report(report_of, closed, &mut out);
+        report(report_of, rows, &mut out);
         String::from_utf8(out).expect("valid UTF-8")
     }
 
@@ -76,6 +118,20 @@ mod tests {
 ";
         assert_eq!(csv(&samples::report(&records), false), live);
         assert_eq!(csv(&samples::report(&records), true), format!("{live}{ended}"));
+    }
+
+    #[test]
+    fn sums_are_of_the_interval() {
+        let mut records = samples::records();
+        records.live.clear();
+        let mut report = samples::report(&records);
+        report.interval = Duration::from_secs(2);
+        report.total = Traffic { rx: 1_000, tx: 3 };
+        report.untracked = Traffic { rx: 400, tx: 0 };
+        let untracked = "2026-11-23T12:41:52.123Z,untracked,,,,,,,,,400,0,,,200,0,,\n";
+        assert_eq!(csv(&report, false), untracked, "what has no row of its own is never left out");
+        let total = "2026-11-23T12:41:52.123Z,total,,,,,,,,,1000,3,,,500,2,,\n";
+        assert_eq!(rows(&report, Rows { closed: false, total: true }), format!("{untracked}{total}"));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The first line of a text report: when, how long, how many, how much.
 
 use super::{time, units, width};
-use crate::{conn::Report, sys::clock::TimeOfDay};
+use crate::{
+    conn::{Report, per_second},
+    sys::clock::TimeOfDay,
+};
 
 /// Space between two parts.
 const GAP: &[u8] = b"  ";
@@ -17,12 +20,12 @@ pub fn header(report: &Report, clock: TimeOfDay, room: Option<usize>, out: &mut 
     });
     line.part(5, |out| count(b"TCP ", report.tcp as u64, out));
     line.part(6, |out| count(b"UDP ", report.udp as u64, out));
-    line.part(1, |out| rate(b"RX ", report.rx_rate, out));
-    line.part(2, |out| rate(b"TX ", report.tx_rate, out));
-    if report.untracked > 0 {
+    line.part(1, |out| rate(b"RX ", per_second(report.total.rx, report.interval), out));
+    line.part(2, |out| rate(b"TX ", per_second(report.total.tx, report.interval), out));
+    if report.untracked.sum() > 0 {
         line.part(4, |out| {
             out.extend_from_slice(b"untracked ");
-            units::size(report.untracked, out);
+            units::size(report.untracked.sum(), out);
         });
     }
     if report.lost > 0 {
@@ -89,6 +92,7 @@ fn rate(label: &[u8], bytes: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::{super::samples, *};
+    use crate::conn::Traffic;
 
     fn line(report: &Report, room: Option<usize>) -> String {
         let mut out = Vec::new();
@@ -105,7 +109,7 @@ mod tests {
         assert_eq!(line(&report, Some(whole.len())), whole);
         assert_eq!(line(&report, Some(whole.len() - 1)), "13:41:52  TCP 12  UDP 3  RX 12M/s  TX 987K/s");
         assert_eq!(line(&report, Some(40)), "13:41:52  TCP 12  RX 12M/s  TX 987K/s");
-        report.untracked = 5_120;
+        report.untracked = Traffic { rx: 5_000, tx: 120 };
         report.lost = 3;
         assert_eq!(line(&report, None), format!("{whole}  untracked 5.0K  lost 3"));
         assert_eq!(line(&report, Some(40)), "13:41:52  RX 12M/s  TX 987K/s  lost 3");

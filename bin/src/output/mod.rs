@@ -38,7 +38,7 @@ const KEEP: usize = 64 * 1024;
 pub struct Printer {
     sink: Sink,
     form: Form,
-    closed: bool,
+    rows: csv::Rows,
     /// The next text block needs an empty line before it.
     follows: bool,
     /// What is written with one write.
@@ -77,8 +77,9 @@ impl Printer {
             (false, true) if dumb || settings.count == Some(1) => Form::Fitted,
             (false, true) => Form::Painted(Painter::default()),
         };
+        let rows = csv::Rows { closed: settings.closed, total: settings.total };
         let follows = !sink.is_new();
-        Ok(Self { sink, form, closed: settings.closed, follows, buffer: Vec::new(), text: Vec::new() })
+        Ok(Self { sink, form, rows, follows, buffer: Vec::new(), text: Vec::new() })
     }
 
     /// Where reports go.
@@ -111,10 +112,10 @@ impl Printer {
             Form::Fitted | Form::Painted(_) => tty::size(self.sink.fd()),
         };
         match (&mut self.form, size) {
-            (Form::Csv, _) => csv::report(report, self.closed, &mut self.buffer),
+            (Form::Csv, _) => csv::report(report, self.rows, &mut self.buffer),
             (Form::Painted(painter), Some(size)) => {
                 self.text.clear();
-                text::report(report, self.closed, Some(screen::room(size)), clock, &mut self.text);
+                text::report(report, self.rows.closed, Some(screen::room(size)), clock, &mut self.text);
                 painter.frame(&self.text, size, &mut self.buffer);
             }
             (_, size) => {
@@ -123,7 +124,7 @@ impl Printer {
                 }
                 self.follows = true;
                 let size = size.map(screen::room);
-                text::report(report, self.closed, size, clock, &mut self.buffer);
+                text::report(report, self.rows.closed, size, clock, &mut self.buffer);
             }
         }
         self.flush()

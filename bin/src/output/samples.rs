@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
-use crate::conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState};
+use crate::conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic};
 
 /// What a report borrows.
 pub struct Records {
@@ -112,9 +112,8 @@ pub fn report(records: &Records) -> Report<'_> {
         interval: Duration::from_micros(1_000_312),
         tcp: 12,
         udp: 3,
-        rx_rate: 12_596_911,
-        tx_rate: 1_010_639,
-        untracked: 0,
+        total: Traffic { rx: 12_600_841, tx: 1_010_954 },
+        untracked: Traffic::default(),
         lost: 0,
         full: 0,
         live: records.live.iter().collect(),

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::rows::{End, HEADER, Row, listed};
+use crate::{
+    balance::Balance,
+    rows::{End, HEADER, Line, Row, listed},
+};
 
 /// Nothing waits longer; generous, because an emulated machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -173,6 +176,20 @@ struct Seen {
     header: bool,
     rows: Vec<Row>,
     mistakes: Vec<String>,
+    balance: Balance,
+}
+
+impl Seen {
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Row(row) => {
+                self.balance.row(&row);
+                self.rows.push(*row);
+                Ok(())
+            }
+            Line::Sum(sum) => self.balance.sum(&sum),
+        }
+    }
 }
 
 impl Tcptop {
@@ -186,18 +203,21 @@ impl Tcptop {
         Self::run(&mut tcptop(&["--csv", "--closed", "-d", interval]))
     }
 
-    /// Likewise, from a command of the caller's.
+    /// Likewise, from a command of the caller's. When all rows are asked for, they must add up in every report.
     pub fn run(command: &mut Command) -> Self {
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+        if command.get_args().any(|arg| arg == "--closed") {
+            command.arg("--total");
+        }
         let writer = Arc::clone(&seen);
         let process = Process::start(command, move |line| {
             let mut seen = writer.0.lock().expect("not poisoned");
             match line.strip_suffix('\n') {
                 Some(HEADER) if !seen.header => seen.header = true,
-                Some(line) if seen.header => match Row::parse(line) {
-                    Ok(row) => seen.rows.push(row),
-                    Err(mistake) => seen.mistakes.push(mistake),
-                },
+                Some(line) if seen.header => {
+                    let taken = Line::parse(line).and_then(|line| seen.take(line));
+                    seen.mistakes.extend(taken.err());
+                }
                 _ => seen.mistakes.push(format!("not a whole row: {line:?}")),
             }
             writer.1.notify_all();

@@ -9,14 +9,14 @@ use std::{
 pub const HEADER: &str = "time,event,proto,laddr,lport,raddr,rport,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets,rx_rate,tx_rate,rtt_us,retrans";
 
 /// What tells flows apart in rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flow {
     pub proto: Proto,
     pub local: SocketAddr,
     pub remote: SocketAddr,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Proto {
     Tcp,
     Udp,
@@ -143,6 +143,37 @@ impl End {
             let kept = row.retrans.is_some() == (self.flow.proto == Proto::Tcp);
             assert!(kept, "TCP counts retransmissions, UDP does not: {self:?}{}", listed(rows, &self.flow));
         }
+    }
+}
+
+/// A line behind the header.
+pub enum Line {
+    Row(Box<Row>),
+    Sum(Sum),
+}
+
+/// A row `total` or `untracked`: payload bytes of the interval.
+pub struct Sum {
+    pub total: bool,
+    pub rx: u64,
+    pub tx: u64,
+}
+
+impl Line {
+    /// Parses a line, without its end.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let fields = fields(line)?;
+        let event = fields.get(1).map_or("", String::as_str);
+        if !["total", "untracked"].contains(&event) {
+            return Row::parse(line).map(|row| Self::Row(Box::new(row)));
+        }
+        let filled = [0, 1, 10, 11, 14, 15];
+        let shape = fields.iter().enumerate().all(|(at, field)| field.is_empty() != filled.contains(&at));
+        let number = |at: usize| fields[at].parse().map_err(|_| format!("no number in field {at}: {line:?}"));
+        if !shape || fields.len() != 18 || !is_utc(&fields[0]) {
+            return Err(format!("a sum with other fields: {line:?}"));
+        }
+        Ok(Self::Sum(Sum { total: event == "total", rx: number(10)?, tx: number(11)? }))
     }
 }
 

@@ -1,0 +1,96 @@
+//! The invariant of every report: the growth of its rows, and what no row names, add up to its total.
+
+use std::{collections::HashMap, fs, iter, time::Instant};
+
+use crate::rows::{Flow, Row, Sum};
+
+/// Follows the reports of one tcptop.
+pub struct Balance {
+    /// Totals at the last report.
+    known: HashMap<Flow, (u64, u64)>,
+    /// The report under way.
+    rows: Vec<Row>,
+    untracked: (u64, u64),
+    since: Instant,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self { known: HashMap::new(), rows: Vec::new(), untracked: (0, 0), since: Instant::now() }
+    }
+}
+
+impl Balance {
+    /// Takes in a row.
+    pub fn row(&mut self, row: &Row) {
+        self.rows.push(row.clone());
+    }
+
+    /// Takes in a sum. That of the total ends a report: an error says what does not add up.
+    pub fn sum(&mut self, sum: &Sum) -> Result<(), String> {
+        if !sum.total {
+            self.untracked = (sum.rx, sum.tx);
+            return Ok(());
+        }
+        let interval = self.since.elapsed().as_secs_f64();
+        self.since = Instant::now();
+        let (mut grown, mut doubt) = (self.untracked, (0, 0));
+        self.untracked = (0, 0);
+        let rows = std::mem::take(&mut self.rows);
+        for row in &rows {
+            let now = (row.rx_bytes.unwrap_or(0), row.tx_bytes.unwrap_or(0));
+            let before = self.known.get(&row.flow).copied();
+            let alike = rows.iter().filter(|other| other.flow == row.flow).count();
+            let (rx, tx) = match before {
+                // Two namespaces with the same addresses.
+                _ if alike > 1 => {
+                    doubt = (doubt.0 + now.0, doubt.1 + now.1);
+                    (0, 0)
+                }
+                Some(before) => (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1)),
+                None if is_older(row, interval) || is_foreign(row) => {
+                    doubt = (doubt.0 + now.0, doubt.1 + now.1);
+                    (0, 0)
+                }
+                None => now,
+            };
+            grown = (grown.0 + rx, grown.1 + tx);
+            if row.closed {
+                self.known.remove(&row.flow);
+            } else {
+                self.known.insert(row.flow, now);
+            }
+        }
+        let fits = |total: u64, grown: u64, doubt: u64| (grown..=grown + doubt).contains(&total);
+        if fits(sum.rx, grown.0, doubt.0) && fits(sum.tx, grown.1, doubt.1) {
+            return Ok(());
+        }
+        Err(format!(
+            "the total is {:?}, the rows grew by {grown:?} (+ {doubt:?}): {rows:#?}",
+            (sum.rx, sum.tx)
+        ))
+    }
+}
+
+/// Whether a flow belongs to a process that is neither this one nor descends from it: how old it is, is not known.
+fn is_foreign(row: &Row) -> bool {
+    let Some(owner) = &row.owner else { return false };
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name in brackets: the state, then the parent.
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+    };
+    let me = std::process::id();
+    let mut ancestry = iter::successors(Some(owner.pid), |pid| parent(*pid));
+    parent(owner.pid).is_some() && !ancestry.any(|pid| pid == me)
+}
+
+/// Whether a flow seen for the first time had moved more than its rates explain in the time since the last report was
+/// read, which is roughly the interval.
+fn is_older(row: &Row, interval: f64) -> bool {
+    let unexplained = |total: Option<u64>, rate: Option<u64>| {
+        let (total, rate) = (total.unwrap_or(0) as f64, rate.unwrap_or(0) as f64);
+        total > 1.0 && rate * interval < total / 4.0
+    };
+    unexplained(row.rx_bytes, row.rx_rate) || unexplained(row.tx_bytes, row.tx_rate)
+}
