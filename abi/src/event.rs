@@ -16,7 +16,8 @@ pub struct DataEvent {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateEvent {
-    /// The flow at that moment. For a release only its cookie, and as its owner the process that closed it.
+    /// The flow at that moment. For a release only its cookie, and as its owner the process that closed
+    /// it, or that used it last if it is a UDP socket.
     pub flow: Flow,
     /// State before, [`crate::TcpStateCode`].
     pub old_state: u8,

@@ -73,11 +73,11 @@ pub enum CollectorEvent {
         /// The interval.
         epoch: u32,
     },
-    /// A socket's last descriptor was closed by `owner`.
+    /// A socket's last descriptor was closed.
     Released {
         /// The socket's cookie.
         cookie: u64,
-        /// Who closed it.
+        /// TCP: who closed it. UDP: who used it last.
         owner: Owner,
         /// The interval.
         epoch: u32,

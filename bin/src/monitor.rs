@@ -18,7 +18,7 @@ const PROC: &str = "/proc";
 /// Connections known from /proc only are looked for again this often: their end sends no packet that we see.
 const SILENT_RECHECK: Duration = Duration::from_secs(10);
 
-/// One part in so many of the time may go into looks at /proc. On a host with tens of thousands of sockets a look takes a
+/// One part in so many of a CPU's time may go into looks at /proc. On a host with tens of thousands of sockets a look takes a
 /// tenth of a second, and owners are known later.
 const LOOK_SHARE: u32 = 20;
 
@@ -189,6 +189,8 @@ impl<C: NetworkCollector> Monitor<C> {
     /// Events were lost: the kernel's tables still hold every flow they would have told of, ended ones included, and
     /// the owners of the sockets that were released meanwhile.
     fn recover(&mut self) {
+        // In this order: what has been released by now has its flows in the table.
+        let released = self.collector.take_released();
         let mut flows = Vec::new();
         self.collector.flows(&mut |id, flow| flows.push((id, flow)));
         for (id, mut flow) in flows {
@@ -201,7 +203,7 @@ impl<C: NetworkCollector> Monitor<C> {
                 self.collector.forget(Slot::of(&flow));
             }
         }
-        for (cookie, owner) in self.collector.take_released() {
+        for (cookie, owner) in released {
             let event = CollectorEvent::Released { cookie, owner, epoch: self.epoch };
             self.table.apply(event, &mut process_name);
         }
@@ -229,6 +231,7 @@ impl<C: NetworkCollector> Monitor<C> {
         if wanted.is_empty() {
             return;
         }
+        let begin = clock::cpu();
         let answers = if ownerless.is_empty() {
             proc::states(Path::new(PROC), &wanted)
         } else {
@@ -236,7 +239,7 @@ impl<C: NetworkCollector> Monitor<C> {
             let hints: Vec<u32> = ownerless.iter().filter_map(hint).collect();
             proc::look_up(Path::new(PROC), &wanted, &hints)
         };
-        self.next_look = now + clock::monotonic().saturating_sub(now) * LOOK_SHARE;
+        self.next_look = now + clock::cpu().saturating_sub(begin) * LOOK_SHARE;
         // An unreadable /proc says nothing: orphans are taken to have ended with their release.
         let Ok(answers) = answers else {
             orphans.iter().for_each(|(id, _)| self.end_orphan(id));

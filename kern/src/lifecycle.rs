@@ -94,19 +94,23 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     let Some(sk) = socket(ops) else { return };
     let Some(local) = flow::of_socket(sk) else { return };
     let Some(flow) = flow::at(local.slot, local.cookie) else { return };
-    // SAFETY: not null.
-    let tp = unsafe { tcp_sock(sk) };
-    if tp.is_null() {
-        return;
-    }
     // SAFETY: a live map value, written under the socket lock.
     let flow = unsafe { &mut *flow };
-    tcp::read(flow, local, tp, None);
     flow.flags |= FlowFlags::STATE_EVENTS;
-    if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
+    flow.state = new;
+    // Where a FIN came in, its bit and the number that it takes belong together. Other states change no counter.
+    let fin_received = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
+    if fin_received || new == State::CLOSE {
+        // SAFETY: not null.
+        let tp = unsafe { tcp_sock(sk) };
+        if tp.is_null() {
+            return;
+        }
+        tcp::read(flow, local, tp, None);
+    }
+    if fin_received {
         flow.flags |= FlowFlags::FIN_RECEIVED;
     }
-    flow.state = new;
     if new != State::CLOSE {
         ring::active(flow);
         return;

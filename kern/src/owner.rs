@@ -128,16 +128,21 @@ pub fn released(sk: *mut bpf_sock) {
     let cookie = cookie_of(sk);
     let pid_tgid = bpf_get_current_pid_tgid();
     // SAFETY: a live map value, read only.
-    let socket =
-        unsafe { SOCKETS.get(cookie) }.map_or(Socket { owner: zeroed(), flags: 0 }, |socket| *socket);
+    let known = unsafe { SOCKETS.get(cookie) }.copied();
+    let owner = known.map_or(zeroed(), |socket| socket.owner);
+    let flags = known.map_or(0, |socket| socket.flags);
     // An accepted socket has no owner so far: its connection gets its name now, whether it has ended or not.
-    let owner_is_news = tcp && socket.owner.tgid != (pid_tgid >> 32) as u32;
-    let owner = current(pid_tgid);
-    let tell = owner_is_news || socket.flags & SocketFlags::REPORTED != 0;
-    if tell && !ring::released(cookie, owner, if tcp { field!(sk, state) as u8 } else { 0 }) {
-        let owner = if socket.owner.is_known() { socket.owner } else { owner };
-        remember(cookie, &Socket { owner, flags: socket.flags | SocketFlags::RELEASED });
-    } else {
+    let is_news = tcp && owner.tgid != (pid_tgid >> 32) as u32;
+    if !is_news && flags & SocketFlags::REPORTED == 0 {
+        let _ = SOCKETS.remove(cookie);
+        return;
+    }
+    // UDP flows belong to who used their socket, whoever closes it.
+    let teller = if !tcp && owner.is_known() { owner } else { current(pid_tgid) };
+    if !ring::released(cookie, teller, if tcp { field!(sk, state) as u8 } else { 0 }) {
+        let owner = if owner.is_known() { owner } else { teller };
+        remember(cookie, &Socket { owner, flags: flags | SocketFlags::RELEASED });
+    } else if known.is_some() {
         let _ = SOCKETS.remove(cookie);
     }
 }

@@ -2,9 +2,13 @@
 //!
 //!     cost throughput [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND...
 //!     cost hooks      [--seconds S] [--loads A,B...] --watch NAME=COMMAND
+//!     cost standing   [--seconds S] --watch NAME=COMMAND
+//!     cost first      --watch NAME=COMMAND
+//!     cost lost       [--seconds S] --watch NAME=COMMAND
 //!     cost load       [--seconds S] [--loads A,B...]
 //!     cost empty
 
+mod connections;
 mod cpu;
 mod hooks;
 mod load;
@@ -13,6 +17,7 @@ mod process;
 mod programs;
 mod record;
 mod rounds;
+mod standing;
 mod watcher;
 
 use std::time::Duration;
@@ -57,10 +62,17 @@ impl Settings {
 fn main() {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
+    if command == "hold" {
+        let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
+        return connections::hold(number(), number());
+    }
     let settings = Settings::parse(words);
     match command.as_str() {
         "throughput" => rounds::measure(&settings),
         "hooks" => hooks::measure(&settings),
+        "standing" => standing::measure(&settings),
+        "first" => standing::first_report(&settings),
+        "lost" => standing::lost(&settings),
         "load" => settings.loads.iter().for_each(|(name, load)| {
             println!("{name} {:.0}", load::run(*load, settings.time).rate);
         }),

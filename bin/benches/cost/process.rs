@@ -34,7 +34,6 @@ impl Process {
     }
 
     /// Memory of the kernel's maps and programs that it holds, in bytes: `memlock` of their descriptors.
-    #[allow(dead_code)]
     pub fn bpf_memory(self, kind: &str) -> u64 {
         let entries = fs::read_dir(format!("/proc/{}/fdinfo", self.0)).expect("the process is alive");
         let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());

@@ -113,9 +113,6 @@ impl Table {
     }
 
     fn adopt(&mut self, id: FlowId, flow: &Flow) -> &mut Connection {
-        if let FlowId::Udp(key) = id {
-            self.udp_sockets.entry(key.cookie).or_default().push(id);
-        }
         let protocol = if matches!(id, FlowId::Tcp(_)) { Protocol::Tcp } else { Protocol::Udp };
         // One with the same ends that began after the start is another connection.
         let silent = self.silent.remove(&(protocol, flow.ends)).filter(|_| !flow.began_after_start());
@@ -125,14 +122,16 @@ impl Table {
             connection
         });
         connection.adopt(&id, flow);
-        if protocol == Protocol::Tcp
-            && let Some((process, _)) = self.early.remove(&id.cookie())
-        {
-            if let Some(process) = process {
-                connection.learn(process, OwnerSource::Kernel);
-            }
-            connection.released = true;
-            self.orphans.push(id);
+        let released = self.early.get(&id.cookie()).map(|(process, _)| *process);
+        if let Some(Some(process)) = released {
+            connection.learn(process, OwnerSource::Kernel);
+        }
+        connection.released |= released.is_some();
+        match (protocol, released) {
+            (Protocol::Tcp, Some(_)) => self.orphans.push(id),
+            (Protocol::Udp, Some(_)) => self.released.push(id),
+            (Protocol::Udp, None) => self.udp_sockets.entry(id.cookie()).or_default().push(id),
+            (Protocol::Tcp, None) => {}
         }
         if protocol == Protocol::Tcp && self.no_releases && flow.flags & FlowFlags::STATE_EVENTS == 0 {
             self.orphans.push(id);
@@ -145,8 +144,9 @@ impl Table {
         self.listeners.remove(cookie);
         if let Some(flows) = self.udp_sockets.remove(&cookie) {
             for id in &flows {
+                // What was active until now may have been so under its last user only.
                 if let (Some(connection), Some(process)) = (self.flows.get_mut(id), process)
-                    && connection.source < OwnerSource::Kernel
+                    && (connection.source < OwnerSource::Kernel || connection.epoch == epoch)
                 {
                     connection.learn(process, OwnerSource::Kernel);
                 }
@@ -168,7 +168,7 @@ impl Table {
                 self.orphans.push(FlowId::Tcp(cookie));
             }
         } else {
-            // The FIN that tells of an older connection leaves after the release.
+            // The FIN that tells of an older connection leaves after the release; a record that told of a flow may be lost.
             self.early.insert(cookie, (process, epoch));
         }
     }

@@ -23,10 +23,19 @@ pub fn wall() -> Duration {
 
 /// Time since some fixed point; never set, never goes back (`CLOCK_MONOTONIC`).
 pub fn monotonic() -> Duration {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// CPU time that this process has used (`CLOCK_PROCESS_CPUTIME_ID`).
+pub fn cpu() -> Duration {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn read(clock: libc::clockid_t) -> Duration {
     let mut now = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: the pointer is to a timespec of ours; all zero is a valid one, should the call fail.
     let now = unsafe {
-        libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr());
+        libc::clock_gettime(clock, now.as_mut_ptr());
         now.assume_init()
     };
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
