@@ -8,12 +8,12 @@ use std::{
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agrees},
+    witness::{Info, TCP_INFO, agree, agrees},
 };
 use crate::{
     harness::{Tcptop, eventually},
     rows::{Flow, Owner},
-    traffic::{Own, V4, bound_tcp, connect, ends, listen, raw_connect, receive, send, set_option},
+    traffic::{Own, Pair, V4, bound_tcp, connect, ends, listen, raw_connect, receive, send, set_option},
 };
 
 /// The end of a connect that gets no further than its SYN, having received so many segments. A
@@ -65,9 +65,42 @@ fn never_accepted() {
     let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
     let expected = ends(flow, 6_000, 0);
     agrees(&*client, &expected[0], 1);
+    tcptop.expect_live(&expected);
     drop(listener);
     drop(client);
     case("never accepted, reset by the listener's close", TCP_INFO, tcptop, &expected);
+}
+
+/// connect(2) to no address, which ends a connection by a reset and keeps the socket.
+fn disconnect(stream: &TcpStream) {
+    let nowhere = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
+    let length = libc::socklen_t::try_from(size_of_val(&nowhere)).expect("small");
+    // SAFETY: `nowhere` is of the size that is given.
+    let result = unsafe { libc::connect(stream.as_raw_fd(), &raw const nowhere, length) };
+    assert_eq!(result, 0, "connect: {}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn one_socket_three_times() {
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    let (_nobody_listens, remote) = bound_tcp();
+    let (socket, local) = bound_tcp();
+    raw_connect(&socket, remote.port()).expect_err("nobody listens");
+    expected.push(Flow::tcp(local, remote).moved(&Owner::me(), 0, 0).packets(1, 1));
+    for (up, down) in [(70_000, 600), (500, 400)] {
+        let listener = listen(V4);
+        raw_connect(&socket, listener.local_addr().expect("bound").port()).expect("connect");
+        let again = TcpStream::from(socket.try_clone().expect("dup"));
+        let pair = Pair::accepted(listener, Own::new(again));
+        pair.exchange(up, down);
+        let ends = pair.ends(up, down);
+        agree(&pair, &ends);
+        expected.extend(ends);
+        disconnect(&pair.client);
+    }
+    drop(Own::new(socket));
+    case("one socket: refused, connected, disconnected, connected", TCP_INFO, tcptop, &expected);
 }
 
 #[test]

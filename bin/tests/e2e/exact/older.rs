@@ -59,12 +59,13 @@ fn idle() {
 fn active() {
     let pair = Pair::new(V4);
     let started = AtomicBool::new(false);
-    // Without a pause before the start, while it starts, and after it: how many bytes.
+    // Before the start, while it starts, and after it: how many bytes.
     let keep_sending = |stream, chunk| {
         let mut sent = 0;
         while !started.load(Ordering::Relaxed) {
             send(stream, chunk);
             sent += chunk;
+            thread::sleep(Duration::from_millis(1));
         }
         send(stream, 10 * chunk);
         finish_sending(stream);
