@@ -152,11 +152,13 @@ pub fn close_by_reset(stream: Own<TcpStream>) {
     drop(stream);
 }
 
-/// Drops every segment that arrives at this socket.
-pub fn deafen(stream: &TcpStream) {
-    // BPF_RET | BPF_K: keep no byte.
-    let mut all = libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 };
-    let filter = libc::sock_fprog { len: 1, filter: &raw mut all };
+/// Drops every segment that arrives at this socket and is longer than that, with its TCP header: 0 means all.
+pub fn deafen(stream: &TcpStream, longer: u32) {
+    let code = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, over one if not; BPF_RET: keep no byte; BPF_RET: keep all.
+    let longer = libc::sock_filter { jf: 1, ..code(0x25, longer) };
+    let mut program = [code(0x80, 0), longer, code(6, 0), code(6, u32::MAX)];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
     set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter);
 }
 

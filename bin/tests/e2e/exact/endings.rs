@@ -134,7 +134,7 @@ fn fins_cross() {
     let (ends, expected) = ([&*pair.client, &*pair.server], pair.ends(1_000, 2_000));
     agree(&pair, &expected);
     // Each FIN is sent before the other one arrives: what is sent again meets a socket that has sent its own.
-    ends.into_iter().for_each(deafen);
+    ends.into_iter().for_each(|end| deafen(end, 0));
     ends.into_iter().for_each(finish_sending);
     assert_eq!(ends.map(|end| Info::of(end).state()), [FIN_WAIT1; 2]);
     ends.into_iter().for_each(hear);

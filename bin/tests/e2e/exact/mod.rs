@@ -7,6 +7,7 @@
 mod amounts;
 mod calls;
 mod connects;
+mod deafness;
 mod endings;
 mod fastopen;
 mod native;

@@ -6,12 +6,14 @@ use std::{net::TcpStream, thread, time::Duration};
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree, agrees},
+    witness::{TCP_INFO, agree, agrees},
 };
 use crate::{
     harness::{Tcptop, eventually},
     rows::Owner,
-    traffic::{Own, Pair, SIOCINQ, V4, V6, close_by_reset, deafen, hear, queue, receive, send},
+    traffic::{
+        Own, Pair, SIOCINQ, V4, V6, close_by_reset, finish_sending, queue, receive, receive_to_end, send,
+    },
 };
 
 /// The first end is closed by a reset, the other one after a while.
@@ -44,6 +46,19 @@ fn by_the_server() {
     agree(&pair, &expected);
     reset(pair.server, pair.client, SOON);
     case("reset by the server", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn after_a_half_close() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(5_000, 3_000);
+    finish_sending(&pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    let expected = pair.ends(5_000, 3_000);
+    agree(&pair, &expected);
+    reset(pair.server, pair.client, SOON);
+    case("half-closed by the client, reset by the server", TCP_INFO, tcptop, &expected);
 }
 
 #[test]
@@ -104,26 +119,6 @@ fn written_to_a_closed_peer() {
     thread::sleep(SOON);
     drop(pair.client);
     case("written to a peer that has closed", TCP_INFO, tcptop, &expected);
-}
-
-#[test]
-fn bytes_that_were_lost_count_where_they_were_sent() {
-    let tcptop = Tcptop::start();
-    let pair = Pair::new(V4);
-    pair.exchange(10, 20);
-    deafen(&pair.server);
-    send(&pair.client, 1_500);
-    eventually("they are sent again", || (Info::of(&*pair.client).sent_again() > 0).then_some(()));
-    assert_eq!(Info::of(&*pair.client).sent_once(), 1_510);
-    let me = Owner::me();
-    let expected = [pair.flow.moved(&me, 20, 1_510), pair.flow.flipped().moved(&me, 10, 20)];
-    tcptop.expect_live(&expected);
-    agrees(&*pair.server, &expected[1], 0);
-    close_by_reset(pair.client);
-    // Deaf to the reset too, it hears of it when it closes.
-    hear(&pair.server);
-    drop(pair.server);
-    case("reset by the client, bytes before it lost", TCP_INFO, tcptop, &expected);
 }
 
 #[test]

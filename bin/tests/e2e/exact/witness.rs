@@ -70,6 +70,11 @@ impl Info {
         self.long(208)
     }
 
+    /// `tcpi_rcv_ooopack`: segments that came before their turn.
+    pub fn out_of_order(&self) -> u32 {
+        self.int(224)
+    }
+
     /// `tcpi_snd_wnd`: bytes that the peer would take beyond what it has acknowledged.
     pub fn window(&self) -> u32 {
         self.int(228)
