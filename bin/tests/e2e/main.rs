@@ -21,7 +21,6 @@ mod privilege;
 mod programs;
 mod puppet;
 mod refusal;
-mod reset;
 mod rows;
 mod tcp;
 mod traffic;

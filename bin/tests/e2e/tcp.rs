@@ -1,13 +1,12 @@
 //! TCP connections that begin and end while tcptop runs.
 
-use std::{io::Write, net::SocketAddr, sync::Barrier, thread, time::Duration};
+use std::{io::Write, net::SocketAddr, thread, time::Duration};
 
 use crate::{
     harness::{Process, Tcptop, tcptop},
-    rows::{Flow, Owner, Row, newest},
+    rows::{Flow, Row, newest},
     traffic::{
-        Own, Pair, V4, V6, accept, bound_tcp, connect, ends, finish_sending, listen, raw_connect, receive,
-        receive_to_end, send, transfer,
+        Pair, V4, V6, accept, connect, ends, finish_sending, listen, receive, receive_to_end, send, transfer,
     },
 };
 
@@ -22,34 +21,6 @@ fn ipv4_client_of_an_ipv6_listener() {
     tcptop.expect_live(&expected);
     drop(pair);
     tcptop.finish(&expected);
-}
-
-#[test]
-fn refused_connect() {
-    let tcptop = Tcptop::start();
-    let (_nobody_listens, remote) = bound_tcp();
-    let (socket, local) = bound_tcp();
-    let refused = raw_connect(&socket, remote.port()).expect_err("nobody listens");
-    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    drop(Own::new(socket));
-    let expected = [Flow::tcp(local, remote).moved(&Owner::me(), 0, 0).packets(1, 1)];
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn no_bytes() {
-    let tcptop = Tcptop::start();
-    let pair = Pair::new(V4);
-    let expected = pair.ends(0, 0);
-    drop(pair);
-    let rows = tcptop.finish(&expected);
-    for end in &expected {
-        let row = newest(&rows, &end.flow).expect("finished");
-        assert!(
-            row.rx_packets >= Some(1) && row.tx_packets >= Some(1),
-            "handshake and FINs are packets: {row:?}"
-        );
-    }
 }
 
 #[test]
@@ -140,50 +111,6 @@ fn server_sends_and_closes_before_the_client_reads() {
     drop(pair.server);
     assert_eq!(receive_to_end(&pair.client), 5_000);
     drop(pair.client);
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn both_close_at_once() {
-    let tcptop = Tcptop::start();
-    let mut expected = Vec::new();
-    for index in 0..100 {
-        let pair = Pair::new(V4);
-        pair.exchange(1_000 + index, 2_000 + index);
-        expected.extend(pair.ends(1_000 + index, 2_000 + index));
-        let Pair { client, server, .. } = pair;
-        let together = Barrier::new(2);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                together.wait();
-                drop(client);
-            });
-            together.wait();
-            drop(server);
-        });
-    }
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn data_with_both_fins_at_once() {
-    let tcptop = Tcptop::start();
-    let mut expected = Vec::new();
-    for index in 0..100 {
-        let pair = Pair::new(V4);
-        expected.extend(pair.ends(3_000 + index, 4_000 + index));
-        let together = Barrier::new(2);
-        let end = |stream, count, other| {
-            together.wait();
-            send(stream, count);
-            finish_sending(stream);
-            assert_eq!(receive_to_end(stream), other);
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| end(&pair.client, 3_000 + index, 4_000 + index));
-            end(&pair.server, 4_000 + index, 3_000 + index);
-        });
-    }
     tcptop.finish(&expected);
 }
 

@@ -152,6 +152,21 @@ pub fn close_by_reset(stream: Own<TcpStream>) {
     drop(stream);
 }
 
+/// Drops every segment that arrives at this socket and is longer than that, with its TCP header: 0 means all.
+pub fn deafen(stream: &TcpStream, longer: u32) {
+    let code = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, over one if not; BPF_RET: keep no byte; BPF_RET: keep all.
+    let longer = libc::sock_filter { jf: 1, ..code(0x25, longer) };
+    let mut program = [code(0x80, 0), longer, code(6, 0), code(6, u32::MAX)];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter);
+}
+
+/// Ends it.
+pub fn hear(stream: &TcpStream) {
+    set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0i32);
+}
+
 /// setsockopt(2).
 pub fn set_option<T>(fd: RawFd, level: i32, name: i32, value: &T) {
     let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
@@ -190,19 +205,6 @@ pub const SIOCOUTQ: libc::Ioctl = 0x5411;
 /// Not sent.
 pub const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
-/// Bytes that the peer would take beyond what it has acknowledged: `tcpi_snd_wnd` of `struct tcp_info`,
-/// include/uapi/linux/tcp.h, Linux 5.4.
-pub fn send_window(stream: &TcpStream) -> u32 {
-    const OFFSET: usize = 228;
-    let mut info = [0u8; OFFSET + 4];
-    let mut length = libc::socklen_t::try_from(info.len()).expect("small");
-    let (fd, to) = (stream.as_raw_fd(), info.as_mut_ptr().cast());
-    // SAFETY: the kernel writes `length` bytes at most.
-    let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length) };
-    assert_eq!((result, length as usize), (0, info.len()), "TCP_INFO: {}", std::io::Error::last_os_error());
-    u32::from_ne_bytes(info[OFFSET..].try_into().expect("four bytes"))
-}
-
 /// A TCP socket bound to a free port of 127.0.0.1, neither listening nor connected.
 pub fn bound_tcp() -> (OwnedFd, SocketAddr) {
     // SAFETY: no pointer is passed.
@@ -228,9 +230,11 @@ pub fn raw_connect(socket: &OwnedFd, port: u16) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-const V4_LENGTH: libc::socklen_t = 16;
+/// Of an IPv4 socket address.
+pub const V4_LENGTH: libc::socklen_t = 16;
 
-const fn raw_v4(port: u16) -> libc::sockaddr_in {
+/// A port of 127.0.0.1, as system calls take it.
+pub const fn raw_v4(port: u16) -> libc::sockaddr_in {
     assert!(size_of::<libc::sockaddr_in>() == V4_LENGTH as usize);
     libc::sockaddr_in {
         sin_family: libc::AF_INET.to_le_bytes()[0] as libc::sa_family_t,

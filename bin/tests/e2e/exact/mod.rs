@@ -4,8 +4,18 @@
 //! What needs more than one machine with a loopback (programs, kernel modules, gigabytes) is in `native`, which `ci/matrix`
 //! leaves out.
 
+mod amounts;
+mod calls;
+mod connects;
+mod deafness;
 mod endings;
+mod fastopen;
 mod native;
+mod older;
+mod probes;
+mod resets;
+mod windows;
+mod witness;
 
 use crate::{
     harness::Tcptop,

@@ -1,1 +1,3 @@
 //! What only a whole machine has.
+
+mod gigabytes;

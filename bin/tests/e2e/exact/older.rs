@@ -1,0 +1,157 @@
+//! Connections that existed before the start: their totals are those since their beginning, not since tcptop's.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    case,
+    witness::{TCP_INFO, agree},
+};
+use crate::{
+    harness::Tcptop,
+    traffic::{Pair, V4, V6, close_by_reset, finish_sending, receive_to_end, send, transfer},
+};
+
+fn used_before_and_after(name: &str, address: &str) {
+    let pair = Pair::new(address);
+    pair.exchange(100_000, 50_000);
+    let tcptop = Tcptop::start();
+    thread::sleep(Duration::from_millis(500));
+    let idle = |flow| !tcptop.rows().iter().any(|row| row.flow == flow);
+    assert!(idle(pair.flow) && idle(pair.flow.flipped()), "what does not move is no row");
+
+    pair.exchange(1_000, 500);
+    let expected = pair.ends(101_000, 50_500);
+    tcptop.expect_live(&expected);
+    pair.exchange(1, 0);
+    let expected = pair.ends(101_001, 50_500);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    drop(pair);
+    case(name, TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn used_before_and_after_ipv4() {
+    used_before_and_after("older than the start, used before and after, IPv4", V4);
+}
+
+#[test]
+fn used_before_and_after_ipv6() {
+    used_before_and_after("older than the start, used before and after, IPv6", V6);
+}
+
+#[test]
+fn idle() {
+    let pair = Pair::new(V4);
+    pair.exchange(1_234, 4_321);
+    let tcptop = Tcptop::start();
+    let expected = pair.ends(1_234, 4_321);
+    agree(&pair, &expected);
+    drop(pair);
+    case("older than the start, idle until it ends", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn active() {
+    let pair = Pair::new(V4);
+    let started = AtomicBool::new(false);
+    // Before the start, while it starts, and after it: how many bytes.
+    let keep_sending = |stream, chunk| {
+        let mut sent = 0;
+        while !started.load(Ordering::Relaxed) {
+            send(stream, chunk);
+            sent += chunk;
+            thread::sleep(Duration::from_millis(1));
+        }
+        send(stream, 10 * chunk);
+        finish_sending(stream);
+        sent + 10 * chunk
+    };
+    let (tcptop, up, down) = thread::scope(|scope| {
+        let senders = [
+            scope.spawn(|| keep_sending(&pair.client, 1_001)),
+            scope.spawn(|| keep_sending(&pair.server, 307)),
+        ];
+        let readers = [&*pair.server, &*pair.client].map(|end| scope.spawn(|| receive_to_end(end)));
+        thread::sleep(Duration::from_millis(50));
+        let tcptop = Tcptop::start();
+        started.store(true, Ordering::Relaxed);
+        let [up, down] = senders.map(|sender| sender.join().expect("sends"));
+        assert_eq!(readers.map(|reader| reader.join().expect("receives")), [up, down]);
+        (tcptop, up, down)
+    });
+    let expected = pair.ends(up, down);
+    agree(&pair, &expected);
+    drop(pair);
+    case("older than the start, active all the while", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn reset() {
+    let pair = Pair::new(V4);
+    pair.exchange(1_234, 4_321);
+    let tcptop = Tcptop::start();
+    pair.exchange(1, 1);
+    let expected = pair.ends(1_235, 4_322);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    close_by_reset(pair.client);
+    thread::sleep(Duration::from_millis(50));
+    drop(pair.server);
+    case("older than the start, reset", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn half_closed_by_the_client() {
+    let pair = Pair::new(V4);
+    pair.exchange(1_000, 10);
+    finish_sending(&pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    let tcptop = Tcptop::start();
+    transfer(&pair.server, &pair.client, 500);
+    let expected = pair.ends(1_000, 510);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    drop(pair.server);
+    assert_eq!(receive_to_end(&pair.client), 0);
+    drop(pair.client);
+    case("older than the start, half-closed before by the client", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn half_closed_by_the_server() {
+    let pair = Pair::new(V4);
+    pair.exchange(1_000, 10);
+    finish_sending(&pair.server);
+    assert_eq!(receive_to_end(&pair.client), 0);
+    let tcptop = Tcptop::start();
+    transfer(&pair.client, &pair.server, 500);
+    let expected = pair.ends(1_500, 10);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    drop(pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    drop(pair.server);
+    case("older than the start, half-closed before by the server", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn half_closed_after() {
+    let pair = Pair::new(V4);
+    pair.exchange(1_000, 10);
+    let tcptop = Tcptop::start();
+    finish_sending(&pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    let expected = pair.ends(1_000, 10);
+    tcptop.expect_live(&expected);
+    transfer(&pair.server, &pair.client, 20_000);
+    let expected = pair.ends(1_000, 20_010);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    drop(pair);
+    case("older than the start, half-closed after", TCP_INFO, tcptop, &expected);
+}

@@ -1,0 +1,143 @@
+//! Connections that end by a reset. What counts: bytes that were handed to the network once, and bytes that arrived at
+//! the receiving socket in order, whether its process read them or not. Bytes that the sender's process wrote and that
+//! never left count nowhere.
+
+use std::{net::TcpStream, thread, time::Duration};
+
+use super::{
+    case,
+    witness::{TCP_INFO, agree, agrees},
+};
+use crate::{
+    harness::{Tcptop, eventually},
+    rows::Owner,
+    traffic::{
+        Own, Pair, SIOCINQ, V4, V6, close_by_reset, finish_sending, queue, receive, receive_to_end, send,
+    },
+};
+
+/// The first end is closed by a reset, the other one after a while.
+fn reset(first: Own<TcpStream>, other: Own<TcpStream>, after: Duration) {
+    close_by_reset(first);
+    thread::sleep(after);
+    drop(other);
+}
+
+/// The reset has arrived by then.
+const SOON: Duration = Duration::from_millis(50);
+
+#[test]
+fn by_the_client() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(5_000, 3_000);
+    let expected = pair.ends(5_000, 3_000);
+    agree(&pair, &expected);
+    reset(pair.client, pair.server, SOON);
+    case("reset by the client", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn by_the_server() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V6);
+    pair.exchange(5_000, 3_000);
+    let expected = pair.ends(5_000, 3_000);
+    agree(&pair, &expected);
+    reset(pair.server, pair.client, SOON);
+    case("reset by the server", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn after_a_half_close() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(5_000, 3_000);
+    finish_sending(&pair.client);
+    assert_eq!(receive_to_end(&pair.server), 0);
+    let expected = pair.ends(5_000, 3_000);
+    agree(&pair, &expected);
+    reset(pair.server, pair.client, SOON);
+    case("half-closed by the client, reset by the server", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn the_other_end_closes_long_after() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(50, 30);
+    let expected = pair.ends(50, 30);
+    agree(&pair, &expected);
+    // Several reports later, the accepted socket still has its owner.
+    reset(pair.client, pair.server, Duration::from_secs(1));
+    case("reset by the client, the server's end closed a second later", TCP_INFO, tcptop, &expected);
+}
+
+/// Sends bytes that stay in the receive queue.
+fn unread(from: &TcpStream, to: &TcpStream, count: u64) {
+    send(from, count);
+    eventually("all bytes are in the receive queue", || (queue(to, SIOCINQ) == count).then_some(()));
+}
+
+#[test]
+fn unread_bytes_count() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    unread(&pair.server, &pair.client, 7_000);
+    let expected = pair.ends(0, 7_000);
+    agree(&pair, &expected);
+    // A close with unread bytes is a reset: RFC 2525 section 2.17.
+    drop(pair.client);
+    thread::sleep(SOON);
+    drop(pair.server);
+    case("reset by a close with unread bytes", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn unread_bytes_count_when_the_reader_is_reset() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    unread(&pair.client, &pair.server, 7_000);
+    let expected = pair.ends(7_000, 0);
+    agree(&pair, &expected);
+    reset(pair.client, pair.server, SOON);
+    case("reset by the sender, with unread bytes", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn written_to_a_closed_peer() {
+    let tcptop = Tcptop::start();
+    let pair = Pair::new(V4);
+    pair.exchange(10, 20);
+    let me = Owner::me();
+    let expected = [pair.flow.moved(&me, 20, 310), pair.flow.flipped().moved(&me, 10, 20)];
+    agrees(&*pair.server, &expected[1], 0);
+    drop(pair.server);
+    // The peer is gone: it answers these with a reset, and its closed socket takes none of them.
+    thread::sleep(SOON);
+    send(&pair.client, 300);
+    thread::sleep(SOON);
+    drop(pair.client);
+    case("written to a peer that has closed", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn at_both_ends_at_once() {
+    let tcptop = Tcptop::start();
+    let mut expected = Vec::new();
+    for index in 0..50 {
+        let pair = Pair::new(V4);
+        let amount = 1_000 + index;
+        send(&pair.client, amount);
+        receive(&pair.server, amount);
+        let ends = pair.ends(amount, 0);
+        agree(&pair, &ends);
+        expected.extend(ends);
+        let (client, server) = (pair.client, pair.server);
+        thread::scope(|scope| {
+            scope.spawn(|| close_by_reset(client));
+            close_by_reset(server);
+        });
+    }
+    case("reset at both ends at once, 50 times", TCP_INFO, tcptop, &expected);
+}
