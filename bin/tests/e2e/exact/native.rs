@@ -1,1 +1,0 @@
-//! What only a whole machine has.

@@ -1,0 +1,9 @@
+//! What only a whole machine has: programs, kernel modules, memory. Everything happens in network namespaces that the
+//! tests make and remove.
+
+mod fragments;
+mod link;
+mod link_local;
+mod lossy;
+mod space;
+mod wire;
