@@ -6,16 +6,17 @@
 //! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
 
 mod cli;
+mod crew;
 mod exact;
 mod files;
 mod footprint;
+mod handing;
 mod harness;
 mod hosts;
 mod lacking;
 mod lifecycle;
 mod namespace;
 mod older;
-mod owner;
 mod privilege;
 mod programs;
 mod puppet;

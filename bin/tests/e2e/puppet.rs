@@ -6,11 +6,15 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use crate::{
+    crew, handing,
     harness::{LIMIT, spawn},
     namespace,
     rows::Owner,
@@ -51,6 +55,12 @@ impl Puppet {
         self.answers.read_line(&mut answer).expect("UTF-8");
         assert!(answer.ends_with('\n'), "the puppet fell at {order:?}: its message is above");
         answer.trim_end().into()
+    }
+
+    /// Lets it become another program of this name, which has its connection.
+    pub fn exec(&mut self, name: &str) {
+        assert_eq!(self.tell(&format!("exec {name}")), name);
+        self.owner.comm = name.into();
     }
 
     /// Kills it with SIGKILL, and waits for its end.
@@ -94,11 +104,17 @@ struct Body {
     listener: Option<TcpListener>,
     stream: Option<TcpStream>,
     udp: Option<UdpSocket>,
+    greeted: Vec<TcpStream>,
+    gate: Option<UnixDatagram>,
 }
 
 impl Body {
     fn obey(&mut self) {
         let mut line = String::new();
+        if let Some(fd) = handing::inherited() {
+            self.keep(fd.into());
+            println!("{}", std::env::var(MARK).expect("a name"));
+        }
         // Unbuffered, so that a fork shares every byte that was not read.
         while read_line(&mut line) {
             let mut words = line.split_whitespace();
@@ -123,7 +139,7 @@ impl Body {
                     address.to_string()
                 }
                 "accept" => {
-                    let listener = self.listener.as_ref().expect("a listener");
+                    let listener = self.listener();
                     traffic::readable(listener.as_raw_fd(), "a connection to accept");
                     let (stream, peer) = listener.accept().expect("accept");
                     self.keep(stream);
@@ -161,6 +177,58 @@ impl Body {
                     let size = word().parse().expect("a number");
                     traffic::datagram(self.udp.as_ref().expect("a socket"), size).to_string()
                 }
+                "listen-beside" => {
+                    let listener = crew::listen_beside_others(word().parse().expect("an address"));
+                    let address = listener.local_addr().expect("bound");
+                    self.listener = Some(listener);
+                    address.to_string()
+                }
+                "greet" => {
+                    self.greeted = crew::greet_all(self.listener());
+                    self.greeted.len().to_string()
+                }
+                "dismiss" => {
+                    let received = self.greeted.drain(..).map(|stream| traffic::receive_to_end(&stream));
+                    received.sum::<u64>().to_string()
+                }
+                "prefork" => {
+                    crew::prefork(self.listener(), word().parse().expect("a number"));
+                    String::new()
+                }
+                "gate" => {
+                    self.gate = Some(handing::gate(word()));
+                    String::new()
+                }
+                "hand-stream" => {
+                    handing::hand(word(), self.stream.take().expect("a connection").as_raw_fd());
+                    String::new()
+                }
+                "hand-listener" => {
+                    handing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
+                    String::new()
+                }
+                "hand-udp" => {
+                    handing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
+                    String::new()
+                }
+                "take-stream" => {
+                    let stream = self.take();
+                    self.keep(stream.into());
+                    String::new()
+                }
+                "take-listener" => {
+                    self.listener = Some(self.take().into());
+                    String::new()
+                }
+                "take-udp" => {
+                    self.udp = Some(self.take().into());
+                    String::new()
+                }
+                "exec" => handing::become_another(MARK, word(), self.stream.take().expect("ours").into()),
+                "contain" => {
+                    namespace::contain_children();
+                    String::new()
+                }
                 "fork" => match self.fork() {
                     Some(answer) => answer,
                     None => continue,
@@ -178,6 +246,14 @@ impl Body {
         self.stream = Some(stream);
     }
 
+    fn listener(&self) -> &TcpListener {
+        self.listener.as_ref().expect("a listener")
+    }
+
+    fn take(&self) -> OwnedFd {
+        handing::take(self.gate.as_ref().expect("a gate"))
+    }
+
     fn stream(&self) -> &TcpStream {
         self.stream.as_ref().expect("a connection")
     }
@@ -189,7 +265,9 @@ impl Body {
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
-            return Some(std::process::id().to_string());
+            // Not getpid(2): /proc tells the id outside of a container.
+            let pid = std::fs::read_link("/proc/self").expect("/proc");
+            return Some(pid.to_str().expect("digits").into());
         }
         self.stream = None;
         // SAFETY: waits for our own child, nothing is written.

@@ -4,8 +4,12 @@
 //! What needs more than one machine with a loopback (programs, kernel modules, gigabytes) is in `native`, which `ci/matrix`
 //! leaves out.
 
+mod containers;
+mod crews;
 mod endings;
+mod handed;
 mod native;
+mod owners;
 
 use crate::{
     harness::Tcptop,
