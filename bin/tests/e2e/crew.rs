@@ -2,39 +2,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    net::{TcpListener, TcpStream},
+    os::fd::AsRawFd,
 };
 
-use crate::traffic::{readable, receive_to_end, set_option};
+use crate::traffic::{readable, receive_to_end};
 
 /// Bytes of a process id, as a server greets with it.
 pub const GREETING: u64 = 10;
-
-/// A listener on a port that others may listen on too.
-pub fn listen_beside_others(address: SocketAddr) -> TcpListener {
-    // SAFETY: no pointer is passed.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
-    assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
-    let SocketAddr::V4(v4) = address else { panic!("{address} is not IPv4") };
-    let name = libc::sockaddr_in {
-        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("small"),
-        sin_port: v4.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-        sin_zero: [0; 8],
-    };
-    let length = libc::socklen_t::try_from(size_of_val(&name)).expect("small");
-    // SAFETY: `name` is of the size that is given.
-    let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), length) };
-    assert_eq!(result, 0, "bind {address}: {}", std::io::Error::last_os_error());
-    // SAFETY: no pointer is passed.
-    let result = unsafe { libc::listen(fd.as_raw_fd(), 128) };
-    assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
-    fd.into()
-}
 
 /// Accepts all connections that wait, and greets each.
 pub fn greet_all(listener: &TcpListener) -> Vec<TcpStream> {

@@ -23,6 +23,6 @@ mod puppet;
 mod refusal;
 mod reset;
 mod rows;
+mod shared;
 mod tcp;
 mod traffic;
-mod udp;

@@ -18,7 +18,7 @@ use crate::{
     harness::{LIMIT, spawn},
     namespace,
     rows::Owner,
-    traffic,
+    shared, traffic,
 };
 
 const MARK: &str = "TCPTOP_E2E_PUPPET";
@@ -178,7 +178,7 @@ impl Body {
                     traffic::datagram(self.udp.as_ref().expect("a socket"), size).to_string()
                 }
                 "listen-beside" => {
-                    let listener = crew::listen_beside_others(word().parse().expect("an address"));
+                    let listener = shared::listen(word().parse().expect("an address"));
                     let address = listener.local_addr().expect("bound");
                     self.listener = Some(listener);
                     address.to_string()

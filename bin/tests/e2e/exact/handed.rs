@@ -141,8 +141,7 @@ fn made_connection_over_exec() {
     client.exec("e2e-user");
     talk(&mut server, &mut client, 4_000, 5_000);
     let flow = flow(&local, &address);
-    let expected =
-        [flow.moved(&client.owner, 5_000, 4_000), flow.flipped().moved(&server.owner, 4_000, 5_000)];
+    let expected = [flow.moved(&dialer, 5_000, 4_000), flow.flipped().moved(&server.owner, 4_000, 5_000)];
     end(&mut server, &mut client);
-    case("a connection over exec", "-", tcptop, &expected);
+    case("a connection over exec, under its name at connect(2)", "-", tcptop, &expected);
 }

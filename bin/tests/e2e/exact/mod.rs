@@ -4,12 +4,17 @@
 //! What needs more than one machine with a loopback (programs, kernel modules, gigabytes) is in `native`, which `ci/matrix`
 //! leaves out.
 
+mod buffers;
 mod containers;
 mod crews;
+mod datagrams;
 mod endings;
 mod handed;
+mod mapped;
 mod native;
+mod offload;
 mod owners;
+mod receivers;
 
 use crate::{
     harness::Tcptop,
