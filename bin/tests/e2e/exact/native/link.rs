@@ -62,14 +62,18 @@ impl Link {
 
     /// A UDP socket at each end.
     pub fn sockets(&self, near: &str, far: &str) -> (Own<UdpSocket>, Own<UdpSocket>) {
-        let bind = |space: &Space, address: &str| space.inside(|| traffic::udp(&scoped(address).to_string()));
-        (bind(&self.near, near), bind(&self.far, far))
+        (self.near.socket(near), self.far.socket(far))
+    }
+
+    /// Begins to count UDP at both ends.
+    pub fn count(&self) {
+        self.near.filter(COUNT);
+        self.far.filter(COUNT);
     }
 
     /// Datagrams of these sizes up, each answered by one of `down` bytes. The ends, which nft agrees with.
     pub fn exchange(&self, client: &UdpSocket, server: &UdpSocket, sizes: &[usize], down: usize) -> [End; 2] {
-        self.near.filter(COUNT);
-        self.far.filter(COUNT);
+        self.count();
         let address = |socket: &UdpSocket| socket.local_addr().expect("bound");
         let mut remote = address(server);
         if let (SocketAddr::V6(remote), SocketAddr::V6(local)) = (&mut remote, address(client)) {
@@ -97,6 +101,11 @@ impl Link {
 }
 
 impl Space {
+    /// A UDP socket bound to this address.
+    pub fn socket(&self, address: &str) -> Own<UdpSocket> {
+        self.inside(|| traffic::udp(&scoped(address).to_string()))
+    }
+
     /// Frames that its end of the link has sent.
     pub fn sent(&self) -> u64 {
         let devices = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));
@@ -111,11 +120,16 @@ fn scoped(address: &str) -> SocketAddr {
     let address = format!("{address}:0").parse().expect("an address");
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
-            // SAFETY: a NUL-terminated string, which the C library reads.
-            let scope = unsafe { libc::if_nametoindex(c"wire".as_ptr()) };
-            assert_ne!(scope, 0, "no wire: {}", std::io::Error::last_os_error());
-            SocketAddrV6::new(*v6.ip(), 0, 0, scope).into()
+            SocketAddrV6::new(*v6.ip(), 0, 0, scope()).into()
         }
         _ => address,
     }
+}
+
+/// The number of `wire` in the namespace of this thread.
+pub fn scope() -> u32 {
+    // SAFETY: a NUL-terminated string, which the C library reads.
+    let scope = unsafe { libc::if_nametoindex(c"wire".as_ptr()) };
+    assert_ne!(scope, 0, "no wire: {}", std::io::Error::last_os_error());
+    scope
 }

@@ -2,8 +2,10 @@
 //! tests make and remove.
 
 mod fragments;
+mod groups;
 mod link;
 mod link_local;
 mod lossy;
+mod remotes;
 mod space;
 mod wire;
