@@ -4,6 +4,7 @@ use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 
 use super::space::Space;
 use crate::{
+    harness::eventually,
     rows::{End, Flow},
     traffic::{self, Own, Pair, connect, datagram, listen},
 };
@@ -44,6 +45,11 @@ impl Link {
                 space.ip(&format!("address add {network}::{end}/64 dev wire nodad"));
             }
             space.ip("link set wire up");
+        }
+        // Until then, it swallows what is sent.
+        for space in [&link.near, &link.far] {
+            let up = || space.ip("link show wire").contains("state UP").then_some(());
+            eventually("both ends of the wire are up", up);
         }
         link
     }

@@ -28,8 +28,8 @@ impl Space {
     }
 
     /// Runs `ip` for it.
-    pub fn ip(&self, arguments: &str) {
-        run(Command::new("ip").args(["-n", &self.0]).args(arguments.split_whitespace()), "");
+    pub fn ip(&self, arguments: &str) -> String {
+        run(Command::new("ip").args(["-n", &self.0]).args(arguments.split_whitespace()), "")
     }
 
     /// Runs this in a thread inside it. Sockets stay in the namespace they were made in.
