@@ -5,6 +5,7 @@
 //! while, and may be the last one to close it. No other program is needed: the same test binary runs inside a virtual
 //! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
 
+mod body;
 mod cli;
 mod crew;
 mod exact;

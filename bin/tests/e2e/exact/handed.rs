@@ -39,6 +39,7 @@ fn accepted_connection_to_another_process() {
     front.tell("accept");
     talk(&mut front, &mut client, 1_000, 2_000);
     front.tell(&format!("hand-stream {gate}"));
+    front.tell("close");
     back.tell("take-stream");
     talk(&mut back, &mut client, 10_000, 20_000);
     let flow = flow(&local, &address);
@@ -46,6 +47,27 @@ fn accepted_connection_to_another_process() {
         [flow.moved(&client.owner, 22_000, 11_000), flow.flipped().moved(&back.owner, 11_000, 22_000)];
     end(&mut back, &mut client);
     case("SCM_RIGHTS: an accepted connection, to who closes it", "-", tcptop, &expected);
+}
+
+/// Nobody can tell who uses a connection that two processes have open. In the end it is of the one that closes it last.
+#[test]
+fn accepted_connection_lent_to_another_process() {
+    let tcptop = Tcptop::start();
+    let (mut front, mut client) = (Puppet::new("e2e-front"), Puppet::new("e2e-client"));
+    let mut back = Puppet::new("e2e-back");
+    let gate = gate(&mut back);
+    let address = front.tell("listen 127.0.0.1:0");
+    let local = client.tell(&format!("connect {address}"));
+    front.tell("accept");
+    front.tell(&format!("hand-stream {gate}"));
+    back.tell("take-stream");
+    talk(&mut back, &mut client, 10_000, 20_000);
+    let flow = flow(&local, &address);
+    let expected =
+        [flow.moved(&client.owner, 20_000, 10_000), flow.flipped().moved(&front.owner, 10_000, 20_000)];
+    end(&mut back, &mut client);
+    front.tell("close");
+    case("SCM_RIGHTS: an accepted connection that two have, of who closes it last", "-", tcptop, &expected);
 }
 
 #[test]
@@ -78,6 +100,7 @@ fn made_connection_to_another_process() {
     let local = dialer.tell(&format!("connect {address}"));
     server.tell("accept");
     dialer.tell(&format!("hand-stream {gate}"));
+    dialer.tell("close");
     user.tell("take-stream");
     talk(&mut server, &mut user, 7_000, 70);
     let flow = flow(&local, &address);
