@@ -98,9 +98,8 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     let flow = unsafe { &mut *flow };
     flow.flags |= FlowFlags::STATE_EVENTS;
     flow.state = new;
-    // Where a FIN came in, its bit and the number that it takes belong together. Other states change no counter.
-    let fin_received = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
-    if fin_received || new == State::CLOSE {
+    // The FIN that leads to the first of these is read where it leaves; the other two change no counter.
+    if !matches!(new, State::FIN_WAIT1 | State::FIN_WAIT2 | State::TIME_WAIT) {
         // SAFETY: not null.
         let tp = unsafe { tcp_sock(sk) };
         if tp.is_null() {
@@ -108,7 +107,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         }
         tcp::read(flow, local, tp, None);
     }
-    if fin_received {
+    if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
         flow.flags |= FlowFlags::FIN_RECEIVED;
     }
     if new != State::CLOSE {

@@ -81,6 +81,10 @@ pub fn egress(packet: &Packet) {
     }
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         flow.state = field!(sk, state) as u8;
+        // Its FIN may have arrived before tcptop, and waited for bytes before it.
+        if matches!(flow.state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING) {
+            flow.flags |= FlowFlags::FIN_RECEIVED;
+        }
     }
     ring::active(flow);
 }
@@ -127,9 +131,10 @@ fn adopt(
         State::CLOSE | State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return None,
         State::SYN_SENT => FlowFlags::ACTIVE_OPEN,
         State::SYN_RECV => FlowFlags::PASSIVE_OPEN,
-        State::FIN_WAIT1 | State::FIN_WAIT2 => FlowFlags::FIN_SENT,
+        State::FIN_WAIT1 => fin_in_flight(sk),
+        State::FIN_WAIT2 => FlowFlags::FIN_SENT,
         State::CLOSE_WAIT => FlowFlags::FIN_RECEIVED,
-        State::LAST_ACK | State::CLOSING => FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED,
+        State::LAST_ACK | State::CLOSING => fin_in_flight(sk) | FlowFlags::FIN_RECEIVED,
         _ => 0,
     };
     let found = flow::made_for(sk, skb).and_then(|local| {
@@ -140,6 +145,14 @@ fn adopt(
         stats(|stats| stats.untracked_tx_bytes += payload as u64);
     }
     found
+}
+
+/// In these states our FIN is not acknowledged. With nothing in flight it waits for the peer's window, and has not left.
+#[inline(always)]
+fn fin_in_flight(sk: *mut bpf_sock) -> u32 {
+    // SAFETY: `sk` is not null.
+    let tp = unsafe { tcp_sock(sk) };
+    if tp.is_null() || field!(tp, packets_out) == 0 { 0 } else { FlowFlags::FIN_SENT }
 }
 
 /// Makes the entry of a connection; `None`, counted, when the table is full.

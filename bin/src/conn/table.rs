@@ -141,7 +141,7 @@ impl Table {
 
     fn socket_released(&mut self, cookie: u64, owner: &Owner, epoch: u32, look_up: NameLookUp<'_>) {
         let process = self.names.process(owner, look_up);
-        self.listeners.remove(cookie);
+        self.listeners.remove(cookie, epoch);
         if let Some(flows) = self.udp_sockets.remove(&cookie) {
             for id in &flows {
                 // What was active until now may have been so under its last user only.
@@ -364,6 +364,7 @@ impl Table {
             }
         }
         self.names.clear();
+        self.listeners.prune(epoch);
         self.early.retain(|_, (_, told)| *told >= epoch);
         sum
     }

@@ -167,8 +167,10 @@ pub const INTERVAL: &str = "0.2";
 pub struct Tcptop {
     process: Process,
     seen: Arc<(Mutex<Seen>, Condvar)>,
-    /// What may be said on stderr, in one line.
+    /// What is to be said on stderr, in one line.
     note: Option<&'static str>,
+    /// What may be said there.
+    excuse: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -222,7 +224,7 @@ impl Tcptop {
             }
             writer.1.notify_all();
         });
-        let mut tcptop = Self { process, seen, note: None };
+        let mut tcptop = Self { process, seen, note: None, excuse: None };
         let start = Instant::now();
         while !tcptop.seen.0.lock().expect("not poisoned").header {
             let ended = tcptop.process.child.try_wait().expect("a child of ours");
@@ -239,6 +241,11 @@ impl Tcptop {
     /// Expects one line on stderr, with this text in it.
     pub fn noting(self, note: &'static str) -> Self {
         Self { note: Some(note), ..self }
+    }
+
+    /// Accepts one line on stderr, with this text in it.
+    pub fn excusing(self, excuse: &'static str) -> Self {
+        Self { excuse: Some(excuse), ..self }
     }
 
     pub fn process(&self) -> &Process {
@@ -301,6 +308,9 @@ impl Tcptop {
         assert_eq!(finished.status.signal(), None, "killed by the signal");
         finished.assert_code(0);
         match self.note {
+            None if self.excuse.is_some_and(|excuse| finished.stderr.contains(excuse)) => {
+                assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+            }
             None => assert_eq!(finished.stderr, ""),
             Some(note) => {
                 let lines: Vec<&str> = finished.stderr.lines().collect();

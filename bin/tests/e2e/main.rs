@@ -6,22 +6,24 @@
 //! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
 
 mod balance;
+mod body;
 mod cli;
+mod crew;
 mod exact;
 mod files;
 mod footprint;
+mod handing;
 mod harness;
 mod hosts;
 mod lacking;
 mod lifecycle;
 mod namespace;
 mod older;
-mod owner;
 mod privilege;
 mod programs;
 mod puppet;
 mod refusal;
 mod rows;
+mod shared;
 mod tcp;
 mod traffic;
-mod udp;

@@ -21,6 +21,14 @@ pub fn enter_new() {
     raise_loopback();
 }
 
+/// Children of this process, from now on, are in a network and a PID namespace of their own.
+pub fn contain_children() {
+    // SAFETY: no pointer is passed.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWPID) };
+    assert_eq!(result, 0, "unshare: {}", std::io::Error::last_os_error());
+    enter_new();
+}
+
 /// `struct ifreq` of netdevice(7), for its flags.
 #[repr(C)]
 struct FlagsRequest {

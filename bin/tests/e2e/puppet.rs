@@ -5,19 +5,14 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use crate::{
-    harness::{LIMIT, spawn},
-    namespace,
-    rows::Owner,
-    traffic,
-};
+use crate::{body::Body, harness::spawn, rows::Owner, traffic};
 
-const MARK: &str = "TCPTOP_E2E_PUPPET";
+/// Names a puppet.
+pub const MARK: &str = "TCPTOP_E2E_PUPPET";
 
 /// A puppet, killed when dropped.
 pub struct Puppet {
@@ -53,6 +48,12 @@ impl Puppet {
         answer.trim_end().into()
     }
 
+    /// Lets it become another program of this name, which has its connection.
+    pub fn exec(&mut self, name: &str) {
+        assert_eq!(self.tell(&format!("exec {name}")), name);
+        self.owner.comm = name.into();
+    }
+
     /// Kills it with SIGKILL, and waits for its end.
     pub fn kill(mut self) {
         self.child.kill().expect("a child of ours");
@@ -86,129 +87,4 @@ extern "C" fn before_main() {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
     let obeyed = std::panic::catch_unwind(|| Body::default().obey());
     std::process::exit(if obeyed.is_ok() { 0 } else { 1 });
-}
-
-/// The sockets of a puppet.
-#[derive(Default)]
-struct Body {
-    listener: Option<TcpListener>,
-    stream: Option<TcpStream>,
-    udp: Option<UdpSocket>,
-}
-
-impl Body {
-    fn obey(&mut self) {
-        let mut line = String::new();
-        // Unbuffered, so that a fork shares every byte that was not read.
-        while read_line(&mut line) {
-            let mut words = line.split_whitespace();
-            let order = words.next().expect("an order");
-            let mut word = || words.next().expect("an argument");
-            let answer = match order {
-                "pid" => std::process::id().to_string(),
-                "namespace" => {
-                    namespace::enter_new();
-                    String::new()
-                }
-                "listen" => {
-                    let listener = TcpListener::bind(word()).expect("listen");
-                    let address = listener.local_addr().expect("bound");
-                    self.listener = Some(listener);
-                    address.to_string()
-                }
-                "connect" => {
-                    let stream = TcpStream::connect(word()).expect("connect");
-                    let address = stream.local_addr().expect("bound");
-                    self.keep(stream);
-                    address.to_string()
-                }
-                "accept" => {
-                    let listener = self.listener.as_ref().expect("a listener");
-                    traffic::readable(listener.as_raw_fd(), "a connection to accept");
-                    let (stream, peer) = listener.accept().expect("accept");
-                    self.keep(stream);
-                    peer.to_string()
-                }
-                "send" => {
-                    traffic::send(self.stream(), word().parse().expect("a number"));
-                    String::new()
-                }
-                "receive" => {
-                    traffic::receive(self.stream(), word().parse().expect("a number"));
-                    String::new()
-                }
-                "shutdown" => {
-                    traffic::finish_sending(self.stream());
-                    String::new()
-                }
-                "end" => traffic::receive_to_end(self.stream()).to_string(),
-                "close" => {
-                    self.stream = None;
-                    String::new()
-                }
-                "udp" => {
-                    let socket = UdpSocket::bind(word()).expect("bind");
-                    socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
-                    let address = socket.local_addr().expect("bound");
-                    self.udp = Some(socket);
-                    address.to_string()
-                }
-                "send-to" => {
-                    let bytes = vec![0; word().parse().expect("a number")];
-                    self.udp.as_ref().expect("a socket").send_to(&bytes, word()).expect("send").to_string()
-                }
-                "receive-from" => {
-                    let size = word().parse().expect("a number");
-                    traffic::datagram(self.udp.as_ref().expect("a socket"), size).to_string()
-                }
-                "fork" => match self.fork() {
-                    Some(answer) => answer,
-                    None => continue,
-                },
-                "leave" => return,
-                _ => panic!("unknown order {line:?}"),
-            };
-            println!("{answer}");
-        }
-    }
-
-    fn keep(&mut self, stream: TcpStream) {
-        stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
-        stream.set_write_timeout(Some(LIMIT)).expect("SO_SNDTIMEO");
-        self.stream = Some(stream);
-    }
-
-    fn stream(&self) -> &TcpStream {
-        self.stream.as_ref().expect("a connection")
-    }
-
-    /// Makes a child that has the same connection and obeys from now on. The parent closes its own copy, waits until
-    /// the child has left, and obeys again.
-    fn fork(&mut self) -> Option<String> {
-        // SAFETY: this process has one thread, so that the child's memory is whole.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
-        if pid == 0 {
-            return Some(std::process::id().to_string());
-        }
-        self.stream = None;
-        // SAFETY: waits for our own child, nothing is written.
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        None
-    }
-}
-
-fn read_line(line: &mut String) -> bool {
-    line.clear();
-    loop {
-        let mut byte = 0u8;
-        // SAFETY: one byte of this stack frame.
-        if unsafe { libc::read(0, (&raw mut byte).cast(), 1) } != 1 {
-            return false;
-        }
-        if byte == b'\n' {
-            return true;
-        }
-        line.push(char::from(byte));
-    }
 }

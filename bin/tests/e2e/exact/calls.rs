@@ -82,7 +82,8 @@ fn splice_from_socket_to_socket() {
     case("splice(2) from a socket to another's", TCP_INFO, tcptop, &expected.concat());
 }
 
-/// How many more sends the kernel says are done with their bytes (Documentation/networking/msg_zerocopy.rst, v6.1).
+/// How many sends the kernel says are done with their bytes since the last call (Documentation/networking/msg_zerocopy.rst,
+/// Linux 4.14).
 fn completed(socket: &impl AsRawFd) -> u32 {
     const SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
     let mut control = [0u64; 16];

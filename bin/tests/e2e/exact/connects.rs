@@ -1,4 +1,4 @@
-//! Connects that fail, or succeed without an accept, or more than once.
+//! Connections that are not made by a client's connect and a server's accept.
 
 use std::{
     io::ErrorKind,
@@ -16,8 +16,8 @@ use crate::{
     traffic::{Own, Pair, V4, bound_tcp, connect, ends, listen, raw_connect, receive, send, set_option},
 };
 
-/// The end of a connect that gets no further than its SYN, having received so many segments. One that waits
-/// would forget how many it sent.
+/// The end of a connect that gets no further than its SYN, having received so many segments. A
+/// connect that waits would forget how many it sent.
 fn fails(name: &str, why: ErrorKind, tcptop: Tcptop, remote: SocketAddr, received: u32) {
     let (socket, local) = bound_tcp();
     set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SYNCNT, &1i32);

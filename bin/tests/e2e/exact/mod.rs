@@ -5,14 +5,24 @@
 //! leaves out.
 
 mod amounts;
+mod buffers;
 mod calls;
 mod connects;
+mod containers;
+mod corners;
+mod crews;
+mod datagrams;
 mod deafness;
 mod endings;
 mod fastopen;
+mod handed;
+mod mapped;
 mod native;
+mod offload;
 mod older;
+mod owners;
 mod probes;
+mod receivers;
 mod resets;
 mod windows;
 mod witness;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Fills the client's window: how many bytes it wrote, and how many of them arrived; the others never left.
-fn fill_window(pair: &Pair) -> (u64, u64) {
+pub fn fill_window(pair: &Pair) -> (u64, u64) {
     let written = fill(&pair.client);
     // A window smaller than a segment is filled by the persist timer, much later, and a closed one may open once more.
     let (mut before, mut since) = (u64::MAX, Instant::now());

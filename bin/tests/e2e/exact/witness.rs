@@ -80,7 +80,7 @@ impl Info {
         self.int(228)
     }
 
-    /// FINs of ours that were acknowledged, and FINs of the peer. In CLOSE, the socket is taken not to have been reset.
+    /// FINs of ours that were acknowledged, and FINs of the peer. A socket in CLOSE is taken for one that was not reset.
     fn fins(&self) -> (u64, u64) {
         const FIN_WAIT2: u8 = 5;
         const CLOSE: u8 = 7;

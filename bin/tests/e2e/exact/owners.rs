@@ -1,5 +1,6 @@
 //! Whose a connection is, when there are several processes.
 
+use super::case;
 use crate::{
     harness::Tcptop,
     puppet::Puppet,
@@ -7,7 +8,8 @@ use crate::{
     traffic::{V4, accept, listen, receive},
 };
 
-fn flow(local: &str, remote: &str) -> Flow {
+/// A flow by the addresses that puppets tell.
+pub fn flow(local: &str, remote: &str) -> Flow {
     Flow::tcp(local.parse().expect("an address"), remote.parse().expect("an address"))
 }
 
@@ -29,7 +31,7 @@ fn server_and_client_are_two_processes() {
     assert_eq!(server.tell("end"), "0");
     server.tell("close");
     client.tell("close");
-    tcptop.finish(&expected);
+    case("server and client are two processes, TCP", "-", tcptop, &expected);
 }
 
 #[test]
@@ -48,7 +50,7 @@ fn udp_server_and_client_are_two_processes() {
     tcptop.expect_live(&expected);
     client.leave();
     server.leave();
-    tcptop.finish(&expected);
+    case("server and client are two processes, UDP", "-", tcptop, &expected);
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn a_forked_child_closes_last() {
     tcptop.expect_live(&expected);
     server.tell("close");
     client.tell("close");
-    tcptop.finish(&expected);
+    case("a forked child serves and closes", "-", tcptop, &expected);
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn processes_that_are_gone_before_the_report() {
     let expected = [flow.moved(&client.owner, 0, 42), flow.flipped().moved(&server.owner, 42, 0)];
     client.leave();
     server.leave();
-    tcptop.finish(&expected);
+    case("processes that are gone before the report", "-", tcptop, &expected);
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn processes_that_are_killed() {
     client.kill();
     assert_eq!(server.tell("end"), "0");
     server.tell("close");
-    tcptop.finish(&expected);
+    case("a process that is killed", "-", tcptop, &expected);
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn the_last_close_is_the_owner_s_after_the_connection_ended() {
     let expected = [flow.moved(&client.owner, 0, 640), flow.flipped().moved(&Owner::me(), 640, 0)];
     drop(server);
     client.tell("close");
-    tcptop.finish(&expected);
+    case("closed by its process after its end", "-", tcptop, &expected);
 }
 
 #[test]
@@ -137,5 +139,5 @@ fn never_accepted() {
     tcptop.expect_live(&expected);
     drop(listener);
     client.tell("close");
-    tcptop.finish(&expected);
+    case("never accepted: the listener's process", "-", tcptop, &expected);
 }

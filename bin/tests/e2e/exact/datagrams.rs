@@ -1,25 +1,27 @@
 //! UDP: payload bytes and datagrams per socket and remote end.
 
-use std::{net::UdpSocket, os::fd::AsRawFd, thread, time::Duration};
+use std::{net::UdpSocket, thread, time::Duration};
 
+use super::{case, line};
 use crate::{
     harness::{LIMIT, Tcptop, eventually},
     rows::{End, Flow, Owner},
-    traffic::{Own, V4, V6, datagram, set_option, udp},
+    traffic::{Own, V4, V6, datagram, udp},
 };
 
-fn address(socket: &UdpSocket) -> std::net::SocketAddr {
+/// Where a socket is bound.
+pub fn address(socket: &UdpSocket) -> std::net::SocketAddr {
     socket.local_addr().expect("bound")
 }
 
 /// The client's end and the server's: bytes and datagrams up, bytes and datagrams down.
-fn ends(client: &UdpSocket, server: &UdpSocket, up: (u64, u64), down: (u64, u64)) -> [End; 2] {
+pub fn ends(client: &UdpSocket, server: &UdpSocket, up: (u64, u64), down: (u64, u64)) -> [End; 2] {
     let flow = Flow::udp(address(client), address(server));
     let [near, far] = crate::traffic::ends(flow, up.0, down.0);
     [near.packets(down.1, up.1), far.packets(up.1, down.1)]
 }
 
-fn connected(at: &str) {
+fn connected(name: &str, at: &str) {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(at), udp(at));
     client.connect(address(&server)).expect("connect");
@@ -33,20 +35,20 @@ fn connected(at: &str) {
     let expected = ends(&client, &server, (600, 3), (75, 3));
     tcptop.expect_live(&expected);
     drop((client, server));
-    tcptop.finish(&expected);
+    case(name, "-", tcptop, &expected);
 }
 
 #[test]
 fn connected_ipv4() {
-    connected(V4);
+    connected("connected UDP sockets, IPv4", V4);
 }
 
 #[test]
 fn connected_ipv6() {
-    connected(V6);
+    connected("connected UDP sockets, IPv6", V6);
 }
 
-fn unconnected(at: &str) {
+fn unconnected(name: &str, at: &str) {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(at), udp(at));
     for size in [1, 1_000, 9_000] {
@@ -58,33 +60,17 @@ fn unconnected(at: &str) {
     let expected = ends(&client, &server, (10_001, 3), (33, 3));
     tcptop.expect_live(&expected);
     drop((client, server));
-    tcptop.finish(&expected);
+    case(name, "-", tcptop, &expected);
 }
 
 #[test]
 fn unconnected_ipv4() {
-    unconnected(V4);
+    unconnected("unconnected UDP sockets, IPv4", V4);
 }
 
 #[test]
 fn unconnected_ipv6() {
-    unconnected(V6);
-}
-
-#[test]
-fn ipv4_through_an_ipv6_socket_bound_to_everything() {
-    let tcptop = Tcptop::start();
-    let (client, server) = (udp(V4), udp("[::]:0"));
-    let port = address(&server).port();
-    client.send_to(&[0; 70], ("127.0.0.1", port)).expect("send");
-    let from = datagram(&server, 70);
-    server.send_to(&[0; 80], from).expect("send");
-    datagram(&client, 80);
-    let flow = Flow::udp(address(&client), ([127, 0, 0, 1], port).into());
-    let expected = crate::traffic::ends(flow, 70, 80).map(|end| end.packets(1, 1));
-    tcptop.expect_live(&expected);
-    drop((client, server));
-    tcptop.finish(&expected);
+    unconnected("unconnected UDP sockets, IPv6", V6);
 }
 
 #[test]
@@ -107,7 +93,7 @@ fn one_server_and_several_remotes() {
     tcptop.expect_live(&expected);
     drop(clients);
     drop(server);
-    tcptop.finish(&expected);
+    case("one UDP server and several remotes", "-", tcptop, &expected);
 }
 
 #[test]
@@ -124,7 +110,7 @@ fn one_client_and_several_servers() {
     tcptop.expect_live(&expected);
     drop(client);
     drop(servers);
-    tcptop.finish(&expected);
+    case("one UDP client and several servers", "-", tcptop, &expected);
 }
 
 #[test]
@@ -136,7 +122,7 @@ fn empty_datagram() {
     let expected = ends(&client, &server, (0, 1), (0, 0));
     tcptop.expect_live(&expected);
     drop((client, server));
-    tcptop.finish(&expected);
+    case("an empty datagram", "-", tcptop, &expected);
 }
 
 #[test]
@@ -148,7 +134,7 @@ fn largest_datagram_ipv4() {
     let expected = ends(&client, &server, (65_507, 1), (0, 0));
     tcptop.expect_live(&expected);
     drop((client, server));
-    tcptop.finish(&expected);
+    case("largest datagram, IPv4", "-", tcptop, &expected);
 }
 
 #[test]
@@ -161,23 +147,7 @@ fn largest_datagram_ipv6_in_fragments() {
     let expected = ends(&client, &server, (65_527, 1), (0, 0));
     tcptop.expect_live(&expected);
     drop((client, server));
-    tcptop.finish(&expected);
-}
-
-#[test]
-fn segmentation_offload() {
-    const UDP_SEGMENT: libc::c_int = 103;
-    let tcptop = Tcptop::start();
-    let (client, server) = (udp(V4), udp(V4));
-    set_option(client.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, &1_000i32);
-    client.send_to(&[0; 4_500], address(&server)).expect("send");
-    for size in [1_000, 1_000, 1_000, 1_000, 500] {
-        datagram(&server, size);
-    }
-    let expected = ends(&client, &server, (4_500, 5), (0, 0));
-    tcptop.expect_live(&expected);
-    drop((client, server));
-    tcptop.finish(&expected);
+    case("largest datagram, IPv6, in fragments", "-", tcptop, &expected);
 }
 
 #[test]
@@ -189,7 +159,7 @@ fn nobody_there() {
     client.send_to(&[0; 10], remote).expect("send");
     let expected = [Flow::udp(address(&client), remote).moved(&Owner::me(), 0, 10).packets(0, 1)];
     drop(client);
-    tcptop.finish(&expected);
+    case("datagram to a port that nobody has", "-", tcptop, &expected);
 }
 
 #[test]
@@ -202,7 +172,7 @@ fn opened_used_and_closed_in_one_interval() {
         datagram(&server, size);
         expected.extend(ends(&client, &server, (u64::try_from(size).expect("small"), 1), (0, 0)));
     }
-    tcptop.finish(&expected);
+    case("200 pairs of UDP sockets within one report", "-", tcptop, &expected);
 }
 
 #[test]
@@ -230,4 +200,9 @@ fn a_flow_without_traffic_ends_and_may_begin_anew() {
     assert_eq!(sizes, [Some(500), Some(60)]);
     assert!(rows.iter().all(|row| row.owner == Some(Owner::me())), "{rows:?}");
     tcptop.stop();
+    line(
+        "UDP flow that ended by silence and began anew",
+        "-",
+        &[first[0].clone(), End { tx: 60, ..first[0].clone() }],
+    );
 }

@@ -1,0 +1,205 @@
+//! What a puppet is inside.
+
+use std::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
+};
+
+use crate::{crew, handing, harness::LIMIT, namespace, puppet::MARK, shared, traffic};
+
+/// The sockets of a puppet.
+#[derive(Default)]
+pub struct Body {
+    listener: Option<TcpListener>,
+    stream: Option<TcpStream>,
+    udp: Option<UdpSocket>,
+    greeted: Vec<TcpStream>,
+    gate: Option<UnixDatagram>,
+}
+
+impl Body {
+    /// Obeys until there are no orders, or one to leave.
+    pub fn obey(&mut self) {
+        let mut line = String::new();
+        if let Some(fd) = handing::inherited() {
+            self.keep(fd.into());
+            println!("{}", std::env::var(MARK).expect("a name"));
+        }
+        // Unbuffered, so that a fork shares every byte that was not read.
+        while read_line(&mut line) {
+            let mut words = line.split_whitespace();
+            let order = words.next().expect("an order");
+            let mut word = || words.next().expect("an argument");
+            let answer = match order {
+                "pid" => std::process::id().to_string(),
+                "namespace" => {
+                    namespace::enter_new();
+                    String::new()
+                }
+                "listen" => {
+                    let listener = TcpListener::bind(word()).expect("listen");
+                    let address = listener.local_addr().expect("bound");
+                    self.listener = Some(listener);
+                    address.to_string()
+                }
+                "connect" => {
+                    let stream = TcpStream::connect(word()).expect("connect");
+                    let address = stream.local_addr().expect("bound");
+                    self.keep(stream);
+                    address.to_string()
+                }
+                "accept" => {
+                    let listener = self.listener();
+                    traffic::readable(listener.as_raw_fd(), "a connection to accept");
+                    let (stream, peer) = listener.accept().expect("accept");
+                    self.keep(stream);
+                    peer.to_string()
+                }
+                "send" => {
+                    traffic::send(self.stream(), word().parse().expect("a number"));
+                    String::new()
+                }
+                "receive" => {
+                    traffic::receive(self.stream(), word().parse().expect("a number"));
+                    String::new()
+                }
+                "shutdown" => {
+                    traffic::finish_sending(self.stream());
+                    String::new()
+                }
+                "end" => traffic::receive_to_end(self.stream()).to_string(),
+                "close" => {
+                    self.stream = None;
+                    String::new()
+                }
+                "udp" => {
+                    let socket = UdpSocket::bind(word()).expect("bind");
+                    socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+                    let address = socket.local_addr().expect("bound");
+                    self.udp = Some(socket);
+                    address.to_string()
+                }
+                "send-to" => {
+                    let bytes = vec![0; word().parse().expect("a number")];
+                    self.udp.as_ref().expect("a socket").send_to(&bytes, word()).expect("send").to_string()
+                }
+                "receive-from" => {
+                    let size = word().parse().expect("a number");
+                    traffic::datagram(self.udp.as_ref().expect("a socket"), size).to_string()
+                }
+                "listen-beside" => {
+                    let listener = shared::listen(word().parse().expect("an address"));
+                    let address = listener.local_addr().expect("bound");
+                    self.listener = Some(listener);
+                    address.to_string()
+                }
+                "greet" => {
+                    self.greeted = crew::greet_all(self.listener());
+                    self.greeted.len().to_string()
+                }
+                "dismiss" => {
+                    let received = self.greeted.drain(..).map(|stream| traffic::receive_to_end(&stream));
+                    received.sum::<u64>().to_string()
+                }
+                "prefork" => {
+                    crew::prefork(self.listener(), word().parse().expect("a number"));
+                    String::new()
+                }
+                "gate" => {
+                    self.gate = Some(handing::gate(word()));
+                    String::new()
+                }
+                "hand-stream" => {
+                    handing::hand(word(), self.stream().as_raw_fd());
+                    String::new()
+                }
+                "hand-listener" => {
+                    handing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
+                    String::new()
+                }
+                "hand-udp" => {
+                    handing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
+                    String::new()
+                }
+                "take-stream" => {
+                    let stream = self.take();
+                    self.keep(stream.into());
+                    String::new()
+                }
+                "take-listener" => {
+                    self.listener = Some(self.take().into());
+                    String::new()
+                }
+                "take-udp" => {
+                    self.udp = Some(self.take().into());
+                    String::new()
+                }
+                "exec" => handing::become_another(MARK, word(), self.stream.take().expect("ours").into()),
+                "contain" => {
+                    namespace::contain_children();
+                    String::new()
+                }
+                "fork" => match self.fork() {
+                    Some(answer) => answer,
+                    None => continue,
+                },
+                "leave" => return,
+                _ => panic!("unknown order {line:?}"),
+            };
+            println!("{answer}");
+        }
+    }
+
+    fn keep(&mut self, stream: TcpStream) {
+        stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+        stream.set_write_timeout(Some(LIMIT)).expect("SO_SNDTIMEO");
+        self.stream = Some(stream);
+    }
+
+    fn listener(&self) -> &TcpListener {
+        self.listener.as_ref().expect("a listener")
+    }
+
+    fn take(&self) -> OwnedFd {
+        handing::take(self.gate.as_ref().expect("a gate"))
+    }
+
+    fn stream(&self) -> &TcpStream {
+        self.stream.as_ref().expect("a connection")
+    }
+
+    /// Makes a child that has the same connection and obeys from now on. The parent closes its own copy, waits until
+    /// the child has left, and obeys again.
+    fn fork(&mut self) -> Option<String> {
+        // SAFETY: this process has one thread, so that the child's memory is whole.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+        if pid == 0 {
+            // Not getpid(2): /proc tells the id outside of a container.
+            let pid = std::fs::read_link("/proc/self").expect("/proc");
+            return Some(pid.to_str().expect("digits").into());
+        }
+        self.stream = None;
+        // SAFETY: waits for our own child, nothing is written.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        None
+    }
+}
+
+fn read_line(line: &mut String) -> bool {
+    line.clear();
+    loop {
+        let mut byte = 0u8;
+        // SAFETY: one byte of this stack frame.
+        if unsafe { libc::read(0, (&raw mut byte).cast(), 1) } != 1 {
+            return false;
+        }
+        if byte == b'\n' {
+            return true;
+        }
+        line.push(char::from(byte));
+    }
+}

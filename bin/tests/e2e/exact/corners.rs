@@ -1,0 +1,64 @@
+//! Ends that an older connection, or one of an instant, was once shown wrongly for.
+
+use std::{thread, time::Duration};
+
+use super::{
+    case,
+    witness::{Info, TCP_INFO, agree, agrees},
+};
+use crate::{
+    harness::{Tcptop, eventually},
+    rows::Flow,
+    traffic::{
+        Pair, V4, close_by_reset, connect, deafen, ends, finish_sending, hear, listen, receive_to_end, send,
+        transfer,
+    },
+};
+
+#[test]
+fn never_accepted_within_an_interval() {
+    let tcptop = Tcptop::start();
+    let listener = listen(V4);
+    let client = connect(listener.local_addr().expect("bound"));
+    send(&client, 6_000);
+    let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
+    let expected = ends(flow, 6_000, 0);
+    agrees(&*client, &expected[0], 1);
+    drop(listener);
+    drop(client);
+    case("never accepted, reset by the listener's close at once", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn older_fin_that_overtook_bytes() {
+    let pair = Pair::new(V4);
+    pair.exchange(10, 20);
+    deafen(&pair.server, 1_000);
+    send(&pair.client, 1_500);
+    finish_sending(&pair.client);
+    eventually("the FIN arrives", || (Info::of(&*pair.server).out_of_order() > 0).then_some(()));
+    let tcptop = Tcptop::start();
+    transfer(&pair.server, &pair.client, 5);
+    hear(&pair.server);
+    assert_eq!(receive_to_end(&pair.server), 1_500);
+    let expected = pair.ends(1_510, 25);
+    agree(&pair, &expected);
+    drop(pair);
+    case("older than the start, a FIN that came before it and before its bytes", TCP_INFO, tcptop, &expected);
+}
+
+#[test]
+fn older_fin_behind_a_full_window() {
+    let pair = Pair::new(V4);
+    let (_, arrived) = super::windows::fill_window(&pair);
+    finish_sending(&pair.client);
+    let tcptop = Tcptop::start();
+    let segments = Info::of(&*pair.client).segments().1;
+    eventually("a probe of the window", || (Info::of(&*pair.client).segments().1 > segments).then_some(()));
+    let expected = pair.ends(arrived, 0);
+    agree(&pair, &expected);
+    close_by_reset(pair.server);
+    thread::sleep(Duration::from_millis(50));
+    drop(pair.client);
+    case("older than the start, a FIN behind the full window, reset", TCP_INFO, tcptop, &expected);
+}

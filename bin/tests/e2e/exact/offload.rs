@@ -1,0 +1,54 @@
+//! Several datagrams in one call: UDP_SEGMENT and UDP_GRO of udp(7).
+
+use std::os::fd::AsRawFd;
+
+use super::{
+    case,
+    datagrams::{address, ends},
+};
+use crate::{
+    harness::Tcptop,
+    traffic::{V4, V6, datagram, set_option, udp},
+};
+
+const UDP_SEGMENT: libc::c_int = 103;
+const UDP_GRO: libc::c_int = 104;
+
+/// Four datagrams of 1,000 bytes and one of 500, sent at once. `together`: received at once, too.
+fn train(name: &str, at: &str, together: bool) {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp(at), udp(at));
+    set_option(client.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, &1_000i32);
+    if together {
+        set_option(server.as_raw_fd(), libc::SOL_UDP, UDP_GRO, &1i32);
+    }
+    client.send_to(&[0; 4_500], address(&server)).expect("send");
+    let sizes: &[usize] = if together { &[4_500] } else { &[1_000, 1_000, 1_000, 1_000, 500] };
+    for size in sizes {
+        datagram(&server, *size);
+    }
+    let expected = ends(&client, &server, (4_500, 5), (0, 0));
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    case(name, "-", tcptop, &expected);
+}
+
+#[test]
+fn segmented_ipv4() {
+    train("five datagrams in one call, UDP_SEGMENT, IPv4", V4, false);
+}
+
+#[test]
+fn segmented_ipv6() {
+    train("five datagrams in one call, UDP_SEGMENT, IPv6", V6, false);
+}
+
+#[test]
+fn received_at_once_ipv4() {
+    train("five datagrams received at once, UDP_GRO, IPv4", V4, true);
+}
+
+#[test]
+fn received_at_once_ipv6() {
+    train("five datagrams received at once, UDP_GRO, IPv6", V6, true);
+}

@@ -1,0 +1,66 @@
+//! Sockets on addresses that others have too.
+
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+use crate::{
+    harness::LIMIT,
+    traffic::{Own, set_option},
+};
+
+/// A bound socket with SO_REUSEPORT.
+fn bound(kind: libc::c_int, address: SocketAddr) -> OwnedFd {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) };
+    assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
+    // SAFETY: just opened, nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
+    let family = libc::sa_family_t::try_from(family).expect("small");
+    let port = address.port().to_be();
+    let result = match address {
+        SocketAddr::V4(v4) => {
+            let address = libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) };
+            let name =
+                libc::sockaddr_in { sin_family: family, sin_port: port, sin_addr: address, sin_zero: [0; 8] };
+            bind(&fd, &name)
+        }
+        SocketAddr::V6(v6) => bind(
+            &fd,
+            &libc::sockaddr_in6 {
+                sin6_family: family,
+                sin6_port: port,
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            },
+        ),
+    };
+    assert_eq!(result, 0, "bind {address}: {}", std::io::Error::last_os_error());
+    fd
+}
+
+fn bind<T>(fd: &OwnedFd, name: &T) -> libc::c_int {
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
+    // SAFETY: `name` is of the size that is given.
+    unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(name).cast(), length) }
+}
+
+/// A listener.
+pub fn listen(address: SocketAddr) -> TcpListener {
+    let fd = bound(libc::SOCK_STREAM, address);
+    // SAFETY: no pointer is passed.
+    let result = unsafe { libc::listen(fd.as_raw_fd(), 128) };
+    assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
+    fd.into()
+}
+
+/// A UDP socket.
+pub fn udp(address: SocketAddr) -> Own<UdpSocket> {
+    let socket = UdpSocket::from(bound(libc::SOCK_DGRAM, address));
+    socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+    Own::new(socket)
+}
