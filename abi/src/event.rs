@@ -2,14 +2,16 @@
 
 use crate::Flow;
 
-/// A flow appeared, or became active again in this interval.
+/// A flow appeared, or became active again in this interval. The flow itself is read from the table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataEvent {
-    /// The flow at that moment.
-    pub flow: Flow,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Place of the flow in the table.
+    pub slot: u32,
     /// Zero.
-    pub pad: u64,
+    pub pad: u32,
 }
 
 /// A TCP connection ended, a socket began to listen, or its last descriptor was closed.
@@ -41,16 +43,16 @@ pub union TcptopEventData {
     pub state: StateEvent,
 }
 
-/// One record of the event ring: a tagged union.
+/// One record of the event ring: a tagged union. In the ring, a record ends with its variant.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct TcptopEvent {
+pub struct TcptopEvent<T = TcptopEventData> {
     /// [`EventKind`].
     pub kind: u32,
     /// The reporting interval in which it was written.
     pub epoch: u32,
     /// Payload by kind.
-    pub data: TcptopEventData,
+    pub data: T,
 }
 
 /// Values of [`TcptopEvent::kind`].

@@ -19,9 +19,11 @@ const _: () = {
     assert!(offset_of!(Flow, state) == 136);
     assert!(size_of::<Stats>() == 40);
     assert!(size_of::<Control>() == 8);
-    assert!(size_of::<DataEvent>() == 152);
+    assert!(size_of::<DataEvent>() == 16);
     assert!(size_of::<StateEvent>() == 152);
     assert!(offset_of!(StateEvent, old_state) == 144);
     assert!(size_of::<TcptopEvent>() == 160 && align_of::<TcptopEvent>() == 8);
     assert!(offset_of!(TcptopEvent, data) == 8);
+    assert!(offset_of!(TcptopEvent<DataEvent>, data) == 8);
+    assert!(offset_of!(TcptopEvent<StateEvent>, data) == 8);
 };

@@ -41,9 +41,11 @@ fn socket(ops: *mut bpf_sock_ops) -> Option<*mut bpf_sock> {
 /// Asks the kernel to report this socket's state changes, without taking away what other programs asked for.
 #[inline(always)]
 fn ask_for_states(ops: *mut bpf_sock_ops) {
-    let flags = field!(ops, bpf_sock_ops_cb_flags) | BPF_SOCK_OPS_STATE_CB_FLAG;
-    // SAFETY: the program's own context.
-    unsafe { bpf_sock_ops_cb_flags_set(ops, flags as i32) };
+    let flags = field!(ops, bpf_sock_ops_cb_flags);
+    if flags & BPF_SOCK_OPS_STATE_CB_FLAG == 0 {
+        // SAFETY: the program's own context.
+        unsafe { bpf_sock_ops_cb_flags_set(ops, (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32) };
+    }
 }
 
 /// connect(2), before the SYN: the socket's sequence numbers are not set yet (net/ipv4/tcp_output.c `tcp_connect`,

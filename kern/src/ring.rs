@@ -3,7 +3,7 @@
 use core::ptr::{copy_nonoverlapping as copy, write};
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use tcptop_abi::{EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
+use tcptop_abi::{DataEvent, EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
 
 use crate::{
     maps::{EVENTS, epoch, stats},
@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// A record with its header (`BPF_RINGBUF_HDR_SZ`).
-const RECORD_BYTES: u64 = size_of::<TcptopEvent>() as u64 + 8;
+const fn record_bytes<T>() -> u64 {
+    size_of::<TcptopEvent<T>>() as u64 + 8
+}
+
 /// Past half full, the reader is woken once per this many bytes, not once per record.
 const WAKE_STEP: u64 = RING_BYTES as u64 / 8;
 
@@ -24,13 +27,9 @@ pub fn active(flow: &mut Flow) {
         return;
     }
     flow.epoch = now;
-    emit(EventKind::DATA, |event| {
-        // SAFETY: `event` is reserved memory for one record, `flow` a live map value.
-        unsafe {
-            let data = &raw mut (*event).data.data;
-            copy(flow, &raw mut (*data).flow, 1);
-            write(&raw mut (*data).pad, 0);
-        }
+    emit::<DataEvent>(EventKind::DATA, |data| {
+        // SAFETY: reserved memory for one such record.
+        unsafe { write(data, DataEvent { cookie: flow.cookie, slot: flow.slot, pad: 0 }) };
     });
 }
 
@@ -58,10 +57,9 @@ pub fn released(cookie: u64, owner: Owner, state: u8) -> bool {
 
 #[inline(always)]
 fn change(old_state: u8, new_state: u8, released: u8, flow: impl FnOnce(*mut Flow)) -> bool {
-    emit(EventKind::STATE, |event| {
-        // SAFETY: `event` is reserved memory for one record.
+    emit::<StateEvent>(EventKind::STATE, |state| {
+        // SAFETY: reserved memory for one such record.
         unsafe {
-            let state: *mut StateEvent = &raw mut (*event).data.state;
             flow(&raw mut (*state).flow);
             write(&raw mut (*state).old_state, old_state);
             write(&raw mut (*state).new_state, new_state);
@@ -74,8 +72,8 @@ fn change(old_state: u8, new_state: u8, released: u8, flow: impl FnOnce(*mut Flo
 
 /// Reserves one record, has it filled in place (a BPF stack has room for two records at the most), and submits it.
 #[inline(always)]
-fn emit(kind: u32, fill: impl FnOnce(*mut TcptopEvent)) -> bool {
-    let Some(mut record) = EVENTS.reserve::<TcptopEvent>(0) else {
+fn emit<T: 'static>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
+    let Some(mut record) = EVENTS.reserve::<TcptopEvent<T>>(0) else {
         stats(|stats| stats.lost_events += 1);
         return false;
     };
@@ -84,17 +82,17 @@ fn emit(kind: u32, fill: impl FnOnce(*mut TcptopEvent)) -> bool {
     unsafe {
         write(&raw mut (*event).kind, kind);
         write(&raw mut (*event).epoch, epoch());
+        fill(&raw mut (*event).data);
     }
-    fill(event);
-    record.submit(wake_flag());
+    record.submit(wake_flag::<T>());
     true
 }
 
 /// Userspace reads at its tick; it is woken earlier only by a ring that fills up.
 #[inline(always)]
-fn wake_flag() -> u64 {
+fn wake_flag<T>() -> u64 {
     let filled = EVENTS.query(BPF_RB_AVAIL_DATA as u64);
-    let crossed_step = filled % WAKE_STEP < RECORD_BYTES;
+    let crossed_step = filled % WAKE_STEP < record_bytes::<T>();
     if filled >= RING_BYTES as u64 / 2 && crossed_step {
         BPF_RB_FORCE_WAKEUP as u64
     } else {

@@ -60,7 +60,13 @@ pub fn egress(packet: &Packet) {
         return;
     }
     let known = flow::of_socket(sk).and_then(|local| Some((flow::at(local.slot, local.cookie)?, local)));
-    let Some((flow, local)) = known.or_else(|| adopt(packet.skb, sk, segment.payload)) else { return };
+    let (flow, local) = match known {
+        Some(known) => known,
+        None => match adopt(packet.skb, sk, segment.payload) {
+            Some(adopted) => adopted,
+            None => return,
+        },
+    };
     // SAFETY: a live map value, written under the socket lock, which egress holds.
     let flow = unsafe { &mut *flow };
     let plain = segment.flags & (SYN | FIN | RST) == 0;

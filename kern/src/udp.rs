@@ -31,7 +31,13 @@ pub fn count(packet: &Packet, direction: Direction) {
     let Some(remote) = remote(packet, sk, direction) else { return };
     let last = flow::of_socket(sk).and_then(|local| flow::at(local.slot, local.cookie));
     let known = last.filter(|flow| is_to(*flow, &remote));
-    let Some(flow) = known.or_else(|| find(packet, sk, remote, direction)) else { return };
+    let flow = match known {
+        Some(flow) => flow,
+        None => match find(packet, sk, remote, direction) {
+            Some(flow) => flow,
+            None => return,
+        },
+    };
     let (bytes, datagrams) = (packet.payload(HEADER) as u64, field!(packet.skb, gso_segs).max(1) as u64);
     // SAFETY: a live map value.
     let counters = unsafe { &raw mut (*flow).counters };

@@ -2,27 +2,23 @@
 
 use std::ptr::read_unaligned;
 
-use tcptop_abi::{DataEvent, EventKind, StateEvent, TcptopEvent};
+use tcptop_abi::{DataEvent, EventKind, Flow, StateEvent, TcptopEvent};
 
-use crate::collector::{CollectorEvent, FlowId};
+use crate::collector::{CollectorEvent, FlowId, Slot};
 
-/// One record; `None` for one that this version does not know.
-pub fn event(record: &[u8]) -> Option<CollectorEvent> {
-    if record.len() < size_of::<TcptopEvent>() {
-        return None;
-    }
-    // SAFETY: long enough, and every bit pattern is a valid `TcptopEvent`.
-    let event = unsafe { read_unaligned(record.as_ptr().cast::<TcptopEvent>()) };
-    let epoch = event.epoch;
-    match event.kind {
+/// One record. `read` gives the flow at a place, if it is still there: one that ended meanwhile has a record of its own
+/// later in the ring. `None`: nothing is known of it, or this version does not know it.
+pub fn event(record: &[u8], read: impl FnOnce(Slot) -> Option<Flow>) -> Option<CollectorEvent> {
+    let kind = u32::from_ne_bytes(record.get(..4)?.try_into().ok()?);
+    match kind {
         EventKind::DATA => {
-            // SAFETY: the tag says so, and the variant is plain integers.
-            let DataEvent { flow, .. } = unsafe { event.data.data };
+            let TcptopEvent { epoch, data, .. } = whole::<DataEvent>(record)?;
+            let flow = read(Slot { cookie: data.cookie, index: data.slot })?;
             Some(CollectorEvent::Active { id: FlowId::of(&flow)?, flow, epoch })
         }
         EventKind::STATE => {
-            // SAFETY: as above.
-            let StateEvent { flow, new_state: state, released, .. } = unsafe { event.data.state };
+            let TcptopEvent { epoch, data, .. } = whole::<StateEvent>(record)?;
+            let StateEvent { flow, new_state: state, released, .. } = data;
             if released != 0 {
                 return Some(CollectorEvent::Released { cookie: flow.cookie, owner: flow.owner, epoch });
             }
@@ -32,26 +28,44 @@ pub fn event(record: &[u8]) -> Option<CollectorEvent> {
     }
 }
 
+/// Variants of a record: plain integers.
+trait Integers: Copy {}
+impl Integers for DataEvent {}
+impl Integers for StateEvent {}
+
+fn whole<T: Integers>(record: &[u8]) -> Option<TcptopEvent<T>> {
+    if record.len() < size_of::<TcptopEvent<T>>() {
+        return None;
+    }
+    // SAFETY: long enough, and every bit pattern is a valid record of integers.
+    Some(unsafe { read_unaligned(record.as_ptr().cast()) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcptop_abi::{Flow, IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode, TcptopEventData, UdpKey};
+    use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode, UdpKey};
 
-    fn bytes(kind: u32, data: TcptopEventData) -> Vec<u8> {
+    fn bytes<T: Integers>(kind: u32, data: T) -> Vec<u8> {
         let event = TcptopEvent { kind, epoch: 7, data };
-        // SAFETY: both variants cover all of the union, and there is no padding.
-        unsafe { std::slice::from_raw_parts((&raw const event).cast::<u8>(), size_of::<TcptopEvent>()) }
-            .to_vec()
+        // SAFETY: integers without padding.
+        unsafe { std::slice::from_raw_parts((&raw const event).cast::<u8>(), size_of_val(&event)) }.to_vec()
+    }
+
+    fn nowhere(_: Slot) -> Option<Flow> {
+        None
     }
 
     #[test]
     fn data_of_a_udp_flow() {
-        let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, ..Flow::default() };
+        let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, slot: 3, ..Flow::default() };
         flow.ends.rport = 53;
         flow.ends.raddr[15] = 9;
-        let record = bytes(EventKind::DATA, TcptopEventData { data: DataEvent { flow, pad: 0 } });
+        let record = bytes(EventKind::DATA, DataEvent { cookie: 5, slot: 3, pad: 0 });
         let id = FlowId::Udp(UdpKey { cookie: 5, raddr: flow.ends.raddr, rport: 53, pad: 0, pad2: 0 });
-        assert_eq!(event(&record), Some(CollectorEvent::Active { id, flow, epoch: 7 }));
+        let read = |slot| (slot == Slot { cookie: 5, index: 3 }).then_some(flow);
+        assert_eq!(event(&record, read), Some(CollectorEvent::Active { id, flow, epoch: 7 }));
+        assert_eq!(event(&record, nowhere), None, "it has ended: a record of that follows");
     }
 
     #[test]
@@ -59,22 +73,21 @@ mod tests {
         let owner = Owner { tgid: 42, ..Owner::default() };
         let flow = Flow { cookie: 6, protocol: IPPROTO_TCP, owner, ..Flow::default() };
         let mut state = StateEvent { flow, new_state: TcpStateCode::CLOSE, ..StateEvent::default() };
-        let record = bytes(EventKind::STATE, TcptopEventData { state });
+        let record = bytes(EventKind::STATE, state);
         let expected =
             CollectorEvent::State { id: FlowId::Tcp(6), flow, state: TcpStateCode::CLOSE, epoch: 7 };
-        assert_eq!(event(&record), Some(expected));
+        assert_eq!(event(&record, nowhere), Some(expected));
         state.released = 1;
-        let record = bytes(EventKind::STATE, TcptopEventData { state });
-        assert_eq!(event(&record), Some(CollectorEvent::Released { cookie: 6, owner, epoch: 7 }));
+        let record = bytes(EventKind::STATE, state);
+        assert_eq!(event(&record, nowhere), Some(CollectorEvent::Released { cookie: 6, owner, epoch: 7 }));
     }
 
     #[test]
     fn what_is_not_known_is_passed_over() {
-        assert_eq!(event(&[]), None);
-        let record = bytes(99, TcptopEventData { state: StateEvent::default() });
-        assert_eq!(event(&record), None);
-        assert_eq!(event(&record[..100]), None);
-        let no_protocol = bytes(EventKind::DATA, TcptopEventData { data: DataEvent::default() });
-        assert_eq!(event(&no_protocol), None);
+        assert_eq!(event(&[], nowhere), None);
+        assert_eq!(event(&bytes(99, StateEvent::default()), nowhere), None);
+        let record = bytes(EventKind::STATE, StateEvent::default());
+        assert_eq!(event(&record[..100], nowhere), None);
+        assert_eq!(event(&record, nowhere), None, "a flow without a protocol");
     }
 }

@@ -141,6 +141,11 @@ impl Running {
     }
 }
 
+fn read(flows: &Array<MapData, Flow>, slot: Slot) -> Option<Flow> {
+    let flow = flows.get(&slot.index, 0).ok()?;
+    (flow.cookie == slot.cookie).then_some(flow)
+}
+
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
         self.0 = Some(Running::new().map_err(explain)?);
@@ -161,8 +166,9 @@ impl NetworkCollector for BpfCollector {
 
     fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent)) {
         let Some(running) = &mut self.0 else { return };
-        while let Some(record) = running.events.next() {
-            if let Some(event) = decode::event(&record) {
+        let Running { events, flows, .. } = running;
+        while let Some(record) = events.next() {
+            if let Some(event) = decode::event(&record, |slot| read(flows, slot)) {
                 sink(event);
             }
         }
@@ -181,8 +187,7 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn read(&self, slot: Slot) -> Option<Flow> {
-        let flow = self.0.as_ref()?.flows.get(&slot.index, 0).ok()?;
-        (flow.cookie == slot.cookie).then_some(flow)
+        read(&self.0.as_ref()?.flows, slot)
     }
 
     fn socket(&self, cookie: u64) -> Option<Socket> {
