@@ -1,4 +1,5 @@
-//! What watching costs: the measuring program behind `ci/bench`. Prints CSV records, `measure,what,value,low,high,unit`.
+//! What watching costs: the measuring program behind `ci/bench`. Prints
+//! records, `measure;row;column;value;low;high`.
 //!
 //!     cost throughput [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND...
 //!     cost hooks      [--seconds S] [--loads A,B...] --watch NAME=COMMAND
@@ -7,6 +8,7 @@
 //!     cost lost       [--seconds S] --watch NAME=COMMAND
 //!     cost load       [--seconds S] [--loads A,B...]
 //!     cost empty
+//!     cost table
 
 mod connections;
 mod cpu;
@@ -77,6 +79,7 @@ fn main() {
             println!("{name} {:.0}", load::run(*load, settings.time).rate);
         }),
         "empty" => hooks::idle(),
+        "table" => record::tables(),
         _ => panic!("unknown command {command:?}"),
     }
 }

@@ -1,38 +1,86 @@
-//! One measured value, a line of CSV.
+//! Measured values: a line of CSV each, and tables made of such lines.
+
+use std::{collections::BTreeMap, io};
 
 /// A value, with the range it was seen in.
 pub struct Record {
-    measure: String,
-    what: String,
-    unit: String,
-    value: f64,
-    range: Option<(f64, f64)>,
+    pub measure: String,
+    /// Row of its table.
+    pub what: String,
+    /// Column of its table.
+    pub who: String,
+    pub value: f64,
+    pub range: Option<(f64, f64)>,
 }
 
 impl Record {
-    pub fn new(measure: &str, what: &str, unit: &str, value: f64) -> Self {
-        Self { measure: measure.into(), what: what.into(), unit: unit.into(), value, range: None }
+    pub fn new(measure: &str, what: &str, who: &str, value: f64) -> Self {
+        Self { measure: measure.into(), what: what.into(), who: who.into(), value, range: None }
     }
 
-    /// With its lower and upper quartile, or what else the measure says they are.
-    pub fn range(self, low: f64, high: f64) -> Self {
-        Self { range: Some((low, high)), ..self }
+    /// Of several values: the median, and the quartiles as range.
+    pub fn median(measure: &str, what: &str, who: &str, values: &mut [f64]) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let at =
+            |quarter: usize| values.get((values.len().max(1) - 1) * quarter / 4).copied().unwrap_or(f64::NAN);
+        Self { range: Some((at(1), at(3))), ..Self::new(measure, what, who, at(2)) }
     }
 
     /// Prints the line.
     pub fn print(&self) {
-        let Self { measure, what, unit, value, range } = self;
+        let Self { measure, what, who, value, range } = self;
         let (low, high) = range.map_or_else(
             || (String::new(), String::new()),
             |(low, high)| (format!("{low:.3}"), format!("{high:.3}")),
         );
-        println!("{measure},{what},{value:.3},{low},{high},{unit}");
+        println!("{measure};{what};{who};{value:.3};{low};{high}");
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split(';').collect();
+        let [measure, what, who, value, low, high] = fields.as_slice() else { return None };
+        let range = low.parse().ok().zip(high.parse().ok());
+        Some(Self { range, ..Self::new(measure, what, who, value.parse().ok()?) })
+    }
+
+    fn cell(&self) -> String {
+        let number = |value: f64| match value.abs() {
+            size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+            size if size >= 10.0 => format!("{value:.1}"),
+            _ => format!("{value:.2}"),
+        };
+        let range = self.range.map(|(low, high)| format!(" ({}–{})", number(low), number(high)));
+        number(self.value) + &range.unwrap_or_default()
     }
 }
 
-/// The median and the quartiles of some values.
-pub fn quartiles(values: &mut [f64]) -> (f64, f64, f64) {
-    values.sort_unstable_by(f64::total_cmp);
-    let at = |quarter: usize| values.get((values.len() - 1) * quarter / 4).copied().unwrap_or(f64::NAN);
-    (at(2), at(1), at(3))
+/// Turns lines on standard input into a table for each measure, in the order of their first lines.
+pub fn tables() {
+    let lines = io::stdin().lines().map(|line| line.expect("UTF-8"));
+    let records: Vec<Record> =
+        lines.map(|line| Record::parse(&line).unwrap_or_else(|| panic!("no record: {line:?}"))).collect();
+    let first = |names: Vec<&str>| {
+        let mut seen = Vec::new();
+        for name in names {
+            if !seen.contains(&name.to_owned()) {
+                seen.push(name.to_owned());
+            }
+        }
+        seen
+    };
+    for measure in first(records.iter().map(|record| record.measure.as_str()).collect()) {
+        let mine: Vec<&Record> = records.iter().filter(|record| record.measure == measure).collect();
+        let columns = first(mine.iter().map(|record| record.who.as_str()).collect());
+        let cells: BTreeMap<(&str, &str), String> =
+            mine.iter().map(|record| ((record.what.as_str(), record.who.as_str()), record.cell())).collect();
+        println!("| {measure} | {} |", columns.join(" | "));
+        println!("| --- |{}", " ---: |".repeat(columns.len()));
+        for row in first(mine.iter().map(|record| record.what.as_str()).collect()) {
+            let of = |column: &String| cells.get(&(row.as_str(), column.as_str())).cloned();
+            let cells: Vec<String> =
+                columns.iter().map(|column| of(column).unwrap_or_else(|| "–".into())).collect();
+            println!("| {row} | {} |", cells.join(" | "));
+        }
+        println!();
+    }
 }

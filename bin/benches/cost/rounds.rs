@@ -1,14 +1,11 @@
 //! Throughput and latency under a watcher, as ratios to those alone just before and just after.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     Settings,
     load::{self, Outcome},
-    record::{Record, quartiles},
+    record::Record,
 };
 
 /// All loads, one after the other.
@@ -16,45 +13,62 @@ fn block(settings: &Settings, time: Duration) -> Vec<Outcome> {
     settings.loads.iter().map(|(_, load)| load::run(*load, time)).collect()
 }
 
+/// Values of one cell of a table.
+struct Cell {
+    measure: &'static str,
+    what: String,
+    who: String,
+    values: Vec<f64>,
+}
+
 /// Measures every watcher in every round, and prints the medians.
 pub fn measure(settings: &Settings) {
     let Settings { time, rounds, .. } = *settings;
-    let mut found: BTreeMap<(&str, String, &str), Vec<f64>> = BTreeMap::new();
-    let mut note =
-        |measure, what: String, unit, value| found.entry((measure, what, unit)).or_default().push(value);
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut note = |measure, what: &str, who: &str, value| {
+        let same = |cell: &&mut Cell| cell.measure == measure && cell.what == what && cell.who == who;
+        match cells.iter_mut().find(same) {
+            Some(cell) => cell.values.push(value),
+            None => cells.push(Cell { measure, what: what.into(), who: who.into(), values: vec![value] }),
+        }
+    };
     block(settings, time / 5);
     let mut before = block(settings, time);
     for round in 1..=rounds {
         for watcher in &settings.watchers {
             eprintln!("cost: round {round} of {rounds}, {}", watcher.name);
+            let who = watcher.name.as_str();
             let running = watcher.start();
             let (cpu, start) = (running.process().cpu(), Instant::now());
             let under = block(settings, time);
             let cpu = (running.process().cpu() - cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-            note("CPU of the watcher", watcher.name.clone(), "%", 100.0 * cpu);
             let resident = running.process().status("VmRSS") as f64 / 1_024.0;
-            note("resident memory of the watcher", watcher.name.clone(), "MiB", resident);
             drop(running);
             let after = block(settings, time);
             for (((name, _), under), (before, after)) in
                 settings.loads.iter().zip(&under).zip(before.iter().zip(&after))
             {
-                let what = format!("{name} {}", watcher.name);
                 let alone = (before.rate + after.rate) / 2.0;
-                note("throughput", what.clone(), "%", 100.0 * under.rate / alone);
-                for (measure, part) in [("median latency", 0.5), ("latency of the slowest hundredth", 0.99)] {
-                    if !under.latencies.is_empty() {
-                        let alone = (before.latency(part) + after.latency(part)) / 2.0;
-                        note(measure, what.clone(), "%", 100.0 * under.latency(part) / alone);
-                    }
+                note(THROUGHPUT, name, who, 100.0 * under.rate / alone);
+                note(ALONE, name, "per second", alone);
+                if !under.latencies.is_empty() {
+                    let alone = (before.latency(0.99) + after.latency(0.99)) / 2.0;
+                    note(SLOWEST, name, who, 100.0 * under.latency(0.99) / alone);
                 }
-                note("operations per second, alone", (*name).into(), "", alone);
             }
+            note(ITSELF, "CPU, % of one", who, 100.0 * cpu);
+            note(ITSELF, "resident memory, MiB", who, resident);
             before = after;
         }
     }
-    for ((measure, what, unit), mut values) in found {
-        let (median, low, high) = quartiles(&mut values);
-        Record::new(measure, &what, unit, median).range(low, high).print();
+    for measure in [THROUGHPUT, SLOWEST, ITSELF, ALONE] {
+        for cell in cells.iter_mut().filter(|cell| cell.measure == measure) {
+            Record::median(measure, &cell.what, &cell.who, &mut cell.values).print();
+        }
     }
 }
+
+const THROUGHPUT: &str = "throughput, % of that alone";
+const SLOWEST: &str = "latency of the slowest hundredth, % of that alone";
+const ITSELF: &str = "the watcher itself, during these loads";
+const ALONE: &str = "alone";

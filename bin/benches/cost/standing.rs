@@ -20,6 +20,9 @@ const SCENES: [(&str, usize, usize); 7] = [
     ("50,000 live, 100 active", 50_000, 100),
 ];
 
+const STANDING: &str = "ends of connections";
+const STORM: &str = "as many connections as go";
+
 /// Measures over so many ticks of a second each, after as many to settle.
 pub fn measure(settings: &Settings) {
     let most = if settings.rounds == 1 { 1_000 } else { usize::MAX };
@@ -45,10 +48,11 @@ pub fn measure(settings: &Settings) {
         let cpu = (process.cpu() - cpu).as_secs_f64();
         let woken = process.status("voluntary_ctxt_switches") - woken;
         // Its interval is a second.
-        Record::new("CPU time of a tick", what, "ms", 1_000.0 * cpu / seconds).print();
-        Record::new("CPU seconds per minute", what, "s", 60.0 * cpu / seconds).print();
-        Record::new("wake-ups per minute", what, "", 60.0 * woken as f64 / seconds).print();
-        Record::new("resident memory", what, "MiB", process.status("VmRSS") as f64 / 1_024.0).print();
+        Record::new(STANDING, what, "CPU of a tick, ms", 1_000.0 * cpu / seconds).print();
+        Record::new(STANDING, what, "CPU per minute, s", 60.0 * cpu / seconds).print();
+        Record::new(STANDING, what, "wake-ups per minute", 60.0 * woken as f64 / seconds).print();
+        let resident = process.status("VmRSS") as f64 / 1_024.0;
+        Record::new(STANDING, what, "resident memory, MiB", resident).print();
         drop(connections);
     }
 }
@@ -65,8 +69,7 @@ pub fn first_report(settings: &Settings) {
             start.elapsed().as_secs_f64() * 1_000.0
         })
         .collect();
-    let (median, low, high) = crate::record::quartiles(&mut times);
-    Record::new("exec to first report, --once -d 0.1", "", "ms", median).range(low, high).print();
+    Record::median("exec to first report", "--once -d 0.1, ms", "tcptop", &mut times).print();
 }
 
 /// Event records lost at the highest rate of connections that this machine reaches.
@@ -89,6 +92,6 @@ pub fn lost(settings: &Settings) {
             rest.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
         })
         .sum();
-    Record::new("event records lost", "tcp-connect", "", lost).print();
-    Record::new("connections per second meanwhile", "tcp-connect", "", outcome.rate).print();
+    Record::new(STORM, "connections per second", "tcptop", outcome.rate).print();
+    Record::new(STORM, "event records lost", "tcptop", lost + 0.0).print();
 }
