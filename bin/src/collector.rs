@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use tcptop_abi::{Flow, Owner, Socket, Stats, UdpKey};
+use tcptop_abi::{Endpoints, Flow, Owner, Socket, Stats};
 
 use crate::error::Error;
 
@@ -12,7 +12,14 @@ pub enum FlowId {
     /// A TCP connection, by its socket's cookie.
     Tcp(u64),
     /// A UDP socket and one remote end.
-    Udp(UdpKey),
+    Udp {
+        /// The socket's cookie.
+        cookie: u64,
+        /// Remote address.
+        raddr: [u8; 16],
+        /// Remote port.
+        rport: u16,
+    },
 }
 
 impl FlowId {
@@ -20,7 +27,10 @@ impl FlowId {
     pub const fn of(flow: &Flow) -> Option<Self> {
         match flow.protocol {
             tcptop_abi::IPPROTO_TCP => Some(Self::Tcp(flow.cookie)),
-            tcptop_abi::IPPROTO_UDP => Some(Self::Udp(UdpKey::of(flow))),
+            tcptop_abi::IPPROTO_UDP => {
+                let Endpoints { raddr, rport, .. } = flow.ends;
+                Some(Self::Udp { cookie: flow.cookie, raddr, rport })
+            }
             _ => None,
         }
     }
@@ -28,8 +38,7 @@ impl FlowId {
     /// The socket's cookie.
     pub const fn cookie(&self) -> u64 {
         match self {
-            Self::Tcp(cookie) => *cookie,
-            Self::Udp(key) => key.cookie,
+            Self::Tcp(cookie) | Self::Udp { cookie, .. } => *cookie,
         }
     }
 }

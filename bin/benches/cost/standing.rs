@@ -23,7 +23,8 @@ const SCENES: [(&str, usize, usize); 7] = [
 const STANDING: &str = "ends of connections";
 const STORM: &str = "as many connections as go";
 
-/// Measures over so many ticks of a second each, after as many to settle.
+/// Measures over ten ticks of a second each. Before that it waits for the last look at /proc for owners: those of
+/// accepted connections are known after one or two.
 pub fn measure(settings: &Settings) {
     let most = if settings.rounds == 1 { 1_000 } else { usize::MAX };
     for (what, live, active) in SCENES.into_iter().filter(|(_, live, _)| *live <= most) {
@@ -40,7 +41,7 @@ pub fn measure(settings: &Settings) {
             .print();
         }
         let connections = Connections::open(live / 2, active / 2);
-        thread::sleep(settings.time * 3);
+        thread::sleep(settings.time * 10);
         let (cpu, woken) = (process.cpu(), process.status("voluntary_ctxt_switches"));
         let start = Instant::now();
         thread::sleep(settings.time * 10);

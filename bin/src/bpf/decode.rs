@@ -44,7 +44,7 @@ fn whole<T: Integers>(record: &[u8]) -> Option<TcptopEvent<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode, UdpKey};
+    use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode};
 
     fn bytes<T: Integers>(kind: u32, data: T) -> Vec<u8> {
         let event = TcptopEvent { kind, epoch: 7, data };
@@ -62,7 +62,7 @@ mod tests {
         flow.ends.rport = 53;
         flow.ends.raddr[15] = 9;
         let record = bytes(EventKind::DATA, DataEvent { cookie: 5, slot: 3, pad: 0 });
-        let id = FlowId::Udp(UdpKey { cookie: 5, raddr: flow.ends.raddr, rport: 53, pad: 0, pad2: 0 });
+        let id = FlowId::Udp { cookie: 5, raddr: flow.ends.raddr, rport: 53 };
         let read = |slot| (slot == Slot { cookie: 5, index: 3 }).then_some(flow);
         assert_eq!(event(&record, read), Some(CollectorEvent::Active { id, flow, epoch: 7 }));
         assert_eq!(event(&record, nowhere), None, "it has ended: a record of that follows");

@@ -26,8 +26,8 @@ pub enum OwnerSource {
 pub struct Connection {
     /// What reports show.
     pub record: ConnectionRecord,
-    /// Where the kernel keeps its flow.
-    pub slot: Slot,
+    /// Place of its flow in the kernel's table.
+    index: u32,
     /// How `record.process` is known.
     pub source: OwnerSource,
     /// The kernel reports its state changes, its end among them.
@@ -47,8 +47,20 @@ pub struct Connection {
     /// [`FlowFlags`] that the kernel programs could not see.
     assumed: u32,
     /// Totals at the last report.
-    reported: Counters,
+    reported: Reported,
 }
+
+/// What tells whether a connection moved.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Reported {
+    rx_bytes: u64,
+    tx_bytes: u64,
+    rx_packets: u64,
+    tx_packets: u64,
+}
+
+// With tens of thousands of them, each byte counts: one more than this, and musl's allocator takes 48 more.
+const _: () = assert!(size_of::<Connection>() <= 236);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
@@ -66,7 +78,7 @@ impl Connection {
         };
         Self {
             record,
-            slot: Slot::default(),
+            index: 0,
             source: OwnerSource::Unknown,
             state_events: false,
             released: false,
@@ -76,7 +88,7 @@ impl Connection {
             missing: false,
             retry: (0, 0),
             assumed: 0,
-            reported: Counters::default(),
+            reported: Reported::default(),
         }
     }
 
@@ -92,7 +104,7 @@ impl Connection {
         if self.record.key.protocol == Protocol::Tcp && !flow.began_after_start() {
             // What it moved before is part of its totals and of no interval's rate.
             self.update(flow);
-            self.reported = self.totals();
+            self.reported = self.moved();
         }
     }
 
@@ -100,7 +112,7 @@ impl Connection {
     pub fn update(&mut self, flow: &Flow) {
         let assumed = if flow.began_after_start() { 0 } else { self.assumed };
         let flow = Flow { flags: flow.flags | assumed, ..*flow };
-        self.slot = Slot::of(&flow);
+        self.index = flow.slot;
         self.record.totals = Some(flow.payload());
         if self.record.key.protocol == Protocol::Tcp {
             self.record.state = TcpState::from_code(flow.state);
@@ -116,13 +128,20 @@ impl Connection {
         }
     }
 
-    fn totals(&self) -> Counters {
-        self.record.totals.unwrap_or_default()
+    fn moved(&self) -> Reported {
+        let Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, .. } =
+            self.record.totals.unwrap_or_default();
+        Reported { rx_bytes, tx_bytes, rx_packets, tx_packets }
+    }
+
+    /// Where the kernel keeps its flow.
+    pub const fn slot(&self) -> Slot {
+        Slot { cookie: self.record.key.cookie, index: self.index }
     }
 
     /// Bytes since the last report.
     pub fn growth(&self) -> Traffic {
-        let now = self.totals();
+        let now = self.moved();
         Traffic {
             rx: now.rx_bytes.saturating_sub(self.reported.rx_bytes),
             tx: now.tx_bytes.saturating_sub(self.reported.tx_bytes),
@@ -131,10 +150,7 @@ impl Connection {
 
     /// True when anything was counted since the last report.
     pub fn grew(&self) -> bool {
-        let now = self.totals();
-        self.growth() != Traffic::default()
-            || now.rx_packets != self.reported.rx_packets
-            || now.tx_packets != self.reported.tx_packets
+        self.moved() != self.reported
     }
 
     /// Turns the growth since the last report into rates, and starts the next interval. Returns the growth.
@@ -143,7 +159,7 @@ impl Connection {
         self.record.rx_rate = per_second(growth.rx, interval);
         self.record.tx_rate = per_second(growth.tx, interval);
         self.record.active = active;
-        self.reported = self.totals();
+        self.reported = self.moved();
         growth
     }
 }

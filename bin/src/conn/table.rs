@@ -26,9 +26,11 @@ const LONGEST_RETRY: u32 = 64;
 /// The connections, open and just ended.
 #[derive(Debug, Default)]
 pub struct Table {
-    flows: HashMap<FlowId, Connection>,
+    flows: HashMap<FlowId, Box<Connection>>,
+    /// How many of them are UDP.
+    udp: usize,
     /// From /proc, without a packet so far.
-    silent: HashMap<(Protocol, Endpoints), Connection>,
+    silent: HashMap<(Protocol, Endpoints), Box<Connection>>,
     /// Flows to read at the next tick.
     listed: Vec<FlowId>,
     /// UDP flows of each reported socket.
@@ -40,7 +42,7 @@ pub struct Table {
     /// Sockets of older connections that were released before their flow was told of, with the interval of that.
     early: HashMap<u64, (Option<Process>, u32)>,
     /// Ended, but for the name of the process that still has the socket open.
-    nameless: HashMap<u64, Connection>,
+    nameless: HashMap<u64, Box<Connection>>,
     ended: Vec<Connection>,
     listeners: Listeners,
     names: Names,
@@ -57,7 +59,7 @@ impl Table {
     /// A connection that exists before any packet of it was seen.
     pub fn add_silent(&mut self, connection: Connection) {
         let key = connection.record.key;
-        self.silent.insert((key.protocol, key.ends), connection);
+        self.silent.insert((key.protocol, key.ends), Box::new(connection));
     }
 
     /// A listener that exists before the start.
@@ -119,7 +121,7 @@ impl Table {
         let mut connection = silent.unwrap_or_else(|| {
             let mut connection = Connection::new(protocol, flow.ends, flow.state);
             connection.assume_accepted(self.listeners.has_port(flow.ends.lport));
-            connection
+            Box::new(connection)
         });
         connection.adopt(&id, flow);
         let released = self.early.get(&id.cookie()).map(|(process, _)| *process);
@@ -136,6 +138,7 @@ impl Table {
         if protocol == Protocol::Tcp && self.no_releases && flow.flags & FlowFlags::STATE_EVENTS == 0 {
             self.orphans.push(id);
         }
+        self.udp += usize::from(protocol == Protocol::Udp);
         self.flows.entry(id).or_insert(connection)
     }
 
@@ -156,7 +159,7 @@ impl Table {
             if let Some(process) = process {
                 connection.learn(process, OwnerSource::Kernel);
             }
-            self.ended.push(connection);
+            self.ended.push(*connection);
         } else if let Some(connection) = self.flows.get_mut(&FlowId::Tcp(cookie)) {
             if let Some(process) = process
                 && connection.source < OwnerSource::Kernel
@@ -206,7 +209,7 @@ impl Table {
 
     /// Where the kernel keeps a flow.
     pub fn slot(&self, id: &FlowId) -> Option<Slot> {
-        self.flows.get(id).map(|connection| connection.slot)
+        self.flows.get(id).map(|connection| connection.slot())
     }
 
     /// A flow as it is now.
@@ -220,7 +223,7 @@ impl Table {
     pub fn refresh_listed(&mut self, read: impl Fn(Slot) -> Option<Flow>) {
         for id in &self.listed {
             if let Some(connection) = self.flows.get_mut(id)
-                && let Some(flow) = read(connection.slot)
+                && let Some(flow) = read(connection.slot())
             {
                 connection.update(&flow);
             }
@@ -238,13 +241,14 @@ impl Table {
     /// A connection ended: its totals are final.
     pub fn end(&mut self, id: &FlowId) {
         let Some(connection) = self.flows.remove(id) else { return };
+        self.udp -= usize::from(connection.record.key.protocol == Protocol::Udp);
         if self.drops_ended {
             self.dropped += connection.growth();
             return;
         }
         let named = connection.source >= OwnerSource::Proc || connection.released;
         if named || connection.record.key.protocol == Protocol::Udp {
-            self.ended.push(connection);
+            self.ended.push(*connection);
         } else {
             self.nameless.insert(id.cookie(), connection);
         }
@@ -322,11 +326,11 @@ impl Table {
             return Vec::new();
         }
         self.next_udp_sweep = now + UDP_IDLE / 2;
-        let idle = |(id, connection): (&FlowId, &Connection)| {
-            let quiet = now.saturating_sub(connection.last_active) >= UDP_IDLE && !connection.listed;
-            (matches!(id, FlowId::Udp(_)) && quiet).then_some(*id)
-        };
-        self.flows.iter().filter_map(idle).collect()
+        let flows = self.flows.iter().filter(|(id, _)| matches!(id, FlowId::Udp { .. }));
+        let quiet = flows.filter(|(_, connection)| {
+            now.saturating_sub(connection.last_active) >= UDP_IDLE && !connection.listed
+        });
+        quiet.map(|(id, _)| *id).collect()
     }
 
     /// Ends interval `epoch`: computes rates, and returns the bytes of all connections in it.
@@ -347,6 +351,8 @@ impl Table {
             connection.listed = active || connection.epoch > epoch;
             connection.listed
         });
+        // Ten thousand new connections at once are no reason to keep room for as many.
+        listed.shrink_to(2 * listed.len());
         self.listed = listed;
 
         let Self { nameless, ended, listeners, .. } = self;
@@ -356,9 +362,10 @@ impl Table {
             if let Some(process) = listeners.owner(&connection.record.key.ends) {
                 connection.learn(process, OwnerSource::Listener);
             }
-            connection
+            *connection
         }));
-        for connection in nameless.values_mut().chain(ended.iter_mut()) {
+        let nameless = nameless.values_mut().map(|connection| &mut **connection);
+        for connection in nameless.chain(ended.iter_mut()) {
             if connection.grew() || connection.epoch >= epoch {
                 sum += connection.close_interval(interval, true);
             }
@@ -376,11 +383,9 @@ impl Table {
 
     /// Open TCP connections and UDP flows.
     pub fn counts(&self) -> (usize, usize) {
-        let tcp = |protocol: &Protocol| usize::from(*protocol == Protocol::Tcp);
-        let flows: usize = self.flows.values().map(|connection| tcp(&connection.record.key.protocol)).sum();
-        let silent: usize = self.silent.keys().map(|(protocol, _)| tcp(protocol)).sum();
-        let all = self.flows.len() + self.silent.len();
-        (flows + silent, all - flows - silent)
+        let silent_udp = self.silent.keys().filter(|(protocol, _)| *protocol == Protocol::Udp).count();
+        let udp = self.udp + silent_udp;
+        (self.flows.len() + self.silent.len() - udp, udp)
     }
 
     /// Every open connection, and those that wait for their name, in no order.

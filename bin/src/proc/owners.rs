@@ -7,6 +7,7 @@
 //! that order, the search can stop at the last inode found without changing the answer. Only a hint overrides it.
 //! Not seen: sockets held by an io_uring, in flight between processes, or only by a thread that outlived its leader.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +31,7 @@ pub struct Owners {
 
 impl Owners {
     /// Searches the holders of `wanted` (inode 0, no holder, is ignored) in the processes `hints`, then `pids`, in
-    /// their order, and stops when each is found.
+    /// their order, each once, and stops when each socket is found.
     pub fn find(root: &Path, hints: &[u32], pids: &[u32], mut wanted: Vec<u64>) -> Self {
         wanted.retain(|inode| *inode != 0);
         wanted.sort_unstable();
@@ -38,11 +39,14 @@ impl Owners {
         let mut missing = wanted.len();
         let holders = wanted.into_iter().map(|inode| (inode, 0)).collect();
         let mut owners = Self { holders, ..Self::default() };
+        let mut searched = HashSet::new();
         for pid in hints.iter().chain(pids) {
             if missing == 0 {
                 break;
             }
-            owners.search(root, *pid, &mut missing);
+            if searched.insert(*pid) {
+                owners.search(root, *pid, &mut missing);
+            }
         }
         let mut found: Vec<u32> =
             owners.holders.iter().map(|(_, pid)| *pid).filter(|pid| *pid != 0).collect();
