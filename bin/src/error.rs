@@ -7,7 +7,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use crate::{bpf::Obstacle, exit};
 
 /// The oldest kernel that has all hooks: major and minor version.
-pub const OLDEST: (u32, u32) = (5, 9);
+pub const OLDEST: (u32, u32) = (5, 10);
 
 /// Why tcptop cannot run or go on.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! The kernel half of tcptop: cgroup hooks that count bytes and packets per flow.
 //!
 //! Attached at the root of the cgroup v2 tree, they see each socket of the machine, in every network namespace.
-//! They use UAPI structs only, so one object serves every kernel from 5.9 on. They observe: each hook returns what
+//! They use UAPI structs only, so one object serves every kernel from 5.10 on. They observe: each hook returns what
 //! lets the operation proceed, and changes no packet, socket or reply.
 //!
 //! TCP is read where its own counters are coherent: at egress and in `sock_ops`, both under the socket lock. Every
 //! received segment is answered by an ACK, which passes egress with the new totals; ingress only notes a FIN.
+//!
+//! A packet's way: `packet` (which protocol) → `tcp` or `udp` (count) → `flow` (where) → `ring` (tell, once per interval).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

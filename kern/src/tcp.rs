@@ -101,14 +101,24 @@ pub fn egress(packet: &Packet) {
 pub fn ingress(packet: &Packet) {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
     if packet.transport.control[1] & FIN != 0 && !sk.is_null() {
-        let end = segment(packet).end;
-        if let Some(local) = flow::made_for(sk, packet.skb) {
-            local.fin_end = end;
-            local.fin_seen = 1;
-        }
+        note_fin(packet.skb, sk, segment(packet).end);
     }
     if overflowed() && !sk.is_null() {
         count_untracked_ingress(sk, segment(packet).payload);
+    }
+}
+
+/// A FIN that ends at `end`. One before what was received in order is a stray, or was noted when it came first.
+#[inline(always)]
+fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, end: u32) {
+    // SAFETY: `sk` is not null.
+    let tp = unsafe { tcp_sock(sk) };
+    if tp.is_null() || at_or_after(field!(tp, rcv_nxt), end) {
+        return;
+    }
+    if let Some(local) = flow::made_for(sk, skb) {
+        local.fin_end = end;
+        local.fin_seen = 1;
     }
 }
 

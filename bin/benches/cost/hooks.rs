@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs::File, os::fd::OwnedFd, path::PathBuf};
 
-use crate::{Settings, load, programs, record::Record};
+use crate::{Settings, load, programs, record::Cells};
 
 /// The hooks: name of tcptop's program, program type, attach type (include/uapi/linux/bpf.h).
 const HOOKS: [(&str, u32, u32); 11] = [
@@ -55,29 +55,33 @@ pub fn idle() {
     }
 }
 
-/// Measures under the watcher, which is tcptop, and prints a record for each load and program that ran at least once per
-/// a thousand operations.
+/// Measures under the watcher, which is tcptop, started anew in every round: where the kernel puts a program and its maps
+/// makes a difference. Prints the medians of each load and program that ran at least once per a hundred operations.
 pub fn measure(settings: &Settings) {
-    let time = settings.time;
     let cgroup = root();
+    let mut cells = Cells::default();
+    for _ in 0..settings.rounds {
+        round(settings, &cgroup, &mut cells);
+    }
+    cells.print(&[NET, EMPTY, RUNS]);
+}
+
+fn round(settings: &Settings, cgroup: &OwnedFd, cells: &mut Cells) {
+    let time = settings.time;
     let running = settings.watcher().start();
     let (held, _) = programs::held_by(running.process().0);
-    let mut ours = HashMap::new();
-    for id in held {
-        if let Some(name) = programs::name(id) {
-            ours.insert(name, id);
-        }
-    }
-    let empty = attach_empty(&cgroup);
+    let ours: HashMap<String, u32> =
+        held.into_iter().filter_map(|id| Some((programs::name(id)?, id))).collect();
+    let empty = attach_empty(cgroup);
     let _stats = programs::enable_stats();
     let so_far = |id: u32| programs::info(id).map_or((0, 0), |info| (info.run_nanos, info.runs));
     for (name, load) in &settings.loads {
         // Once before: its flows exist, its code is in the caches.
         load::run(*load, time / 10);
         let read = || -> Vec<[(u64, u64); 2]> {
-            let ids = HOOKS.iter().zip(&empty).filter_map(|((name, ..), (empty, _))| {
+            let ids = HOOKS.iter().zip(&empty).map(|((name, ..), (empty, _))| {
                 let short = &name[..name.len().min(NAME_LENGTH)];
-                Some([*ours.get(short)?, *empty])
+                [*ours.get(short).unwrap_or_else(|| panic!("tcptop has no program {short}")), *empty]
             });
             ids.map(|ids| ids.map(so_far)).collect()
         };
@@ -86,8 +90,8 @@ pub fn measure(settings: &Settings) {
         let after = read();
         let operations = outcome.rate * time.as_secs_f64();
         for (((hook, ..), before), after) in HOOKS.iter().zip(before).zip(after) {
-            let runs = after[0].1 - before[0].1;
-            if (runs as f64) < operations / 1_000.0 {
+            let runs = (after[0].1 - before[0].1) as f64;
+            if runs < operations / 100.0 {
                 continue;
             }
             let nanos = |which: usize| {
@@ -95,9 +99,9 @@ pub fn measure(settings: &Settings) {
                 time as f64 / runs.max(1) as f64
             };
             let what = hook.trim_start_matches("tcptop_");
-            Record::new(NET, what, name, nanos(0) - nanos(1)).print();
-            Record::new(EMPTY, what, name, nanos(1)).print();
-            Record::new(RUNS, what, name, runs as f64 / operations).print();
+            cells.add(NET, what, name, nanos(0) - nanos(1));
+            cells.add(EMPTY, what, name, nanos(1));
+            cells.add(RUNS, what, name, runs / operations);
         }
     }
 }

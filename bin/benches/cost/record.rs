@@ -54,6 +54,29 @@ impl Record {
     }
 }
 
+/// Values of the same cells, round by round.
+#[derive(Default)]
+pub struct Cells(Vec<(&'static str, String, String, Vec<f64>)>);
+
+impl Cells {
+    /// Adds a value.
+    pub fn add(&mut self, measure: &'static str, what: &str, who: &str, value: f64) {
+        match self.0.iter_mut().find(|cell| cell.0 == measure && cell.1 == what && cell.2 == who) {
+            Some(cell) => cell.3.push(value),
+            None => self.0.push((measure, what.into(), who.into(), vec![value])),
+        }
+    }
+
+    /// Prints the medians of these measures.
+    pub fn print(mut self, measures: &[&str]) {
+        for measure in measures {
+            for (_, what, who, values) in self.0.iter_mut().filter(|cell| cell.0 == *measure) {
+                Record::median(measure, what, who, values).print();
+            }
+        }
+    }
+}
+
 /// Turns lines on standard input into a table for each measure, in the order of their first lines.
 pub fn tables() {
     let lines = io::stdin().lines().map(|line| line.expect("UTF-8"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     Settings,
     load::{self, Outcome},
-    record::Record,
+    record::Cells,
 };
 
 /// All loads, one after the other.
@@ -13,25 +13,11 @@ fn block(settings: &Settings, time: Duration) -> Vec<Outcome> {
     settings.loads.iter().map(|(_, load)| load::run(*load, time)).collect()
 }
 
-/// Values of one cell of a table.
-struct Cell {
-    measure: &'static str,
-    what: String,
-    who: String,
-    values: Vec<f64>,
-}
-
 /// Measures every watcher in every round, and prints the medians.
 pub fn measure(settings: &Settings) {
     let Settings { time, rounds, .. } = *settings;
-    let mut cells: Vec<Cell> = Vec::new();
-    let mut note = |measure, what: &str, who: &str, value| {
-        let same = |cell: &&mut Cell| cell.measure == measure && cell.what == what && cell.who == who;
-        match cells.iter_mut().find(same) {
-            Some(cell) => cell.values.push(value),
-            None => cells.push(Cell { measure, what: what.into(), who: who.into(), values: vec![value] }),
-        }
-    };
+    let mut cells = Cells::default();
+    let mut note = |measure, what: &str, who: &str, value| cells.add(measure, what, who, value);
     block(settings, time / 5);
     let mut before = block(settings, time);
     for round in 1..=rounds {
@@ -61,11 +47,7 @@ pub fn measure(settings: &Settings) {
             before = after;
         }
     }
-    for measure in [THROUGHPUT, SLOWEST, ITSELF, ALONE] {
-        for cell in cells.iter_mut().filter(|cell| cell.measure == measure) {
-            Record::median(measure, &cell.what, &cell.who, &mut cell.values).print();
-        }
-    }
+    cells.print(&[THROUGHPUT, SLOWEST, ITSELF, ALONE]);
 }
 
 const THROUGHPUT: &str = "throughput, % of that alone";

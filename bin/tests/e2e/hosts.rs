@@ -83,7 +83,7 @@ pub fn feign_2_6(command: &mut Command) {
 #[test]
 fn older_than_its_ring_buffer() {
     const RINGBUF: u32 = 27;
-    assert_fails(69, &["Linux 2.6.", "5.9 or later"], |command| {
+    assert_fails(69, &["Linux 2.6.", "5.10 or later"], |command| {
         feign_2_6(command);
         let ring = |call: &Call| call.is_bpf(BPF_MAP_CREATE) && call.field(0) == RINGBUF;
         refuse(command, move |call| ring(call).then_some(libc::EINVAL));
@@ -92,7 +92,7 @@ fn older_than_its_ring_buffer() {
 
 #[test]
 fn older_than_private_mounts() {
-    assert_fails(69, &["Linux 2.6.", "5.9 or later"], |command| {
+    assert_fails(69, &["Linux 2.6.", "5.10 or later"], |command| {
         feign_2_6(command);
         cover_sys_fs(command, c"tmpfs");
         refuse(command, |call| (call.number == SYS_FSOPEN).then_some(libc::ENOSYS));
