@@ -134,8 +134,9 @@ pub trait NetworkCollector {
     /// What is known of a socket now.
     fn socket(&self, cookie: u64) -> Option<Socket>;
 
-    /// Every flow there is, for use after events were lost.
-    fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow));
+    /// A part of the flows there are, for use after events were lost: from this place in the table on. Where the next
+    /// part begins; `None`: that was the last.
+    fn flows(&self, from: u32, sink: &mut dyn FnMut(Flow)) -> Option<u32>;
 
     /// Frees what is held for a flow.
     fn forget(&mut self, slot: Slot);

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashSet, io, path::Path, time::Duration};
 
-use tcptop_abi::{COMM_LEN, Endpoints, Stats, TcpStateCode};
+use tcptop_abi::{COMM_LEN, Endpoints, Flow, IPPROTO_TCP, Stats, TcpStateCode};
 
 use crate::{
     collector::{CollectorEvent, FlowId, NetworkCollector, Slot},
@@ -191,23 +191,32 @@ impl<C: NetworkCollector> Monitor<C> {
     fn recover(&mut self) {
         // In this order: what has been released by now has its flows in the table.
         let released = self.collector.take_released();
-        let mut flows = Vec::new();
-        self.collector.flows(&mut |id, flow| flows.push((id, flow)));
-        for (id, mut flow) in flows {
-            if !flow.owner.is_known() {
-                flow.owner = self.collector.socket(flow.cookie).unwrap_or_default().owner;
-            }
-            let (state, epoch) = (flow.state, flow.epoch);
-            self.table.apply(CollectorEvent::State { id, flow, state, epoch }, &mut process_name);
-            if state == TcpStateCode::CLOSE {
-                self.collector.forget(Slot::of(&flow));
-            }
+        let (mut next, mut part) = (Some(0), Vec::new());
+        while let Some(from) = next {
+            next = self.collector.flows(from, &mut |flow| part.push(flow));
+            part.drain(..).for_each(|flow| self.recover_flow(flow));
+            // The ring must not overflow meanwhile: then this would never end.
+            self.drain();
         }
         for (cookie, owner) in released {
             let event = CollectorEvent::Released { cookie, owner, epoch: self.epoch };
             self.table.apply(event, &mut process_name);
         }
         self.end_released_udp();
+    }
+
+    fn recover_flow(&mut self, mut flow: Flow) {
+        let (state, epoch) = (flow.state, flow.epoch);
+        let ended = flow.protocol == IPPROTO_TCP && state == TcpStateCode::CLOSE;
+        // Of those that were quiet, all was told before.
+        let Some(id) = FlowId::of(&flow).filter(|_| ended || epoch + 1 >= self.epoch) else { return };
+        if !flow.owner.is_known() {
+            flow.owner = self.collector.socket(flow.cookie).unwrap_or_default().owner;
+        }
+        self.table.apply(CollectorEvent::State { id, flow, state, epoch }, &mut process_name);
+        if ended {
+            self.collector.forget(Slot::of(&flow));
+        }
     }
 
     /// Asks /proc what no hook has told, in one pass: owners; whether connections older than tcptop have ended, whose

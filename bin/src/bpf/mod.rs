@@ -11,12 +11,12 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
 };
 use tcptop_abi::{Control, Flow, IPPROTO_UDP, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
 
 use crate::{
-    collector::{CollectorEvent, FlowId, Missing, NetworkCollector, Slot},
+    collector::{CollectorEvent, Missing, NetworkCollector, Slot},
     error::Error,
     privilege,
     sys::{self, cgroup::Place},
@@ -43,6 +43,8 @@ struct Running {
     control: Array<MapData, Control>,
     stats: PerCpuArray<MapData, Stats>,
     flows: Array<MapData, Flow>,
+    /// The same map's, for what aya has no word for.
+    flows_fd: OwnedFd,
     free: Stack<MapData, u32>,
     udp_slots: HashMap<MapData, UdpKey, u32>,
     sockets: HashMap<MapData, u64, Socket>,
@@ -125,11 +127,16 @@ impl Running {
             }
         }
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
+        let flows = map("FLOWS")?;
+        let Map::Array(data) = &flows else { return Err(Error::MissingMap("FLOWS")) };
+        let flows_fd = data.fd().as_fd().try_clone_to_owned();
+        let flows_fd = flows_fd.map_err(|error| Error::System("dup", error))?;
         Ok(Self {
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
             control: map(".bss")?.try_into().map_err(Error::Map)?,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
-            flows: map("FLOWS")?.try_into().map_err(Error::Map)?,
+            flows: flows.try_into().map_err(Error::Map)?,
+            flows_fd,
             free,
             udp_slots: map("UDP_SLOTS")?.try_into().map_err(Error::Map)?,
             sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
@@ -194,13 +201,15 @@ impl NetworkCollector for BpfCollector {
         self.0.as_ref()?.sockets.get(&cookie, 0).ok()
     }
 
-    fn flows(&self, sink: &mut dyn FnMut(FlowId, Flow)) {
-        let Some(running) = &self.0 else { return };
-        for flow in running.flows.iter().flatten().filter(|flow| flow.cookie != 0) {
-            if let Some(id) = FlowId::of(&flow) {
-                sink(id, flow);
-            }
-        }
+    fn flows(&self, from: u32, sink: &mut dyn FnMut(Flow)) -> Option<u32> {
+        const PART: u32 = 256;
+        let running = self.0.as_ref()?;
+        let most = running.flows.len();
+        let mut part = vec![Flow::default(); PART.min(most.saturating_sub(from)) as usize];
+        let count = sys::bpf::array_entries(running.flows_fd.as_fd(), from, &mut part).ok()?;
+        part[..count].iter().filter(|flow| flow.cookie != 0).copied().for_each(sink);
+        let next = from + u32::try_from(count).ok()?;
+        (count > 0 && next < most).then_some(next)
     }
 
     fn forget(&mut self, slot: Slot) {
