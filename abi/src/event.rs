@@ -2,16 +2,21 @@
 
 use crate::Flow;
 
-/// A flow appeared, or became active again in this interval. The flow itself is read from the table.
+/// A flow appeared, or became active again in this interval. The flow itself is read from the table; how much it had moved
+/// at that moment is told, because of a flow older than tcptop it is part of no interval.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataEvent {
     /// Socket cookie.
     pub cookie: u64,
+    /// `Counters::rx_bytes` of the flow at that moment.
+    pub rx_bytes: u64,
+    /// `Counters::tx_bytes` likewise.
+    pub tx_bytes: u64,
+    /// `Flow::flags` likewise.
+    pub flags: u32,
     /// Place of the flow in the table.
     pub slot: u32,
-    /// Zero.
-    pub pad: u32,
 }
 
 /// A TCP connection ended, a socket began to listen, or its last descriptor was closed.

@@ -19,7 +19,7 @@ const _: () = {
     assert!(offset_of!(Flow, state) == 136);
     assert!(size_of::<Stats>() == 40);
     assert!(size_of::<Control>() == 8);
-    assert!(size_of::<DataEvent>() == 16);
+    assert!(size_of::<DataEvent>() == 32);
     assert!(size_of::<StateEvent>() == 152);
     assert!(offset_of!(StateEvent, old_state) == 144);
     assert!(size_of::<TcptopEvent>() == 160 && align_of::<TcptopEvent>() == 8);

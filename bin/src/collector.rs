@@ -66,8 +66,10 @@ pub enum CollectorEvent {
     Active {
         /// The flow.
         id: FlowId,
-        /// The flow at that moment.
+        /// The flow, now or at that moment.
         flow: Flow,
+        /// The flow with what it had moved at that moment.
+        before: Flow,
         /// The interval.
         epoch: u32,
     },

@@ -20,7 +20,7 @@ const SILENT_RECHECK: Duration = Duration::from_secs(10);
 
 /// One part in so many of a CPU's time may go into looks at /proc. On a host with tens of thousands of sockets a look takes a
 /// tenth of a second, and owners are known later.
-const LOOK_SHARE: u32 = 20;
+const LOOK_SHARE: u32 = 10;
 
 type Tuple = (Protocol, Endpoints);
 

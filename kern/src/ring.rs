@@ -3,7 +3,7 @@
 use core::ptr::{copy_nonoverlapping as copy, write};
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use tcptop_abi::{DataEvent, EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
+use tcptop_abi::{Counters, DataEvent, EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
 
 use crate::{
     maps::{EVENTS, epoch, stats},
@@ -28,8 +28,10 @@ pub fn active(flow: &mut Flow) {
     }
     flow.epoch = now;
     emit::<DataEvent>(EventKind::DATA, |data| {
+        let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
+        let Flow { cookie, flags, slot, .. } = *flow;
         // SAFETY: reserved memory for one such record.
-        unsafe { write(data, DataEvent { cookie: flow.cookie, slot: flow.slot, pad: 0 }) };
+        unsafe { write(data, DataEvent { cookie, rx_bytes, tx_bytes, flags, slot }) };
     });
 }
 

@@ -21,8 +21,13 @@ impl Record {
     /// Of several values: the median, and the quartiles as range.
     pub fn median(measure: &str, what: &str, who: &str, values: &mut [f64]) -> Self {
         values.sort_unstable_by(f64::total_cmp);
-        let at =
-            |quarter: usize| values.get((values.len().max(1) - 1) * quarter / 4).copied().unwrap_or(f64::NAN);
+        // Between two values, in proportion.
+        let at = |quarter: usize| {
+            let place = (values.len().max(1) - 1) * quarter;
+            let value = |index: usize| values.get(index).or(values.last()).copied().unwrap_or(f64::NAN);
+            let part = (place % 4) as f64 / 4.0;
+            value(place / 4) * (1.0 - part) + value(place / 4 + 1) * part
+        };
         Self { range: Some((at(1), at(3))), ..Self::new(measure, what, who, at(2)) }
     }
 

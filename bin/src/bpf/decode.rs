@@ -2,7 +2,7 @@
 
 use std::ptr::read_unaligned;
 
-use tcptop_abi::{DataEvent, EventKind, Flow, StateEvent, TcptopEvent};
+use tcptop_abi::{Counters, DataEvent, EventKind, Flow, StateEvent, TcptopEvent};
 
 use crate::collector::{CollectorEvent, FlowId, Slot};
 
@@ -14,7 +14,9 @@ pub fn event(record: &[u8], read: impl FnOnce(Slot) -> Option<Flow>) -> Option<C
         EventKind::DATA => {
             let TcptopEvent { epoch, data, .. } = whole::<DataEvent>(record)?;
             let flow = read(Slot { cookie: data.cookie, index: data.slot })?;
-            Some(CollectorEvent::Active { id: FlowId::of(&flow)?, flow, epoch })
+            let DataEvent { rx_bytes, tx_bytes, flags, .. } = data;
+            let before = Flow { counters: Counters { rx_bytes, tx_bytes, ..flow.counters }, flags, ..flow };
+            Some(CollectorEvent::Active { id: FlowId::of(&flow)?, flow, before, epoch })
         }
         EventKind::STATE => {
             let TcptopEvent { epoch, data, .. } = whole::<StateEvent>(record)?;
@@ -61,10 +63,14 @@ mod tests {
         let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, slot: 3, ..Flow::default() };
         flow.ends.rport = 53;
         flow.ends.raddr[15] = 9;
-        let record = bytes(EventKind::DATA, DataEvent { cookie: 5, slot: 3, pad: 0 });
+        flow.counters.rx_bytes = 90;
+        let data = DataEvent { cookie: 5, rx_bytes: 40, slot: 3, ..DataEvent::default() };
+        let record = bytes(EventKind::DATA, data);
         let id = FlowId::Udp { cookie: 5, raddr: flow.ends.raddr, rport: 53 };
         let read = |slot| (slot == Slot { cookie: 5, index: 3 }).then_some(flow);
-        assert_eq!(event(&record, read), Some(CollectorEvent::Active { id, flow, epoch: 7 }));
+        let mut before = flow;
+        before.counters.rx_bytes = 40;
+        assert_eq!(event(&record, read), Some(CollectorEvent::Active { id, flow, before, epoch: 7 }));
         assert_eq!(event(&record, nowhere), None, "it has ended: a record of that follows");
     }
 

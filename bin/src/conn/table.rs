@@ -80,13 +80,15 @@ impl Table {
     /// Takes in one event.
     pub fn apply(&mut self, event: CollectorEvent, look_up: NameLookUp<'_>) {
         match event {
-            CollectorEvent::Active { id, flow, epoch } => self.told(id, &flow, epoch, look_up),
+            CollectorEvent::Active { id, flow, before, epoch } => {
+                self.told(id, &flow, &before, epoch, look_up);
+            }
             CollectorEvent::State { id, flow, state: TcpStateCode::LISTEN, .. } => {
                 let process = self.names.process(&flow.owner, look_up);
                 self.listeners.add(id.cookie(), &flow.ends, process);
             }
             CollectorEvent::State { id, flow, state, epoch } => {
-                self.told(id, &flow, epoch, look_up);
+                self.told(id, &flow, &flow, epoch, look_up);
                 if state == TcpStateCode::CLOSE {
                     self.end(&id);
                 }
@@ -97,11 +99,11 @@ impl Table {
         }
     }
 
-    fn told(&mut self, id: FlowId, flow: &Flow, epoch: u32, look_up: NameLookUp<'_>) {
+    fn told(&mut self, id: FlowId, flow: &Flow, before: &Flow, epoch: u32, look_up: NameLookUp<'_>) {
         let process = self.names.process(&flow.owner, look_up);
         let connection = match self.flows.get_mut(&id) {
             Some(connection) => connection,
-            None => self.adopt(id, flow),
+            None => self.adopt(id, before),
         };
         connection.update(flow);
         connection.epoch = epoch;

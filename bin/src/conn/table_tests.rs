@@ -44,7 +44,7 @@ fn apply(table: &mut Table, event: CollectorEvent) {
 fn active(table: &mut Table, cookie: u64, flow: Flow, owner: Owner, epoch: u32) -> FlowId {
     let flow = Flow { cookie, owner, ..flow };
     let id = FlowId::of(&flow).expect("a protocol");
-    apply(table, CollectorEvent::Active { id, flow, epoch });
+    apply(table, CollectorEvent::Active { id, flow, before: flow, epoch });
     id
 }
 
@@ -96,6 +96,16 @@ fn the_last_report_holds_nothing_back() {
     closed(&mut table, id, 10, 1);
     table.close_interval(1, SECOND, SECOND, true);
     assert_eq!(ended_pids(&table), [None]);
+}
+
+#[test]
+fn an_older_connection_counts_from_the_moment_it_was_told_of() {
+    let mut table = Table::default();
+    let flow = Flow { cookie: 1, flags: 0, ..tcp(100) };
+    let before = Flow { cookie: 1, flags: 0, ..tcp(70) };
+    let id = FlowId::of(&flow).expect("a protocol");
+    apply(&mut table, CollectorEvent::Active { id, flow, before, epoch: 1 });
+    assert_eq!(table.close_interval(1, SECOND, SECOND, false), bytes(30, 0));
 }
 
 #[test]

@@ -23,9 +23,16 @@ fn train(name: &str, at: &str, together: bool) {
         set_option(server.as_raw_fd(), libc::SOL_UDP, UDP_GRO, &1i32);
     }
     client.send_to(&[0; 4_500], address(&server)).expect("send");
-    let sizes: &[usize] = if together { &[4_500] } else { &[1_000, 1_000, 1_000, 1_000, 500] };
-    for size in sizes {
-        datagram(&server, *size);
+    if together {
+        // In one piece, or in several: older kernels take a train apart on the loopback.
+        let (mut buffer, mut left) = ([0; 8_000], 4_500);
+        while left > 0 {
+            left -= server.recv(&mut buffer).expect("datagrams");
+        }
+    } else {
+        for size in [1_000, 1_000, 1_000, 1_000, 500] {
+            datagram(&server, size);
+        }
     }
     let expected = ends(&client, &server, (4_500, 5), (0, 0));
     tcptop.expect_live(&expected);
