@@ -22,6 +22,9 @@ const SILENT_RECHECK: Duration = Duration::from_secs(10);
 /// tenth of a second, and owners are known later.
 const LOOK_SHARE: u32 = 10;
 
+/// But it is asked this often in any case.
+const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
+
 type Tuple = (Protocol, Endpoints);
 
 /// A collector and the table it fills.
@@ -248,7 +251,7 @@ impl<C: NetworkCollector> Monitor<C> {
             let hints: Vec<u32> = ownerless.iter().filter_map(hint).collect();
             proc::look_up(Path::new(PROC), &wanted, &hints)
         };
-        self.next_look = now + clock::cpu().saturating_sub(begin) * LOOK_SHARE;
+        self.next_look = now + (clock::cpu().saturating_sub(begin) * LOOK_SHARE).min(LONGEST_LOOK_PAUSE);
         // An unreadable /proc says nothing: orphans are taken to have ended with their release.
         let Ok(answers) = answers else {
             orphans.iter().for_each(|(id, _)| self.end_orphan(id));

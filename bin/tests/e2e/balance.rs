@@ -1,23 +1,17 @@
 //! The invariant of every report: the growth of its rows, and what no row names, add up to its total.
 
-use std::{collections::HashMap, fs, iter, time::Instant};
+use std::{collections::HashMap, fs, iter};
 
 use crate::rows::{Flow, Row, Sum};
 
 /// Follows the reports of one tcptop.
+#[derive(Default)]
 pub struct Balance {
     /// Totals at the last report.
     known: HashMap<Flow, (u64, u64)>,
     /// The report under way.
     rows: Vec<Row>,
     untracked: (u64, u64),
-    since: Instant,
-}
-
-impl Default for Balance {
-    fn default() -> Self {
-        Self { known: HashMap::new(), rows: Vec::new(), untracked: (0, 0), since: Instant::now() }
-    }
 }
 
 impl Balance {
@@ -32,8 +26,7 @@ impl Balance {
             self.untracked = (sum.rx, sum.tx);
             return Ok(());
         }
-        let interval = self.since.elapsed().as_secs_f64();
-        self.since = Instant::now();
+        let interval = interval(sum);
         let (mut grown, mut doubt) = (self.untracked, (0, 0));
         self.untracked = (0, 0);
         let rows = std::mem::take(&mut self.rows);
@@ -85,12 +78,18 @@ fn is_foreign(row: &Row) -> bool {
     parent(owner.pid).is_some() && !ancestry.any(|pid| pid == me)
 }
 
-/// Whether a flow seen for the first time had moved more than its rates explain in the time since the last report was
-/// read, which is roughly the interval.
-fn is_older(row: &Row, interval: f64) -> bool {
+/// Seconds of the report's interval, as its bytes and rates have it.
+fn interval(sum: &Sum) -> Option<f64> {
+    let (bytes, rate) = (sum.rx + sum.tx, sum.rx_rate + sum.tx_rate);
+    (rate > 100).then(|| bytes as f64 / rate as f64)
+}
+
+/// Whether a flow seen for the first time had moved more than its rates explain: the rest was moved before tcptop began.
+fn is_older(row: &Row, interval: Option<f64>) -> bool {
     let unexplained = |total: Option<u64>, rate: Option<u64>| {
         let (total, rate) = (total.unwrap_or(0) as f64, rate.unwrap_or(0) as f64);
-        total > 1.0 && rate * interval < total / 4.0
+        // Rates are whole numbers.
+        total > 1.0 && interval.is_none_or(|interval| (rate * interval - total).abs() > 2.0 + total / 50.0)
     };
     unexplained(row.rx_bytes, row.rx_rate) || unexplained(row.tx_bytes, row.tx_rate)
 }

@@ -157,6 +157,8 @@ pub struct Sum {
     pub total: bool,
     pub rx: u64,
     pub tx: u64,
+    pub rx_rate: u64,
+    pub tx_rate: u64,
 }
 
 impl Line {
@@ -173,7 +175,8 @@ impl Line {
         if !shape || fields.len() != 18 || !is_utc(&fields[0]) {
             return Err(format!("a sum with other fields: {line:?}"));
         }
-        Ok(Self::Sum(Sum { total: event == "total", rx: number(10)?, tx: number(11)? }))
+        let (rx, tx, rx_rate, tx_rate) = (number(10)?, number(11)?, number(14)?, number(15)?);
+        Ok(Self::Sum(Sum { total: event == "total", rx, tx, rx_rate, tx_rate }))
     }
 }
 

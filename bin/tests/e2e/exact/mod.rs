@@ -8,7 +8,6 @@ mod amounts;
 mod buffers;
 mod calls;
 mod connects;
-mod containers;
 mod corners;
 mod crews;
 mod datagrams;

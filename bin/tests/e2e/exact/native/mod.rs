@@ -1,6 +1,7 @@
 //! What only a whole machine has: programs, kernel modules, memory. Everything happens in network namespaces that the
 //! tests make and remove.
 
+mod containers;
 mod fragments;
 mod gigabytes;
 mod groups;

@@ -1,7 +1,11 @@
 //! Connections of processes that are in a network and a PID namespace of their own.
 
-use super::{case, owners::flow};
-use crate::{harness::Tcptop, puppet::Puppet, rows::Owner};
+use crate::{
+    exact::{case, owners::flow},
+    harness::Tcptop,
+    puppet::Puppet,
+    rows::Owner,
+};
 
 /// The owner has the id that it has outside.
 #[test]
