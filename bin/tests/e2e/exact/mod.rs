@@ -42,5 +42,5 @@ pub fn case(name: &str, witness: &str, tcptop: Tcptop, ends: &[End]) -> Vec<Row>
 /// Prints the line of a case whose ends were all found exact.
 pub fn line(name: &str, witness: &str, ends: &[End]) {
     let bytes: u64 = ends.iter().map(|end| end.rx + end.tx).sum();
-    println!("exact: {name}|{}|{bytes}|0|{witness}", ends.len());
+    println!("exact: {name}|{}|{bytes}|{witness}", ends.len());
 }
