@@ -7,8 +7,6 @@ mod record;
 mod report;
 mod state;
 mod table;
-#[cfg(test)]
-mod table_tests;
 
 pub use connection::{Connection, OwnerSource, per_second};
 pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};

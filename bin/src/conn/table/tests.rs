@@ -6,7 +6,7 @@ use tcptop_abi::{
     Counters, Endpoints, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode as Code,
 };
 
-use super::{Table, Traffic, table::UDP_IDLE};
+use super::{Table, Traffic, endings::UDP_IDLE};
 use crate::collector::{CollectorEvent, FlowId};
 
 const SECOND: Duration = Duration::from_secs(1);
