@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     os::fd::AsFd,
+    path::Path,
 };
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
         timer::Timer,
     },
 };
+
+/// Where process information is.
+const PROC: &str = "/proc";
 
 /// Why the loop ended before its count of reports was reached.
 #[derive(Debug)]
@@ -53,8 +57,8 @@ pub fn run(settings: &Settings) -> Result<(), Stopped> {
     let signal = StopSignal::new().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
     let mut printer = Printer::new(settings, stop)?;
-    let mut monitor =
-        Monitor::start(BpfCollector::default(), Listing { idle: !settings.csv, ended: settings.closed })?;
+    let listing = Listing { idle: !settings.csv, ended: settings.closed };
+    let mut monitor = Monitor::start(BpfCollector::default(), Path::new(PROC), listing)?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(settings.interval).map_err(system("timerfd"))?;
     let sources = [

@@ -38,6 +38,8 @@ pub struct Connection {
     pub epoch: u32,
     /// It is in the table's list of flows to read at the next tick.
     pub listed: bool,
+    /// Its owner is another one than in the last report.
+    pub renamed: bool,
     /// Monotonic time of the last tick that found it active.
     pub last_active: Duration,
     /// /proc, asked whether it has ended, did not show it the last time.
@@ -84,6 +86,7 @@ impl Connection {
             released: false,
             epoch: 0,
             listed: false,
+            renamed: false,
             last_active: Duration::ZERO,
             missing: false,
             retry: (0, 0),
@@ -123,6 +126,7 @@ impl Connection {
     /// Learns who it belongs to, unless that is known better.
     pub fn learn(&mut self, process: Process, source: OwnerSource) {
         if source >= self.source {
+            self.renamed |= self.record.process != Some(process);
             self.record.process = Some(process);
             self.source = source;
         }

@@ -19,7 +19,7 @@ mod sockets;
 mod stream;
 mod tables;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -36,14 +36,19 @@ impl Table {
         // A flow stays listed for one interval longer than it is told of: its last packet may have been counted
         // while its entry was being read.
         let mut listed = mem::take(&mut self.listed);
+        let Self { flows, unsure, .. } = self;
         listed.retain(|id| {
-            let Some(connection) = self.flows.get_mut(id) else { return false };
-            let active = connection.epoch == epoch || connection.grew();
+            let Some(connection) = flows.get_mut(id) else { return false };
+            let moved = connection.epoch == epoch || connection.grew();
+            let active = mem::take(&mut connection.renamed) || moved;
             sum += connection.close_interval(interval, active);
-            if active {
+            if moved {
                 connection.last_active = now;
             }
             connection.listed = active || connection.epoch > epoch;
+            if !connection.listed && connection.source < OwnerSource::Proc {
+                unsure.push(*id);
+            }
             connection.listed
         });
         // Ten thousand new connections at once are no reason to keep room for as many.

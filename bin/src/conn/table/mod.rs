@@ -28,6 +28,8 @@ pub struct Table {
     silent: HashMap<(Protocol, Endpoints), Box<Connection>>,
     /// Flows to read at the next tick.
     listed: Vec<FlowId>,
+    /// Flows that fell silent before their owner was found for certain.
+    unsure: Vec<FlowId>,
     /// UDP flows of each reported socket.
     udp_sockets: HashMap<u64, Vec<FlowId>>,
     /// UDP flows whose socket was released since the last call of [`Table::take_released`].
