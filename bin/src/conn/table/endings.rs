@@ -94,7 +94,6 @@ impl Table {
     /// A connection ended: its totals are final.
     pub fn end(&mut self, id: &FlowId) {
         let Some(connection) = self.flows.remove(id) else { return };
-        self.udp -= usize::from(connection.record.key.protocol == Protocol::Udp);
         if self.drops_ended {
             self.dropped += connection.growth();
             return;
@@ -113,7 +112,7 @@ impl Table {
         let sockets: HashSet<u64> = ended.iter().map(FlowId::cookie).collect();
         for cookie in sockets {
             if let Entry::Occupied(mut socket) = udp_sockets.entry(cookie) {
-                socket.get_mut().retain(|id| flows.contains_key(id));
+                socket.get_mut().retain(|id| flows.get(id).is_some());
                 if socket.get().is_empty() {
                     socket.remove();
                 }
@@ -127,8 +126,7 @@ impl Table {
             return Vec::new();
         }
         self.next_udp_sweep = now + UDP_IDLE / 2;
-        let flows = self.flows.iter().filter(|(id, _)| matches!(id, FlowId::Udp { .. }));
-        let quiet = flows.filter(|(_, connection)| {
+        let quiet = self.flows.udp().filter(|(_, connection)| {
             now.saturating_sub(connection.last_active) >= UDP_IDLE && !connection.listed
         });
         quiet.map(|(id, _)| *id).collect()

@@ -79,7 +79,9 @@ impl Table {
     /// Of these, the connections that were active in the interval just ended, in no order.
     pub fn active(&self) -> impl Iterator<Item = &ConnectionRecord> {
         let listed = self.listed.iter().filter_map(|id| self.flows.get(id));
-        listed.chain(self.nameless.values()).map(|connection| &connection.record)
+        listed
+            .chain(self.nameless.values().map(|connection| &**connection))
+            .map(|connection| &connection.record)
     }
 
     /// Connections that ended, in the order of their end.

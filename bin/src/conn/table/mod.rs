@@ -1,6 +1,7 @@
 //! Every connection known, fed by events and read by reports.
 
 mod endings;
+mod flows;
 mod interval;
 mod owners;
 #[cfg(test)]
@@ -10,6 +11,7 @@ use std::{collections::HashMap, mem, time::Duration};
 
 use tcptop_abi::{COMM_LEN, Endpoints, Flow, FlowFlags, TcpStateCode};
 
+use self::flows::Flows;
 use super::{
     Connection, ConnectionRecord, OwnerSource, Process, Protocol, Traffic, listeners::Listeners, names::Names,
 };
@@ -21,9 +23,7 @@ pub type NameLookUp<'a> = &'a mut dyn FnMut(u32) -> Option<[u8; COMM_LEN]>;
 /// The connections, open and just ended.
 #[derive(Debug, Default)]
 pub struct Table {
-    flows: HashMap<FlowId, Box<Connection>>,
-    /// How many of them are UDP.
-    udp: usize,
+    flows: Flows,
     /// From /proc, without a packet so far.
     silent: HashMap<(Protocol, Endpoints), Box<Connection>>,
     /// Flows to read at the next tick.
@@ -137,13 +137,12 @@ impl Table {
         if protocol == Protocol::Tcp && self.no_releases && flow.flags & FlowFlags::STATE_EVENTS == 0 {
             self.orphans.push(id);
         }
-        self.udp += usize::from(protocol == Protocol::Udp);
-        self.flows.entry(id).or_insert(connection)
+        self.flows.insert(id, connection)
     }
 
     /// Where the kernel keeps a flow.
     pub fn slot(&self, id: &FlowId) -> Option<Slot> {
-        self.flows.get(id).map(|connection| connection.slot())
+        self.flows.get(id).map(Connection::slot)
     }
 
     /// A flow as it is now.
@@ -171,13 +170,13 @@ impl Table {
     /// Open TCP connections and UDP flows.
     pub fn counts(&self) -> (usize, usize) {
         let silent_udp = self.silent.keys().filter(|(protocol, _)| *protocol == Protocol::Udp).count();
-        let udp = self.udp + silent_udp;
-        (self.flows.len() + self.silent.len() - udp, udp)
+        let (tcp, udp) = self.flows.counts();
+        (tcp + self.silent.len() - silent_udp, udp + silent_udp)
     }
 
     /// Every open connection, and those that wait for their name, in no order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        let open = self.flows.values().chain(self.silent.values());
-        open.chain(self.nameless.values()).map(|connection| &connection.record)
+        let others = self.silent.values().chain(self.nameless.values()).map(|connection| &**connection);
+        self.flows.all().chain(others).map(|connection| &connection.record)
     }
 }
