@@ -1,6 +1,6 @@
 //! The ring buffer's records.
 
-use crate::Flow;
+use crate::{Flow, Owner};
 
 /// A flow appeared, or became active again in this interval. The flow itself is read from the table; how much it had moved
 /// at that moment is told, because of a flow older than tcptop it is part of no interval.
@@ -19,23 +19,34 @@ pub struct DataEvent {
     pub slot: u32,
 }
 
-/// A TCP connection ended, a socket began to listen, or its last descriptor was closed.
+/// A TCP connection ended, or a socket began to listen.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateEvent {
-    /// The flow at that moment. For a release only its cookie, and as its owner the process that closed
-    /// it, or that used it last if it is a UDP socket.
+    /// The flow at that moment.
     pub flow: Flow,
     /// State before, [`crate::TcpStateCode`].
     pub old_state: u8,
     /// State after, [`crate::TcpStateCode`].
     pub new_state: u8,
-    /// 1: the last descriptor was closed (the state did not change by it). 0: a state change.
-    pub released: u8,
     /// Zero.
-    pub pad: u8,
+    pub pad: u16,
     /// Zero.
     pub pad2: u32,
+    /// When it happened: nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: u64,
+}
+
+/// A socket's last descriptor was closed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseEvent {
+    /// Socket cookie.
+    pub cookie: u64,
+    /// TCP: the process that closed it. UDP: the one that used it last.
+    pub owner: Owner,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// The variants of [`TcptopEvent`].
@@ -46,6 +57,8 @@ pub union TcptopEventData {
     pub data: DataEvent,
     /// When `kind` is [`EventKind::STATE`].
     pub state: StateEvent,
+    /// When `kind` is [`EventKind::RELEASE`].
+    pub release: ReleaseEvent,
 }
 
 /// One record of the event ring: a tagged union. In the ring, a record ends with its variant.
@@ -68,4 +81,6 @@ impl EventKind {
     pub const DATA: u32 = 1;
     /// [`TcptopEventData::state`].
     pub const STATE: u32 = 2;
+    /// [`TcptopEventData::release`].
+    pub const RELEASE: u32 = 3;
 }

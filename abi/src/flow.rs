@@ -71,6 +71,8 @@ pub struct Flow {
     pub pad: u16,
     /// Zero.
     pub pad2: u32,
+    /// When it was seen first: nanoseconds of `CLOCK_MONOTONIC`. 0: a TCP connection older than tcptop.
+    pub began: u64,
 }
 
 impl Flow {

@@ -17,7 +17,7 @@ mod stats;
 mod tcp;
 
 pub use counters::Counters;
-pub use event::{DataEvent, EventKind, StateEvent, TcptopEvent, TcptopEventData};
+pub use event::{DataEvent, EventKind, ReleaseEvent, StateEvent, TcptopEvent, TcptopEventData};
 pub use flow::{Endpoints, Flow, FlowFlags, UdpKey};
 pub use owner::{COMM_LEN, Owner, Socket, SocketFlags};
 pub use stats::{Control, Stats};

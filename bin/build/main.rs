@@ -4,6 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use aya_build::{Package, Toolchain};
 
+mod btf;
 mod strip;
 
 /// Name of the kernel package, of its binary, and so of the object in `OUT_DIR`.

@@ -1,6 +1,9 @@
-//! Makes a BPF object small enough to embed: no debug information, which is nine tenths of it.
+//! Makes a BPF object small enough to embed: no debug information, which is nine tenths of it, and no types but those of
+//! its maps.
 
 use std::ops::Range;
+
+use crate::btf;
 
 /// Layout of ELF64 (System V gABI, chapter 4): offsets in the file header and in a section header.
 const FILE_HEADER: usize = 64;
@@ -14,11 +17,14 @@ const SIZE: usize = 32;
 const ALIGNMENT: usize = 48;
 const SHT_NOBITS: usize = 8;
 
-/// Sections that neither aya nor the kernel needs. (`.BTF` stays: without a type, the kernel makes no socket storage.)
+/// Sections that neither aya nor the kernel needs.
 fn is_dropped(name: &[u8]) -> bool {
-    let name = name.strip_prefix(b".rel").unwrap_or(name);
-    name.starts_with(b".debug_") || name == b".BTF.ext"
+    let target = name.strip_prefix(b".rel").unwrap_or(name);
+    target.starts_with(b".debug_") || target == b".BTF.ext" || name == b".rel.BTF"
 }
+
+/// Without a type, the kernel makes no socket storage.
+const TYPES: &[u8] = b".BTF";
 
 /// Returns the object without the dropped sections' contents. Section headers keep their indices, nameless and empty
 /// (SHT_NULL), so that symbols and relocations stay valid.
@@ -26,7 +32,7 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
     if !elf.starts_with(b"\x7fELF\x02\x01") {
         return Err("the BPF object is not a little-endian ELF64 file");
     }
-    strip_sections(elf).ok_or("the BPF object's section table is damaged")
+    strip_sections(elf).ok_or("the BPF object's section table or type information is damaged")
 }
 
 fn strip_sections(elf: &[u8]) -> Option<Vec<u8>> {
@@ -46,7 +52,10 @@ fn strip_sections(elf: &[u8]) -> Option<Vec<u8>> {
             out.resize(out.len().next_multiple_of(number::<8>(header, ALIGNMENT)?.max(1)), 0);
             let moved = u64::try_from(out.len()).ok()?;
             header[OFFSET..OFFSET + 8].copy_from_slice(&moved.to_le_bytes());
-            out.extend_from_slice(elf.get(contents)?);
+            let contents = elf.get(contents)?;
+            let contents = if name == TYPES { btf::of_maps(contents)? } else { contents.to_vec() };
+            header[SIZE..SIZE + 8].copy_from_slice(&u64::try_from(contents.len()).ok()?.to_le_bytes());
+            out.extend_from_slice(&contents);
         }
     }
     out.resize(out.len().next_multiple_of(8), 0);

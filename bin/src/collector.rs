@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use tcptop_abi::{Endpoints, Flow, Owner, Socket, Stats};
 
-use crate::error::Error;
+use crate::{error::Error, sys::clock::Moment};
 
 /// Identity of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +83,8 @@ pub enum CollectorEvent {
         state: u8,
         /// The interval.
         epoch: u32,
+        /// When it happened, if that is known.
+        time: Option<Moment>,
     },
     /// A socket's last descriptor was closed.
     Released {

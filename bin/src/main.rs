@@ -1,21 +1,25 @@
 //! tcptop: who uses this machine's network, per connection and per process.
 //!
-//! Data flows one way: `kern` → `abi` → `bpf` → `conn` → `output`; `monitor` carries it, once per interval. Exit codes
+//! Data flows one way: `kern` → `abi` → `bpf` → `conn` → `columns` → `view` → `output`; `monitor` and
+//! `run` carry it, once per interval. Exit codes
 //! are decided here and nowhere else.
 
 mod args;
 mod bpf;
 mod check;
 mod collector;
+mod columns;
 mod conn;
 mod error;
 mod exit;
 mod monitor;
+mod names;
 mod output;
 mod privilege;
 mod proc;
 mod run;
 mod sys;
+mod view;
 
 use std::{env, io::Write, process::ExitCode};
 
@@ -28,15 +32,20 @@ fn main() -> ExitCode {
         Ok(Command::Run(settings)) => settings,
         Ok(Command::Check) => return check(),
         Ok(Command::Help) => return print(&args::help()),
+        Ok(Command::ShortHelp) => return print(&args::short_help()),
         Ok(Command::Version) => return print(&args::version()),
         Err(error) => return fail(&error, exit::USAGE),
     };
     if !privilege::sufficient() {
         return fail(&Error::Privileges, exit::PRIVILEGES);
     }
-    match run::run(&settings) {
+    match run::run(*settings) {
         Ok(()) | Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
         Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
+        Err(Stopped::Dropped(count)) => {
+            let _ = writeln!(std::io::stderr(), "error: {count} reports could not be written");
+            ExitCode::from(exit::OUTPUT)
+        }
         Err(Stopped::Failed(error)) => fail(&error, error.exit_code()),
     }
 }

@@ -8,9 +8,9 @@ use core::{
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_get_socket_cookie, bpf_map_lookup_elem, bpf_sk_storage_get},
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_map_lookup_elem, bpf_sk_storage_get},
 };
-use tcptop_abi::{Flow, Owner};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner};
 
 use crate::{
     maps::{FLOWS, FREE, LOCAL, Local, epoch, flow_table_full},
@@ -78,6 +78,9 @@ pub fn take(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<*mut Fl
         (*flow).flags = flags;
         (*flow).owner = owner;
         (*flow).epoch = epoch().wrapping_sub(1);
+        if protocol == IPPROTO_UDP || flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0 {
+            (*flow).began = bpf_ktime_get_ns();
+        }
     }
     Some(flow)
 }

@@ -15,7 +15,6 @@ use tcptop_abi::{COMM_LEN, Owner, Socket, SocketFlags};
 use crate::{
     maps::{SOCKETS, stats},
     ring, sock,
-    sock::field,
     zero::zeroed,
 };
 
@@ -139,7 +138,7 @@ pub fn released(sk: *mut bpf_sock) {
     }
     // UDP flows belong to who used their socket, whoever closes it.
     let teller = if !tcp && owner.is_known() { owner } else { current(pid_tgid) };
-    if !ring::released(cookie, teller, if tcp { field!(sk, state) as u8 } else { 0 }) {
+    if !ring::released(cookie, teller) {
         let owner = if owner.is_known() { owner } else { teller };
         remember(cookie, &Socket { owner, flags: flags | SocketFlags::RELEASED });
     } else if known.is_some() {

@@ -2,13 +2,15 @@
 
 use core::ptr::{copy_nonoverlapping as copy, write};
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use tcptop_abi::{Counters, DataEvent, EventKind, Flow, Owner, RING_BYTES, StateEvent, TcptopEvent};
-
-use crate::{
-    maps::{EVENTS, epoch, stats},
-    zero::clear,
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::bpf_ktime_get_ns,
 };
+use tcptop_abi::{
+    Counters, DataEvent, EventKind, Flow, Owner, RING_BYTES, ReleaseEvent, StateEvent, TcptopEvent,
+};
+
+use crate::maps::{EVENTS, epoch, stats};
 
 /// A record with its header (`BPF_RINGBUF_HDR_SZ`).
 const fn record_bytes<T>() -> u64 {
@@ -38,37 +40,25 @@ pub fn active(flow: &mut Flow) {
 /// A TCP connection ended, or a socket began to listen. False: the ring was full, and the loss is counted.
 #[inline(always)]
 pub fn state(flow: *const Flow, old_state: u8, new_state: u8) -> bool {
-    change(old_state, new_state, 0, |place| {
-        // SAFETY: reserved memory for one flow, and a live map value or one of the caller's stack.
-        unsafe { copy(flow, place, 1) };
+    emit::<StateEvent>(EventKind::STATE, |state| {
+        // SAFETY: reserved memory for one such record, and a live map value or one of the caller's stack.
+        unsafe {
+            copy(flow, &raw mut (*state).flow, 1);
+            write(&raw mut (*state).old_state, old_state);
+            write(&raw mut (*state).new_state, new_state);
+            write(&raw mut (*state).pad, 0);
+            write(&raw mut (*state).pad2, 0);
+            write(&raw mut (*state).time, bpf_ktime_get_ns());
+        }
     })
 }
 
 /// A socket's last descriptor was closed. False: the ring was full, and the loss is counted.
 #[inline(always)]
-pub fn released(cookie: u64, owner: Owner, state: u8) -> bool {
-    change(state, state, 1, |place| {
-        // SAFETY: reserved memory for one flow.
-        unsafe {
-            clear(place);
-            write(&raw mut (*place).cookie, cookie);
-            write(&raw mut (*place).owner, owner);
-        }
-    })
-}
-
-#[inline(always)]
-fn change(old_state: u8, new_state: u8, released: u8, flow: impl FnOnce(*mut Flow)) -> bool {
-    emit::<StateEvent>(EventKind::STATE, |state| {
+pub fn released(cookie: u64, owner: Owner) -> bool {
+    emit::<ReleaseEvent>(EventKind::RELEASE, |release| {
         // SAFETY: reserved memory for one such record.
-        unsafe {
-            flow(&raw mut (*state).flow);
-            write(&raw mut (*state).old_state, old_state);
-            write(&raw mut (*state).new_state, new_state);
-            write(&raw mut (*state).released, released);
-            write(&raw mut (*state).pad, 0);
-            write(&raw mut (*state).pad2, 0);
-        }
+        unsafe { write(release, ReleaseEvent { cookie, owner, pad: 0 }) };
     })
 }
 

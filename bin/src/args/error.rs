@@ -45,6 +45,18 @@ pub enum UsageError {
         /// What both set.
         both: &'static str,
     },
+    /// An option that says nothing without another one.
+    Needs {
+        /// The option.
+        option: &'static str,
+        /// The other one.
+        needed: &'static str,
+    },
+    /// A column that the connections of a group do not have in common.
+    NotOfGroup {
+        /// Its name.
+        column: &'static str,
+    },
     /// More operands than there are.
     UnexpectedArgument {
         /// The first one too many.
@@ -72,6 +84,14 @@ impl fmt::Display for UsageError {
             }
             Self::Conflict { first, second, both } => {
                 write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
+            }
+            Self::Needs { option, needed } => write!(f, "'{option}' needs '{needed}'"),
+            Self::NotOfGroup { column } => {
+                write!(
+                    f,
+                    "invalid value '{column}' for '--columns': expected the column of '--by', conns, "
+                )?;
+                f.write_str("rx_bytes, tx_bytes, rx_rate, tx_rate, rate, time or event")
             }
             Self::UnexpectedArgument { given } => {
                 write!(f, "unexpected argument '{}': expected at most an interval and a count", Line(given))
@@ -123,6 +143,7 @@ mod tests {
                 UsageError::Conflict { first: "--once", second: "--count", both: "the number of reports" },
                 "'--once' cannot be used with '--count': both set the number of reports, expected one of them",
             ),
+            (UsageError::Needs { option: "--keep", needed: "--max-size" }, "'--keep' needs '--max-size'"),
             (
                 UsageError::UnexpectedArgument { given: "zürich".into() },
                 "unexpected argument 'zürich': expected at most an interval and a count",

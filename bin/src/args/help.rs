@@ -1,7 +1,10 @@
 //! The help and version texts, rendered from the tables for a terminal of 80 columns.
 
-use super::table::{GROUPS, OPERANDS, OPTIONS, Opt};
-use crate::exit;
+use super::{
+    options::{OPERANDS, OPTIONS},
+    table::{GROUPS, Opt},
+};
+use crate::{columns::COLUMNS, exit};
 
 /// Columns that the help may use.
 const WIDTH: usize = 80;
@@ -9,15 +12,22 @@ const WIDTH: usize = 80;
 const INDENT: usize = 27;
 
 /// What the program is, in one line.
-const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
+pub const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
 
 /// What a user asks, and the command that answers.
-const EXAMPLES: [(&str, &str); 5] = [
+pub const EXAMPLES: [(&str, &str); 9] = [
     ("tcptop", "Repaint the busiest connections every second"),
     ("tcptop --once", "One report over one second"),
     ("tcptop 5 12", "Twelve reports, five seconds each"),
-    ("tcptop --csv --closed -d 60 -o /var/log/tcptop.csv", "Log every minute what was active and what ended"),
-    ("tcptop --csv --closed | grep ,sshd,", "Follow the connections of one program"),
+    ("tcptop --by process", "Which process uses the network"),
+    ("tcptop -s tx_rate -D 443", "Who sends most to port 443"),
+    ("tcptop -a 192.168.1.0/24 --user", "Connections with the local network, and whose they are"),
+    ("tcptop --closed=only", "Connections as they end, and how long they lasted"),
+    (
+        "tcptop --csv --closed -d 60 -o /var/log/tcptop.csv --max-size 1M",
+        "Log every minute what was active and what ended",
+    ),
+    ("tcptop --csv -q -n 1 -d 10", "The sums of ten seconds, as one row"),
 ];
 
 /// The line that `--version` prints.
@@ -25,25 +35,32 @@ pub fn version() -> String {
     format!("tcptop {}\n", env!("CARGO_PKG_VERSION"))
 }
 
+/// The text that `-h` prints: what has a letter.
+pub fn short_help() -> String {
+    let mut text = begin();
+    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some()) {
+        entry(&mut text, &names(opt), opt.brief);
+    }
+    text.push_str("\ntcptop --help tells all options, the columns, examples and the exit status.\n");
+    text
+}
+
 /// The text that `--help` prints.
 pub fn help() -> String {
-    let mut text = String::with_capacity(3072);
-    text.push_str(SUMMARY);
-    text.push_str("\n\nUsage: tcptop [options]");
-    for operand in &OPERANDS {
-        text.push_str(" [");
-        text.push_str(operand.value.name);
-    }
-    text.push_str(&"]".repeat(OPERANDS.len()));
-    text.push_str("\n\n");
+    let mut text = begin();
     for operand in &OPERANDS {
         entry(&mut text, &format!("  {}", operand.value.name), operand.help);
     }
     for (group, title) in GROUPS {
         section(&mut text, title);
         for opt in OPTIONS.iter().filter(|opt| opt.group == group) {
-            entry(&mut text, &names(opt), opt.help);
+            let mark = if opt.more.is_empty() { "" } else { ". " };
+            entry(&mut text, &names(opt), &[opt.brief, mark, opt.more].concat());
         }
+    }
+    section(&mut text, "Columns");
+    for column in &COLUMNS {
+        entry(&mut text, &format!("  {}", column.name), column.help);
     }
     section(&mut text, "Examples");
     for (command, answer) in EXAMPLES {
@@ -56,6 +73,20 @@ pub fn help() -> String {
     text
 }
 
+/// Summary and usage.
+fn begin() -> String {
+    let mut text = String::with_capacity(8192);
+    text.push_str(SUMMARY);
+    text.push_str("\n\nUsage: tcptop [options]");
+    for operand in &OPERANDS {
+        text.push_str(" [");
+        text.push_str(operand.value.name);
+    }
+    text.push_str(&"]".repeat(OPERANDS.len()));
+    text.push_str("\n\n");
+    text
+}
+
 /// `  -d, --interval SECONDS`
 fn names(opt: &Opt) -> String {
     let mut names = match opt.short {
@@ -63,7 +94,9 @@ fn names(opt: &Opt) -> String {
         None => format!("      {}", opt.long),
     };
     if let Some(takes) = &opt.value {
-        names.push(' ');
+        if !takes.is_optional() {
+            names.push(' ');
+        }
         names.push_str(takes.name);
     }
     names
@@ -106,6 +139,10 @@ mod tests {
     #[test]
     fn names_every_option_and_fits_80_columns() {
         let text = help();
+        let short = short_help();
+        for line in short.lines() {
+            assert!(line.len() <= WIDTH, "{line:?}");
+        }
         for opt in &OPTIONS {
             assert_eq!(text.lines().filter(|line| line.starts_with(&names(opt))).count(), 1, "{}", opt.long);
         }

@@ -2,9 +2,15 @@
 
 mod error;
 mod help;
+#[cfg(test)]
+mod manual;
+mod options;
 mod parse;
+mod read;
+mod settle;
 mod table;
 
 pub use error::UsageError;
-pub use help::{help, version};
-pub use parse::{Command, Settings, parse};
+pub use help::{help, short_help, version};
+pub use parse::{Command, parse};
+pub use settle::Settings;

@@ -1,4 +1,4 @@
-//! From raw arguments to validated settings.
+//! From raw arguments to what each of them says.
 //!
 //! An option given twice takes its last value, so that an alias can be overridden. Two different arguments that set
 //! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
@@ -6,58 +6,80 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::PathBuf,
+    ops::RangeInclusive,
     time::Duration,
 };
 
 use lexopt::Arg;
 
 use super::{
-    UsageError,
-    table::{Id, OPERANDS, Opt, Value, by_long, by_short},
+    Settings, UsageError,
+    options::{Id, OPERANDS, by_long, by_short},
+    read::{self, Destination},
+    table::{Opt, Value},
+};
+use crate::{
+    columns::{self, time},
+    conn::{Protocol, TcpState},
+    view::{Network, Order, Pattern},
 };
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Report.
-    Run(Settings),
+    Run(Box<Settings>),
     /// Tell whether this host has what it takes.
     Check,
-    /// Print the help.
+    /// Print the whole help.
     Help,
+    /// Print the short one.
+    ShortHelp,
     /// Print the version.
     Version,
 }
 
-/// How to report. Valid by construction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Time between reports, 0.1 s to 3600 s.
-    pub interval: Duration,
-    /// Reports before the exit, at least 1; `None`: until interrupted.
+/// The arguments as they were given, each checked by itself.
+#[derive(Default)]
+pub struct Given {
+    pub check: bool,
+    pub once: bool,
+    pub interval: Option<Duration>,
     pub count: Option<u64>,
-    /// Comma-separated values instead of text.
+    pub operand_interval: Option<Duration>,
+    pub operand_count: Option<u64>,
+    pub pids: Vec<u32>,
+    pub names: Vec<Pattern>,
+    pub ports: Vec<RangeInclusive<u16>>,
+    pub local_ports: Vec<RangeInclusive<u16>>,
+    pub remote_ports: Vec<RangeInclusive<u16>>,
+    pub networks: Vec<Network>,
+    pub protocols: Vec<Protocol>,
+    pub v4: Vec<bool>,
+    pub states: Vec<TcpState>,
+    pub listen: bool,
+    pub order: Option<Order>,
+    pub rows: Option<usize>,
+    pub by: Option<columns::Id>,
     pub csv: bool,
-    /// Also print connections that ended.
     pub closed: bool,
-    /// CSV: also print the sum of each interval.
+    pub only_closed: bool,
     pub total: bool,
-    /// File to append to; `None`: standard output.
-    pub output: Option<PathBuf>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(1),
-            count: None,
-            csv: false,
-            closed: false,
-            total: false,
-            output: None,
-        }
-    }
+    pub quiet: bool,
+    pub columns: Option<Vec<columns::Id>>,
+    pub wide: bool,
+    pub bytes: bool,
+    pub no_header: bool,
+    pub no_clear: bool,
+    pub time: Option<time::Form>,
+    pub cmdline: bool,
+    pub user: bool,
+    pub unit: bool,
+    pub output: Option<Destination>,
+    pub max_size: Option<u64>,
+    pub keep: Option<u32>,
+    pub udp_timeout: Option<Duration>,
+    pub flows: Option<u32>,
 }
 
 /// Parses the arguments that follow the program's name.
@@ -73,7 +95,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             None => {
                 let check = given.check;
                 let settings = given.settle()?;
-                return Ok(if check { Command::Check } else { Command::Run(settings) });
+                return Ok(if check { Command::Check } else { Command::Run(Box::new(settings)) });
             }
             Some(Arg::Short(letter)) => (by_short(letter), format!("-{letter}")),
             Some(Arg::Long(word)) => (by_long(word), format!("--{word}")),
@@ -82,87 +104,85 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
                 continue;
             }
         };
-        let opt = opt.ok_or(UsageError::UnknownOption { option: name })?;
+        let Some(opt) = opt else { return Err(UsageError::UnknownOption { option: name }) };
         match opt.id {
+            Id::Help if name == "-h" => return Ok(Command::ShortHelp),
             Id::Help => return Ok(Command::Help),
             Id::Version => return Ok(Command::Version),
-            Id::Check => given.check = true,
-            Id::Once => given.once = true,
-            Id::Csv => given.csv = true,
-            Id::Closed => given.closed = true,
-            Id::Total => given.total = true,
-            Id::Interval => given.interval = Some(value(&mut parser, opt, seconds)?),
-            Id::Count => given.count = Some(value(&mut parser, opt, reports)?),
-            Id::Output => given.output = Some(value(&mut parser, opt, file)?),
+            _ => given.option(opt, &mut parser)?,
         }
     }
 }
 
-/// The arguments as they were given, each checked by itself.
-#[derive(Default)]
-struct Given {
-    check: bool,
-    once: bool,
-    interval: Option<Duration>,
-    count: Option<u64>,
-    csv: bool,
-    closed: bool,
-    total: bool,
-    output: Option<Destination>,
-    operand_interval: Option<Duration>,
-    operand_count: Option<u64>,
-}
-
-/// Where `--output` leads.
-enum Destination {
-    Stdout,
-    File(PathBuf),
-}
-
 impl Given {
-    /// Takes the next operand.
-    fn operand(&mut self, given: OsString) -> Result<(), UsageError> {
-        let [interval, count] = &OPERANDS;
-        if self.operand_interval.is_none() {
-            self.operand_interval = Some(check(interval.value.name, &interval.value, given, seconds)?);
-        } else if self.operand_count.is_none() {
-            self.operand_count = Some(check(count.value.name, &count.value, given, reports)?);
-        } else {
-            return Err(UsageError::UnexpectedArgument { given });
+    /// Takes an option, with its value.
+    fn option(&mut self, opt: &'static Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
+        match opt.id {
+            Id::Help | Id::Version => {}
+            Id::Check => self.check = true,
+            Id::Once => self.once = true,
+            Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
+            Id::Count => self.count = Some(value(parser, opt, read::reports)?),
+            Id::Pid => self.pids = value(parser, opt, |given| read::list(given, read::pid))?,
+            Id::Comm => self.names = value(parser, opt, read::patterns)?,
+            Id::Port => self.ports = value(parser, opt, read::ports)?,
+            Id::LocalPort => self.local_ports = value(parser, opt, read::ports)?,
+            Id::RemotePort => self.remote_ports = value(parser, opt, read::ports)?,
+            Id::Addr => self.networks = value(parser, opt, |given| read::list(given, read::network))?,
+            Id::Tcp => self.protocols.push(Protocol::Tcp),
+            Id::Udp => self.protocols.push(Protocol::Udp),
+            Id::V4 => self.v4.push(true),
+            Id::V6 => self.v4.push(false),
+            Id::State => self.states = value(parser, opt, |given| read::list(given, read::state))?,
+            Id::Listen => self.listen = true,
+            Id::Sort => self.order = Some(value(parser, opt, read::order)?),
+            Id::Rows => self.rows = Some(value(parser, opt, read::rows)?),
+            Id::By => self.by = Some(value(parser, opt, read::group)?),
+            Id::Csv => self.csv = true,
+            Id::Closed => {
+                self.closed = true;
+                self.only_closed = match parser.optional_value() {
+                    None => false,
+                    Some(given) => check(opt.long, &opt.value, given, read::only)?,
+                };
+            }
+            Id::Total => self.total = true,
+            Id::Quiet => self.quiet = true,
+            Id::Columns => self.columns = Some(value(parser, opt, |given| read::list(given, read::column))?),
+            Id::Wide => self.wide = true,
+            Id::Bytes => self.bytes = true,
+            Id::NoHeader => self.no_header = true,
+            Id::NoClear => self.no_clear = true,
+            Id::Time => self.time = Some(value(parser, opt, read::time)?),
+            Id::Cmdline => self.cmdline = true,
+            Id::User => self.user = true,
+            Id::Unit => self.unit = true,
+            Id::Output => self.output = Some(value(parser, opt, read::file)?),
+            Id::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
+            Id::Keep => self.keep = Some(value(parser, opt, read::keep)?),
+            Id::UdpTimeout => self.udp_timeout = Some(value(parser, opt, read::udp_timeout)?),
+            Id::Flows => self.flows = Some(value(parser, opt, read::flows)?),
         }
         Ok(())
     }
 
-    /// Finds contradictions, fills in defaults.
-    fn settle(self) -> Result<Settings, UsageError> {
-        let [interval, count] = [OPERANDS[0].value.name, OPERANDS[1].value.name];
-        let number = "the number of reports";
-        let conflicts = [
-            (self.once && self.count.is_some(), "--once", "--count", number),
-            (self.once && self.operand_count.is_some(), "--once", count, number),
-            (self.count.is_some() && self.operand_count.is_some(), "--count", count, number),
-            (
-                self.interval.is_some() && self.operand_interval.is_some(),
-                "--interval",
-                interval,
-                "the time between reports",
-            ),
-        ];
-        if let Some((_, first, second, both)) = conflicts.into_iter().find(|(found, ..)| *found) {
-            return Err(UsageError::Conflict { first, second, both });
+    /// Takes the next operand.
+    fn operand(&mut self, given: OsString) -> Result<(), UsageError> {
+        let [interval, count] = &OPERANDS;
+        let fails = |value: &'static Value, given| UsageError::InvalidValue {
+            argument: value.name,
+            given,
+            expected: value.expected,
+        };
+        if self.operand_interval.is_none() {
+            self.operand_interval = read::interval(&given);
+            self.operand_interval.map(|_| ()).ok_or_else(|| fails(&interval.value, given))
+        } else if self.operand_count.is_none() {
+            self.operand_count = read::reports(&given);
+            self.operand_count.map(|_| ()).ok_or_else(|| fails(&count.value, given))
+        } else {
+            Err(UsageError::UnexpectedArgument { given })
         }
-        let default = Settings::default();
-        Ok(Settings {
-            interval: self.interval.or(self.operand_interval).unwrap_or(default.interval),
-            count: if self.once { Some(1) } else { self.count.or(self.operand_count) },
-            csv: self.csv,
-            closed: self.closed,
-            total: self.total,
-            output: match self.output {
-                Some(Destination::File(path)) => Some(path),
-                Some(Destination::Stdout) | None => None,
-            },
-        })
     }
 }
 
@@ -170,59 +190,26 @@ impl Given {
 fn value<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
-    read: fn(&OsStr) -> Option<T>,
+    read: impl FnOnce(&OsStr) -> Option<T>,
 ) -> Result<T, UsageError> {
-    let Some(takes) = &opt.value else { unreachable!("{} is a switch in the table", opt.long) };
-    let given = parser
-        .value()
-        .map_err(|_| UsageError::MissingValue { option: opt.long, expected: takes.expected })?;
-    check(opt.long, takes, given, read)
+    match parser.value() {
+        Ok(given) => check(opt.long, &opt.value, given, read),
+        Err(_) => Err(UsageError::MissingValue { option: opt.long, expected: expected(&opt.value) }),
+    }
 }
 
 /// Checks one value.
 fn check<T>(
     argument: &'static str,
-    takes: &'static Value,
+    takes: &'static Option<Value>,
     given: OsString,
-    read: fn(&OsStr) -> Option<T>,
+    read: impl FnOnce(&OsStr) -> Option<T>,
 ) -> Result<T, UsageError> {
-    read(&given).ok_or(UsageError::InvalidValue { argument, given, expected: takes.expected })
+    read(&given).ok_or_else(|| UsageError::InvalidValue { argument, given, expected: expected(takes) })
 }
 
-/// Digits with at most one point; 0.1 to 3600. What is finer than a nanosecond is dropped.
-fn seconds(given: &OsStr) -> Option<Duration> {
-    let text = given.to_str()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let whole = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-    let nanos = nanos.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
-    let interval = Duration::new(whole, nanos);
-    (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval).then_some(interval)
-}
-
-/// Digits; 1 or more. A number beyond 64 bits never ends, like the largest one.
-fn reports(given: &OsStr) -> Option<u64> {
-    let text = given.to_str()?;
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(u64::MAX)).filter(|count| *count > 0)
-}
-
-/// A name, or `-`. A name that begins with a dash is taken for an option whose predecessor lacks its value.
-fn file(given: &OsStr) -> Option<Destination> {
-    match given.as_encoded_bytes() {
-        b"" => None,
-        b"-" => Some(Destination::Stdout),
-        [b'-', ..] => None,
-        _ => Some(Destination::File(given.into())),
-    }
+fn expected(takes: &'static Option<Value>) -> &'static str {
+    takes.as_ref().map_or("no value", |takes| takes.expected)
 }
 
 /// lexopt's own errors, in our words. A missing value does not come this way: `value` knows the option.

@@ -2,7 +2,11 @@
 
 use std::os::unix::ffi::OsStringExt;
 
-use super::{super::table::OPTIONS, *};
+use super::{super::options::OPTIONS, *};
+use crate::{
+    columns::{Column, Id as ColumnId},
+    output::Form,
+};
 
 fn parse_line(line: &str) -> Result<Command, UsageError> {
     parse(line.split_whitespace().map(OsString::from))
@@ -10,7 +14,7 @@ fn parse_line(line: &str) -> Result<Command, UsageError> {
 
 fn settings(line: &str) -> Settings {
     match parse_line(line) {
-        Ok(Command::Run(settings)) => settings,
+        Ok(Command::Run(settings)) => *settings,
         other => panic!("'{line}': {other:?}"),
     }
 }
@@ -19,51 +23,65 @@ fn refusal(line: &str) -> String {
     parse_line(line).expect_err(line).to_string()
 }
 
-/// A valid value for each placeholder of the table.
-fn sample(value: &Value) -> &'static str {
-    match value.name {
-        "SECONDS" | "interval" => "2.5",
-        "N" | "count" => "3",
-        "FILE" => "/tmp/tcptop.csv",
-        other => panic!("no sample for {other}"),
+/// A valid value for each option that takes one, and what it needs beside it.
+fn sample(opt: &Opt) -> (&'static str, &'static str) {
+    match opt.id {
+        Id::Interval => ("2.5", ""),
+        Id::Count | Id::Rows => ("3", ""),
+        Id::Pid => ("812,4211", ""),
+        Id::Comm => ("sshd,php*", ""),
+        Id::Port | Id::LocalPort | Id::RemotePort => ("80,8000-8100", ""),
+        Id::Addr => ("192.0.2.0/24,::1", ""),
+        Id::State => ("time-wait", ""),
+        Id::Sort => ("-rtt_us", ""),
+        Id::By => ("process", ""),
+        Id::Columns => ("proto,comm", ""),
+        Id::Time => ("epoch", ""),
+        Id::Output => ("/tmp/tcptop.csv", ""),
+        Id::MaxSize => ("10M", "-o /tmp/x"),
+        Id::Keep => ("9", "-o /tmp/x --max-size 1M"),
+        Id::UdpTimeout => ("60", ""),
+        Id::Flows => ("20000", ""),
+        Id::Total => ("", "--csv"),
+        _ => ("", ""),
     }
 }
 
 #[test]
 fn nothing_given_is_the_default() {
-    assert_eq!(
-        settings(""),
-        Settings {
-            interval: Duration::from_secs(1),
-            count: None,
-            csv: false,
-            closed: false,
-            total: false,
-            output: None
-        }
-    );
+    let default = settings("");
+    assert_eq!((default.interval, default.count), (Duration::from_secs(1), None));
+    assert_eq!((default.output.form, default.output.file), (Form::Text, None));
+    assert!(default.selection.live && default.selection.idle && !default.selection.closed);
+    assert!(default.selection.filter.is_empty());
+    assert_eq!((default.udp_timeout, default.flows), (Duration::from_secs(5), None));
+    let csv = settings("--csv");
+    assert_eq!(csv.output.columns, columns::CSV);
+    assert!(!csv.selection.idle);
+    assert_eq!((csv.output.time, default.output.time), (time::Form::Utc, time::Form::Local));
 }
 
 #[test]
 fn every_option_of_the_table_is_parsed_and_does_something() {
-    let nothing = Ok(Command::Run(Settings::default()));
     for opt in &OPTIONS {
-        let mut lines = Vec::new();
+        let (value, needed) = sample(opt);
+        let mut words = Vec::new();
         match &opt.value {
-            None => lines.push(opt.long.to_owned()),
-            Some(takes) => {
-                lines.push(format!("{} {}", opt.long, sample(takes)));
-                lines.push(format!("{}={}", opt.long, sample(takes)));
+            Some(takes) if !takes.is_optional() => {
+                words.push(format!("{} {value}", opt.long));
+                words.push(format!("{}={value}", opt.long));
             }
+            _ => words.push(opt.long.to_owned()),
         }
-        if let Some(letter) = opt.short {
-            lines.push(format!("-{letter}{}", opt.value.as_ref().map_or("", sample)));
+        if let Some(letter) = opt.short.filter(|_| opt.id != Id::Help) {
+            words.push(format!("-{letter}{value}"));
         }
-        let first = parse_line(&lines[0]);
+        let with = |words: &str| parse_line(&format!("{needed} {words}"));
+        let first = with(&words[0]);
         assert!(first.is_ok(), "{}: {first:?}", opt.long);
-        assert_ne!(first, nothing, "{}", opt.long);
-        for line in &lines {
-            assert_eq!(parse_line(line), first, "{line}");
+        assert_ne!(first, with(""), "{}", opt.long);
+        for words in &words {
+            assert_eq!(with(words), first, "{words}");
         }
     }
 }
@@ -71,7 +89,7 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
 #[test]
 fn a_missing_value_names_the_option() {
     for opt in &OPTIONS {
-        let Some(takes) = &opt.value else { continue };
+        let Some(takes) = opt.value.as_ref().filter(|takes| !takes.is_optional()) else { continue };
         let line = format!("missing value for '{}': expected {}", opt.long, takes.expected);
         assert_eq!(refusal(opt.long), line);
         if let Some(letter) = opt.short {
@@ -94,9 +112,117 @@ fn options_set_what_they_name() {
     assert_eq!(settings("-1d0.5").interval, Duration::from_millis(500), "joined short options");
     assert_eq!(settings("-n 7").count, Some(7));
     assert_eq!(settings("-n 7 -n 8").count, Some(8), "the last one wins");
-    assert!(settings("--csv").csv && settings("--closed").closed);
-    assert_eq!(settings("-o a -o b").output, Some("b".into()));
-    assert_eq!(settings("-o a -o -").output, None, "a dash is standard output");
+    let path = |line| settings(line).output.file.map(|file| file.path);
+    assert_eq!(path("-o a -o b"), Some("b".into()));
+    assert_eq!(path("-o a -o -"), None, "a dash is standard output");
+    assert_eq!(settings("-tu46").selection.filter.protocols, [Protocol::Tcp, Protocol::Udp]);
+    assert_eq!(parse_line("-h"), Ok(Command::ShortHelp));
+}
+
+#[test]
+fn closed_connections_come_too_or_alone() {
+    let also = settings("--closed");
+    assert!(also.selection.live && also.selection.closed && also.output.form == Form::Text);
+    let only = settings("--closed=only");
+    assert!(!only.selection.live && only.selection.closed && only.output.form == Form::Journal);
+    assert_eq!(settings("--closed=only --closed"), also, "the last one wins");
+    assert_eq!(refusal("--closed=all"), "invalid value 'all' for '--closed': expected 'only' or no value");
+    let csv = settings("--closed=only --csv").output.columns;
+    assert!(csv.starts_with(&columns::CSV) && csv.ends_with(&[ColumnId::Start, ColumnId::DurationMs]));
+}
+
+#[test]
+fn names_are_columns() {
+    let names = |line| {
+        let settings = settings(line);
+        let names: Vec<&str> = settings.output.columns.iter().map(|id| id.column().name).collect();
+        (names.join(","), settings.names)
+    };
+    let (text, wanted) = names("--cmdline --user --unit");
+    assert_eq!(
+        text,
+        "proto,local,remote,pid,user,cmdline,unit,state,rx_rate,tx_rate,rx_bytes,tx_bytes,rtt_us"
+    );
+    assert!(wanted.cmdline && wanted.user && wanted.unit);
+    assert!(names("--csv --user --cmdline").0.ends_with(",retrans,cmdline,user"));
+    let (text, wanted) = names("--columns user,comm -s cmdline");
+    assert_eq!((text.as_str(), wanted.user, wanted.cmdline, wanted.unit), ("user,comm", true, true, false));
+}
+
+#[test]
+fn groups_have_their_column_and_sums() {
+    let names = |line: &str| {
+        let columns = settings(line).output.columns;
+        columns.iter().map(|id| id.column().name).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(names("--by process"), "pid,comm,conns,rx_rate,tx_rate");
+    assert_eq!(names("--by remote"), "raddr,conns,rx_rate,tx_rate");
+    let csv = "time,event,lport,conns,rx_bytes,tx_bytes,rx_rate,tx_rate";
+    assert_eq!(names("--csv --by lport"), csv);
+    assert_eq!(names("--by comm --columns rate,comm,conns"), "rate,comm,conns");
+    assert!(refusal("--by comm --columns pid").starts_with("invalid value 'pid' for '--columns': expected "));
+    assert!(refusal("--by rtt_us").starts_with("invalid value 'rtt_us' for '--by': expected process, "));
+    for column in columns::COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
+        assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);
+        let by = OPTIONS.iter().find(|opt| opt.id == Id::By).expect("an option");
+        assert!(by.more.contains(column.name), "{} is told of in the help", column.name);
+    }
+}
+
+#[test]
+fn every_column_can_be_chosen_and_sorted_by() {
+    for column in &columns::COLUMNS {
+        assert_eq!(settings(&format!("--columns {}", column.name)).output.columns, [column.id]);
+        for (mark, reversed) in [("", false), ("-", true)] {
+            let order = settings(&format!("-s {mark}{}", column.name)).selection.order;
+            assert_eq!(order, Some(Order { column: column.id, reversed }));
+        }
+    }
+    assert!(Column::named("").is_none());
+    let expected = "expected a column of --help, with '-' in front for the reverse order";
+    assert_eq!(refusal("-s speed"), format!("invalid value 'speed' for '--sort': {expected}"));
+}
+
+#[test]
+fn wrong_values_are_named() {
+    for (line, option, value) in [
+        ("-p 0", "--pid", "0"),
+        ("-p 1,,2", "--pid", "1,,2"),
+        ("-c a,", "--comm", "a,"),
+        ("-P 80-", "--port", "80-"),
+        ("-L 65536", "--lport", "65536"),
+        ("-D x", "--rport", "x"),
+        ("-a 10.0.0.0/33", "--addr", "10.0.0.0/33"),
+        ("--state open", "--state", "open"),
+        ("-r -1", "--rows", "-1"),
+        ("--columns comm,nope", "--columns", "comm,nope"),
+        ("--time now", "--time", "now"),
+        ("-o x --max-size 1", "--max-size", "1"),
+        ("-o x --max-size 1M --keep 1000", "--keep", "1000"),
+        ("--udp-timeout 0.5", "--udp-timeout", "0.5"),
+        ("--flows 10", "--flows", "10"),
+    ] {
+        let message = refusal(line);
+        assert!(
+            message.starts_with(&format!("invalid value '{value}' for '{option}': expected ")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_says_nothing_alone_is_refused() {
+    assert_eq!(refusal("--max-size 1M"), "'--max-size' needs '--output FILE'");
+    assert_eq!(refusal("--max-size 1M -o -"), "'--max-size' needs '--output FILE'");
+    assert_eq!(refusal("--keep 3 -o x"), "'--keep' needs '--max-size'");
+    assert_eq!(refusal("--total"), "'--total' needs '--csv'");
+    let rows = "both set what a row is, expected one of them";
+    assert_eq!(refusal("--by comm --closed"), format!("'--by' cannot be used with '--closed': {rows}"));
+    assert_eq!(refusal("--by comm -l"), format!("'--by' cannot be used with '--listen': {rows}"));
+    assert_eq!(
+        refusal("--closed=only -l"),
+        format!("'--closed=only' cannot be used with '--listen': {rows}")
+    );
 }
 
 #[test]
@@ -156,10 +282,10 @@ fn a_file_name_is_neither_empty_nor_an_option() {
     let expected = "expected a file name (to begin it with '-', write './-')";
     assert_eq!(refusal("--output="), format!("invalid value '' for '--output': {expected}"));
     assert_eq!(refusal("-o --csv"), format!("invalid value '--csv' for '--output': {expected}"));
-    assert_eq!(settings("-o ./--csv").output, Some("./--csv".into()));
+    assert_eq!(settings("-o ./--csv").output.file.map(|file| file.path), Some("./--csv".into()));
     let bytes = OsString::from_vec(b"log\xff.csv".to_vec());
     let Ok(Command::Run(given)) = parse(["-o".into(), bytes.clone()]) else { panic!("file names are bytes") };
-    assert_eq!(given.output, Some(bytes.into()));
+    assert_eq!(given.output.file.map(|file| file.path), Some(bytes.into()));
 }
 
 #[test]

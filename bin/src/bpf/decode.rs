@@ -2,9 +2,12 @@
 
 use std::ptr::read_unaligned;
 
-use tcptop_abi::{Counters, DataEvent, EventKind, Flow, StateEvent, TcptopEvent};
+use tcptop_abi::{Counters, DataEvent, EventKind, Flow, ReleaseEvent, StateEvent, TcptopEvent};
 
-use crate::collector::{CollectorEvent, FlowId, Slot};
+use crate::{
+    collector::{CollectorEvent, FlowId, Slot},
+    sys::clock::Moment,
+};
 
 /// One record. `read` gives the flow at a place, if it is still there: one that ended meanwhile has a record of its own
 /// later in the ring. `None`: nothing is known of it, or this version does not know it.
@@ -20,11 +23,14 @@ pub fn event(record: &[u8], read: impl FnOnce(Slot) -> Option<Flow>) -> Option<C
         }
         EventKind::STATE => {
             let TcptopEvent { epoch, data, .. } = whole::<StateEvent>(record)?;
-            let StateEvent { flow, new_state: state, released, .. } = data;
-            if released != 0 {
-                return Some(CollectorEvent::Released { cookie: flow.cookie, owner: flow.owner, epoch });
-            }
-            Some(CollectorEvent::State { id: FlowId::of(&flow)?, flow, state, epoch })
+            let StateEvent { flow, new_state: state, time, .. } = data;
+            let time = Moment::new(time);
+            Some(CollectorEvent::State { id: FlowId::of(&flow)?, flow, state, epoch, time })
+        }
+        EventKind::RELEASE => {
+            let TcptopEvent { epoch, data: ReleaseEvent { cookie, owner, .. }, .. } =
+                whole::<ReleaseEvent>(record)?;
+            Some(CollectorEvent::Released { cookie, owner, epoch })
         }
         _ => None,
     }
@@ -34,6 +40,7 @@ pub fn event(record: &[u8], read: impl FnOnce(Slot) -> Option<Flow>) -> Option<C
 trait Integers: Copy {}
 impl Integers for DataEvent {}
 impl Integers for StateEvent {}
+impl Integers for ReleaseEvent {}
 
 fn whole<T: Integers>(record: &[u8]) -> Option<TcptopEvent<T>> {
     if record.len() < size_of::<TcptopEvent<T>>() {
@@ -78,13 +85,18 @@ mod tests {
     fn state_and_release() {
         let owner = Owner { tgid: 42, ..Owner::default() };
         let flow = Flow { cookie: 6, protocol: IPPROTO_TCP, owner, ..Flow::default() };
-        let mut state = StateEvent { flow, new_state: TcpStateCode::CLOSE, ..StateEvent::default() };
+        let state = StateEvent { flow, new_state: TcpStateCode::CLOSE, time: 9, ..StateEvent::default() };
         let record = bytes(EventKind::STATE, state);
-        let expected =
-            CollectorEvent::State { id: FlowId::Tcp(6), flow, state: TcpStateCode::CLOSE, epoch: 7 };
+        let expected = CollectorEvent::State {
+            id: FlowId::Tcp(6),
+            flow,
+            state: TcpStateCode::CLOSE,
+            epoch: 7,
+            time: Moment::new(9),
+        };
         assert_eq!(event(&record, nowhere), Some(expected));
-        state.released = 1;
-        let record = bytes(EventKind::STATE, state);
+        let release = ReleaseEvent { cookie: 6, owner, pad: 0 };
+        let record = bytes(EventKind::RELEASE, release);
         assert_eq!(event(&record, nowhere), Some(CollectorEvent::Released { cookie: 6, owner, epoch: 7 }));
     }
 

@@ -33,8 +33,18 @@ pub const PART: &str = "only the sockets of this container are counted (to count
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
 
 /// Counts through cgroup BPF programs. Idle until started.
-#[derive(Default)]
-pub struct BpfCollector(Option<Running>);
+pub struct BpfCollector {
+    running: Option<Running>,
+    /// Entries of each table; `None`: as the RAM allows.
+    entries: Option<u32>,
+}
+
+impl BpfCollector {
+    /// With tables of this size; `None`: as the RAM allows.
+    pub const fn new(entries: Option<u32>) -> Self {
+        Self { running: None, entries }
+    }
+}
 
 struct Running {
     /// Hold the programs: dropping them detaches and frees these.
@@ -64,13 +74,13 @@ pub fn root() -> Result<(OwnedFd, Place), Error> {
 }
 
 /// The loaded object, without a program attached.
-fn load() -> Result<(Ebpf, OwnedFd), Error> {
+fn load(given: Option<u32>) -> Result<(Ebpf, OwnedFd), Error> {
     let (cgroup, _) = root()?;
     // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
     // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
     let mut loader =
         sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
-    let entries = entries(sys::memory::total());
+    let entries = given.unwrap_or_else(|| entries(sys::memory::total()));
     for table in ["FLOWS", "FREE", "UDP_SLOTS", "SOCKETS"] {
         loader.map_max_entries(table, entries);
     }
@@ -83,7 +93,7 @@ fn load() -> Result<(Ebpf, OwnedFd), Error> {
     Ok((ebpf, cgroup))
 }
 
-/// Entries of each table on a machine with this much RAM, in bytes: a power of two, for which the tables (356 bytes for
+/// Entries of each table on a machine with this much RAM, in bytes: a power of two, for which the tables (364 bytes for
 /// an entry of each) take no more than 0.6 % of the RAM, but 4096 at least (1.5 MB).
 fn entries(ram: u64) -> u32 {
     const RAM_PER_ENTRY: u64 = 64 * 1024;
@@ -97,14 +107,14 @@ fn entries(ram: u64) -> u32 {
 /// # Errors
 /// When the object cannot be loaded at all.
 pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
-    let (mut ebpf, cgroup) = load().map_err(explain)?;
+    let (mut ebpf, cgroup) = load(None).map_err(explain)?;
     let explained = |(hook, outcome): Outcome| (hook, outcome.err().map(explain));
     Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
 }
 
 impl Running {
-    fn new() -> Result<Self, Error> {
-        let (mut ebpf, cgroup) = load()?;
+    fn new(entries: Option<u32>) -> Result<Self, Error> {
+        let (mut ebpf, cgroup) = load(entries)?;
         let mut free: Stack<_, u32> =
             ebpf.take_map("FREE").ok_or(Error::MissingMap("FREE"))?.try_into().map_err(Error::Map)?;
         for slot in (0..free.capacity()).rev() {
@@ -155,24 +165,24 @@ fn read(flows: &Array<MapData, Flow>, slot: Slot) -> Option<Flow> {
 
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.0 = Some(Running::new().map_err(explain)?);
+        self.running = Some(Running::new(self.entries).map_err(explain)?);
         Ok(())
     }
 
     fn missing(&self) -> &[Missing] {
-        self.0.as_ref().map_or(&[], |running| &running.missing)
+        self.running.as_ref().map_or(&[], |running| &running.missing)
     }
 
     fn sees_releases(&self) -> bool {
-        self.0.as_ref().is_none_or(|running| running.sees_releases)
+        self.running.as_ref().is_none_or(|running| running.sees_releases)
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_ref().map(|running| running.events.as_fd())
+        self.running.as_ref().map(|running| running.events.as_fd())
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent)) {
-        let Some(running) = &mut self.0 else { return };
+        let Some(running) = &mut self.running else { return };
         let Running { events, flows, .. } = running;
         while let Some(record) = events.next() {
             if let Some(event) = decode::event(&record, |slot| read(flows, slot)) {
@@ -182,7 +192,7 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn begin_interval(&mut self, epoch: u32) -> Result<(), Error> {
-        let Some(running) = &mut self.0 else { return Ok(()) };
+        let Some(running) = &mut self.running else { return Ok(()) };
         let [freed, rested] = &mut running.resting;
         for slot in rested.drain(..) {
             running.free.push(slot, 0).map_err(Error::Map)?;
@@ -194,16 +204,16 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn read(&self, slot: Slot) -> Option<Flow> {
-        read(&self.0.as_ref()?.flows, slot)
+        read(&self.running.as_ref()?.flows, slot)
     }
 
     fn socket(&self, cookie: u64) -> Option<Socket> {
-        self.0.as_ref()?.sockets.get(&cookie, 0).ok()
+        self.running.as_ref()?.sockets.get(&cookie, 0).ok()
     }
 
     fn flows(&self, from: u32, sink: &mut dyn FnMut(Flow)) -> Option<u32> {
         const PART: u32 = 256;
-        let running = self.0.as_ref()?;
+        let running = self.running.as_ref()?;
         let most = running.flows.len();
         let mut part = vec![Flow::default(); PART.min(most.saturating_sub(from)) as usize];
         let count = sys::bpf::array_entries(running.flows_fd.as_fd(), from, &mut part).ok()?;
@@ -215,7 +225,7 @@ impl NetworkCollector for BpfCollector {
     fn forget(&mut self, slot: Slot) {
         // With another cookie there, the kernel programs have freed it.
         let Some(flow) = self.read(slot) else { return };
-        let Some(running) = &mut self.0 else { return };
+        let Some(running) = &mut self.running else { return };
         if flow.protocol == IPPROTO_UDP {
             let _ = running.udp_slots.remove(&UdpKey::of(&flow));
         }
@@ -225,7 +235,7 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn take_released(&mut self) -> Vec<(u64, Owner)> {
-        let Some(running) = &mut self.0 else { return Vec::new() };
+        let Some(running) = &mut self.running else { return Vec::new() };
         let kept = |(cookie, socket): (u64, Socket)| {
             (socket.flags & SocketFlags::RELEASED != 0).then_some((cookie, socket.owner))
         };
@@ -238,7 +248,7 @@ impl NetworkCollector for BpfCollector {
 
     fn stats(&self) -> Stats {
         let mut sum = Stats::default();
-        let Some(per_cpu) = self.0.as_ref().and_then(|running| running.stats.get(&0, 0).ok()) else {
+        let Some(per_cpu) = self.running.as_ref().and_then(|running| running.stats.get(&0, 0).ok()) else {
             return sum;
         };
         for stats in per_cpu.iter() {
@@ -252,7 +262,7 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn stop(&mut self) {
-        self.0 = None;
+        self.running = None;
     }
 }
 

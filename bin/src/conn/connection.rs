@@ -1,11 +1,12 @@
 //! One connection while it is watched: its record, and what the next report needs to know besides.
 
-use std::time::Duration;
-
 use tcptop_abi::{Counters, Endpoints, Flow, FlowFlags};
 
 use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState, Traffic};
-use crate::collector::{FlowId, Slot};
+use crate::{
+    collector::{FlowId, Slot},
+    sys::clock::Moment,
+};
 
 /// How a connection's owner is known; later ones are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +41,6 @@ pub struct Connection {
     pub listed: bool,
     /// Its owner is another one than in the last report.
     pub renamed: bool,
-    /// Monotonic time of the last tick that found it active.
-    pub last_active: Duration,
     /// /proc, asked whether it has ended, did not show it the last time.
     pub missing: bool,
     /// No /proc look-up for its owner before this interval, and the wait that led to it.
@@ -74,8 +73,9 @@ impl Connection {
             state,
             process: None,
             totals: None,
-            rx_rate: 0,
-            tx_rate: 0,
+            growth: Traffic::default(),
+            began: None,
+            last_active: None,
             active: false,
         };
         Self {
@@ -87,7 +87,6 @@ impl Connection {
             epoch: 0,
             listed: false,
             renamed: false,
-            last_active: Duration::ZERO,
             missing: false,
             retry: (0, 0),
             assumed: 0,
@@ -104,6 +103,7 @@ impl Connection {
     pub fn adopt(&mut self, id: &FlowId, flow: &Flow) {
         self.record.key.cookie = id.cookie();
         self.record.key.ends = flow.ends;
+        self.record.began = Moment::new(flow.began);
         if self.record.key.protocol == Protocol::Tcp && !flow.began_after_start() {
             // What it moved before is part of its totals and of no interval's rate.
             self.update(flow);
@@ -157,22 +157,14 @@ impl Connection {
         self.moved() != self.reported
     }
 
-    /// Turns the growth since the last report into rates, and starts the next interval. Returns the growth.
-    pub fn close_interval(&mut self, interval: Duration, active: bool) -> Traffic {
+    /// Reports the growth since the last report, which it returns, and starts the next interval.
+    pub fn close_interval(&mut self, active: bool) -> Traffic {
         let growth = self.growth();
-        self.record.rx_rate = per_second(growth.rx, interval);
-        self.record.tx_rate = per_second(growth.tx, interval);
+        self.record.growth = growth;
         self.record.active = active;
         self.reported = self.moved();
         growth
     }
-}
-
-/// `bytes` in `interval` as bytes per second, rounded to the nearest.
-pub fn per_second(bytes: u64, interval: Duration) -> u64 {
-    let nanos = interval.as_nanos().max(1);
-    let rate = (u128::from(bytes) * 1_000_000_000 + nanos / 2) / nanos;
-    u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -183,15 +175,6 @@ mod tests {
     fn flow(flags: u32, rx_bytes: u64, tx_bytes: u64) -> Flow {
         let counters = Counters { rx_bytes, tx_bytes, ..Counters::default() };
         Flow { counters, flags, protocol: IPPROTO_TCP, ..Flow::default() }
-    }
-
-    #[test]
-    fn rates_are_of_the_measured_interval() {
-        assert_eq!(per_second(1000, Duration::from_millis(500)), 2000);
-        assert_eq!(per_second(1, Duration::from_secs(3)), 0);
-        assert_eq!(per_second(2, Duration::from_secs(3)), 1);
-        assert_eq!(per_second(u64::MAX, Duration::from_millis(100)), u64::MAX);
-        assert_eq!(per_second(0, Duration::ZERO), 0);
     }
 
     #[test]
@@ -208,8 +191,8 @@ mod tests {
             "its SYN is no payload"
         );
         connection.update(&flow(0, 700, 1001));
-        assert_eq!(connection.close_interval(Duration::from_secs(1), true), Traffic { rx: 200, tx: 0 });
-        assert_eq!(connection.record.rx_rate, 200);
+        assert_eq!(connection.close_interval(true), Traffic { rx: 200, tx: 0 });
+        assert_eq!(connection.record.growth.rx, 200);
         assert!(!connection.grew());
     }
 

@@ -8,8 +8,8 @@ mod report;
 mod state;
 mod table;
 
-pub use connection::{Connection, OwnerSource, per_second};
+pub use connection::{Connection, OwnerSource};
 pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};
-pub use report::{Report, Traffic};
+pub use report::{Report, Traffic, per_second};
 pub use state::TcpState;
 pub use table::Table;

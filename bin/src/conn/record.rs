@@ -2,7 +2,8 @@
 
 use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
-use super::TcpState;
+use super::{TcpState, Traffic};
+use crate::sys::clock::Moment;
 
 /// Transport protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,10 +53,12 @@ pub struct ConnectionRecord {
     pub process: Option<Process>,
     /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen.
     pub totals: Option<Counters>,
-    /// Payload bytes received per second, over the measured interval.
-    pub rx_rate: u64,
-    /// Payload bytes sent per second, over the measured interval.
-    pub tx_rate: u64,
+    /// Payload bytes of the interval.
+    pub growth: Traffic,
+    /// When it began; `None` while unknown.
+    pub began: Option<Moment>,
+    /// When it ended; of an open one, the end of the last interval in which it moved.
+    pub last_active: Option<Moment>,
     /// True when the connection had traffic or changed state in this interval.
     pub active: bool,
 }
@@ -66,8 +69,8 @@ impl ConnectionRecord {
         self.totals.map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
     }
 
-    /// Both directions together, bytes per second.
-    pub const fn rate(&self) -> u64 {
-        self.rx_rate.saturating_add(self.tx_rate)
+    /// Both directions together, since the connection began.
+    pub fn bytes(&self) -> u64 {
+        self.totals.map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes))
     }
 }

@@ -3,6 +3,7 @@
 use std::{ops::AddAssign, time::Duration};
 
 use super::ConnectionRecord;
+use crate::sys::clock::Moment;
 
 /// Payload bytes of one interval, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ impl AddAssign for Traffic {
 pub struct Report<'a> {
     /// Wall clock at the end of the interval, since the Unix epoch.
     pub time: Duration,
+    /// Monotonic time of the same moment.
+    pub now: Moment,
     /// Measured length of the interval (monotonic clock).
     pub interval: Duration,
     /// Open TCP connections known.
@@ -46,8 +49,31 @@ pub struct Report<'a> {
     pub lost: u64,
     /// Times in this interval that the kernel's tables had no room for a flow or an owner.
     pub full: u64,
-    /// Open connections, in the order to print.
+    /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.
     pub closed: Vec<&'a ConnectionRecord>,
+    /// Sockets that wait for connections or datagrams, if they were asked for.
+    pub listening: &'a [ConnectionRecord],
+}
+
+/// `bytes` in `interval` as bytes per second, rounded to the nearest.
+pub fn per_second(bytes: u64, interval: Duration) -> u64 {
+    let nanos = interval.as_nanos().max(1);
+    let rate = (u128::from(bytes) * 1_000_000_000 + nanos / 2) / nanos;
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_the_measured_interval() {
+        assert_eq!(per_second(1000, Duration::from_millis(500)), 2000);
+        assert_eq!(per_second(1, Duration::from_secs(3)), 0);
+        assert_eq!(per_second(2, Duration::from_secs(3)), 1);
+        assert_eq!(per_second(u64::MAX, Duration::from_millis(100)), u64::MAX);
+        assert_eq!(per_second(0, Duration::ZERO), 0);
+    }
 }

@@ -40,6 +40,11 @@ impl TcpState {
         STATES.iter().find(|(_, number, _)| *number == code).map(|(state, _, _)| *state)
     }
 
+    /// The state with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        STATES.iter().find(|(_, _, known)| *known == name).map(|(state, _, _)| *state)
+    }
+
     /// The name in reports.
     pub fn name(self) -> &'static str {
         STATES.iter().find(|(state, _, _)| *state == self).map_or("", |(_, _, name)| name)

@@ -76,8 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
             let hints: Vec<u32> = inquiry.ownerless.iter().filter_map(hint).collect();
             proc::look_up(&self.proc, &wanted, &hints)
         };
-        let pause = clock::cpu().saturating_sub(begin) * LOOK_SHARE;
-        self.schedule.look = now + pause.min(LONGEST_LOOK_PAUSE);
+        self.schedule.look = now + pause(begin);
         // An unreadable /proc says nothing: orphans are taken to have ended with their release.
         let Ok(answers) = answers else {
             inquiry.orphans.iter().for_each(|(id, _)| self.end_orphan(id));
@@ -148,6 +147,11 @@ impl<C: NetworkCollector> Monitor<C> {
         self.take_last(id);
         self.table.end_with_state(id, TcpStateCode::CLOSE);
     }
+}
+
+/// How long /proc is left alone after a look that began at this time of our CPU clock.
+pub fn pause(begin: Duration) -> Duration {
+    (clock::cpu().saturating_sub(begin) * LOOK_SHARE).min(LONGEST_LOOK_PAUSE)
 }
 
 /// Whether a socket with this state in /proc has ended. (CLOSE is the state of every unconnected UDP socket.)

@@ -1,12 +1,12 @@
 //! What happens at the end of each interval: events and counters into the table, owners from /proc, a report out.
 
 mod inquiry;
+mod listening;
 mod recovery;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    cmp::Reverse,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 
 use tcptop_abi::{COMM_LEN, Stats};
 
-use self::inquiry::Schedule;
+use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{FlowId, NetworkCollector},
     conn::{Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table, Traffic},
@@ -36,6 +36,7 @@ pub struct Monitor<C> {
     /// The collector's statistics at its begin.
     stats: Stats,
     listing: Listing,
+    listening: Listening,
     schedule: Schedule,
     gaps: Gaps,
 }
@@ -47,6 +48,8 @@ pub struct Listing {
     pub idle: bool,
     /// Those that ended.
     pub ended: bool,
+    /// Sockets that wait for connections or datagrams.
+    pub listening: bool,
 }
 
 /// What the look at /proc at the start did not show.
@@ -62,12 +65,17 @@ impl<C: NetworkCollector> Monitor<C> {
     ///
     /// # Errors
     /// The collector's, when it cannot start.
-    pub fn start(mut collector: C, proc: &Path, listing: Listing) -> Result<Self, Error> {
+    pub fn start(
+        mut collector: C,
+        proc: &Path,
+        listing: Listing,
+        udp_timeout: Duration,
+    ) -> Result<Self, Error> {
         collector.start()?;
         let since = clock::monotonic();
         let epoch = 1;
         collector.begin_interval(epoch)?;
-        let mut table = Table::default();
+        let mut table = Table::new(udp_timeout);
         if !collector.sees_releases() {
             table.expect_no_releases();
         }
@@ -84,7 +92,8 @@ impl<C: NetworkCollector> Monitor<C> {
         let stats = Stats::default();
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
-        Ok(Self { collector, proc, table, epoch, since, stats, listing, schedule, gaps })
+        let listening = Listening::default();
+        Ok(Self { collector, proc, table, epoch, since, stats, listing, listening, schedule, gaps })
     }
 
     /// The collector.
@@ -149,8 +158,11 @@ impl<C: NetworkCollector> Monitor<C> {
         self.end_idle_udp(now);
 
         let interval = now.saturating_sub(self.since);
-        let grown = self.table.close_interval(ended, now, interval, last);
-        let report = self.report(wall, interval, grown, &stats);
+        let grown = self.table.close_interval(ended, now, last);
+        if self.listing.listening {
+            self.listening.refresh(&self.proc, now);
+        }
+        let report = self.report(wall, now, interval, grown, &stats);
         let printed = print(&report);
         self.table.forget_ended();
         self.since = now;
@@ -158,7 +170,14 @@ impl<C: NetworkCollector> Monitor<C> {
         Ok(printed)
     }
 
-    fn report(&self, time: Duration, interval: Duration, grown: Traffic, stats: &Stats) -> Report<'_> {
+    fn report(
+        &self,
+        time: Duration,
+        now: Duration,
+        interval: Duration,
+        grown: Traffic,
+        stats: &Stats,
+    ) -> Report<'_> {
         let untracked = Traffic {
             rx: stats.untracked_rx_bytes - self.stats.untracked_rx_bytes,
             tx: stats.untracked_tx_bytes - self.stats.untracked_tx_bytes,
@@ -166,14 +185,11 @@ impl<C: NetworkCollector> Monitor<C> {
         let mut total = grown;
         total += untracked;
         let (tcp, udp) = self.table.counts();
-        let mut live: Vec<&ConnectionRecord> =
+        let live: Vec<&ConnectionRecord> =
             if self.listing.idle { self.table.live().collect() } else { self.table.active().collect() };
-        live.sort_unstable_by_key(|record| {
-            let total = record.totals.map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes));
-            (Reverse(record.rate()), Reverse(total), record.key.cookie, record.key.ends.lport)
-        });
         Report {
             time,
+            now: now.into(),
             interval,
             tcp,
             udp,
@@ -183,6 +199,7 @@ impl<C: NetworkCollector> Monitor<C> {
             full: (stats.flows_full - self.stats.flows_full) + (stats.sockets_full - self.stats.sockets_full),
             live,
             closed: self.table.ended().collect(),
+            listening: self.listening.records(),
         }
     }
 

@@ -33,7 +33,8 @@ impl<C: NetworkCollector> Monitor<C> {
         if !flow.owner.is_known() {
             flow.owner = self.collector.socket(flow.cookie).unwrap_or_default().owner;
         }
-        self.table.apply(CollectorEvent::State { id, flow, state, epoch }, &mut names(&self.proc));
+        self.table
+            .apply(CollectorEvent::State { id, flow, state, epoch, time: None }, &mut names(&self.proc));
         if ended {
             self.collector.forget(Slot::of(&flow));
         }

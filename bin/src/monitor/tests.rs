@@ -85,7 +85,8 @@ fn started(tree: &Tree, listing: Listing) -> (Monitor<Fake>, Rc<RefCell<Kernel>>
     tree.process(50, "listener", &["socket:[18165]"]);
     let fake = Fake::default();
     let kernel = Rc::clone(&fake.0);
-    (Monitor::start(fake, &tree.path(""), listing).expect("made up"), kernel)
+    let udp_timeout = Duration::from_secs(5);
+    (Monitor::start(fake, &tree.path(""), listing, udp_timeout).expect("made up"), kernel)
 }
 
 /// The captured connection that the listener accepted; the kernel does not know whose it is.
@@ -122,7 +123,7 @@ fn pid(record: &ConnectionRecord) -> Option<u32> {
 #[test]
 fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
     let tree = Tree::captured();
-    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true });
+    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true, listening: false });
     told(&kernel, accepted(100, 1), accepted(0, 1));
     let (total, live) = tick(&mut monitor);
     assert_eq!((total, live.len()), (Traffic { rx: 100, tx: 0 }, 1));
@@ -136,7 +137,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
         live.first().cloned()
     });
     let found = found.expect("a row");
-    assert_eq!((pid(&found), found.rx_rate), (Some(70), 0));
+    assert_eq!((pid(&found), found.growth), (Some(70), Traffic::default()));
     let totals = found.totals.expect("counted");
     assert_eq!(totals.rx_bytes, 100);
     assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "said once");
@@ -145,7 +146,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
 #[test]
 fn what_a_lost_record_told_is_read_from_the_tables() {
     let tree = Tree::captured();
-    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true });
+    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true, listening: false });
     let ended = Flow {
         cookie: 2,
         slot: 1,
@@ -172,7 +173,7 @@ fn what_a_lost_record_told_is_read_from_the_tables() {
 fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let tree = Tree::captured();
     tree.process(70, "worker", &["socket:[18175]"]);
-    let (mut monitor, kernel) = started(&tree, Listing { idle: true, ended: true });
+    let (mut monitor, kernel) = started(&tree, Listing { idle: true, ended: true, listening: false });
     let (_, silent) = tick(&mut monitor);
     let known = silent.iter().find(|record| pid(record) == Some(70)).expect("it exists");
     assert!(known.totals.is_none(), "nothing seen so far");

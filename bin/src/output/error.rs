@@ -16,6 +16,13 @@ pub enum OutputError {
         /// Why.
         source: io::Error,
     },
+    /// The file of `--output` is full and cannot be renamed.
+    Rotate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A write failed: a full disk, a removed device.
     Write {
         /// The file; `None`: standard output.
@@ -41,6 +48,9 @@ impl fmt::Display for OutputError {
             Self::ClosedPipe => f.write_str("the reader of the output went away"),
             Self::Stuck => f.write_str("standard output: the reader takes nothing; the report was given up"),
             Self::Open { path, source } => write!(f, "cannot open '{}': {source}", path.display()),
+            Self::Rotate { path, source } => {
+                write!(f, "'{}' is full and cannot be renamed: {source}", path.display())
+            }
             Self::Write { path: Some(path), source } => {
                 write!(f, "cannot write to '{}': {source}", path.display())
             }
@@ -53,7 +63,9 @@ impl std::error::Error for OutputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::ClosedPipe | Self::Stuck => None,
-            Self::Open { source, .. } | Self::Write { source, .. } => Some(source),
+            Self::Open { source, .. } | Self::Rotate { source, .. } | Self::Write { source, .. } => {
+                Some(source)
+            }
         }
     }
 }

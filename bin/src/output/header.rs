@@ -1,38 +1,50 @@
 //! The first line of a text report: when, how long, how many, how much.
 
-use super::{time, units, width};
 use crate::{
-    conn::{Report, per_second},
-    sys::clock::TimeOfDay,
+    columns::{Frame, time, units, width},
+    conn::{Report, Traffic, per_second},
 };
 
 /// Space between two parts.
 const GAP: &[u8] = b"  ";
 
-/// Appends the line, without its end. On a screen of `room` columns parts are left out until it fits: the interval,
-/// UDP, TCP, full tables, untracked bytes, lost records, then the rates.
-pub fn header(report: &Report, clock: TimeOfDay, room: Option<usize>, out: &mut Vec<u8>) {
+/// Appends the line, without its end. `shown`: what the rows moved, where a filter left some out. On a screen of `room`
+/// columns parts are left out until it fits: the interval, UDP, TCP, full tables, untracked bytes, lost records, what is
+/// shown, then the rates.
+pub fn header(
+    report: &Report<'_>,
+    shown: Option<Traffic>,
+    frame: &Frame<'_>,
+    room: Option<usize>,
+    out: &mut Vec<u8>,
+) {
     let mut line = Line { text: Vec::new(), parts: Vec::new() };
-    line.part(0, |out| time::of_day(clock, out));
-    line.part(7, |out| {
+    line.part(0, |out| time::short(frame.time, frame.form, out));
+    line.part(8, |out| {
         out.extend_from_slice(b"interval ");
         units::seconds(report.interval, out);
     });
-    line.part(5, |out| count(b"TCP ", report.tcp as u64, out));
-    line.part(6, |out| count(b"UDP ", report.udp as u64, out));
-    line.part(1, |out| rate(b"RX ", per_second(report.total.rx, report.interval), out));
-    line.part(2, |out| rate(b"TX ", per_second(report.total.tx, report.interval), out));
+    line.part(6, |out| count(b"TCP ", report.tcp as u64, out));
+    line.part(7, |out| count(b"UDP ", report.udp as u64, out));
+    line.part(1, |out| rate(b"RX ", report.total.rx, frame, out));
+    line.part(2, |out| rate(b"TX ", report.total.tx, frame, out));
+    if let Some(shown) = shown {
+        line.part(3, |out| {
+            rate(b"shown RX ", shown.rx, frame, out);
+            rate(b" TX ", shown.tx, frame, out);
+        });
+    }
     if report.untracked.sum() > 0 {
-        line.part(4, |out| {
+        line.part(5, |out| {
             out.extend_from_slice(b"untracked ");
-            units::size(report.untracked.sum(), out);
+            size(report.untracked.sum(), frame, out);
         });
     }
     if report.lost > 0 {
-        line.part(3, |out| count(b"lost ", report.lost, out));
+        line.part(4, |out| count(b"lost ", report.lost, out));
     }
     if report.full > 0 {
-        line.part(4, |out| count(b"table full ", report.full, out));
+        line.part(5, |out| count(b"table full ", report.full, out));
     }
     line.fit(room.unwrap_or(usize::MAX));
 
@@ -83,20 +95,28 @@ fn count(label: &[u8], number: u64, out: &mut Vec<u8>) {
     units::decimal(number, out);
 }
 
-fn rate(label: &[u8], bytes: u64, out: &mut Vec<u8>) {
+fn rate(label: &[u8], bytes: u64, frame: &Frame<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(label);
-    units::size(bytes, out);
+    size(per_second(bytes, frame.interval), frame, out);
     out.extend_from_slice(b"/s");
+}
+
+fn size(bytes: u64, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    if frame.raw { units::decimal(bytes, out) } else { units::size(bytes, out) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::samples, *};
-    use crate::conn::Traffic;
 
-    fn line(report: &Report, room: Option<usize>) -> String {
+    fn line(report: &Report<'_>, room: Option<usize>) -> String {
+        shown(report, None, room)
+    }
+
+    fn shown(report: &Report<'_>, shown: Option<Traffic>, room: Option<usize>) -> String {
         let mut out = Vec::new();
-        header(report, TimeOfDay { hour: 13, minute: 41, second: 52 }, room, &mut out);
+        let names = samples::names();
+        header(report, shown, &samples::frame(report, &names), room, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -104,18 +124,20 @@ mod tests {
     fn parts_by_rank() {
         let records = samples::records();
         let mut report = samples::report(&records);
-        let whole = "13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s";
+        let whole = "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s";
         assert_eq!(line(&report, None), whole);
         assert_eq!(line(&report, Some(whole.len())), whole);
-        assert_eq!(line(&report, Some(whole.len() - 1)), "13:41:52  TCP 12  UDP 3  RX 12M/s  TX 987K/s");
-        assert_eq!(line(&report, Some(40)), "13:41:52  TCP 12  RX 12M/s  TX 987K/s");
+        assert_eq!(line(&report, Some(whole.len() - 1)), "12:41:52Z  TCP 12  UDP 3  RX 12M/s  TX 987K/s");
+        assert_eq!(line(&report, Some(40)), "12:41:52Z  TCP 12  RX 12M/s  TX 987K/s");
+        let part = Some(Traffic { rx: 5_000, tx: 120 });
+        assert_eq!(shown(&report, part, None), format!("{whole}  shown RX 4.9K/s TX 120/s"));
         report.untracked = Traffic { rx: 5_000, tx: 120 };
         report.lost = 3;
         assert_eq!(line(&report, None), format!("{whole}  untracked 5.0K  lost 3"));
-        assert_eq!(line(&report, Some(40)), "13:41:52  RX 12M/s  TX 987K/s  lost 3");
-        assert_eq!(line(&report, Some(20)), "13:41:52  RX 12M/s");
-        assert_eq!(line(&report, Some(8)), "13:41:52");
-        assert_eq!(line(&report, Some(5)), "13:4…");
+        assert_eq!(line(&report, Some(40)), "12:41:52Z  RX 12M/s  TX 987K/s  lost 3");
+        assert_eq!(line(&report, Some(20)), "12:41:52Z  RX 12M/s");
+        assert_eq!(line(&report, Some(9)), "12:41:52Z");
+        assert_eq!(line(&report, Some(5)), "12:4…");
         assert_eq!(line(&report, Some(0)), "");
     }
 }

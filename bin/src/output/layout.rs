@@ -4,33 +4,33 @@
 //! fit at their least width. A wider screen never shows less. The room that is left goes to the columns that can be
 //! shortened, always to the narrowest one, until each holds its longest value.
 
-use super::{
-    columns::{Id, Row, Text},
-    width,
-};
+use super::Options;
+use crate::columns::{Column, Id, Shape};
 
 /// A column with the width it got.
 pub struct Slot {
     /// The column.
-    pub text: &'static Text,
+    pub column: &'static Column,
     /// Its width.
     pub width: usize,
+    shape: Shape,
+    /// Place in the order in which a narrow screen shows them.
+    rank: usize,
 }
 
-/// Lays out the columns of `ids`, left to right, with a space between two.
+/// Lays out the columns of `options`, left to right, with a space between two.
 ///
-/// `room`: columns of the screen; `None`: no screen, every column is as wide as its longest value. `first`: the column
-/// to show before all others, whatever its rank.
-pub fn layout<'a>(
-    ids: &[Id],
-    first: Option<Id>,
+/// `room`: columns of the screen; `None`: no screen, every column is as wide as its longest value. `longest` measures the
+/// longest value of a column, whose addresses fit themselves into so many columns.
+pub fn layout(
+    options: &Options,
     room: Option<usize>,
-    rows: impl Iterator<Item = Row<'a>> + Clone,
+    mut longest: impl FnMut(&Column, usize) -> usize,
 ) -> Vec<Slot> {
-    let mut slots = chosen(ids, first, room);
+    let mut slots = chosen(options, room);
     let Some(room) = room else {
         for slot in &mut slots {
-            slot.width = slot.text.width.max(longest(slot.text, usize::MAX, rows.clone()));
+            slot.width = slot.shape.width.max(longest(slot.column, usize::MAX));
         }
         return slots;
     };
@@ -39,10 +39,16 @@ pub fn layout<'a>(
     }
     let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
     let mut spare = (room + 1).saturating_sub(used);
-    let wanted: Vec<usize> = slots.iter().map(|slot| wanted(slot, spare, rows.clone())).collect();
+    let wanted: Vec<usize> = slots
+        .iter()
+        .map(|Slot { column, shape: Shape { width, most, .. }, .. }| {
+            // Only measure where it can make a difference.
+            if spare == 0 || most == width { *width } else { longest(column, *most).clamp(*width, *most) }
+        })
+        .collect();
     while spare > 0 {
         let growing = slots.iter_mut().zip(&wanted).filter(|(slot, wanted)| slot.width < **wanted);
-        let Some((slot, _)) = growing.min_by_key(|(slot, _)| (slot.width, slot.text.rank)) else { break };
+        let Some((slot, _)) = growing.min_by_key(|(slot, _)| (slot.width, slot.rank)) else { break };
         slot.width += 1;
         spare -= 1;
     }
@@ -50,53 +56,43 @@ pub fn layout<'a>(
 }
 
 /// The columns that fit `room`, at their least width; one at least.
-fn chosen(ids: &[Id], first: Option<Id>, room: Option<usize>) -> Vec<Slot> {
-    let mut ranked: Vec<(usize, Id, &'static Text)> =
-        ids.iter().enumerate().filter_map(|(at, id)| Some((at, *id, id.column().text.as_ref()?))).collect();
-    ranked.sort_unstable_by_key(|(_, id, text)| (Some(*id) != first, text.rank));
+fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
+    let ranked = |(at, id): (usize, &Id)| {
+        let column = id.column();
+        let shape = column.shape(options.raw);
+        let rank = match () {
+            () if Some(*id) == options.first => 0,
+            () if options.chosen => at + 1,
+            () => usize::from(column.rank) + 1,
+        };
+        (at, Slot { column, width: shape.least, shape, rank })
+    };
+    let mut slots: Vec<(usize, Slot)> = options.columns.iter().enumerate().map(ranked).collect();
+    slots.sort_unstable_by_key(|(_, slot)| slot.rank);
     if let Some(room) = room {
         let mut used = 0;
-        let fits = ranked.iter().take_while(|(_, _, text)| {
-            used += text.least + 1;
+        let fits = slots.iter().take_while(|(_, slot)| {
+            used += slot.width + 1;
             used <= room + 1
         });
         let fits = fits.count().max(1);
-        ranked.truncate(fits);
+        slots.truncate(fits);
     }
-    ranked.sort_unstable_by_key(|(at, ..)| *at);
-    ranked.into_iter().map(|(_, _, text)| Slot { text, width: text.least }).collect()
-}
-
-/// The width at which a column needs no more: the usual one, or that of its longest value.
-fn wanted<'a>(slot: &Slot, spare: usize, rows: impl Iterator<Item = Row<'a>>) -> usize {
-    let (usual, most) = (slot.text.width, slot.text.most);
-    // Only measure where it can make a difference.
-    if spare == 0 || most == usual {
-        return usual;
-    }
-    usual.max(longest(slot.text, most, rows))
-}
-
-/// The longest value.
-fn longest<'a>(text: &Text, room: usize, rows: impl Iterator<Item = Row<'a>>) -> usize {
-    let mut cell = Vec::new();
-    rows.fold(0, |longest, row| {
-        cell.clear();
-        (text.cell)(&row, room, &mut cell);
-        longest.max(width::columns(&cell))
-    })
+    slots.sort_unstable_by_key(|(at, _)| *at);
+    slots.into_iter().map(|(_, slot)| slot).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::columns::TEXT, *};
+    use super::{super::samples, *};
+    use crate::columns::TEXT;
 
     fn titles(first: Option<Id>, room: usize) -> String {
-        let slots = layout(&TEXT, first, Some(room), std::iter::empty());
+        let slots = layout(&Options { first, ..samples::options() }, Some(room), |_, _| 0);
         let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
         assert!(total <= room + 1 || room == 0, "{total} in {room}");
         let titles: Vec<String> =
-            slots.iter().map(|slot| format!("{}:{}", slot.text.title, slot.width)).collect();
+            slots.iter().map(|slot| format!("{}:{}", slot.column.title, slot.width)).collect();
         titles.join(" ")
     }
 

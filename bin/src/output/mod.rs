@@ -1,23 +1,23 @@
-//! Reports, from connection records to bytes on a screen, in a pipe or in a file.
+//! Reports, from rows to bytes on a screen, in a pipe or in a file.
 
-mod address;
-mod cells;
-mod columns;
 mod csv;
 mod error;
 mod header;
 mod layout;
-mod name;
+mod log;
+mod options;
 #[cfg(test)]
-mod samples;
+pub mod samples;
 mod screen;
 mod sink;
+mod stdout;
 mod text;
-mod time;
-mod units;
-mod width;
 
-pub use error::OutputError;
+pub use self::{
+    error::OutputError,
+    log::LogFile,
+    options::{Form, Options},
+};
 
 use std::{
     env,
@@ -25,35 +25,30 @@ use std::{
 };
 
 use self::{screen::Painter, sink::Sink};
-use crate::{
-    args::Settings,
-    conn::Report,
-    sys::{clock, tty},
-};
+use crate::{columns::Frame, conn::Report, sys::tty, view::View};
 
 /// What the buffers keep between reports, in bytes; a report with more is rare.
 const KEEP: usize = 64 * 1024;
 
-/// Prints reports as the settings ask.
+/// Prints reports as the options ask.
 pub struct Printer {
+    options: Options,
     sink: Sink,
-    form: Form,
-    rows: csv::Rows,
-    /// The next text block needs an empty line before it.
-    follows: bool,
+    medium: Medium,
     /// What is written with one write.
     buffer: Vec<u8>,
     /// The report that a frame is made of.
     text: Vec<u8>,
 }
 
-/// The form of a report.
-enum Form {
+/// Where a report goes, and so how it is laid out.
+enum Medium {
+    /// CSV, anywhere.
     Csv,
-    /// Text blocks, whole rows.
-    Blocks,
-    /// Text blocks that fit a terminal: a single report, or a terminal that cannot move its cursor.
-    Fitted,
+    /// Text, whole rows.
+    Pipe,
+    /// Text that fits a terminal's lines: a single report, or a terminal that cannot or is not to move its cursor.
+    Terminal,
     /// Text, repainted in place.
     Painted(Painter),
 }
@@ -64,38 +59,37 @@ impl Printer {
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn new(settings: &Settings, stop: OwnedFd) -> Result<Self, OutputError> {
-        let sink = match &settings.output {
-            Some(path) => Sink::append(path, stop)?,
-            None => Sink::stdout(stop)?,
-        };
-        let terminal = settings.output.is_none() && tty::is_terminal(sink.fd());
+    pub fn new(options: Options, stop: OwnedFd) -> Result<Self, OutputError> {
+        let sink = Sink::open(options.file.as_ref(), stop)?;
+        let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let form = match (settings.csv, terminal) {
-            (true, _) => Form::Csv,
-            (false, false) => Form::Blocks,
-            (false, true) if dumb || settings.count == Some(1) => Form::Fitted,
-            (false, true) => Form::Painted(Painter::default()),
+        let medium = match (options.form, terminal && !options.wide) {
+            (Form::Csv, _) => Medium::Csv,
+            (_, false) => Medium::Pipe,
+            (Form::Journal, true) => Medium::Terminal,
+            (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
+            (Form::Text, true) => Medium::Painted(Painter::default()),
         };
-        let rows = csv::Rows { closed: settings.closed, total: settings.total };
-        let follows = !sink.is_new();
-        Ok(Self { sink, form, rows, follows, buffer: Vec::new(), text: Vec::new() })
+        Ok(Self { options, sink, medium, buffer: Vec::new(), text: Vec::new() })
     }
 
-    /// Where reports go.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    /// Where reports go now.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.sink.fd()
     }
 
-    /// Writes what comes before the first report: the CSV header line, unless the file has content.
+    /// Opens the file of `--output` anew with the next report: it may have been renamed.
+    pub fn reopen(&mut self) {
+        self.sink.reopen();
+    }
+
+    /// Writes what comes before the first report, unless the file has content: the header line of CSV, the titles of a
+    /// journal.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn begin(&mut self) -> Result<(), OutputError> {
-        if matches!(self.form, Form::Csv) && self.sink.is_new() {
-            csv::header(&mut self.buffer);
-        }
         self.flush()
     }
 
@@ -104,27 +98,32 @@ impl Printer {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn report(&mut self, report: &Report) -> Result<(), OutputError> {
-        let clock = clock::local(report.time.as_secs()).unwrap_or_default();
+    pub fn report(
+        &mut self,
+        report: &Report<'_>,
+        view: &View<'_>,
+        frame: &Frame<'_>,
+    ) -> Result<(), OutputError> {
+        let Self { options, sink, medium, buffer, text } = self;
         // Asked each time: a window may have been resized.
-        let size = match self.form {
-            Form::Csv | Form::Blocks => None,
-            Form::Fitted | Form::Painted(_) => tty::size(self.sink.fd()),
+        let size = match medium {
+            Medium::Csv | Medium::Pipe => None,
+            Medium::Terminal | Medium::Painted(_) => sink.fd().and_then(tty::size),
         };
-        match (&mut self.form, size) {
-            (Form::Csv, _) => csv::report(report, self.rows, &mut self.buffer),
-            (Form::Painted(painter), Some(size)) => {
-                self.text.clear();
-                text::report(report, self.rows.closed, Some(screen::room(size)), clock, &mut self.text);
-                painter.frame(&self.text, size, &mut self.buffer);
+        match (medium, size) {
+            (Medium::Csv, _) => csv::report(report, view, options, frame, buffer),
+            (Medium::Painted(painter), Some(size)) => {
+                text.clear();
+                text::report(report, view, options, Some(screen::room(size)), frame, text);
+                painter.frame(text, size, buffer);
             }
             (_, size) => {
-                if self.follows {
-                    self.buffer.push(b'\n');
-                }
-                self.follows = true;
-                let size = size.map(screen::room);
-                text::report(report, self.rows.closed, size, clock, &mut self.buffer);
+                // All rows are printed where it was asked for, and a single report may scroll.
+                let size = size.map(|size| match options.rows {
+                    Some(_) => tty::Screen { rows: u16::MAX, ..size },
+                    None => screen::room(size),
+                });
+                text::report(report, view, options, size, frame, buffer);
             }
         }
         self.flush()
@@ -136,15 +135,38 @@ impl Printer {
     ///
     /// When it cannot be written.
     pub fn end(&mut self) -> Result<(), OutputError> {
-        if let Form::Painted(painter) = &mut self.form {
+        if let Medium::Painted(painter) = &mut self.medium {
             painter.end(&mut self.buffer);
         }
         self.flush()
     }
 
-    /// Writes the buffer and empties it, also when that fails: half a report is not written twice.
+    /// Writes the buffer and empties it, also when that fails: half a report is not written twice. In front comes what a
+    /// new file begins with, or what parts two reports in an old one.
     fn flush(&mut self) -> Result<(), OutputError> {
-        let result = self.sink.write(&self.buffer);
+        let mut front = Vec::new();
+        let result = self.sink.ready(self.buffer.len()).and_then(|new| {
+            match self.medium {
+                Medium::Csv if new && self.options.headings => csv::header(&self.options.columns, &mut front),
+                Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
+                    if new && self.options.headings {
+                        let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);
+                        text::titles(&self.options, room, &mut front);
+                    }
+                }
+                Medium::Pipe | Medium::Terminal => {
+                    let apart = !new && self.options.headings && !self.options.quiet;
+                    if apart && !self.buffer.is_empty() {
+                        front.push(b'\n');
+                    }
+                }
+                _ => {}
+            }
+            if !front.is_empty() {
+                self.buffer.splice(..0, front);
+            }
+            self.sink.write(&self.buffer)
+        });
         self.buffer.clear();
         self.buffer.shrink_to(KEEP);
         self.text.clear();

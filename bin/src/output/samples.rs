@@ -4,7 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
-use crate::conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic};
+use super::{Form, Options};
+use crate::{
+    columns::{self, Frame, time},
+    conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
+    names::{Names, Wanted},
+    sys::clock::Moment,
+    view::Selection,
+};
 
 /// What a report borrows.
 pub struct Records {
@@ -28,8 +35,9 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
         state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
         process: None,
         totals: None,
-        rx_rate: 0,
-        tx_rate: 0,
+        growth: Traffic::default(),
+        began: None,
+        last_active: None,
         active: true,
     }
 }
@@ -52,15 +60,13 @@ pub fn records() -> Records {
         ConnectionRecord {
             process: process(4211, b"curl"),
             totals: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
-            rx_rate: 12_582_912,
-            tx_rate: 310,
+            growth: Traffic { rx: 12_582_912, tx: 310 },
             ..record(Tcp, ("192.168.1.10", 51514), ("203.0.113.77", 443))
         },
         ConnectionRecord {
             process: process(977, b"sshd"),
             totals: counters((48_213, 1_048_535), (812, 990), 3, 250),
-            rx_rate: 1_536,
-            tx_rate: 10_240,
+            growth: Traffic { rx: 1_536, tx: 10_240 },
             ..record(
                 Tcp,
                 ("2001:db8:85a3::8a2e:370:7334", 22),
@@ -70,8 +76,7 @@ pub fn records() -> Records {
         ConnectionRecord {
             process: process(612, b"systemd-resolve"),
             totals: counters((118, 41), (1, 1), 0, 0),
-            rx_rate: 118,
-            tx_rate: 41,
+            growth: Traffic { rx: 118, tx: 41 },
             ..record(Udp, ("192.168.1.10", 40112), ("9.9.9.9", 53))
         },
         ConnectionRecord {
@@ -90,15 +95,13 @@ pub fn records() -> Records {
             state: Some(TcpState::TimeWait),
             process: process(1999, b"a\"b,\x1b[2J\xff"),
             totals: counters((12_345, 1_000_000), (20, 31), 2, 31),
-            rx_rate: 12_345,
-            tx_rate: 1_000_000,
+            growth: Traffic { rx: 12_345, tx: 1_000_000 },
             ..record(Tcp, ("127.0.0.1", 39000), ("127.0.0.1", 5201))
         },
         ConnectionRecord {
             process: process(2001, b"chronyd"),
             totals: counters((48, 48), (1, 1), 0, 0),
-            rx_rate: 48,
-            tx_rate: 48,
+            growth: Traffic { rx: 48, tx: 48 },
             ..record(Udp, ("::1", 40113), ("::1", 123))
         },
     ];
@@ -109,7 +112,8 @@ pub fn records() -> Records {
 pub fn report(records: &Records) -> Report<'_> {
     Report {
         time: Duration::from_millis(1_795_437_712_123),
-        interval: Duration::from_micros(1_000_312),
+        now: Moment::from(Duration::from_secs(5000)),
+        interval: Duration::from_micros(1_000_000),
         tcp: 12,
         udp: 3,
         total: Traffic { rx: 12_600_841, tx: 1_010_954 },
@@ -118,7 +122,46 @@ pub fn report(records: &Records) -> Report<'_> {
         full: 0,
         live: records.live.iter().collect(),
         closed: records.closed.iter().collect(),
+        listening: &[],
     }
+}
+
+/// All connections, in text.
+pub fn selection() -> Selection {
+    Selection { live: true, idle: true, ..Selection::default() }
+}
+
+/// Text, as it is by default.
+pub fn options() -> Options {
+    Options {
+        form: Form::Text,
+        columns: columns::TEXT.to_vec(),
+        chosen: false,
+        first: None,
+        rows: None,
+        sums: false,
+        headings: true,
+        quiet: false,
+        repaint: true,
+        wide: false,
+        raw: false,
+        time: time::Form::Utc,
+        file: None,
+    }
+}
+
+/// CSV, as it is by default.
+pub fn csv() -> Options {
+    Options { form: Form::Csv, columns: columns::CSV.to_vec(), ..options() }
+}
+
+pub fn names() -> Names {
+    Names::new("/nonexistent".as_ref(), Wanted::default())
+}
+
+pub fn frame<'a>(report: &Report<'_>, names: &'a Names) -> Frame<'a> {
+    let Report { time, now, interval, .. } = *report;
+    Frame { time, now, interval, form: time::Form::Utc, raw: false, names }
 }
 
 /// A descriptor that never becomes readable.

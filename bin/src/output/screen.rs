@@ -5,8 +5,7 @@
 //! free; a character echoed there (^C) goes with the next frame. What was on the screen at the start is scrolled out of
 //! it, not erased. A frame writes over the one before and erases only what is left of it, so nothing flickers.
 
-use super::width;
-use crate::sys::tty::Screen;
+use crate::{columns::width, sys::tty::Screen};
 
 /// Moves the cursor to the upper left corner.
 const HOME: &[u8] = b"\x1b[H";

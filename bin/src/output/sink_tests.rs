@@ -1,88 +1,22 @@
-//! The sink, on real files, pipes and sockets.
+//! Writing, to pipes and sockets.
 
 use std::{
-    env, fs,
+    io::Read,
     os::{
-        fd::OwnedFd,
-        unix::{
-            fs::PermissionsExt,
-            net::{UnixDatagram, UnixStream},
-        },
+        fd::AsRawFd,
+        unix::net::{UnixDatagram, UnixStream},
     },
-    process,
 };
 
 use super::*;
 use crate::output::samples::never;
 
-/// A directory that goes away with the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("tcptop-sink-{}-{name}", process::id()));
-        fs::create_dir_all(&path).expect("a directory for the test");
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn sink(file: impl Into<OwnedFd>) -> Sink {
-    Sink { file: File::from(file.into()), path: None, stop: never(), empty: true }
+    Sink { place: Place::Stdout(File::from(file.into()), true), stop: never() }
 }
 
 #[test]
-fn a_missing_file_is_created_and_appended_to() {
-    let directory = Directory::new("create");
-    let path = directory.0.join("log");
-    let mut first = Sink::append(&path, never()).expect("created");
-    assert!(first.is_new());
-    first.write(b"one\n").expect("written");
-    let mode = fs::metadata(&path).expect("exists").permissions().mode();
-    assert_eq!(mode & 0o777 & !0o644, 0, "{mode:o}");
-
-    let mut second = Sink::append(&path, never()).expect("opened");
-    assert!(!second.is_new());
-    second.write(b"two\n").expect("written");
-    first.write(b"three\n").expect("O_APPEND: does not overwrite what the other wrote");
-    assert_eq!(fs::read(&path).expect("readable"), b"one\ntwo\nthree\n");
-}
-
-#[test]
-fn a_torn_last_line_gets_its_end() {
-    let directory = Directory::new("torn");
-    for (before, after) in
-        [("a,b\nc,", "a,b\nc,\nnew\n"), ("a,b\n", "a,b\nnew\n"), ("", "new\n"), ("x", "x\nnew\n")]
-    {
-        let path = directory.0.join("log");
-        fs::write(&path, before).expect("written");
-        Sink::append(&path, never()).expect("opened").write(b"new\n").expect("written");
-        assert_eq!(fs::read_to_string(&path).expect("readable"), after);
-    }
-}
-
-#[test]
-fn what_cannot_be_opened_is_named() {
-    let directory = Directory::new("open");
-    let missing = directory.0.join("missing/log");
-    for path in [missing.as_path(), directory.0.as_path()] {
-        let error = Sink::append(path, never()).map(|_| ()).expect_err("not a file");
-        assert!(matches!(error, OutputError::Open { .. }));
-        assert!(error.to_string().starts_with(&format!("cannot open '{}': ", path.display())), "{error}");
-    }
-}
-
-#[test]
-fn a_full_device_is_an_error_that_names_it() {
-    let mut full = Sink::append(Path::new("/dev/full"), never()).expect("opens");
-    assert!(full.is_new());
-    let error = full.write(b"row\n").expect_err("full");
-    assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
+fn a_full_device_is_an_error() {
     let mut full = sink(File::options().write(true).open("/dev/full").expect("opens"));
     let error = full.write(b"row\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to standard output: No space left on device (os error 28)");
@@ -120,9 +54,9 @@ fn short_writes_are_continued() {
 
 #[test]
 fn stdout_is_standard_output() {
-    let sink = Sink::stdout(never()).expect("open");
-    let linked = |fd: i32| fs::read_link(format!("/proc/self/fd/{fd}")).expect("a descriptor");
-    assert_eq!(linked(sink.fd().as_raw_fd()), linked(1));
+    let sink = Sink::open(None, never()).expect("open");
+    let linked = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).expect("a descriptor");
+    assert_eq!(sink.fd().map(|fd| linked(fd.as_raw_fd())), Some(linked(1)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process};
 
 use super::*;
-use crate::output::samples::never;
+use crate::{output::samples::never, view::Selection};
 
 /// A file that goes away with the test.
 struct Log(PathBuf);
@@ -15,14 +15,23 @@ impl Log {
         Self(path)
     }
 
+    fn file(&self) -> Option<LogFile> {
+        Some(LogFile { path: self.0.clone(), most: None, keep: 4 })
+    }
+
     /// Prints two reports as one run of tcptop does.
-    fn run(&self, csv: bool) {
+    fn run(&self, options: Options) {
         let records = samples::records();
-        let settings = Settings { csv, closed: true, output: Some(self.0.clone()), ..Settings::default() };
-        let mut printer = Printer::new(&settings, never()).expect("opened");
+        let csv = options.form == Form::Csv;
+        let mut printer = Printer::new(Options { file: self.file(), ..options }, never()).expect("opened");
         printer.begin().expect("written");
-        printer.report(&samples::report(&records)).expect("written");
-        printer.report(&samples::report(&records)).expect("written");
+        for _ in 0..2 {
+            let report = samples::report(&records);
+            let names = samples::names();
+            let frame = samples::frame(&report, &names);
+            let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
+            printer.report(&report, &selection.of(&report, &frame), &frame).expect("written");
+        }
         printer.end().expect("written");
     }
 
@@ -40,8 +49,8 @@ impl Drop for Log {
 #[test]
 fn csv_header_comes_once_per_file() {
     let log = Log::new("csv");
-    log.run(true);
-    log.run(true);
+    log.run(samples::csv());
+    log.run(samples::csv());
     let text = log.text();
     assert!(text.starts_with("time,event,"), "{text}");
     assert_eq!(text.matches("time,event,").count(), 1);
@@ -51,17 +60,20 @@ fn csv_header_comes_once_per_file() {
 #[test]
 fn csv_header_is_there_before_the_first_report() {
     let log = Log::new("begin");
-    let settings = Settings { csv: true, output: Some(log.0.clone()), ..Settings::default() };
-    Printer::new(&settings, never()).expect("opened").begin().expect("written");
+    let options = Options { file: log.file(), ..samples::csv() };
+    Printer::new(options, never()).expect("opened").begin().expect("written");
     assert_eq!(log.text().lines().count(), 1);
+    let log = Log::new("rows");
+    log.run(Options { headings: false, ..samples::csv() });
+    assert!(!log.text().contains("time,event"), "not where it is not wanted");
 }
 
 #[test]
 fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
     let log = Log::new("text");
-    log.run(false);
+    log.run(samples::options());
     fs::write(&log.0, log.text().trim_end()).expect("the end of the last line is torn off");
-    log.run(false);
+    log.run(samples::options());
     let text = log.text();
     let blocks: Vec<&str> = text.split("\n\n").collect();
     assert_eq!(blocks.len(), 4, "{text}");
@@ -71,8 +83,8 @@ fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
 
 #[test]
 fn a_failed_report_is_not_written_again() {
-    let settings = Settings { csv: true, output: Some("/dev/full".into()), ..Settings::default() };
-    let mut printer = Printer::new(&settings, never()).expect("opens");
+    let file = Some(LogFile { path: "/dev/full".into(), most: None, keep: 4 });
+    let mut printer = Printer::new(Options { file, ..samples::csv() }, never()).expect("opens");
     let error = printer.begin().expect_err("full");
     assert!(matches!(error, OutputError::Write { .. }), "{error}");
     assert!(printer.buffer.is_empty());

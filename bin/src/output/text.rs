@@ -1,50 +1,79 @@
-//! Reports as text: a header line, a line of titles, a line per connection. Sizes are in powers of 1024.
+//! Reports as text: a header line, a line of titles, a line per row. Sizes are in powers of 1024.
 //!
 //! A connection that ended has a minus in front of its protocol: `-tcp`.
 
 use super::{
-    columns::{Align, Id, Row, TEXT},
+    Form, Options,
     header::header,
     layout::{Slot, layout},
-    units, width,
+    options::ROWS,
 };
 use crate::{
+    columns::{Align, Column, Frame, units, width},
     conn::Report,
-    sys::{clock::TimeOfDay, tty::Screen},
+    sys::tty::Screen,
+    view::View,
 };
 
-/// Appends the report, every line with its end; with `closed`, connections that ended come after the open ones.
+/// Appends the report, every line with its end.
 ///
-/// With a screen, no line is wider and there are no more lines than it has; if there is no room for every row, the last
-/// line says how many more there are. Without one, every row is printed with every column.
-pub fn report(report: &Report, closed: bool, screen: Option<Screen>, clock: TimeOfDay, out: &mut Vec<u8>) {
+/// With a screen, no line is wider and there are no more lines than it has. If there is no room for every row, or fewer
+/// are wanted, the last line says how many more there are. Without a screen, every row has every column.
+pub fn report(
+    report: &Report<'_>,
+    view: &View<'_>,
+    options: &Options,
+    screen: Option<Screen>,
+    frame: &Frame<'_>,
+    out: &mut Vec<u8>,
+) {
     let room = screen.map(|screen| usize::from(screen.columns));
-    header(report, clock, room, out);
-    out.push(b'\n');
-
-    let ended = if closed { report.closed.as_slice() } else { &[] };
-    let count = report.live.len() + ended.len();
-    let lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows).saturating_sub(1));
-    let plan = Plan::new(count, lines);
-
-    let live = report.live.iter().map(|record| Row { record, closed: false, time: b"" });
-    let ended = ended.iter().map(|record| Row { record, closed: true, time: b"" });
-    let rows = live.chain(ended).take(plan.rows);
-    let slots = layout(&TEXT, closed.then_some(Id::Proto), room, rows.clone());
+    let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
+    let journal = options.form == Form::Journal;
+    if options.quiet || options.headings && !journal {
+        header(report, view.shown, frame, room, out);
+        out.push(b'\n');
+        lines = lines.saturating_sub(1);
+    }
+    if options.quiet {
+        return;
+    }
+    let limit = match options.rows {
+        None if screen.is_none() && !journal => ROWS,
+        None | Some(0) => usize::MAX,
+        Some(rows) => rows,
+    };
+    let plan = Plan::new(view.rows.len(), limit, options.headings && !journal, lines);
+    let rows = &view.rows[..plan.rows];
+    let slots = layout(options, room, |column, most| {
+        let mut cell = Vec::new();
+        let longest = rows.iter().map(|row| {
+            cell.clear();
+            column.text(row, frame, most, &mut cell);
+            width::columns(&cell)
+        });
+        longest.max().unwrap_or(0)
+    });
     let mut cell = Vec::new();
     if plan.titles {
-        line(&slots, &mut cell, out, |text, _, cell| cell.extend_from_slice(text.title.as_bytes()));
+        title_line(&slots, &mut cell, out);
     }
     for row in rows {
-        line(&slots, &mut cell, out, |text, width, cell| (text.cell)(&row, width, cell));
+        line(&slots, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
     }
     if plan.more {
         let start = out.len();
-        units::decimal((count - plan.rows) as u64, out);
+        units::decimal((view.rows.len() - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
         width::cut(out, start, room.unwrap_or(usize::MAX));
         out.push(b'\n');
     }
+}
+
+/// Appends the titles that a journal begins with.
+pub fn titles(options: &Options, screen: Option<Screen>, out: &mut Vec<u8>) {
+    let room = screen.map(|screen| usize::from(screen.columns));
+    title_line(&layout(options, room, |_, _| 0), &mut Vec::new(), out);
 }
 
 /// What the lines below the header hold.
@@ -55,30 +84,31 @@ struct Plan {
 }
 
 impl Plan {
-    /// For `count` rows in `lines` lines.
-    fn new(count: usize, lines: usize) -> Self {
-        if count < lines {
-            return Self { titles: true, rows: count, more: false };
+    /// For `count` rows, of which `limit` are wanted, in `lines` lines.
+    fn new(count: usize, limit: usize, titles: bool, lines: usize) -> Self {
+        let used = usize::from(titles);
+        if count <= limit && count.saturating_add(used) <= lines {
+            return Self { titles, rows: count, more: false };
         }
-        Self { titles: lines >= 2, rows: lines.saturating_sub(2), more: lines >= 1 && count > 0 }
+        let rows = limit.min(lines.saturating_sub(used + 1)).min(count);
+        Self { titles: titles && lines >= 2, rows, more: lines >= 1 && count > rows }
     }
 }
 
+fn title_line(slots: &[Slot], cell: &mut Vec<u8>, out: &mut Vec<u8>) {
+    line(slots, cell, out, |column, _, cell| cell.extend_from_slice(column.title.as_bytes()));
+}
+
 /// Appends one line: what `write` puts into the cell of each column, aligned; no spaces at the end.
-fn line(
-    slots: &[Slot],
-    cell: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-    write: impl Fn(&super::columns::Text, usize, &mut Vec<u8>),
-) {
+fn line(slots: &[Slot], cell: &mut Vec<u8>, out: &mut Vec<u8>, write: impl Fn(&Column, usize, &mut Vec<u8>)) {
     let start = out.len();
     let mut gap = 0;
     for slot in slots {
         cell.clear();
-        write(slot.text, slot.width, cell);
+        write(slot.column, slot.width, cell);
         width::cut(cell, 0, slot.width);
         let pad = slot.width - width::columns(cell);
-        let (before, after) = match slot.text.align {
+        let (before, after) = match slot.column.shape.align {
             Align::Left => (0, pad),
             Align::Right => (pad, 0),
         };

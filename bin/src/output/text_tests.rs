@@ -1,14 +1,30 @@
 //! Golden reports, and the promise to fit any screen.
 
 use super::{super::samples, *};
-
-const CLOCK: TimeOfDay = TimeOfDay { hour: 13, minute: 41, second: 52 };
+use crate::{columns::Id, conn::Protocol, view::Selection};
 
 fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
-    let records = samples::records();
+    let first = closed.then_some(Id::Proto);
+    with(closed, screen, &Options { first, ..samples::options() })
+}
+
+fn with(closed: bool, screen: Option<(u16, u16)>, options: &Options) -> String {
+    printed(&samples::records(), Selection { closed, ..samples::selection() }, screen, options)
+}
+
+fn printed(
+    records: &samples::Records,
+    selection: Selection,
+    screen: Option<(u16, u16)>,
+    options: &Options,
+) -> String {
+    let report = samples::report(records);
+    let names = samples::names();
+    let frame = Frame { raw: options.raw, ..samples::frame(&report, &names) };
+    let view = selection.of(&report, &frame);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
-    report(&samples::report(&records), closed, screen, CLOCK, &mut out);
+    super::report(&report, &view, options, screen, &frame, &mut out);
     let text = String::from_utf8(out).expect("UTF-8");
     assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
@@ -18,13 +34,13 @@ fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
 #[test]
 fn a_pipe_gets_everything() {
     let golden = "\
-13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
 PROTO LOCAL                             REMOTE                                           PID COMM            STATE        RX/s  TX/s    RX    TX    RTT
 tcp   192.168.1.10:51514                203.0.113.77:443                                4211 curl            ESTABLISHED   12M   310   12M  1.2K   12ms
 tcp   [2001:db8:85a3::8a2e:370:7334]:22 [2001:db8:85a3:8d3:1319:8a2e:370:7348]:50022     977 sshd            ESTABLISHED  1.5K   10K   47K  1.0M 0.25ms
 udp   192.168.1.10:40112                9.9.9.9:53                                       612 systemd-resolve -             118    41   118    41      -
-tcp   192.168.1.10:8080                 192.168.100.200:65535                              - -               SYN_RECV        0     0     -     -      -
 tcp   10.0.0.7:5432                     10.0.0.8:33000                               4194303 db worker       ESTABLISHED     0     0  7.0G  1023   1.2s
+tcp   192.168.1.10:8080                 192.168.100.200:65535                              - -               SYN_RECV        0     0     -     -      -
 ";
     let ended = "\
 -tcp  127.0.0.1:39000                   127.0.0.1:5201                                  1999 a\"b,?[2J?       TIME_WAIT     12K  977K   12K  977K 0.03ms
@@ -37,13 +53,13 @@ tcp   10.0.0.7:5432                     10.0.0.8:33000                          
 #[test]
 fn a_wide_screen() {
     let golden = "\
-13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
 PROTO LOCAL                   REMOTE                      PID COMM            STATE        RX/s  TX/s    RX    TX    RTT
 tcp   192.168.1.10:51514      203.0.113.77:443           4211 curl            ESTABLISHED   12M   310   12M  1.2K   12ms
 tcp   [2001:db8:…:7334]:22    [2001:db8:…:7348]:50022     977 sshd            ESTABLISHED  1.5K   10K   47K  1.0M 0.25ms
 udp   192.168.1.10:40112      9.9.9.9:53                  612 systemd-resolve -             118    41   118    41      -
-tcp   192.168.1.10:8080       192.168.100.200:65535         - -               SYN_RECV        0     0     -     -      -
 tcp   10.0.0.7:5432           10.0.0.8:33000          4194303 db worker       ESTABLISHED     0     0  7.0G  1023   1.2s
+tcp   192.168.1.10:8080       192.168.100.200:65535         - -               SYN_RECV        0     0     -     -      -
 -tcp  127.0.0.1:39000         127.0.0.1:5201             1999 a\"b,?[2J?       TIME_WAIT     12K  977K   12K  977K 0.03ms
 -udp  [::1]:40113             [::1]:123                  2001 chronyd         -              48    48    48    48      -
 ";
@@ -54,13 +70,13 @@ tcp   10.0.0.7:5432           10.0.0.8:33000          4194303 db worker       ES
 #[test]
 fn a_usual_screen() {
     let golden = "\
-13:41:52  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
+12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s
 PROTO LOCAL         REMOTE                  PID COMM      RX/s  TX/s    RX    TX
 tcp   192.16…:51514 203.0.113.77:443       4211 curl       12M   310   12M  1.2K
 tcp   [2001:…34]:22 [2001:…:7348]:50022     977 sshd      1.5K   10K   47K  1.0M
 udp   192.16…:40112 9.9.9.9:53              612 systemd…   118    41   118    41
-tcp   192.168…:8080 192.168.100.…:65535       - -            0     0     -     -
 tcp   10.0.0.7:5432 10.0.0.8:33000      4194303 db work…     0     0  7.0G  1023
+tcp   192.168…:8080 192.168.100.…:65535       - -            0     0     -     -
 -tcp  127.0.…:39000 127.0.0.1:5201         1999 a\"b,?[2…   12K  977K   12K  977K
 -udp  [::1]:40113   [::1]:123              2001 chronyd     48    48    48    48
 ";
@@ -70,13 +86,13 @@ tcp   10.0.0.7:5432 10.0.0.8:33000      4194303 db work…     0     0  7.0G  10
 #[test]
 fn a_narrow_screen() {
     let golden = "\
-13:41:52  TCP 12  RX 12M/s  TX 987K/s
+12:41:52Z  TCP 12  RX 12M/s  TX 987K/s
 REMOTE              COMM      RX/s  TX/s
 203.0.113.77:443    curl       12M   310
 [2001:…:7348]:50022 sshd      1.5K   10K
 9.9.9.9:53          systemd…   118    41
-192.168.100.…:65535 -            0     0
 10.0.0.8:33000      db work…     0     0
+192.168.100.…:65535 -            0     0
 ";
     assert_eq!(shown(false, Some((40, 24))), golden);
 }
@@ -84,13 +100,13 @@ REMOTE              COMM      RX/s  TX/s
 #[test]
 fn a_narrow_screen_still_tells_what_ended() {
     let golden = "\
-13:41:52  TCP 12  RX 12M/s  TX 987K/s
+12:41:52Z  TCP 12  RX 12M/s  TX 987K/s
 PROTO COMM             RX/s  TX/s
 tcp   curl              12M   310
 tcp   sshd             1.5K   10K
 udp   systemd-resolve   118    41
-tcp   -                   0     0
 tcp   db worker           0     0
+tcp   -                   0     0
 -tcp  a\"b,?[2J?         12K  977K
 -udp  chronyd            48    48
 ";
@@ -104,7 +120,7 @@ fn a_low_screen_says_how_many_more() {
     assert!(lines(true, 9)[8].starts_with("-udp"));
     let low = lines(true, 8);
     assert_eq!((low.len(), low[7].as_str()), (8, "2 more"), "the line itself takes a row's place");
-    assert!(low[6].starts_with("tcp   10.0.0.7"));
+    assert!(low[6].starts_with("tcp   192.168"));
     assert_eq!(lines(false, 7).len(), 7);
     assert_eq!(lines(false, 3)[2], "5 more");
     assert_eq!(lines(false, 2)[1], "5 more");
@@ -128,7 +144,50 @@ fn nothing_ever_wraps_or_scrolls() {
 #[test]
 fn an_idle_host_has_titles_and_no_rows() {
     let records = samples::Records { live: Vec::new(), closed: Vec::new() };
-    let mut out = Vec::new();
-    report(&samples::report(&records), true, Some(Screen { columns: 20, rows: 24 }), CLOCK, &mut out);
-    assert_eq!(String::from_utf8(out).expect("ASCII"), "13:41:52  RX 12M/s\nPROTO  RX/s  TX/s\n");
+    let options = Options { first: Some(Id::Proto), ..samples::options() };
+    let text = printed(&records, samples::selection(), Some((20, 24)), &options);
+    assert_eq!(text, "12:41:52Z  RX 12M/s\nPROTO  RX/s  TX/s\n");
+}
+
+#[test]
+fn a_pipe_gets_twenty_rows_unless_asked_for_more() {
+    let records = samples::Records {
+        live: vec![samples::record(Protocol::Tcp, ("10.0.0.1", 1), ("10.0.0.2", 2)); 30],
+        closed: Vec::new(),
+    };
+    let lines = |rows| {
+        let text = printed(&records, samples::selection(), None, &Options { rows, ..samples::options() });
+        (text.lines().count(), text.lines().last().map(str::to_owned))
+    };
+    assert_eq!(lines(None), (2 + 20 + 1, Some("10 more".into())));
+    assert_eq!(lines(Some(3)), (2 + 3 + 1, Some("27 more".into())));
+    assert_eq!(lines(Some(0)).0, 2 + 30);
+    assert_eq!(lines(Some(30)).0, 2 + 30);
+}
+
+#[test]
+fn rows_only_and_sums_only() {
+    let rows = with(false, None, &Options { headings: false, ..samples::options() });
+    assert!(rows.starts_with("tcp ") && rows.lines().count() == 5, "{rows}");
+    let screen = with(false, Some((80, 4)), &Options { headings: false, ..samples::options() });
+    assert!(screen.ends_with("\n2 more\n") && screen.lines().count() == 4, "{screen}");
+    let sums = with(false, None, &Options { quiet: true, ..samples::options() });
+    assert_eq!(sums, "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s\n");
+}
+
+#[test]
+fn sizes_in_digits() {
+    let text = with(false, Some((120, 24)), &Options { raw: true, ..samples::options() });
+    assert!(text.contains(" RX 12600841/s ") && text.contains(" 7516192768 "), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+}
+
+#[test]
+fn chosen_columns_are_left_out_from_the_right() {
+    let columns = vec![Id::Comm, Id::RemotePort, Id::Retransmits, Id::TxPackets];
+    let options = Options { columns, chosen: true, ..samples::options() };
+    let titles = |room| with(false, Some((room, 24)), &options).lines().nth(1).map(str::to_owned);
+    assert_eq!(titles(80).as_deref(), Some("COMM            RPORT RETR  TXPKTS"));
+    assert_eq!(titles(20).as_deref(), Some("COMM      RPORT RETR"));
+    assert_eq!(titles(14).as_deref(), Some("COMM     RPORT"));
 }

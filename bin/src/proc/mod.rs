@@ -27,7 +27,7 @@ use std::io;
 use std::path::Path;
 
 pub use lookup::{Answer, look_up, states};
-pub use process::process;
+pub use process::{cgroup, cmdline, process};
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
 

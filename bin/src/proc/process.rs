@@ -1,9 +1,8 @@
-//! Name and user of a process.
+//! What one process tells of itself: name, user, command line, cgroup.
 
 use std::fs;
 use std::path::Path;
 
-use memchr::{memchr, memmem};
 use tcptop_abi::COMM_LEN;
 
 use crate::conn::Process;
@@ -14,6 +13,23 @@ use super::line::{Fields, decimal};
 pub fn process(root: &Path, pid: u32) -> Option<Process> {
     let uid = effective_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
     Some(Process { pid, uid, comm: comm(root, pid)? })
+}
+
+/// Its command line, arguments apart by spaces; empty for a kernel thread. `None`: it is gone.
+pub fn cmdline(root: &Path, pid: u32) -> Option<Vec<u8>> {
+    let mut text = fs::read(root.join(format!("{pid}/cmdline"))).ok()?;
+    let length = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    text.truncate(length.min(LONGEST_CMDLINE));
+    text.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+    Some(text)
+}
+
+/// A Java server has a command line of kilobytes.
+const LONGEST_CMDLINE: usize = 512;
+
+/// The text of its `/proc/<pid>/cgroup`. `None`: it is gone, or this kernel has no cgroups.
+pub fn cgroup(root: &Path, pid: u32) -> Option<Vec<u8>> {
+    fs::read(root.join(format!("{pid}/cgroup"))).ok()
 }
 
 /// The name of the process's main thread, NUL-padded.
@@ -35,9 +51,9 @@ fn name(text: &[u8]) -> [u8; COMM_LEN] {
 /// The second of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
 /// (fs/proc/array.c, `task_state`, v6.1). The process's name, before it, cannot fake one: newlines in it are escaped.
 fn effective_uid(status: &[u8]) -> Option<u32> {
-    const LABEL: &[u8] = b"\nUid:";
-    let line = &status[memmem::find(status, LABEL)? + LABEL.len()..];
-    let line = &line[..memchr(b'\n', line)?];
+    // A last line without an end may be cut off.
+    let mut lines = status.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let line = lines.find_map(|line| line.strip_prefix(b"Uid:"))?;
     u32::try_from(decimal(Fields::new(line).nth(1)?)?).ok()
 }
 

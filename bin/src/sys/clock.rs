@@ -1,19 +1,31 @@
-//! Clocks: the wall for time stamps, the monotonic one for rates, the local one for people.
+//! Clocks: the wall for time stamps, the monotonic one for rates, the local zone for people.
 
 use std::{
     mem::MaybeUninit,
+    num::NonZero,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Time of day as a wall clock shows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TimeOfDay {
-    /// 0 to 23.
-    pub hour: u8,
-    /// 0 to 59.
-    pub minute: u8,
-    /// 0 to 60 (a leap second).
-    pub second: u8,
+/// A moment of the monotonic clock, in eight bytes even when it may be unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(NonZero<u64>);
+
+impl Moment {
+    /// `nanos` after the clock's beginning; `None` for 0, which stands for an unknown one.
+    pub fn new(nanos: u64) -> Option<Self> {
+        NonZero::new(nanos).map(Self)
+    }
+
+    /// Time from `earlier` to this moment; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl From<Duration> for Moment {
+    fn from(time: Duration) -> Self {
+        Self(u64::try_from(time.as_nanos()).ok().and_then(NonZero::new).unwrap_or(NonZero::<u64>::MIN))
+    }
 }
 
 /// Time since the Unix epoch; zero while the clock is set before it, as on a board without a battery.
@@ -41,9 +53,9 @@ fn read(clock: libc::clockid_t) -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// The local time of day, `seconds` after the Unix epoch, in the zone of `TZ` or /etc/localtime. `None` when the
-/// moment does not fit the platform's `time_t`.
-pub fn local(seconds: u64) -> Option<TimeOfDay> {
+/// Seconds east of UTC, `seconds` after the Unix epoch, in the zone of `TZ` or /etc/localtime. `None` when the moment does
+/// not fit the platform's `time_t`.
+pub fn offset(seconds: u64) -> Option<i32> {
     // The type is inferred: libc has deprecated the name `time_t` for musl, where it is 32 bits on 32-bit hosts.
     let seconds = seconds.try_into().ok()?;
     let mut broken_down = MaybeUninit::<libc::tm>::uninit();
@@ -54,12 +66,7 @@ pub fn local(seconds: u64) -> Option<TimeOfDay> {
         }
         broken_down.assume_init()
     };
-    let field = |value: libc::c_int| u8::try_from(value).ok();
-    Some(TimeOfDay {
-        hour: field(broken_down.tm_hour)?,
-        minute: field(broken_down.tm_min)?,
-        second: field(broken_down.tm_sec)?,
-    })
+    i32::try_from(broken_down.tm_gmtoff).ok()
 }
 
 #[cfg(test)]
@@ -81,11 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn local_seconds_follow_the_epoch() {
-        // Zones differ by whole minutes today, so the second does not depend on the zone.
-        assert_eq!(local(1_795_437_712).map(|time| time.second), Some(52));
-        let (now, next) = (local(1_795_437_712), local(1_795_437_712 + 60));
-        assert_eq!(now.map(|time| (time.minute + 1) % 60), next.map(|time| time.minute));
-        assert_eq!(local(u64::MAX), None);
+    fn zones_are_less_than_a_day_from_utc() {
+        let offset = offset(1_795_437_712).expect("a moment of this century");
+        assert!((-86_400..86_400).contains(&offset) && offset % 60 == 0, "{offset}");
+        assert_eq!(super::offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn moments() {
+        let (one, two) = (Moment::from(Duration::from_secs(1)), Moment::from(Duration::from_secs(3)));
+        assert_eq!(two.since(one), Duration::from_secs(2));
+        assert_eq!(one.since(two), Duration::ZERO);
+        assert_eq!((Moment::new(0), Moment::new(1_000_000_000)), (None, Some(one)));
     }
 }

@@ -16,10 +16,13 @@ pub enum Source {
     Signal = 2,
     /// Nobody reads the output any more.
     Hangup = 3,
+    /// A signal asks to open the output anew.
+    Reopen = 4,
 }
 
-const SOURCES: [Source; COUNT as usize] = [Source::Ring, Source::Timer, Source::Signal, Source::Hangup];
-const COUNT: libc::c_int = 4;
+const SOURCES: [Source; COUNT as usize] =
+    [Source::Ring, Source::Timer, Source::Signal, Source::Hangup, Source::Reopen];
+const COUNT: libc::c_int = 5;
 
 /// An epoll instance.
 #[derive(Debug)]

@@ -1,30 +1,33 @@
-//! signalfd(2): SIGINT and SIGTERM as something to read, so that the report under way is finished.
+//! signalfd(2): signals as something to read, so that the report under way is finished.
 
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 /// The signals that ask tcptop to stop.
-const STOP: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+pub const STOP: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
 
-/// A descriptor that becomes readable when tcptop is asked to stop.
+/// The terminal is gone, or a log file is to be opened anew.
+pub const HANGUP: libc::c_int = libc::SIGHUP;
+
+/// A descriptor that becomes readable when one of some signals came.
 #[derive(Debug)]
-pub struct StopSignal(OwnedFd);
+pub struct Signals(OwnedFd);
 
-impl StopSignal {
+impl Signals {
     /// Blocks the signals' own effect, from now on.
     ///
     /// # Errors
     /// sigprocmask(2)'s and signalfd(2)'s.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(signals: &[libc::c_int]) -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset initialises the set before anything reads it.
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in STOP.into_iter().filter(|signal| *signal != libc::SIGHUP || !is_ignored(*signal)) {
-                libc::sigaddset(set.as_mut_ptr(), signal);
+            for signal in signals {
+                libc::sigaddset(set.as_mut_ptr(), *signal);
             }
             set.assume_init()
         };
@@ -36,11 +39,19 @@ impl StopSignal {
         super::owned(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })
             .map(Self)
     }
+
+    /// Takes what came: from now on the descriptor is readable with the next one.
+    pub fn take(&self) {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of_val(&info);
+        // SAFETY: a buffer of that size; nothing reads what was written to it.
+        while unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), size) } > 0 {}
+    }
 }
 
 /// True for a signal that whoever started tcptop had it ignore. nohup(1) does so with SIGHUP; blocked, it would arrive
 /// all the same. (A shell does so with SIGINT for background jobs, but `kill -INT` means what it says.)
-fn is_ignored(signal: libc::c_int) -> bool {
+pub fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: asks only; the kernel fills `action`, for which zeros are valid besides.
     unsafe {
@@ -49,7 +60,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-impl AsFd for StopSignal {
+impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -158,7 +158,8 @@ fn help_and_version() {
     let help = run(&["--help"]);
     help.assert_success();
     assert!(help.stdout.contains("Usage: tcptop [options] [interval [count]]"), "{}", help.stdout);
-    assert_eq!(run(&["-h"]).assert_success().stdout, help.stdout);
+    let short = run(&["-h"]).assert_success().stdout.clone();
+    assert!(short.lines().count() < 40 && short.contains("tcptop --help"), "{short}");
     let version = run(&["-V"]);
     assert_eq!(version.assert_success().stdout, concat!("tcptop ", env!("CARGO_PKG_VERSION"), "\n"));
 }

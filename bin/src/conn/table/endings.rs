@@ -12,10 +12,8 @@ use super::{NameLookUp, Table};
 use crate::{
     collector::FlowId,
     conn::{OwnerSource, Protocol, TcpState},
+    sys::clock::Moment,
 };
-
-/// A UDP flow without traffic for this long has ended: UDP has no other end while its socket is open.
-pub const UDP_IDLE: Duration = Duration::from_secs(5);
 
 impl Table {
     pub(super) fn socket_released(
@@ -120,14 +118,16 @@ impl Table {
         }
     }
 
-    /// UDP flows without traffic since `now` - [`UDP_IDLE`]. Looks through the table twice per idle time at the most.
+    /// UDP flows without traffic for too long at `now`. Looks through the table twice per that time at the most.
     pub fn idle_udp(&mut self, now: Duration) -> Vec<FlowId> {
         if now < self.next_udp_sweep || self.udp_sockets.is_empty() {
             return Vec::new();
         }
-        self.next_udp_sweep = now + UDP_IDLE / 2;
+        self.next_udp_sweep = now + self.udp_timeout / 2;
+        let now = Moment::from(now);
         let quiet = self.flows.udp().filter(|(_, connection)| {
-            now.saturating_sub(connection.last_active) >= UDP_IDLE && !connection.listed
+            let active = connection.record.last_active.unwrap_or(now);
+            now.since(active) >= self.udp_timeout && !connection.listed
         });
         quiet.map(|(id, _)| *id).collect()
     }

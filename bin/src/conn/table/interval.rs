@@ -8,6 +8,7 @@ use super::Table;
 use crate::{
     collector::Slot,
     conn::{ConnectionRecord, OwnerSource, Traffic},
+    sys::clock::Moment,
 };
 
 impl Table {
@@ -28,9 +29,10 @@ impl Table {
         }
     }
 
-    /// Ends interval `epoch`: computes rates, and returns the bytes of all connections in it.
+    /// Ends interval `epoch`: computes what each connection moved in it, and returns the sum.
     /// `last`: there is no next report, so that nothing is held back for it.
-    pub fn close_interval(&mut self, epoch: u32, now: Duration, interval: Duration, last: bool) -> Traffic {
+    pub fn close_interval(&mut self, epoch: u32, now: Duration, last: bool) -> Traffic {
+        let now = Moment::from(now);
         let mut sum = mem::take(&mut self.dropped);
 
         // A flow stays listed for one interval longer than it is told of: its last packet may have been counted
@@ -41,9 +43,9 @@ impl Table {
             let Some(connection) = flows.get_mut(id) else { return false };
             let moved = connection.epoch == epoch || connection.grew();
             let active = mem::take(&mut connection.renamed) || moved;
-            sum += connection.close_interval(interval, active);
+            sum += connection.close_interval(active);
             if moved {
-                connection.last_active = now;
+                connection.record.last_active = Some(now);
             }
             connection.listed = active || connection.epoch > epoch;
             if !connection.listed && connection.source < OwnerSource::Proc {
@@ -66,9 +68,11 @@ impl Table {
         }));
         let nameless = nameless.values_mut().map(|connection| &mut **connection);
         for connection in nameless.chain(ended.iter_mut()) {
-            if connection.grew() || connection.epoch >= epoch {
-                sum += connection.close_interval(interval, true);
+            if connection.grew() && !connection.state_events {
+                connection.record.last_active = Some(now);
             }
+            connection.record.last_active.get_or_insert(now);
+            sum += connection.close_interval(true);
         }
         self.names.clear();
         self.listeners.prune(epoch);

@@ -49,10 +49,17 @@ pub struct Table {
     drops_ended: bool,
     /// Bytes of connections that ended in this interval and were not kept.
     dropped: Traffic,
+    /// A UDP flow without traffic for this long has ended: UDP has no other end while its socket is open.
+    udp_timeout: Duration,
     next_udp_sweep: Duration,
 }
 
 impl Table {
+    /// An empty table, in which UDP flows end after so long a silence.
+    pub fn new(udp_timeout: Duration) -> Self {
+        Self { udp_timeout, ..Self::default() }
+    }
+
     /// A connection that exists before any packet of it was seen.
     pub fn add_silent(&mut self, connection: Connection) {
         let key = connection.record.key;
@@ -84,9 +91,12 @@ impl Table {
                 let process = self.names.process(&flow.owner, look_up);
                 self.listeners.add(id.cookie(), &flow.ends, process);
             }
-            CollectorEvent::State { id, flow, state, epoch } => {
+            CollectorEvent::State { id, flow, state, epoch, time } => {
                 self.told(id, &flow, &flow, epoch, look_up);
                 if state == TcpStateCode::CLOSE {
+                    if let Some(connection) = self.flows.get_mut(&id) {
+                        connection.record.last_active = time;
+                    }
                     self.end(&id);
                 }
             }

@@ -47,8 +47,7 @@ pub fn size(bytes: u64, out: &mut Vec<u8>) {
 
 /// A round-trip time in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. Six characters at most; what would round to
 /// nothing is `0.01ms`.
-pub fn rtt(us: u32, out: &mut Vec<u8>) {
-    let us = u64::from(us);
+pub fn rtt(us: u64, out: &mut Vec<u8>) {
     let (hundredths_ms, ms, tenths_s) = ((us + 5) / 10, (us + 500) / 1000, (us + 50_000) / 100_000);
     if hundredths_ms < 1000 {
         two_decimals(hundredths_ms.max(1), out);
@@ -62,6 +61,22 @@ pub fn rtt(us: u32, out: &mut Vec<u8>) {
         decimal((us + 500_000) / 1_000_000, out);
     }
     out.push(b's');
+}
+
+/// How long something lasted, in milliseconds: `0.02s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. Eight characters at most, for
+/// less than thirty years.
+pub fn lasted(ms: u64, out: &mut Vec<u8>) {
+    let seconds = ms / 1000;
+    let (many, few, marks) = match seconds {
+        0..60 => return self::seconds(Duration::from_millis(ms), out),
+        60..3_600 => (seconds / 60, seconds % 60, *b"ms"),
+        3_600..86_400 => (seconds / 3_600, seconds / 60 % 60, *b"hm"),
+        _ => (seconds / 86_400, seconds / 3_600 % 24, *b"dh"),
+    };
+    decimal(many, out);
+    out.push(marks[0]);
+    padded(few, 2, out);
+    out.push(marks[1]);
 }
 
 /// A length of time in seconds: `0.25s`, `1.00s`, `60.0s`.
@@ -178,10 +193,28 @@ mod tests {
             (9_949_999, "9.9s"),
             (9_950_000, "10s"),
             (75_400_000, "75s"),
-            (u32::MAX, "4295s"),
+            (u32::MAX.into(), "4295s"),
         ];
         for (us, expected) in cases {
             assert_eq!(text(|out| rtt(us, out)), expected, "{us}");
+        }
+    }
+
+    #[test]
+    fn how_long_something_lasted() {
+        let cases = [
+            (0, "0.00s"),
+            (1_234, "1.23s"),
+            (59_940, "59.9s"),
+            (60_000, "1m00s"),
+            (3_599_999, "59m59s"),
+            (3_600_000, "1h00m"),
+            (86_399_999, "23h59m"),
+            (86_400_000, "1d00h"),
+            (9_999 * 86_400_000, "9999d00h"),
+        ];
+        for (ms, expected) in cases {
+            assert_eq!(text(|out| lasted(ms, out)), expected, "{ms}");
         }
     }
 

@@ -1,0 +1,137 @@
+//! Makes the type information of a BPF object small: only what the definitions of its maps lead to stays.
+//!
+//! Layout: include/uapi/linux/btf.h, v6.1.
+
+const HEADER: usize = 24;
+/// In the header: place and length of the types and of the strings, counted from its end.
+const TYPES: usize = 8;
+const STRINGS: usize = 16;
+
+const KIND_INT: usize = 1;
+const KIND_ARRAY: usize = 3;
+const KIND_STRUCT: usize = 4;
+const KIND_UNION: usize = 5;
+const KIND_ENUM: usize = 6;
+const KIND_FUNC_PROTO: usize = 13;
+const KIND_VAR: usize = 14;
+const KIND_DATASEC: usize = 15;
+const KIND_FLOAT: usize = 16;
+const KIND_DECL_TAG: usize = 17;
+const KIND_ENUM64: usize = 19;
+
+/// The section whose variables are the maps.
+const MAPS: &[u8] = b".maps";
+
+/// What a word of a type is.
+#[derive(Clone, Copy)]
+enum Word {
+    Plain,
+    Name,
+    Type,
+}
+use Word::{Name, Plain, Type};
+
+/// The words that follow a type's first three: `count` times these. And what the third one is.
+fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
+    let (kind, count) = (info >> 24 & 0x1f, info & 0xffff);
+    Some(match kind {
+        KIND_INT => (&[Plain], 1, Plain),
+        KIND_ARRAY => (&[Type, Type, Plain], 1, Plain),
+        KIND_STRUCT | KIND_UNION => (&[Name, Type, Plain], count, Plain),
+        KIND_ENUM => (&[Name, Plain], count, Plain),
+        KIND_FUNC_PROTO => (&[Name, Type], count, Type),
+        KIND_VAR | KIND_DECL_TAG => (&[Plain], 1, Type),
+        KIND_DATASEC => (&[Type, Plain, Plain], count, Plain),
+        KIND_FLOAT => (&[], 0, Plain),
+        KIND_ENUM64 => (&[Name, Plain, Plain], count, Plain),
+        kind if kind < KIND_ENUM64 => (&[], 0, Type),
+        _ => return None,
+    })
+}
+
+/// The words of one type, each with what it is.
+fn words(info: usize) -> Option<Vec<Word>> {
+    let (repeated, count, third) = shape(info)?;
+    let mut words = vec![Name, Plain, third];
+    words.extend(repeated.iter().copied().cycle().take(repeated.len() * count));
+    Some(words)
+}
+
+/// The section with the types that its maps need, and no other. `None`: it is damaged, or of a newer kind.
+pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
+    let types = part(btf, TYPES)?;
+    let strings = part(btf, STRINGS)?;
+    let name = |at: usize| strings.get(at..)?.split(|byte| *byte == 0).next();
+
+    // Type 0 is void.
+    let (mut all, mut rest) = (vec![&types[..0]], types);
+    while !rest.is_empty() {
+        let length = words(word(rest, 4)?)?.len() * 4;
+        all.push(rest.get(..length)?);
+        rest = &rest[length..];
+    }
+    let is_maps = |bytes: &&[u8]| {
+        let kind = word(bytes, 4).map(|info| info >> 24 & 0x1f);
+        kind == Some(KIND_DATASEC) && word(bytes, 0).and_then(name) == Some(MAPS)
+    };
+    let maps = all.iter().position(is_maps)?;
+
+    // New numbers, in the order of discovery; the kernel does not mind what comes first.
+    let (mut numbers, mut order) = (vec![None; all.len()], vec![]);
+    let mut found = vec![maps];
+    while let Some(id) = found.pop() {
+        if id == 0 || numbers.get(id)?.is_some() {
+            continue;
+        }
+        order.push(id);
+        numbers[id] = Some(order.len());
+        for (at, what) in words(word(all[id], 4)?)?.iter().enumerate() {
+            if matches!(what, Type) {
+                found.push(word(all[id], at * 4)?);
+            }
+        }
+    }
+
+    let (mut types, mut strings) = (Vec::new(), vec![0]);
+    for id in order {
+        for (at, what) in words(word(all[id], 4)?)?.iter().enumerate() {
+            let old = word(all[id], at * 4)?;
+            let new = match what {
+                Plain => old,
+                Type => numbers[old].unwrap_or(0),
+                Name => {
+                    let text = name(old)?;
+                    let new = if text.is_empty() { 0 } else { strings.len() };
+                    if new > 0 {
+                        strings.extend_from_slice(text);
+                        strings.push(0);
+                    }
+                    new
+                }
+            };
+            types.extend_from_slice(&u32::try_from(new).ok()?.to_le_bytes());
+        }
+    }
+    let mut out = btf.get(..TYPES)?.to_vec();
+    for number in [0, types.len(), types.len(), strings.len()] {
+        out.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+    }
+    out.extend(types);
+    out.extend(strings);
+    Some(out)
+}
+
+/// A part whose place and length are at `at` in the header.
+fn part(btf: &[u8], at: usize) -> Option<&[u8]> {
+    let start = word(btf, 4)? + word(btf, at)?;
+    if word(btf, 4)? != HEADER {
+        return None;
+    }
+    btf.get(start..start + word(btf, at + 4)?)
+}
+
+/// The little-endian word at `at`.
+fn word(bytes: &[u8], at: usize) -> Option<usize> {
+    let word = bytes.get(at..at + 4)?.try_into().ok()?;
+    usize::try_from(u32::from_le_bytes(word)).ok()
+}

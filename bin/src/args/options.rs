@@ -1,0 +1,220 @@
+//! The one table of options and operands. The parser, both helps, the manual page, the completions and the error messages
+//! read it; to add an option, add a row, an `Id`, and the arm in `parse` that the compiler then asks for.
+
+use super::table::{Group, Operand, Opt, Value};
+
+/// What an option means to the parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    Once,
+    Interval,
+    Count,
+    Pid,
+    Comm,
+    Port,
+    LocalPort,
+    RemotePort,
+    Addr,
+    Tcp,
+    Udp,
+    V4,
+    V6,
+    State,
+    Listen,
+    Sort,
+    Rows,
+    By,
+    Csv,
+    Closed,
+    Total,
+    Quiet,
+    Columns,
+    Wide,
+    Bytes,
+    NoHeader,
+    NoClear,
+    Time,
+    Cmdline,
+    User,
+    Unit,
+    Output,
+    MaxSize,
+    Keep,
+    UdpTimeout,
+    Flows,
+    Check,
+    Help,
+    Version,
+}
+
+const SECONDS: &str = "seconds from 0.1 to 3600";
+const REPORTS: &str = "a whole number, 1 or more";
+const PORTS: &str = "ports and ranges of them, like 80,443,8000-8100";
+
+/// Every option.
+#[rustfmt::skip]
+pub static OPTIONS: [Opt; 39] = [
+    Opt::switch(Id::Once, "--once", Group::Timing,
+        "Print one report after one interval, then exit", "").letter('1'),
+    Opt::switch(Id::Interval, "--interval", Group::Timing,
+        "Time between reports [default: 1]", "0.1 to 3600, decimals allowed").letter('d').takes("SECONDS", SECONDS),
+    Opt::switch(Id::Count, "--count", Group::Timing,
+        "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
+
+    Opt::switch(Id::Pid, "--pid", Group::Which,
+        "Of these processes", "").letter('p').takes("LIST", "process ids, like 812 or 812,4211"),
+    Opt::switch(Id::Comm, "--comm", Group::Which,
+        "Of processes with these names", "In a name, * stands for anything: 'php*'")
+        .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
+    Opt::switch(Id::Port, "--port", Group::Which,
+        "With these ports at either end", "Ports and ranges: 80,443,8000-8100").letter('P').takes("LIST", PORTS),
+    Opt::switch(Id::LocalPort, "--lport", Group::Which,
+        "With these local ports", "").letter('L').takes("LIST", PORTS),
+    Opt::switch(Id::RemotePort, "--rport", Group::Which,
+        "With these remote ports", "").letter('D').takes("LIST", PORTS),
+    Opt::switch(Id::Addr, "--addr", Group::Which,
+        "With these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
+        .letter('a').takes("LIST", "addresses or networks, like 192.0.2.7,2001:db8::/32"),
+    Opt::switch(Id::Tcp, "--tcp", Group::Which, "TCP", "").letter('t'),
+    Opt::switch(Id::Udp, "--udp", Group::Which, "UDP", "").letter('u'),
+    Opt::switch(Id::V4, "--ipv4", Group::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
+    Opt::switch(Id::V6, "--ipv6", Group::Which, "IPv6", "").letter('6'),
+    Opt::switch(Id::State, "--state", Group::Which,
+        "In these TCP states", "Like established,time-wait; the names are those of the column, in any case, with - or _")
+        .takes("LIST", "TCP states, like established,close-wait"),
+    Opt::switch(Id::Listen, "--listen", Group::Which,
+        "Also sockets that wait for connections or datagrams", "From /proc, at most ten seconds old").letter('l'),
+
+    Opt::switch(Id::Sort, "--sort", Group::Order,
+        "Order by COLUMN, largest number or first name first", "'-' in front reverses; unknown values come last")
+        .letter('s').takes("[-]COLUMN", "a column of --help, with '-' in front for the reverse order"),
+    Opt::switch(Id::Rows, "--rows", Group::Order,
+        "Print at most N rows, 0 for all", "Default: what the terminal holds, 20 elsewhere; in CSV all")
+        .letter('r').takes("N", "a whole number"),
+    Opt::switch(Id::By, "--by", Group::Order,
+        "One row for all connections alike in COLUMN, with sums",
+        "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport or \
+         state. Rates and bytes are of the interval, and count connections that ended in it too")
+        .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport or state"),
+
+    Opt::switch(Id::Csv, "--csv", Group::Form,
+        "Comma-separated values, a row per active connection",
+        "A header line, then in each interval a row for each connection that moved"),
+    Opt::switch(Id::Closed, "--closed", Group::Form,
+        "Also each connection that ended, with final totals",
+        "In text its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
+         beginning and how long they lasted").takes("[=only]", "'only' or no value"),
+    Opt::switch(Id::Total, "--total", Group::Form,
+        "In CSV, end each report with the sum of all",
+        "A row `total`, before it with a filter a row `shown`: bytes of the interval"),
+    Opt::switch(Id::Quiet, "--quiet", Group::Form,
+        "The sums only: the header line, in CSV the row `total`", "").letter('q'),
+    Opt::switch(Id::Columns, "--columns", Group::Form,
+        "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
+    Opt::switch(Id::Wide, "--wide", Group::Form,
+        "Shorten nothing for a narrow terminal", "Implies --no-clear").letter('w'),
+    Opt::switch(Id::Bytes, "--bytes", Group::Form,
+        "Sizes in digits, not as 1.5K", ""),
+    Opt::switch(Id::NoHeader, "--no-header", Group::Form,
+        "Rows only: no header line, no titles", "").letter('H'),
+    Opt::switch(Id::NoClear, "--no-clear", Group::Form,
+        "One report below the other, also on a terminal", "").letter('C'),
+    Opt::switch(Id::Time, "--time", Group::Form,
+        "utc, local or epoch [default: local, in CSV utc]", "RFC 3339 with milliseconds, or seconds since 1970")
+        .takes("FORM", "utc, local or epoch"),
+
+    Opt::switch(Id::Cmdline, "--cmdline", Group::Names,
+        "Command lines of processes", "In text instead of their names, in CSV as a column `cmdline` at the end"),
+    Opt::switch(Id::User, "--user", Group::Names,
+        "Owners' users", "By name where /etc/passwd has one; in CSV a column `user` at the end"),
+    Opt::switch(Id::Unit, "--unit", Group::Names,
+        "Owners' services or containers", "From their cgroups; in CSV a column `unit` at the end"),
+
+    Opt::switch(Id::Output, "--output", Group::Log,
+        "Append reports to FILE ('-': standard output)",
+        "Each with one write. A file that was renamed or removed is made anew, on SIGHUP too. When it cannot be written, \
+         that is said once, reports are dropped and counted, and it goes on as soon as it can")
+        .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
+    Opt::switch(Id::MaxSize, "--max-size", Group::Log,
+        "Rename FILE to FILE.1 before it exceeds SIZE", "And FILE.1 to FILE.2 and so on")
+        .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
+    Opt::switch(Id::Keep, "--keep", Group::Log,
+        "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),
+
+    Opt::switch(Id::UdpTimeout, "--udp-timeout", Group::General,
+        "A UDP flow ends after so long a silence [default: 5]", "1 to 3600")
+        .takes("SECONDS", "seconds from 1 to 3600"),
+    Opt::switch(Id::Flows, "--flows", Group::General,
+        "Connections and UDP flows to count at a time",
+        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536. Each takes 364 bytes of kernel memory, used or not")
+        .takes("N", "a whole number from 1024 to 262144"),
+    Opt::switch(Id::Check, "--check", Group::General,
+        "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
+    Opt::switch(Id::Help, "--help", Group::General,
+        "Print the help, then exit", "-h prints a short one").letter('h'),
+    Opt::switch(Id::Version, "--version", Group::General,
+        "Print the version, then exit", "").letter('V'),
+];
+
+/// The operands, in order; each is optional. The form is that of bcc's tools and of vmstat.
+pub static OPERANDS: [Operand; 2] = [
+    Operand { value: Value { name: "interval", expected: SECONDS }, help: "The same as --interval" },
+    Operand { value: Value { name: "count", expected: REPORTS }, help: "The same as --count" },
+];
+
+/// The option with this letter.
+pub fn by_short(letter: char) -> Option<&'static Opt> {
+    OPTIONS.iter().find(|opt| opt.short == Some(letter))
+}
+
+/// The option with this word, given without its dashes.
+pub fn by_long(word: &str) -> Option<&'static Opt> {
+    OPTIONS.iter().find(|opt| opt.long.strip_prefix("--") == Some(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::table::GROUPS, *};
+
+    #[test]
+    fn no_name_is_taken_twice() {
+        for (at, opt) in OPTIONS.iter().enumerate() {
+            for other in &OPTIONS[at + 1..] {
+                assert_ne!(opt.id, other.id);
+                assert_ne!(opt.long, other.long);
+                assert!(opt.short.is_none() || opt.short != other.short, "{:?}", opt.short);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_well_formed() {
+        for opt in &OPTIONS {
+            let word = opt.long.strip_prefix("--").expect("two dashes");
+            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            assert!(word.len() > 1 && word.bytes().all(fits), "{word}");
+            assert!(opt.short.is_none_or(|letter| letter.is_ascii_alphanumeric()), "{word}");
+            assert!(!opt.brief.is_empty() && !opt.brief.ends_with('.') && !opt.more.ends_with('.'), "{word}");
+            assert!(
+                opt.value.as_ref().is_none_or(|v| !v.name.is_empty() && !v.expected.is_empty()),
+                "{word}"
+            );
+            assert_eq!(by_long(word).map(|found| found.id), Some(opt.id));
+            if let Some(letter) = opt.short {
+                assert_eq!(by_short(letter).map(|found| found.id), Some(opt.id));
+            }
+        }
+        assert!(by_long("interva").is_none(), "no abbreviations: they would break when an option is added");
+        assert!(by_long("").is_none());
+    }
+
+    #[test]
+    fn every_group_is_titled_and_used() {
+        for (group, _) in GROUPS {
+            assert!(OPTIONS.iter().any(|opt| opt.group == group), "{group:?}");
+        }
+        for opt in &OPTIONS {
+            assert_eq!(GROUPS.iter().filter(|(group, _)| *group == opt.group).count(), 1);
+        }
+    }
+}

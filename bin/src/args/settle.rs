@@ -1,0 +1,175 @@
+//! From what the arguments say to valid settings: contradictions, defaults, what follows from what.
+
+use std::time::Duration;
+
+use super::{UsageError, options::OPERANDS, parse::Given, read::Destination};
+use crate::{
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
+    names::Wanted,
+    output::{Form, LogFile, Options},
+    view::{Filter, Selection},
+};
+
+/// How to report. Valid by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Time between reports, 0.1 s to 3600 s.
+    pub interval: Duration,
+    /// Reports before the exit, at least 1; `None`: until interrupted.
+    pub count: Option<u64>,
+    /// What is shown.
+    pub selection: Selection,
+    /// Sockets that wait are wanted.
+    pub listening: bool,
+    /// How it is written.
+    pub output: Options,
+    /// What is to be looked up for it.
+    pub names: Wanted,
+    /// A UDP flow ends after so long a silence.
+    pub udp_timeout: Duration,
+    /// Entries of the kernel's table; `None`: as the RAM allows.
+    pub flows: Option<u32>,
+}
+
+/// How many full files are kept.
+const KEEP: u32 = 4;
+
+impl Given {
+    /// Finds contradictions, fills in defaults.
+    ///
+    /// # Errors
+    ///
+    /// The first contradiction.
+    pub fn settle(self) -> Result<Settings, UsageError> {
+        self.contradiction()?;
+        let columns = self.columns()?;
+        let shown = |id| {
+            columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
+        };
+        let names = Wanted { cmdline: shown(Id::Cmdline), unit: shown(Id::Unit), user: shown(Id::User) };
+        let form = match (self.csv, self.only_closed) {
+            (true, _) => Form::Csv,
+            (false, true) => Form::Journal,
+            (false, false) => Form::Text,
+        };
+        let file = match self.output {
+            Some(Destination::File(path)) => {
+                Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(KEEP) })
+            }
+            Some(Destination::Stdout) | None => None,
+        };
+        let count = if self.once { Some(1) } else { self.count.or(self.operand_count) };
+        let default_time = if self.csv { time::Form::Utc } else { time::Form::Local };
+        Ok(Settings {
+            interval: self.interval.or(self.operand_interval).unwrap_or(Duration::from_secs(1)),
+            count,
+            selection: Selection {
+                filter: Filter {
+                    pids: self.pids,
+                    names: self.names,
+                    ports: self.ports,
+                    local_ports: self.local_ports,
+                    remote_ports: self.remote_ports,
+                    networks: self.networks,
+                    protocols: self.protocols,
+                    v4: self.v4,
+                    states: self.states,
+                },
+                order: self.order,
+                by: self.by,
+                live: !self.only_closed,
+                idle: !self.csv,
+                closed: self.closed,
+            },
+            listening: self.listen,
+            output: Options {
+                form,
+                chosen: self.columns.is_some(),
+                first: (self.closed && self.columns.is_none()).then_some(Id::Proto),
+                columns,
+                rows: self.rows,
+                sums: self.total || self.quiet,
+                headings: !self.no_header,
+                quiet: self.quiet,
+                repaint: !self.no_clear && count != Some(1),
+                wide: self.wide,
+                raw: self.bytes,
+                time: self.time.unwrap_or(default_time),
+                file,
+            },
+            names,
+            udp_timeout: self.udp_timeout.unwrap_or(Duration::from_secs(5)),
+            flows: self.flows,
+        })
+    }
+
+    fn contradiction(&self) -> Result<(), UsageError> {
+        let [interval, count] = [OPERANDS[0].value.name, OPERANDS[1].value.name];
+        let number = "the number of reports";
+        let rows = "what a row is";
+        let conflicts = [
+            (self.once && self.count.is_some(), "--once", "--count", number),
+            (self.once && self.operand_count.is_some(), "--once", count, number),
+            (self.count.is_some() && self.operand_count.is_some(), "--count", count, number),
+            (
+                self.interval.is_some() && self.operand_interval.is_some(),
+                "--interval",
+                interval,
+                "the time between reports",
+            ),
+            (self.by.is_some() && self.closed, "--by", "--closed", rows),
+            (self.by.is_some() && self.listen, "--by", "--listen", rows),
+            (self.only_closed && self.listen, "--closed=only", "--listen", rows),
+        ];
+        if let Some((_, first, second, both)) = conflicts.into_iter().find(|(found, ..)| *found) {
+            return Err(UsageError::Conflict { first, second, both });
+        }
+        let file = matches!(self.output, Some(Destination::File(_)));
+        let needs = [
+            (self.max_size.is_some() && !file, "--max-size", "--output FILE"),
+            (self.keep.is_some() && self.max_size.is_none(), "--keep", "--max-size"),
+            (self.total && !self.csv, "--total", "--csv"),
+        ];
+        match needs.into_iter().find(|(found, ..)| *found) {
+            Some((_, option, needed)) => Err(UsageError::Needs { option, needed }),
+            None => Ok(()),
+        }
+    }
+
+    /// The columns of reports.
+    fn columns(&self) -> Result<Vec<Id>, UsageError> {
+        let of_group = self.by.and_then(grouped);
+        if let Some(columns) = &self.columns {
+            let fits = |id: &Id| {
+                let Some(of_group) = of_group else { return true };
+                of_group.contains(id) || SUMS.contains(id) || matches!(id, Id::Time | Id::Event)
+            };
+            return match columns.iter().find(|id| !fits(id)) {
+                Some(id) => Err(UsageError::NotOfGroup { column: id.column().name }),
+                None => Ok(columns.clone()),
+            };
+        }
+        if let Some(of_group) = of_group {
+            let sums: &[Id] = if self.csv { &SUMS[..5] } else { &[Id::Connections, Id::RxRate, Id::TxRate] };
+            let front: &[Id] = if self.csv { &[Id::Time, Id::Event] } else { &[] };
+            return Ok([front, of_group, sums].concat());
+        }
+        let mut columns = match (self.csv, self.only_closed) {
+            (true, true) => [CSV.as_slice(), &CLOSED_CSV].concat(),
+            (true, false) => CSV.to_vec(),
+            (false, true) => CLOSED_TEXT.to_vec(),
+            (false, false) => TEXT.to_vec(),
+        };
+        let names = [(self.cmdline, Id::Cmdline), (self.user, Id::User), (self.unit, Id::Unit)];
+        for (_, id) in names.into_iter().filter(|(wanted, _)| *wanted) {
+            let comm = columns.iter().position(|id| *id == Id::Comm || *id == Id::Cmdline);
+            match (comm.filter(|_| !self.csv), id) {
+                (Some(at), Id::Cmdline) => columns[at] = id,
+                (Some(at), Id::User) => columns.insert(at, id),
+                (Some(at), _) => columns.insert(at + 1, id),
+                (None, _) => columns.push(id),
+            }
+        }
+        Ok(columns)
+    }
+}

@@ -1,0 +1,92 @@
+//! A value in its forms: on a screen, in CSV, and as something to sort by.
+
+use std::borrow::Cow;
+
+use super::{
+    Column, Event, Frame, Id, Row, address, name, time, units,
+    value::{Unit, Value},
+};
+
+impl Column {
+    /// Appends the value for CSV, quoted if need be; nothing for an unknown one.
+    pub fn csv(&self, row: &Row<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        match self.value {
+            Value::Number(number, _) => {
+                if let Some(number) = number(row, frame) {
+                    units::decimal(number, out);
+                }
+            }
+            Value::Word(word) => out.extend_from_slice(word(row).as_bytes()),
+            Value::Name(bytes) => name::csv(bytes(row, frame), out),
+            Value::Address(bytes) => address::address(bytes(row), out),
+            Value::Endpoint(ends) => {
+                let (bytes, port) = ends(row);
+                address::endpoint(bytes, port, usize::MAX, out);
+            }
+            Value::Moment(moment) => {
+                if let Some(moment) = moment(row, frame) {
+                    time::stamp(moment, frame.form, out);
+                }
+            }
+        }
+    }
+
+    /// Appends the value for a screen, `-` for an unknown one. Addresses fit themselves into the `room` columns; others
+    /// are cut by the caller.
+    pub fn text(&self, row: &Row<'_>, frame: &Frame<'_>, room: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        match self.value {
+            Value::Number(number, unit) => {
+                if let Some(number) = number(row, frame) {
+                    match unit {
+                        Unit::Size if !frame.raw => units::size(number, out),
+                        Unit::Micros => units::rtt(number, out),
+                        Unit::Millis => units::lasted(number, out),
+                        _ => units::decimal(number, out),
+                    }
+                }
+            }
+            Value::Word(word) => {
+                // What ended is marked here, not by its state: UDP has none, and a narrow screen does not show it.
+                if self.id == Id::Proto && row.event == Event::Closed {
+                    out.push(b'-');
+                }
+                out.extend_from_slice(word(row).as_bytes());
+            }
+            Value::Name(bytes) => name::plain(bytes(row, frame), out),
+            Value::Endpoint(ends) => {
+                let (bytes, port) = ends(row);
+                address::endpoint(bytes, port, room, out);
+            }
+            Value::Moment(moment) => {
+                if let Some(moment) = moment(row, frame) {
+                    time::short(moment, frame.form, out);
+                }
+            }
+            Value::Address(_) => self.csv(row, frame, out),
+        }
+        if out.len() == start {
+            out.push(b'-');
+        }
+    }
+
+    /// Something whose order is that of the values: what is unknown comes first.
+    pub fn key<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Cow<'a, [u8]> {
+        let number = |number: Option<u64>| {
+            Cow::Owned(number.map_or_else(Vec::new, |number| number.to_be_bytes().to_vec()))
+        };
+        match self.value {
+            Value::Number(value, _) => number(value(row, frame)),
+            Value::Moment(moment) => {
+                number(moment(row, frame).map(|moment| u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)))
+            }
+            Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
+            Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
+            Value::Address(bytes) => Cow::Borrowed(bytes(row)),
+            Value::Endpoint(ends) => {
+                let (bytes, port) = ends(row);
+                Cow::Owned([bytes.as_slice(), &port.to_be_bytes()].concat())
+            }
+        }
+    }
+}

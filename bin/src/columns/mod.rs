@@ -1,0 +1,255 @@
+//! The one table of columns: what each is called, what it means, and where its value comes from. Reports, `--columns`,
+//! `--sort`, `--by`, the help and the manual page read it.
+//!
+//! To add a column, add an `Id` and a row in the same place. It can be asked for with `--columns` then; what a report has
+//! unasked is in `TEXT`, `CSV` and their likes.
+
+mod address;
+mod cell;
+mod name;
+mod row;
+mod sets;
+pub mod time;
+pub mod units;
+mod value;
+pub mod width;
+
+use self::{
+    Align::{Left, Right},
+    address::LONGEST,
+    value::{Unit, Value},
+};
+pub use self::{
+    row::{Event, Frame, Row},
+    sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
+};
+
+/// A column; its number is its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    Time,
+    Event,
+    Proto,
+    LocalAddress,
+    LocalPort,
+    Local,
+    RemoteAddress,
+    RemotePort,
+    Remote,
+    Pid,
+    Comm,
+    Cmdline,
+    User,
+    Unit,
+    State,
+    RxBytes,
+    TxBytes,
+    Bytes,
+    RxPackets,
+    TxPackets,
+    RxRate,
+    TxRate,
+    Rate,
+    Rtt,
+    Retransmits,
+    Start,
+    DurationMs,
+    Connections,
+}
+
+impl Id {
+    /// The row of the table.
+    pub fn column(self) -> &'static Column {
+        let column = &COLUMNS[self as usize];
+        debug_assert_eq!(column.id, self, "the table is in the order of the ids");
+        column
+    }
+}
+
+/// One column.
+pub struct Column {
+    /// Its identity.
+    pub id: Id,
+    /// Name in the header line of CSV and in options.
+    pub name: &'static str,
+    /// Title on a screen.
+    pub title: &'static str,
+    /// How wide it is there.
+    pub shape: Shape,
+    /// Which columns a narrow screen shows: the lowest first.
+    pub rank: u8,
+    /// Its value.
+    value: Value,
+    /// What it counts, for the help; no full stop.
+    pub help: &'static str,
+}
+
+/// Place of a column's values on a screen.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Numbers stand to the right.
+    pub align: Align,
+    /// Columns wide at least; less than that, and it is not shown. Less than `width` for those that can be shortened.
+    pub least: usize,
+    /// Columns wide when there is room: for a fixed column, the longest value.
+    pub width: usize,
+    /// Columns wide at most, for values longer than `width`.
+    pub most: usize,
+}
+
+/// Side that the values of a column stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// A column that is shown whole or not at all.
+const fn fixed(align: Align, width: usize) -> Shape {
+    Shape { align, least: width, width, most: width }
+}
+
+/// A column that can be shortened to the first width, and that grows to the last one for values longer than usual.
+const fn elastic(least: usize, width: usize, most: usize) -> Shape {
+    Shape { align: Left, least, width, most }
+}
+
+/// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
+/// include/linux/threads.h, v6.1).
+#[rustfmt::skip]
+pub static COLUMNS: [Column; 28] = [
+    column(Id::Time, "time", "TIME", elastic(8, 24, 29), 20, value::TIME,
+        "end of the interval"),
+    column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
+        "live, closed, listen or group; in CSV also untracked, shown and total"),
+    column(Id::Proto, "proto", "PROTO", fixed(Left, 5), 4, value::PROTOCOL,
+        "tcp or udp; with a minus in front on a screen when it ended"),
+    column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
+        "local address"),
+    column(Id::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
+        "local port"),
+    column(Id::Local, "local", "LOCAL", elastic(13, 21, LONGEST), 6, value::LOCAL,
+        "local address and port"),
+    column(Id::RemoteAddress, "raddr", "RADDR", elastic(13, 15, 39), 15, value::REMOTE_ADDRESS,
+        "remote address"),
+    column(Id::RemotePort, "rport", "RPORT", fixed(Right, 5), 16, value::REMOTE_PORT,
+        "remote port"),
+    column(Id::Remote, "remote", "REMOTE", elastic(19, 21, LONGEST), 3, value::REMOTE,
+        "remote address and port"),
+    column(Id::Pid, "pid", "PID", fixed(Right, 7), 5, value::PID,
+        "process that owns the connection"),
+    column(Id::Comm, "comm", "COMM", elastic(8, 15, 15), 2, value::COMM,
+        "its name"),
+    column(Id::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
+        "its command line"),
+    column(Id::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
+        "its effective user, by name where /etc/passwd has one"),
+    column(Id::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
+        "its service or container, from its cgroup"),
+    column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
+        "TCP state"),
+    column(Id::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
+        "payload received since it began; in sums and groups, in the interval"),
+    column(Id::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
+        "payload sent likewise; what is sent again counts once"),
+    column(Id::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
+        "rx_bytes and tx_bytes together"),
+    column(Id::RxPackets, "rx_packets", "RXPKTS", elastic_number(6, 10), 26, value::RX_PACKETS,
+        "TCP segments received, acknowledgements included; UDP datagrams"),
+    column(Id::TxPackets, "tx_packets", "TXPKTS", elastic_number(6, 10), 27, value::TX_PACKETS,
+        "likewise sent, retransmits included"),
+    column(Id::RxRate, "rx_rate", "RX/s", fixed(Right, 5), 0, value::RX_RATE,
+        "payload received per second, over the measured interval"),
+    column(Id::TxRate, "tx_rate", "TX/s", fixed(Right, 5), 1, value::TX_RATE,
+        "payload sent per second"),
+    column(Id::Rate, "rate", "RATE", fixed(Right, 5), 25, value::RATE,
+        "rx_rate and tx_rate together"),
+    column(Id::Rtt, "rtt_us", "RTT", fixed(Right, 6), 10, value::RTT,
+        "TCP smoothed round-trip time"),
+    column(Id::Retransmits, "retrans", "RETR", elastic_number(4, 10), 12, value::RETRANSMITS,
+        "TCP segments sent again"),
+    column(Id::Start, "start", "START", elastic(8, 8, 29), 22, value::START,
+        "when it began; unknown for TCP older than tcptop"),
+    column(Id::DurationMs, "duration_ms", "LASTED", fixed(Right, 8), 23, value::DURATION,
+        "how long it lasted, or lasts so far; a UDP flow to its last active interval"),
+    column(Id::Connections, "conns", "CONNS", elastic_number(5, 7), 11, value::CONNECTIONS,
+        "connections in the group, those that ended in the interval included"),
+];
+
+/// A number without a unit, that may need more than its usual width.
+const fn elastic_number(width: usize, most: usize) -> Shape {
+    Shape { align: Right, least: width, width, most }
+}
+
+const fn column(
+    id: Id,
+    name: &'static str,
+    title: &'static str,
+    shape: Shape,
+    rank: u8,
+    value: Value,
+    help: &'static str,
+) -> Column {
+    Column { id, name, title, shape, rank, value, help }
+}
+
+impl Column {
+    /// The column with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        COLUMNS.iter().find(|column| column.name == name)
+    }
+
+    /// Its shape on a screen. `raw`: sizes are numbers in full, of up to twelve digits usually.
+    pub const fn shape(&self, raw: bool) -> Shape {
+        match self.value {
+            Value::Number(_, Unit::Size) if raw => Shape { align: Right, least: 10, width: 10, most: 20 },
+            _ => self.shape,
+        }
+    }
+
+    /// Numbers and the like: the largest comes first unless asked otherwise.
+    pub const fn largest_first(&self) -> bool {
+        matches!(self.value, Value::Number(_, Unit::Size | Unit::Count | Unit::Micros | Unit::Millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_leads_to_its_row() {
+        for (place, column) in COLUMNS.iter().enumerate() {
+            assert_eq!(column.id as usize, place);
+            assert_eq!(column.id.column().id, column.id);
+            assert_eq!(Column::named(column.name).map(|found| found.id), Some(column.id));
+        }
+    }
+
+    #[test]
+    fn names_titles_and_ranks_are_taken_once() {
+        for (at, one) in COLUMNS.iter().enumerate() {
+            for other in &COLUMNS[at + 1..] {
+                assert_ne!(one.name, other.name);
+                assert_ne!(one.title, other.title);
+                assert_ne!(one.rank, other.rank, "{} {}", one.title, other.title);
+            }
+        }
+    }
+
+    #[test]
+    fn titles_fit_and_widths_are_in_order() {
+        for column in &COLUMNS {
+            let shape = column.shape;
+            assert!(column.title.len() <= shape.least, "{}", column.title);
+            assert!(shape.least <= shape.width && shape.width <= shape.most, "{}", column.title);
+        }
+    }
+
+    #[test]
+    fn helps_are_phrases() {
+        for column in &COLUMNS {
+            assert!(!column.help.is_empty() && !column.help.ends_with('.'), "{}", column.name);
+        }
+    }
+}

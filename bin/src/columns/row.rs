@@ -1,0 +1,46 @@
+//! One row of a report, and what is the same for all rows of it.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::time::Form;
+use crate::{conn::ConnectionRecord, names::Names, sys::clock::Moment};
+
+/// What a row tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection that is open.
+    Live,
+    /// One that ended in the interval.
+    Closed,
+    /// A socket that waits for connections or datagrams.
+    Listen,
+    /// Several connections.
+    Group,
+}
+
+/// One row.
+#[derive(Clone)]
+pub struct Row<'a> {
+    /// The connection; of a group, one of its connections, with the group's sums.
+    pub record: Cow<'a, ConnectionRecord>,
+    /// What it tells.
+    pub event: Event,
+    /// How many connections it stands for.
+    pub connections: u64,
+}
+
+/// What the rows of a report have in common.
+pub struct Frame<'a> {
+    /// Wall clock at the end of the interval, since the Unix epoch.
+    pub time: Duration,
+    /// Monotonic time of the same moment.
+    pub now: Moment,
+    /// Measured length of the interval.
+    pub interval: Duration,
+    /// How moments are written.
+    pub form: Form,
+    /// Sizes in digits, on a screen too.
+    pub raw: bool,
+    /// What processes and users are called.
+    pub names: &'a Names,
+}

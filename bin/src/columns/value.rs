@@ -1,0 +1,105 @@
+//! Where the value of each column comes from.
+
+use std::time::Duration;
+
+use tcptop_abi::Counters;
+
+use super::{Event, Frame, Row};
+use crate::conn::{Protocol, per_second};
+
+/// The value of a row in one column.
+#[derive(Clone, Copy)]
+pub enum Value {
+    /// A number; `None` while unknown.
+    Number(fn(&Row<'_>, &Frame<'_>) -> Option<u64>, Unit),
+    /// A word of ours; empty while unknown.
+    Word(fn(&Row<'_>) -> &'static str),
+    /// Bytes that somebody else chose; empty while unknown.
+    Name(for<'a> fn(&'a Row<'_>, &'a Frame<'_>) -> &'a [u8]),
+    /// An address.
+    Address(for<'a> fn(&'a Row<'_>) -> &'a [u8; 16]),
+    /// An address and a port.
+    Endpoint(for<'a> fn(&'a Row<'_>) -> (&'a [u8; 16], u16)),
+    /// A moment, since the Unix epoch.
+    Moment(fn(&Row<'_>, &Frame<'_>) -> Option<Duration>),
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A name in digits.
+    Label,
+    /// Things.
+    Count,
+    /// Bytes, or bytes per second.
+    Size,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+}
+
+pub const TIME: Value = Value::Moment(|_, frame| Some(frame.time));
+pub const EVENT: Value = Value::Word(|row| match row.event {
+    Event::Live => "live",
+    Event::Closed => "closed",
+    Event::Listen => "listen",
+    Event::Group => "group",
+});
+pub const PROTOCOL: Value = Value::Word(|row| match row.record.key.protocol {
+    Protocol::Tcp => "tcp",
+    Protocol::Udp => "udp",
+});
+pub const LOCAL_ADDRESS: Value = Value::Address(|row| &row.record.key.ends.laddr);
+pub const LOCAL_PORT: Value = Value::Number(|row, _| Some(row.record.key.ends.lport.into()), Unit::Label);
+pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.key.ends.laddr, row.record.key.ends.lport));
+pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.key.ends.raddr);
+pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.key.ends.rport.into()), Unit::Label);
+pub const REMOTE: Value = Value::Endpoint(|row| (&row.record.key.ends.raddr, row.record.key.ends.rport));
+pub const PID: Value = Value::Number(|row, _| Some(row.record.process.as_ref()?.pid.into()), Unit::Label);
+pub const COMM: Value =
+    Value::Name(|row, _| row.record.process.as_ref().map_or(b"", |process| process.name()));
+pub const CMDLINE: Value =
+    Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.cmdline(process)));
+pub const USER: Value = Value::Name(|row, frame| {
+    row.record.process.as_ref().map_or(b"", |process| frame.names.user(process.uid))
+});
+pub const UNIT: Value =
+    Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
+pub const STATE: Value = Value::Word(|row| row.record.state.map_or("", |state| state.name()));
+pub const RX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.rx_bytes), Unit::Size);
+pub const TX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.tx_bytes), Unit::Size);
+pub const BYTES: Value =
+    Value::Number(|row, _| total(row, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes)), Unit::Size);
+pub const RX_PACKETS: Value = Value::Number(|row, _| total(row, |totals| totals.rx_packets), Unit::Count);
+pub const TX_PACKETS: Value = Value::Number(|row, _| total(row, |totals| totals.tx_packets), Unit::Count);
+pub const RX_RATE: Value =
+    Value::Number(|row, frame| Some(per_second(row.record.growth.rx, frame.interval)), Unit::Size);
+pub const TX_RATE: Value =
+    Value::Number(|row, frame| Some(per_second(row.record.growth.tx, frame.interval)), Unit::Size);
+pub const RATE: Value =
+    Value::Number(|row, frame| Some(per_second(row.record.growth.sum(), frame.interval)), Unit::Size);
+pub const RTT: Value = Value::Number(|row, _| row.record.rtt_us().map(u64::from), Unit::Micros);
+pub const RETRANSMITS: Value = Value::Number(
+    |row, _| {
+        let totals = row.record.totals.filter(|_| row.record.key.protocol == Protocol::Tcp);
+        Some(totals?.retransmits.into())
+    },
+    Unit::Count,
+);
+pub const START: Value = Value::Moment(|row, frame| {
+    let ago = frame.now.since(row.record.began?);
+    Some(frame.time.saturating_sub(ago))
+});
+pub const DURATION: Value = Value::Number(
+    |row, frame| {
+        let ended = row.record.last_active.filter(|_| row.event == Event::Closed);
+        u64::try_from(ended.unwrap_or(frame.now).since(row.record.began?).as_millis()).ok()
+    },
+    Unit::Millis,
+);
+pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections), Unit::Count);
+
+fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {
+    row.record.totals.as_ref().map(field)
+}

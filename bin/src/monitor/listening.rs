@@ -1,0 +1,46 @@
+//! Sockets that wait for connections or datagrams: /proc knows all of them, at the price of a look at every process.
+
+use std::{path::Path, time::Duration};
+
+use tcptop_abi::TcpStateCode;
+
+use super::inquiry::pause;
+use crate::{
+    conn::{Connection, ConnectionRecord},
+    proc::Snapshot,
+    sys::clock,
+};
+
+/// Those of the last look.
+#[derive(Default)]
+pub struct Listening {
+    records: Vec<ConnectionRecord>,
+    next_look: Duration,
+}
+
+impl Listening {
+    /// Looks anew, unless the last look was too dear to be repeated already.
+    pub fn refresh(&mut self, proc: &Path, now: Duration) {
+        if now < self.next_look {
+            return;
+        }
+        let begin = clock::cpu();
+        // An unreadable /proc says nothing; the start has told of it.
+        if let Ok(snapshot) = Snapshot::take(proc) {
+            let record = |socket: &crate::proc::SocketEntry| {
+                // The state of an unconnected UDP socket is none.
+                let mut connection = Connection::new(socket.protocol, socket.ends, TcpStateCode::LISTEN);
+                connection.record.process = snapshot.owner(socket);
+                connection.record
+            };
+            self.records = snapshot.bound().iter().map(record).collect();
+            self.records.sort_unstable_by_key(|record| (record.key.protocol, record.key.ends.lport));
+        }
+        self.next_look = now + pause(begin);
+    }
+
+    /// The sockets.
+    pub fn records(&self) -> &[ConnectionRecord] {
+        &self.records
+    }
+}

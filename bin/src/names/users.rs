@@ -1,0 +1,60 @@
+//! User names by number, from /etc/passwd: a static binary has no name service.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Users met so far.
+pub struct Users {
+    file: PathBuf,
+    names: HashMap<u32, Vec<u8>>,
+}
+
+impl Users {
+    /// None met; `file` lists them.
+    pub fn new(file: &Path) -> Self {
+        Self { file: file.into(), names: HashMap::new() }
+    }
+
+    /// Learns the name of a user not met before. The file is read once per such user.
+    pub fn look_up(&mut self, uid: u32) {
+        let Self { file, names } = self;
+        names.entry(uid).or_insert_with(|| {
+            let text = fs::read(file).unwrap_or_default();
+            find(&text, uid).map_or_else(|| uid.to_string().into_bytes(), <[u8]>::to_vec)
+        });
+    }
+
+    /// The name of a user met, or the number.
+    pub fn name(&self, uid: u32) -> &[u8] {
+        self.names.get(&uid).map_or(b"", Vec::as_slice)
+    }
+}
+
+/// `name:password:uid:...`, passwd(5).
+fn find(text: &[u8], uid: u32) -> Option<&[u8]> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        let number: u32 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (number == uid && !name.is_empty()).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        let text = b"root:x:0:0:root:/root:/bin/sh\n\n# comment\nbad\n:x:5:5::/:\nwww-data:x:33:33::/:\n";
+        assert_eq!(find(text, 0), Some(&b"root"[..]));
+        assert_eq!(find(text, 33), Some(&b"www-data"[..]));
+        assert_eq!((find(text, 5), find(text, 1000)), (None, None));
+        let mut users = Users::new(Path::new("/nonexistent"));
+        users.look_up(1000);
+        assert_eq!(users.name(1000), b"1000");
+    }
+}

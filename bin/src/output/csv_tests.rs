@@ -1,0 +1,83 @@
+//! Golden reports.
+
+use std::time::Duration;
+
+use super::{super::samples, *};
+use crate::{columns::CSV, view::Selection};
+
+fn csv(report: &Report<'_>, closed: bool) -> String {
+    rows(report, closed, &samples::csv())
+}
+
+fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
+    let names = samples::names();
+    let frame = samples::frame(report, &names);
+    let view = Selection { idle: false, closed, ..samples::selection() }.of(report, &frame);
+    let mut out = Vec::new();
+    super::report(report, &view, options, &frame, &mut out);
+    String::from_utf8(out).expect("valid UTF-8")
+}
+
+#[test]
+fn header_is_the_documented_one() {
+    let mut out = Vec::new();
+    header(&CSV, &mut out);
+    assert_eq!(
+        out,
+        b"time,event,proto,laddr,lport,raddr,rport,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets,rx_rate,tx_rate,rtt_us,retrans\n"
+    );
+}
+
+#[test]
+fn active_rows_then_closed_rows() {
+    let records = samples::records();
+    let live = "\
+2026-11-23T12:41:52.123Z,live,tcp,192.168.1.10,51514,203.0.113.77,443,4211,curl,ESTABLISHED,12886016,1234,9120,4410,12582912,310,12345,0
+2026-11-23T12:41:52.123Z,live,tcp,2001:db8:85a3::8a2e:370:7334,22,2001:db8:85a3:8d3:1319:8a2e:370:7348,50022,977,sshd,ESTABLISHED,48213,1048535,812,990,1536,10240,250,3
+2026-11-23T12:41:52.123Z,live,udp,192.168.1.10,40112,9.9.9.9,53,612,systemd-resolve,,118,41,1,1,118,41,,
+2026-11-23T12:41:52.123Z,live,tcp,192.168.1.10,8080,192.168.100.200,65535,,,SYN_RECV,,,,,0,0,,
+";
+    let ended = "\
+2026-11-23T12:41:52.123Z,closed,tcp,127.0.0.1,39000,127.0.0.1,5201,1999,\"a\"\"b,\\x1b[2J\\xff\",TIME_WAIT,12345,1000000,20,31,12345,1000000,31,2
+2026-11-23T12:41:52.123Z,closed,udp,::1,40113,::1,123,2001,chronyd,,48,48,1,1,48,48,,
+";
+    assert_eq!(csv(&samples::report(&records), false), live);
+    assert_eq!(csv(&samples::report(&records), true), format!("{live}{ended}"));
+}
+
+#[test]
+fn sums_are_of_the_interval() {
+    let mut records = samples::records();
+    records.live.clear();
+    let mut report = samples::report(&records);
+    report.interval = Duration::from_secs(2);
+    report.total = Traffic { rx: 1_000, tx: 3 };
+    report.untracked = Traffic { rx: 400, tx: 0 };
+    let untracked = "2026-11-23T12:41:52.123Z,untracked,,,,,,,,,400,0,,,200,0,,\n";
+    assert_eq!(csv(&report, false), untracked, "what has no row of its own is never left out");
+    let total = "2026-11-23T12:41:52.123Z,total,,,,,,,,,1000,3,,,500,2,,\n";
+    assert_eq!(
+        rows(&report, false, &Options { sums: true, ..samples::csv() }),
+        format!("{untracked}{total}")
+    );
+}
+
+#[test]
+fn an_idle_interval_has_no_rows() {
+    let mut records = samples::records();
+    records.live.iter_mut().for_each(|record| record.active = false);
+    assert_eq!(csv(&samples::report(&records), false), "");
+}
+
+#[test]
+fn a_limit_leaves_the_sums() {
+    let records = samples::records();
+    let report = samples::report(&records);
+    let few = rows(&report, true, &Options { rows: Some(2), sums: true, ..samples::csv() });
+    let events: Vec<_> = few.lines().filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(events, ["live", "live", "total"]);
+    let all = rows(&report, true, &Options { rows: Some(0), ..samples::csv() });
+    assert_eq!(all, csv(&report, true));
+    let quiet = rows(&report, true, &Options { quiet: true, sums: true, ..samples::csv() });
+    assert_eq!(quiet.lines().count(), 1);
+}

@@ -1,0 +1,163 @@
+//! A file that reports are appended to, for months: it may be renamed, removed, or its disk be full meanwhile.
+//!
+//! Before each report the file is looked for under its name; one that is not there any more is made anew. What a full disk
+//! took of half a report is taken back. After a failure the next report begins afresh.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, Metadata},
+    io::{self, Read, Seek, SeekFrom},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use super::{OutputError, sink::write_all};
+
+/// What `--output` and its companions say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// Bytes that it must not exceed; `None`: it grows.
+    pub most: Option<u64>,
+    /// How many full ones are kept, as `.1` (the newest) and so on.
+    pub keep: u32,
+}
+
+/// The file.
+pub struct Log {
+    settings: LogFile,
+    file: Option<File>,
+}
+
+impl Log {
+    /// Opens it, created with mode 0644 if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn open(settings: LogFile, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
+        let mut log = Self { settings, file: None };
+        log.ready(0, stop)?;
+        Ok(log)
+    }
+
+    /// The descriptor; `None` after a failure.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
+    }
+
+    /// It is opened anew before the next write.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Sees to it that the file is the one of that name, and has room for `length` bytes. True: it is empty. (A device
+    /// always is.)
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or not be renamed once it is full.
+    pub fn ready(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
+        let LogFile { path, most, keep } = &self.settings;
+        let open = |source| OutputError::Open { path: path.clone(), source };
+        let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+        let named = fs::metadata(path).ok();
+        let kept = self
+            .file
+            .take()
+            .filter(|file| file.metadata().ok().zip(named).is_some_and(|(open, named)| same(&open, &named)));
+        let mut file = match kept {
+            Some(file) => file,
+            None => append(path, stop)?,
+        };
+        let mut metadata = file.metadata().map_err(open)?;
+        let full = metadata.len() > 0 && most.is_some_and(|most| metadata.len() + length as u64 > most);
+        if full && metadata.is_file() {
+            rotate(path, *keep).map_err(|source| OutputError::Rotate { path: path.clone(), source })?;
+            file = append(path, stop)?;
+            metadata = file.metadata().map_err(open)?;
+        }
+        self.file = Some(file);
+        Ok(!metadata.is_file() || metadata.len() == 0)
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written: then nothing of `bytes` is in it, as far as that can be had.
+    pub fn write(&mut self, bytes: &[u8], stop: BorrowedFd<'_>) -> Result<(), OutputError> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        match write_all(&file, bytes, stop) {
+            Ok(()) => {
+                self.file = Some(file);
+                Ok(())
+            }
+            Err((error, written)) => {
+                take_back(&file, written as u64);
+                Err(error.into_output(Some(&self.settings.path)))
+            }
+        }
+    }
+}
+
+/// Opens a file to append to. A last line that a crash left unfinished gets its end.
+fn append(path: &Path, stop: BorrowedFd<'_>) -> Result<File, OutputError> {
+    let open = |source| OutputError::Open { path: path.into(), source };
+    let file = File::options().append(true).create(true).mode(0o644).open(path).map_err(open)?;
+    let metadata = file.metadata().map_err(open)?;
+    // A file that may be written but not read is taken to be whole.
+    if metadata.is_file() && metadata.len() > 0 && last_byte(path).is_ok_and(|byte| byte != b'\n') {
+        write_all(&file, b"\n", stop).map_err(|(error, _)| error.into_output(Some(&path.into())))?;
+    }
+    Ok(file)
+}
+
+fn last_byte(path: &Path) -> io::Result<u8> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut byte = [0];
+    file.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// Shortens a file by the `written` bytes at its end that are ours. Somebody who appends at the same time loses nothing:
+/// then the file is longer than it would be, or the line of theirs ends it; ours stays torn.
+fn take_back(mut file: &File, written: u64) {
+    // The position after an append is the end of what was appended.
+    let ends = (file.metadata().map(|metadata| metadata.len()), file.stream_position());
+    if let (Ok(length), Ok(position)) = ends
+        && written > 0
+        && length == position
+    {
+        // If it cannot be had, the line is torn, and gets its end when the file is opened anew.
+        let _ = file.set_len(length - written);
+    }
+}
+
+/// Renames `log` to `log.1`, `log.1` to `log.2` and so on; the last one kept is overwritten.
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    if keep == 0 {
+        return fs::remove_file(path);
+    }
+    let numbered = |number: u32| {
+        let mut name = OsString::from(path);
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    for number in (1..keep).rev() {
+        match fs::rename(numbered(number), numbered(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, numbered(1))
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -1,0 +1,50 @@
+//! How reports are written.
+
+use super::LogFile;
+use crate::columns::{Id, time};
+
+/// What a report looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// A block of text for each interval.
+    #[default]
+    Text,
+    /// Lines of text without end, each a connection that ended.
+    Journal,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// How reports are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What they look like.
+    pub form: Form,
+    /// Columns, left to right.
+    pub columns: Vec<Id>,
+    /// The user has chosen them: a narrow screen leaves out the last ones.
+    pub chosen: bool,
+    /// The column that a screen shows before all others, whatever its rank.
+    pub first: Option<Id>,
+    /// Rows at most; 0: all. `None`: in text, what the screen holds, or [`ROWS`].
+    pub rows: Option<usize>,
+    /// CSV: end with the sums of the interval.
+    pub sums: bool,
+    /// The header line and the titles of text, the header line of CSV.
+    pub headings: bool,
+    /// The sums alone: in text the header line.
+    pub quiet: bool,
+    /// A terminal shows one report in the place of the last.
+    pub repaint: bool,
+    /// No value is shortened for the width of a terminal.
+    pub wide: bool,
+    /// Sizes in digits.
+    pub raw: bool,
+    /// How moments are written.
+    pub time: time::Form,
+    /// Where to; `None`: standard output.
+    pub file: Option<LogFile>,
+}
+
+/// Rows of a text report that no screen limits.
+pub const ROWS: usize = 20;

@@ -1,0 +1,136 @@
+//! The loop: one `epoll_wait` over the event ring, the interval's timer and the stop signals.
+
+mod losses;
+mod notices;
+
+use std::{os::fd::AsFd, path::Path};
+
+use self::{losses::Losses, notices::Shortage};
+use crate::{
+    args::Settings,
+    bpf::BpfCollector,
+    collector::NetworkCollector,
+    columns::Frame,
+    conn::Report,
+    error::Error,
+    monitor::{Listing, Monitor},
+    names::Names,
+    output::{Form, OutputError, Printer},
+    sys::{
+        epoll::{Epoll, Source},
+        signal::{HANGUP, STOP, Signals, is_ignored},
+        timer::Timer,
+    },
+};
+
+/// Where process information is.
+const PROC: &str = "/proc";
+
+/// Why the loop ended before its count of reports was reached.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The reader closed the pipe: nobody wants more.
+    ReaderGone,
+    /// The output cannot be written.
+    Output(OutputError),
+    /// So many reports could not be written; later ones could.
+    Dropped(u64),
+    /// Everything else.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<OutputError> for Stopped {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::ClosedPipe => Self::ReaderGone,
+            error => Self::Output(error),
+        }
+    }
+}
+
+/// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
+pub fn run(settings: Settings) -> Result<(), Stopped> {
+    let system = |call| move |error| Error::System(call, error);
+    let Settings { interval, count, selection, listening, output, names, udp_timeout, flows } = settings;
+    let (csv, file) = (output.form == Form::Csv, output.file.is_some());
+    // Before the programs attach: a signal from here on finds the loop, and nothing half done.
+    let mut stops = STOP.to_vec();
+    if !file && !is_ignored(HANGUP) {
+        stops.push(HANGUP);
+    }
+    let signal = Signals::new(&stops).map_err(system("signalfd"))?;
+    let reopen = file.then(|| Signals::new(&[HANGUP])).transpose().map_err(system("signalfd"))?;
+    let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
+
+    let (time, raw) = (output.time, output.raw);
+    let mut printer = Printer::new(output, stop)?;
+    let mut names = Names::new(Path::new(PROC), names);
+    let listing = Listing {
+        idle: !csv || selection.by.is_some(),
+        ended: selection.closed || selection.by.is_some() || !selection.filter.is_empty(),
+        listening,
+    };
+    let mut monitor = Monitor::start(BpfCollector::new(flows), Path::new(PROC), listing, udp_timeout)?;
+    let epoll = Epoll::new().map_err(system("epoll_create1"))?;
+    let timer = Timer::every(interval).map_err(system("timerfd"))?;
+    let sources = [
+        (monitor.collector().descriptor(), Source::Ring),
+        (Some(timer.as_fd()), Source::Timer),
+        (Some(signal.as_fd()), Source::Signal),
+        (reopen.as_ref().map(AsFd::as_fd), Source::Reopen),
+    ];
+    for (descriptor, source) in sources {
+        if let Some(descriptor) = descriptor {
+            epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
+        }
+    }
+    if let Some(descriptor) = printer.descriptor() {
+        epoll.add_hangup(descriptor, Source::Hangup).map_err(system("epoll_ctl"))?;
+    }
+    notices::missing(monitor.collector().missing());
+    notices::gaps(monitor.gaps());
+    let mut losses = Losses::new(file && count != Some(1));
+    losses.note(printer.begin(), 0)?;
+
+    let mut shortage = Shortage::new(csv);
+    let mut reports = 0u64;
+    loop {
+        let (mut tick, mut stop) = (false, false);
+        for source in epoll.wait().map_err(system("epoll_wait"))? {
+            match source {
+                Source::Ring => monitor.drain(),
+                Source::Timer => tick = timer.expirations() > 0,
+                Source::Signal => stop = true,
+                Source::Hangup => return Err(Stopped::ReaderGone),
+                Source::Reopen => {
+                    reopen.as_ref().inspect(|signal| signal.take());
+                    printer.reopen();
+                }
+            }
+        }
+        if !tick && !stop {
+            continue;
+        }
+        reports += 1;
+        let last = stop || count.is_some_and(|count| reports >= count);
+        let written = monitor.tick(last, |report| {
+            shortage.warn(report);
+            names.look_up(report.live.iter().chain(&report.closed).copied().chain(report.listening));
+            let Report { time: now, interval, .. } = *report;
+            let frame = Frame { time: now, now: report.now, interval, form: time, raw, names: &names };
+            printer.report(report, &selection.of(report, &frame), &frame)
+        })?;
+        losses.note(written, 1)?;
+        if last {
+            monitor.stop();
+            losses.note(printer.end(), 0)?;
+            return losses.settle(count.is_some());
+        }
+    }
+}

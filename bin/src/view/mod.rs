@@ -1,0 +1,89 @@
+//! What of a report is shown: which connections, made into which groups, in which order.
+
+mod filter;
+mod group;
+mod order;
+
+use std::borrow::Cow;
+
+use self::group::Groups;
+pub use self::{
+    filter::{Filter, Network, Pattern},
+    order::Order,
+};
+use crate::{
+    columns::{Event, Frame, Id, Row},
+    conn::{ConnectionRecord, Report, Traffic},
+};
+
+/// What the user wants to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these connections.
+    pub filter: Filter,
+    /// By something else than their rate.
+    pub order: Option<Order>,
+    /// One row for all connections that are the same in this column.
+    pub by: Option<Id>,
+    /// Rows of open connections.
+    pub live: bool,
+    /// Among them those that did not move in the interval.
+    pub idle: bool,
+    /// Rows of connections that ended.
+    pub closed: bool,
+}
+
+/// What of a report is shown.
+pub struct View<'a> {
+    /// The rows, in order.
+    pub rows: Vec<Row<'a>>,
+    /// What they moved in the interval, open and ended ones; `None`: nothing was left out by a filter.
+    pub shown: Option<Traffic>,
+}
+
+impl Selection {
+    /// Selects.
+    pub fn of<'a>(&self, report: &'a Report<'a>, frame: &Frame<'_>) -> View<'a> {
+        let passes = |record: &&&ConnectionRecord| self.filter.passes(record);
+        let live = || report.live.iter().filter(passes).copied();
+        let closed = || report.closed.iter().filter(passes).copied();
+
+        let shown = (!self.filter.is_empty()).then(|| {
+            let mut sum = Traffic::default();
+            live().chain(closed()).for_each(|record| sum += record.growth);
+            sum
+        });
+        let mut rows = Vec::new();
+        if let Some(by) = self.by {
+            let mut groups = Groups::new(by);
+            live().for_each(|record| groups.add(record, frame));
+            closed().for_each(|record| groups.add(record, frame));
+            rows = groups.rows();
+            rows.retain(|row| self.idle || row.record.active);
+            order::by_default(&mut rows);
+        } else {
+            let single = |event| move |record| Row { record: Cow::Borrowed(record), event, connections: 1 };
+            if self.live {
+                rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
+                order::by_default(&mut rows);
+            }
+            if self.closed {
+                rows.extend(closed().map(single(Event::Closed)));
+            }
+            rows.extend(
+                report
+                    .listening
+                    .iter()
+                    .filter(|record| self.filter.passes(record))
+                    .map(single(Event::Listen)),
+            );
+        }
+        if let Some(order) = self.order {
+            order.sort(&mut rows, frame);
+        }
+        View { rows, shown }
+    }
+}
+
+#[cfg(test)]
+mod tests;

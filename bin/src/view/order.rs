@@ -1,0 +1,40 @@
+//! The order of rows.
+
+use std::{borrow::Cow, cmp::Reverse};
+
+use crate::columns::{Frame, Id, Row};
+
+/// An order that the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// By the values of this column: the largest number, or the first name, comes first.
+    pub column: Id,
+    /// The other way round.
+    pub reversed: bool,
+}
+
+impl Order {
+    /// Sorts; equal rows stay as they are, and what is unknown comes last either way.
+    pub fn sort(self, rows: &mut Vec<Row<'_>>, frame: &Frame<'_>) {
+        let column = self.column.column();
+        let descends = column.largest_first() != self.reversed;
+        let unsorted = std::mem::take(rows);
+        let mut places: Vec<(Cow<'_, [u8]>, usize)> =
+            unsorted.iter().enumerate().map(|(place, row)| (column.key(row, frame), place)).collect();
+        places.sort_by(|(one, _), (other, _)| {
+            let order = if descends { other.cmp(one) } else { one.cmp(other) };
+            one.is_empty().cmp(&other.is_empty()).then(order)
+        });
+        let places: Vec<usize> = places.into_iter().map(|(_, place)| place).collect();
+        let mut unsorted: Vec<Option<Row<'_>>> = unsorted.into_iter().map(Some).collect();
+        rows.extend(places.into_iter().filter_map(|place| unsorted[place].take()));
+    }
+}
+
+/// What moved most in the interval, then what moved most since it began.
+pub fn by_default(rows: &mut [Row<'_>]) {
+    rows.sort_unstable_by_key(|row| {
+        let record = &row.record;
+        (Reverse(record.growth.sum()), Reverse(record.bytes()), record.key.cookie, record.key.ends.lport)
+    });
+}

@@ -1,0 +1,103 @@
+//! Selections from a small host's report.
+
+use super::*;
+use crate::{
+    conn::{Process, Protocol},
+    output::samples,
+};
+
+/// The remote ports of what is selected, with what each row stands for.
+fn selected(selection: &Selection) -> (Vec<(u16, Event, u64)>, Option<Traffic>) {
+    let records = samples::records();
+    let report = samples::report(&records);
+    let names = samples::names();
+    let view = selection.of(&report, &samples::frame(&report, &names));
+    let rows = view.rows.iter().map(|row| (row.record.key.ends.rport, row.event, row.connections));
+    (rows.collect(), view.shown)
+}
+
+fn ports(selection: &Selection) -> Vec<u16> {
+    selected(selection).0.into_iter().map(|(port, ..)| port).collect()
+}
+
+fn filtered(filter: Filter) -> Vec<u16> {
+    ports(&Selection { filter, closed: true, ..samples::selection() })
+}
+
+#[test]
+fn live_ones_by_rate_then_closed_ones() {
+    let all = Selection { closed: true, ..samples::selection() };
+    assert_eq!(ports(&all), [443, 50022, 53, 33000, 65535, 5201, 123]);
+    assert_eq!(ports(&Selection { idle: false, ..samples::selection() }), [443, 50022, 53, 65535]);
+    assert_eq!(ports(&Selection { live: false, ..all }), [5201, 123]);
+}
+
+#[test]
+fn every_test_of_a_filter_must_hold() {
+    let network = |address: [u8; 4], bits: u32| {
+        let mapped = std::net::Ipv4Addr::from(address).to_ipv6_mapped().octets();
+        Filter { networks: vec![Network::new(mapped, 96 + bits)], ..Filter::default() }
+    };
+    let none = Filter::default();
+    assert_eq!(filtered(Filter { pids: vec![977, 612], ..none.clone() }), [50022, 53]);
+    let names = vec![Pattern(b"s*d".to_vec()), Pattern(b"curl".to_vec())];
+    assert_eq!(filtered(Filter { names, ..none.clone() }), [443, 50022]);
+    assert_eq!(filtered(Filter { ports: vec![22..=22, 443..=443], ..none.clone() }), [443, 50022]);
+    assert_eq!(filtered(Filter { local_ports: vec![8000..=9000], ..none.clone() }), [65535]);
+    assert_eq!(filtered(Filter { remote_ports: vec![50..=150], ..none.clone() }), [53, 123]);
+    assert_eq!(filtered(network([9, 9, 0, 0], 16)), [53]);
+    assert_eq!(filtered(network([192, 168, 1, 0], 24)), [443, 53, 65535]);
+    assert_eq!(filtered(Filter { protocols: vec![Protocol::Udp], ..none.clone() }), [53, 123]);
+    assert_eq!(filtered(Filter { v4: vec![false], ..none.clone() }), [50022, 123]);
+    let states = vec![crate::conn::TcpState::SynRecv];
+    assert_eq!(filtered(Filter { states, ..none.clone() }), [65535]);
+    let both =
+        Filter { protocols: vec![Protocol::Tcp], v4: vec![true, false], ports: vec![53..=443], ..none };
+    assert_eq!(filtered(both), [443]);
+}
+
+#[test]
+fn what_is_shown_counts_ended_ones_without_their_rows() {
+    let filter = Filter { protocols: vec![Protocol::Udp], ..Filter::default() };
+    let (rows, shown) = selected(&Selection { filter, ..samples::selection() });
+    assert_eq!(rows, [(53, Event::Live, 1)]);
+    assert_eq!(shown, Some(Traffic { rx: 118 + 48, tx: 41 + 48 }));
+    assert_eq!(selected(&samples::selection()).1, None, "nothing is left out");
+}
+
+#[test]
+fn orders() {
+    let by = |column, reversed| {
+        let order = Some(Order { column, reversed });
+        ports(&Selection { order, ..samples::selection() })
+    };
+    assert_eq!(by(Id::TxRate, false), [50022, 443, 53, 33000, 65535]);
+    assert_eq!(by(Id::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
+    assert_eq!(by(Id::RemotePort, true), [65535, 50022, 33000, 443, 53]);
+    assert_eq!(by(Id::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
+    assert_eq!(by(Id::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
+    assert_eq!(by(Id::Rtt, true), [50022, 443, 33000, 53, 65535]);
+    assert_eq!(by(Id::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
+}
+
+#[test]
+fn groups_have_sums_of_the_interval() {
+    let mut records = samples::records();
+    records.live[2].process = records.live[0].process;
+    records.closed[0].process = records.live[0].process;
+    let report = samples::report(&records);
+    let names = samples::names();
+    let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
+    let view = selection.of(&report, &samples::frame(&report, &names));
+    let row = |at: usize| {
+        let row: &Row<'_> = &view.rows[at];
+        let pid = row.record.process.map(|Process { pid, .. }| pid);
+        (pid, row.connections, row.record.growth, row.record.totals.map(|totals| totals.rx_bytes))
+    };
+    let sum = Traffic { rx: 12_582_912 + 118 + 12_345, tx: 310 + 41 + 1_000_000 };
+    assert_eq!(row(0), (Some(4211), 3, sum, Some(sum.rx)));
+    assert!(view.rows.iter().all(|row| row.event == Event::Group));
+    assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u64>(), 7);
+    let active = Selection { idle: false, ..selection }.of(&report, &samples::frame(&report, &names));
+    assert_eq!(active.rows.len(), view.rows.len() - 1, "one has an idle connection only");
+}
