@@ -209,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn every_option_is_tried_end_to_end() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+        let mut tests = String::new();
+        for place in [directory.join("options"), directory] {
+            for file in std::fs::read_dir(place).expect("tests").flatten() {
+                tests += &std::fs::read_to_string(file.path()).unwrap_or_default();
+            }
+        }
+        for opt in &OPTIONS {
+            let tried = ["\"", " ", "="].iter().any(|end| tests.contains(&format!("{}{end}", opt.long)));
+            assert!(tried, "{}", opt.long);
+        }
+    }
+
+    #[test]
     fn every_group_is_titled_and_used() {
         for (group, _) in GROUPS {
             assert!(OPTIONS.iter().any(|opt| opt.group == group), "{group:?}");

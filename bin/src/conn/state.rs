@@ -45,6 +45,12 @@ impl TcpState {
         STATES.iter().find(|(_, _, known)| *known == name).map(|(state, _, _)| *state)
     }
 
+    /// Every name.
+    #[cfg(test)]
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        STATES.iter().map(|(_, _, name)| *name)
+    }
+
     /// The name in reports.
     pub fn name(self) -> &'static str {
         STATES.iter().find(|(state, _, _)| *state == self).map_or("", |(_, _, name)| name)

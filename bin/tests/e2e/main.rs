@@ -19,6 +19,7 @@ mod lacking;
 mod lifecycle;
 mod namespace;
 mod older;
+mod options;
 mod privilege;
 mod programs;
 mod puppet;

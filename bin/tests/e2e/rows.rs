@@ -278,7 +278,7 @@ fn is_utc(time: &str) -> bool {
 }
 
 /// Splits a line by RFC 4180.
-fn fields(line: &str) -> Result<Vec<String>, String> {
+pub fn fields(line: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {

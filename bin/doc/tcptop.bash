@@ -1,0 +1,34 @@
+# bash completion for tcptop, made from its table of options: see bin/src/args/manual.rs.
+# shellcheck shell=bash disable=SC2207
+
+_tcptop() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    case $before in
+    -d | --interval) return ;;
+    -n | --count) return ;;
+    -p | --pid) return ;;
+    -c | --comm) return ;;
+    -P | --port) return ;;
+    -L | --lport) return ;;
+    -D | --rport) return ;;
+    -a | --addr) return ;;
+    --state) COMPREPLY=($(compgen -W 'established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' -- "$word")) ;;
+    -s | --sort) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns' -- "$word")) ;;
+    -r | --rows) return ;;
+    --by) COMPREPLY=($(compgen -W 'proto laddr lport raddr rport pid comm cmdline user unit state process remote' -- "$word")) ;;
+    --columns) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns' -- "$word")) ;;
+    --time) COMPREPLY=($(compgen -W 'utc local epoch' -- "$word")) ;;
+    -o | --output) COMPREPLY=($(compgen -f -- "$word")) ;;
+    --max-size) return ;;
+    --keep) return ;;
+    --udp-timeout) return ;;
+    --flows) return ;;
+    *)
+        [[ $word == -* ]] || return
+        COMPREPLY=($(compgen -W '-1 --once -d --interval -n --count -p --pid -c --comm -P --port -L --lport -D --rport -a --addr -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state -l --listen -s --sort -r --rows --by --csv --closed --closed=only --total -q --quiet --columns -w --wide --bytes -H --no-header -C --no-clear --time --cmdline --user --unit -o --output --max-size --keep --udp-timeout --flows --check -h --help -V --version' -- "$word"))
+        ;;
+    esac
+}
+
+complete -F _tcptop tcptop

@@ -1,0 +1,67 @@
+#compdef tcptop
+# zsh completion for tcptop, made from its table of options: see bin/src/args/manual.rs.
+
+_arguments -s \
+    '(-1 --once)-1[Print one report after one interval, then exit]' \
+    '(-1 --once)--once[Print one report after one interval, then exit]' \
+    '(-d --interval)-d[Time between reports (default 1)]:value:' \
+    '(-d --interval)--interval=[Time between reports (default 1)]:value:' \
+    '(-n --count)-n[Exit after N reports]:value:' \
+    '(-n --count)--count=[Exit after N reports]:value:' \
+    '(-p --pid)-p[Of these processes]:value:' \
+    '(-p --pid)--pid=[Of these processes]:value:' \
+    '(-c --comm)-c[Of processes with these names]:value:' \
+    '(-c --comm)--comm=[Of processes with these names]:value:' \
+    '(-P --port)-P[With these ports at either end]:value:' \
+    '(-P --port)--port=[With these ports at either end]:value:' \
+    '(-L --lport)-L[With these local ports]:value:' \
+    '(-L --lport)--lport=[With these local ports]:value:' \
+    '(-D --rport)-D[With these remote ports]:value:' \
+    '(-D --rport)--rport=[With these remote ports]:value:' \
+    '(-a --addr)-a[With these addresses at either end]:value:' \
+    '(-a --addr)--addr=[With these addresses at either end]:value:' \
+    '(-t --tcp)-t[TCP]' \
+    '(-t --tcp)--tcp[TCP]' \
+    '(-u --udp)-u[UDP]' \
+    '(-u --udp)--udp[UDP]' \
+    '(-4 --ipv4)-4[IPv4, also when an IPv6 socket speaks it]' \
+    '(-4 --ipv4)--ipv4[IPv4, also when an IPv6 socket speaks it]' \
+    '(-6 --ipv6)-6[IPv6]' \
+    '(-6 --ipv6)--ipv6[IPv6]' \
+    '(--state)--state=[In these TCP states]:value:(established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing)' \
+    '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
+    '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
+    '(-s --sort)-s[Order by COLUMN, largest number or first name first]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(-s --sort)--sort=[Order by COLUMN, largest number or first name first]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
+    '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
+    '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state process remote)' \
+    '(--csv)--csv[Comma-separated values, a row per active connection]' \
+    '(--closed)--closed=-[Also each connection that ended, with final totals]::value:(only)' \
+    '(--total)--total[In CSV, end each report with the sum of all]' \
+    '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
+    '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
+    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
+    '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
+    '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \
+    '(-H --no-header)-H[Rows only no header line, no titles]' \
+    '(-H --no-header)--no-header[Rows only no header line, no titles]' \
+    '(-C --no-clear)-C[One report below the other, also on a terminal]' \
+    '(-C --no-clear)--no-clear[One report below the other, also on a terminal]' \
+    '(--time)--time=[utc, local or epoch (default local, in CSV utc)]:value:(utc local epoch)' \
+    '(--cmdline)--cmdline[Command lines of processes]' \
+    '(--user)--user[Owners users]' \
+    '(--unit)--unit[Owners services or containers]' \
+    '(-o --output)-o[Append reports to FILE (- standard output)]:file:_files' \
+    '(-o --output)--output=[Append reports to FILE (- standard output)]:file:_files' \
+    '(--max-size)--max-size=[Rename FILE to FILE.1 before it exceeds SIZE]:value:' \
+    '(--keep)--keep=[Keep N renamed files (default 4)]:value:' \
+    '(--udp-timeout)--udp-timeout=[A UDP flow ends after so long a silence (default 5)]:value:' \
+    '(--flows)--flows=[Connections and UDP flows to count at a time]:value:' \
+    '(--check)--check[Try what tcptop needs on this host, then exit]' \
+    '(-h --help)-h[Print the help, then exit]' \
+    '(-h --help)--help[Print the help, then exit]' \
+    '(-V --version)-V[Print the version, then exit]' \
+    '(-V --version)--version[Print the version, then exit]' \
+    '1::interval:' '2::count:'

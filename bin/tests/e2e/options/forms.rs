@@ -1,0 +1,77 @@
+//! What reports look like.
+
+use super::{Scene, V4_BYTES, cells, csv, during, text};
+use crate::harness::run;
+
+#[test]
+fn columns_are_those_that_were_asked_for() {
+    let finished = run(&["--csv", "-1", "-d", "0.1", "--columns", "comm,tx_rate,local"]);
+    finished.assert_success();
+    assert_eq!(finished.stdout.lines().next(), Some("comm,tx_rate,local"));
+    let text = run(&["-1", "-d", "0.1", "--columns", "comm,retrans,rport"]);
+    let titles: Vec<&str> = text.stdout.lines().nth(1).expect("titles").split_whitespace().collect();
+    assert_eq!(titles, ["COMM", "RETR", "RPORT"]);
+}
+
+#[test]
+fn sizes_in_digits() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let text = text(&["--bytes", "-P", &list], || scene.play());
+    assert!(text.contains(&format!(" {} ", V4_BYTES.0)), "{text}");
+    assert!(!text.contains("39K"), "{text}");
+}
+
+#[test]
+fn without_headings_there_are_rows_only() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    scene.play();
+    for option in ["-H", "--no-header"] {
+        let finished = run(&[option, "-1", "-d", "0.2", "-P", &list]);
+        finished.assert_success();
+        assert_eq!(finished.stdout.lines().count(), 6, "the idle ones of TCP: {}", finished.stdout);
+        assert!(finished.stdout.lines().all(|line| line.starts_with("tcp")));
+    }
+    let finished = during(&["--csv", "-d", "0.3", "--total", "-H", "-P", &list], || scene.play());
+    assert!(finished.stdout.lines().all(|line| !line.starts_with("time")), "{}", finished.stdout);
+}
+
+#[test]
+fn quiet_is_the_sums() {
+    for option in ["-q", "--quiet"] {
+        let finished = run(&[option, "-n", "2", "-d", "0.1"]);
+        finished.assert_success();
+        assert_eq!(finished.stdout.lines().count(), 2, "{}", finished.stdout);
+        assert!(finished.stdout.lines().all(|line| line.contains("  TCP ")), "{}", finished.stdout);
+    }
+    let mut scene = Scene::new();
+    let rows = csv(&["-q"], || scene.play());
+    let events: Vec<&str> = rows.iter().map(|row| row["event"].as_str()).collect();
+    assert_eq!(events, ["total"]);
+    assert!(rows[0]["tx_bytes"].parse::<u64>().expect("a number") > V4_BYTES.0);
+}
+
+#[test]
+fn times_in_three_forms() {
+    let time = |args: &[&str]| {
+        let all = [&["--csv", "-q", "-1", "-d", "0.1"], args].concat();
+        let finished = run(&all);
+        finished.assert_success();
+        cells(&finished.stdout)[0]["time"].clone()
+    };
+    let (utc, local) = (time(&["--time", "utc"]), time(&["--time=local"]));
+    assert_eq!(time(&[]).len(), utc.len());
+    assert!(utc.ends_with('Z') && local.ends_with("+00:00"), "TZ is UTC here: {utc} {local}");
+    let epoch = time(&["--time", "epoch"]);
+    let seconds: f64 = epoch.parse().expect("a number");
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after").as_secs_f64();
+    assert!((now - seconds).abs() < 60.0, "{epoch}");
+    let text = run(&["-q", "-1", "-d", "0.1", "--time", "utc"]).stdout;
+    assert_eq!(
+        text.split("  ").next().map(|time| (time.len(), time.ends_with('Z'))),
+        Some((9, true)),
+        "{text}"
+    );
+}

@@ -1,0 +1,74 @@
+//! Connections that ended, as a journal.
+
+use std::{thread, time::Duration};
+
+use super::{cells, during};
+use crate::traffic::{Pair, V4, datagram, udp};
+
+/// A connection that lasts about this long, and is told of by `args`.
+fn ended(args: &[&str], time: Duration) -> (crate::harness::Finished, Pair) {
+    let open = Pair::new(V4);
+    let finished = during(&[&["-d", "0.2", "--closed=only"], args].concat(), || {
+        let pair = Pair::new(V4);
+        thread::sleep(time);
+        pair.exchange(900, 90);
+        open.exchange(10, 10);
+        drop(pair);
+    });
+    (finished, open)
+}
+
+#[test]
+fn only_ended_connections_with_their_begin_and_length() {
+    let lasted = Duration::from_millis(700);
+    let before = std::time::SystemTime::now();
+    let (finished, _open) = ended(&["--csv", "--time", "epoch"], lasted);
+    let rows = cells(&finished.stdout);
+    let mine: Vec<_> =
+        rows.iter().filter(|row| row["tx_bytes"] == "900" || row["rx_bytes"] == "900").collect();
+    assert_eq!(mine.len(), 2, "both ends: {rows:?}");
+    assert!(rows.iter().all(|row| row["event"] == "closed"), "{rows:?}");
+    for row in mine {
+        let ms: u64 = row["duration_ms"].parse().expect("a number");
+        assert!((690..30_000).contains(&ms), "{row:?}");
+        if std::env::var_os("TCPTOP_SLOW").is_none() {
+            assert!(ms < 900, "known to the millisecond, not to the interval: {row:?}");
+        }
+        let start: f64 = row["start"].parse().expect("seconds");
+        let age = before.duration_since(std::time::UNIX_EPOCH).expect("after").as_secs_f64() - start;
+        assert!((-30.0..0.1).contains(&age), "{row:?}");
+    }
+}
+
+#[test]
+fn text_is_one_line_after_the_other() {
+    let (finished, _open) = ended(&[], Duration::from_millis(300));
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    let titles: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(titles[..4], ["START", "LASTED", "PROTO", "LOCAL"]);
+    assert!(lines[1..].iter().filter(|line| line.contains("-tcp")).count() >= 2, "{lines:?}");
+    assert!(lines.iter().all(|line| !line.is_empty()), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("START")).count(), 1);
+}
+
+#[test]
+fn udp_flows_end_by_silence_of_a_chosen_length() {
+    let (client, server) = (udp(V4), udp(V4));
+    let remote = server.local_addr().expect("bound");
+    let port = remote.port().to_string();
+    let args = ["--csv", "-d", "0.2", "--closed=only", "--udp-timeout", "1", "-P", &port];
+    let finished = during(&args, || {
+        for _ in 0..3 {
+            client.send_to(&[0; 100], remote).expect("send");
+            datagram(&server, 100);
+            thread::sleep(Duration::from_millis(200));
+        }
+        thread::sleep(Duration::from_millis(2_500));
+    });
+    let rows = cells(&finished.stdout);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for row in rows {
+        let ms: u64 = row["duration_ms"].parse().expect("a number");
+        assert!((350..1_500).contains(&ms) || std::env::var_os("TCPTOP_SLOW").is_some(), "{row:?}");
+    }
+}

@@ -1,0 +1,39 @@
+//! What processes and users are called.
+
+use super::{Scene, cells, csv, text};
+
+#[test]
+fn command_lines_users_and_units() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let rows = csv(&["--cmdline", "--user", "--unit", "-P", &list], || scene.play());
+    let mine = std::env::args().collect::<Vec<_>>().join(" ");
+    let me = std::process::id().to_string();
+    let cgroup = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    for row in rows.iter().filter(|row| row["pid"] == me) {
+        assert!(mine.starts_with(&row["cmdline"]) && !row["cmdline"].is_empty(), "{row:?}");
+        assert!(["root", "0"].contains(&row["user"].as_str()), "{row:?}");
+        // Which unit it is depends on the host; a name of ours comes from the path.
+        let name = row["unit"].split(':').next_back().unwrap_or_default();
+        assert!(cgroup.contains(name), "{row:?} {cgroup}");
+    }
+    let finished = text(&["--cmdline", "--user", "-P", &list], || scene.play());
+    let titles: Vec<&str> = finished.lines().nth(1).expect("titles").split_whitespace().collect();
+    assert!(
+        titles.contains(&"COMMAND") && titles.contains(&"USER") && !titles.contains(&"COMM"),
+        "{titles:?}"
+    );
+}
+
+#[test]
+fn a_group_of_a_command_line() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let finished = super::during(&["--csv", "-d", "60", "--by", "cmdline", "-P", &list], || scene.play());
+    let rows = cells(&finished.stdout);
+    assert!(rows.iter().all(|row| !row["cmdline"].is_empty()), "{rows:?}");
+    assert_eq!(
+        finished.stdout.lines().next(),
+        Some("time,event,cmdline,conns,rx_bytes,tx_bytes,rx_rate,tx_rate")
+    );
+}
