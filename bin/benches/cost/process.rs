@@ -37,9 +37,12 @@ impl Process {
     pub fn bpf_memory(self, kind: &str) -> u64 {
         let entries = fs::read_dir(format!("/proc/{}/fdinfo", self.0)).expect("the process is alive");
         let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
-        let number = |text: &str| -> Option<u64> {
-            text.lines().find_map(|line| line.strip_prefix("memlock:"))?.trim().parse().ok()
+        let field = |text: &str, name: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
         };
-        texts.filter(|text| text.contains(kind)).filter_map(|text| number(&text)).sum()
+        let maps = texts.filter(|text| text.contains(kind));
+        // A map may be open twice.
+        let sizes = maps.filter_map(|text| Some((field(&text, "map_id:")?, field(&text, "memlock:")?)));
+        sizes.collect::<std::collections::HashMap<u64, u64>>().values().sum()
     }
 }

@@ -63,12 +63,16 @@ pub fn rtt(us: u64, out: &mut Vec<u8>) {
     out.push(b's');
 }
 
-/// How long something lasted, in milliseconds: `0.02s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. Eight characters at most, for
+/// How long something lasted, in milliseconds: `20ms`, `1.50s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. Eight characters at most, for
 /// less than thirty years.
 pub fn lasted(ms: u64, out: &mut Vec<u8>) {
     let seconds = ms / 1000;
     let (many, few, marks) = match seconds {
-        0..60 => return self::seconds(Duration::from_millis(ms), out),
+        0 => {
+            decimal(ms, out);
+            return out.extend_from_slice(b"ms");
+        }
+        1..60 => return self::seconds(Duration::from_millis(ms), out),
         60..3_600 => (seconds / 60, seconds % 60, *b"ms"),
         3_600..86_400 => (seconds / 3_600, seconds / 60 % 60, *b"hm"),
         _ => (seconds / 86_400, seconds / 3_600 % 24, *b"dh"),
@@ -203,7 +207,8 @@ mod tests {
     #[test]
     fn how_long_something_lasted() {
         let cases = [
-            (0, "0.00s"),
+            (0, "0ms"),
+            (999, "999ms"),
             (1_234, "1.23s"),
             (59_940, "59.9s"),
             (60_000, "1m00s"),
