@@ -6,7 +6,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -20,8 +19,8 @@ use super::{
 };
 use crate::{
     columns::{self, time},
-    conn::{Protocol, TcpState},
-    view::{Network, Order, Pattern},
+    conn::Protocol,
+    view::{Filter, Order},
 };
 
 /// What the user asked for.
@@ -48,15 +47,7 @@ pub struct Given {
     pub count: Option<u64>,
     pub operand_interval: Option<Duration>,
     pub operand_count: Option<u64>,
-    pub pids: Vec<u32>,
-    pub names: Vec<Pattern>,
-    pub ports: Vec<RangeInclusive<u16>>,
-    pub local_ports: Vec<RangeInclusive<u16>>,
-    pub remote_ports: Vec<RangeInclusive<u16>>,
-    pub networks: Vec<Network>,
-    pub protocols: Vec<Protocol>,
-    pub v4: Vec<bool>,
-    pub states: Vec<TcpState>,
+    pub filter: Filter,
     pub listen: bool,
     pub order: Option<Order>,
     pub rows: Option<usize>,
@@ -123,17 +114,17 @@ impl Given {
             Id::Once => self.once = true,
             Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
             Id::Count => self.count = Some(value(parser, opt, read::reports)?),
-            Id::Pid => self.pids = value(parser, opt, |given| read::list(given, read::pid))?,
-            Id::Comm => self.names = value(parser, opt, read::patterns)?,
-            Id::Port => self.ports = value(parser, opt, read::ports)?,
-            Id::LocalPort => self.local_ports = value(parser, opt, read::ports)?,
-            Id::RemotePort => self.remote_ports = value(parser, opt, read::ports)?,
-            Id::Addr => self.networks = value(parser, opt, |given| read::list(given, read::network))?,
-            Id::Tcp => self.protocols.push(Protocol::Tcp),
-            Id::Udp => self.protocols.push(Protocol::Udp),
-            Id::V4 => self.v4.push(true),
-            Id::V6 => self.v4.push(false),
-            Id::State => self.states = value(parser, opt, |given| read::list(given, read::state))?,
+            Id::Pid => self.filter.pids = value(parser, opt, |given| read::list(given, read::pid))?,
+            Id::Comm => self.filter.names = value(parser, opt, read::patterns)?,
+            Id::Port => self.filter.ports = value(parser, opt, read::ports)?,
+            Id::LocalPort => self.filter.local_ports = value(parser, opt, read::ports)?,
+            Id::RemotePort => self.filter.remote_ports = value(parser, opt, read::ports)?,
+            Id::Addr => self.filter.networks = value(parser, opt, |given| read::list(given, read::network))?,
+            Id::Tcp => self.filter.protocols.push(Protocol::Tcp),
+            Id::Udp => self.filter.protocols.push(Protocol::Udp),
+            Id::V4 => self.filter.v4.push(true),
+            Id::V6 => self.filter.v4.push(false),
+            Id::State => self.filter.states = value(parser, opt, |given| read::list(given, read::state))?,
             Id::Listen => self.listen = true,
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),
             Id::Rows => self.rows = Some(value(parser, opt, read::rows)?),

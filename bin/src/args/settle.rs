@@ -7,7 +7,7 @@ use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
     names::Wanted,
     output::{Form, LogFile, Options},
-    view::{Filter, Selection},
+    view::Selection,
 };
 
 /// How to report. Valid by construction.
@@ -64,17 +64,7 @@ impl Given {
             interval: self.interval.or(self.operand_interval).unwrap_or(Duration::from_secs(1)),
             count,
             selection: Selection {
-                filter: Filter {
-                    pids: self.pids,
-                    names: self.names,
-                    ports: self.ports,
-                    local_ports: self.local_ports,
-                    remote_ports: self.remote_ports,
-                    networks: self.networks,
-                    protocols: self.protocols,
-                    v4: self.v4,
-                    states: self.states,
-                },
+                filter: self.filter,
                 order: self.order,
                 by: self.by,
                 live: !self.only_closed,

@@ -1,6 +1,6 @@
 //! One row of a report, and what is the same for all rows of it.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use super::time::Form;
 use crate::{conn::ConnectionRecord, names::Names, sys::clock::Moment};
@@ -19,14 +19,14 @@ pub enum Event {
 }
 
 /// One row.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Row<'a> {
     /// The connection; of a group, one of its connections, with the group's sums.
-    pub record: Cow<'a, ConnectionRecord>,
+    pub record: &'a ConnectionRecord,
     /// What it tells.
     pub event: Event,
     /// How many connections it stands for.
-    pub connections: u64,
+    pub connections: u32,
 }
 
 /// What the rows of a report have in common.

@@ -98,7 +98,7 @@ pub const DURATION: Value = Value::Number(
     },
     Unit::Millis,
 );
-pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections), Unit::Count);
+pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {
     row.record.totals.as_ref().map(field)

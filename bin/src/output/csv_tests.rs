@@ -12,7 +12,8 @@ fn csv(report: &Report<'_>, closed: bool) -> String {
 fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
     let names = samples::names();
     let frame = samples::frame(report, &names);
-    let view = Selection { idle: false, closed, ..samples::selection() }.of(report, &frame);
+    let mut groups = Vec::new();
+    let view = Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, &mut groups);
     let mut out = Vec::new();
     super::report(report, &view, options, &frame, &mut out);
     String::from_utf8(out).expect("valid UTF-8")

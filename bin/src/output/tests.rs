@@ -30,7 +30,9 @@ impl Log {
             let names = samples::names();
             let frame = samples::frame(&report, &names);
             let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
-            printer.report(&report, &selection.of(&report, &frame), &frame).expect("written");
+            printer
+                .report(&report, &selection.of(&report, &frame, &mut Vec::new()), &frame)
+                .expect("written");
         }
         printer.end().expect("written");
     }

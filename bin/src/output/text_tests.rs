@@ -21,7 +21,8 @@ fn printed(
     let report = samples::report(records);
     let names = samples::names();
     let frame = Frame { raw: options.raw, ..samples::frame(&report, &names) };
-    let view = selection.of(&report, &frame);
+    let mut groups = Vec::new();
+    let view = selection.of(&report, &frame, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
     super::report(&report, &view, options, screen, &frame, &mut out);

@@ -124,7 +124,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             names.look_up(report.live.iter().chain(&report.closed).copied().chain(report.listening));
             let Report { time: now, interval, .. } = *report;
             let frame = Frame { time: now, now: report.now, interval, form: time, raw, names: &names };
-            printer.report(report, &selection.of(report, &frame), &frame)
+            let mut groups = Vec::new();
+            printer.report(report, &selection.of(report, &frame, &mut groups), &frame)
         })?;
         losses.note(written, 1)?;
         if last {

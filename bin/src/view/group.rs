@@ -1,6 +1,6 @@
 //! Connections that are the same in one column, as one row.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use tcptop_abi::Counters;
 
@@ -9,23 +9,38 @@ use crate::{
     conn::{ConnectionRecord, Traffic},
 };
 
-/// The groups of one report.
-pub struct Groups {
-    columns: Vec<&'static Column>,
-    places: HashMap<Vec<u8>, usize>,
-    groups: Vec<(ConnectionRecord, u64)>,
+/// One group.
+pub struct Group {
+    /// One of its connections, with the sums. Its bytes are those of the interval: a sum since each connection's begin would
+    /// shrink whenever one ends.
+    record: ConnectionRecord,
+    connections: u32,
 }
 
-impl Groups {
-    /// No group so far.
-    pub fn new(by: Id) -> Self {
+impl Group {
+    /// As a row.
+    pub const fn row(&self) -> Row<'_> {
+        Row { record: &self.record, event: Event::Group, connections: self.connections }
+    }
+}
+
+/// The groups of one report, while they are made.
+pub struct Groups<'a> {
+    columns: Vec<&'static Column>,
+    places: HashMap<Vec<u8>, usize>,
+    groups: &'a mut Vec<Group>,
+}
+
+impl<'a> Groups<'a> {
+    /// By the column `by`, into `groups`, which is empty.
+    pub fn new(by: Id, groups: &'a mut Vec<Group>) -> Self {
         let columns = grouped(by).unwrap_or_default().iter().map(|id| id.column()).collect();
-        Self { columns, places: HashMap::new(), groups: Vec::new() }
+        Self { columns, places: HashMap::new(), groups }
     }
 
     /// Adds a connection, open or ended, to its group.
     pub fn add(&mut self, record: &ConnectionRecord, frame: &Frame<'_>) {
-        let row = Row { record: Cow::Borrowed(record), event: Event::Group, connections: 1 };
+        let row = Row { record, event: Event::Group, connections: 1 };
         let mut name = Vec::new();
         for column in &self.columns {
             column.csv(&row, frame, &mut name);
@@ -33,25 +48,14 @@ impl Groups {
         }
         let place = *self.places.entry(name).or_insert(self.groups.len());
         if place == self.groups.len() {
-            let mut first = record.clone();
-            first.growth = Traffic::default();
-            first.active = false;
-            self.groups.push((first, 0));
+            let record = ConnectionRecord { growth: Traffic::default(), active: false, ..record.clone() };
+            self.groups.push(Group { record, connections: 0 });
         }
-        let (group, connections) = &mut self.groups[place];
-        group.growth += record.growth;
-        group.active |= record.active;
-        *connections += 1;
-    }
-
-    /// The groups as rows. Their bytes are those of the interval: a sum since each connection's begin would shrink whenever
-    /// one ends.
-    pub fn rows<'a>(self) -> Vec<Row<'a>> {
-        let row = |(mut record, connections): (ConnectionRecord, u64)| {
-            let Traffic { rx, tx } = record.growth;
-            record.totals = Some(Counters { rx_bytes: rx, tx_bytes: tx, ..Counters::default() });
-            Row { record: Cow::Owned(record), event: Event::Group, connections }
-        };
-        self.groups.into_iter().map(row).collect()
+        let group = &mut self.groups[place];
+        group.connections += 1;
+        group.record.active |= record.active;
+        group.record.growth += record.growth;
+        let Traffic { rx, tx } = group.record.growth;
+        group.record.totals = Some(Counters { rx_bytes: rx, tx_bytes: tx, ..Counters::default() });
     }
 }

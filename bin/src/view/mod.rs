@@ -4,8 +4,7 @@ mod filter;
 mod group;
 mod order;
 
-use std::borrow::Cow;
-
+pub use self::group::Group;
 use self::group::Groups;
 pub use self::{
     filter::{Filter, Network, Pattern},
@@ -42,8 +41,8 @@ pub struct View<'a> {
 }
 
 impl Selection {
-    /// Selects.
-    pub fn of<'a>(&self, report: &'a Report<'a>, frame: &Frame<'_>) -> View<'a> {
+    /// Selects. Rows of groups are made of `groups`, which is empty before.
+    pub fn of<'a>(&self, report: &'a Report<'a>, frame: &Frame<'_>, groups: &'a mut Vec<Group>) -> View<'a> {
         let passes = |record: &&&ConnectionRecord| self.filter.passes(record);
         let live = || report.live.iter().filter(passes).copied();
         let closed = || report.closed.iter().filter(passes).copied();
@@ -55,14 +54,13 @@ impl Selection {
         });
         let mut rows = Vec::new();
         if let Some(by) = self.by {
-            let mut groups = Groups::new(by);
-            live().for_each(|record| groups.add(record, frame));
-            closed().for_each(|record| groups.add(record, frame));
-            rows = groups.rows();
+            let mut by = Groups::new(by, groups);
+            live().chain(closed()).for_each(|record| by.add(record, frame));
+            rows = groups.iter().map(Group::row).collect();
             rows.retain(|row| self.idle || row.record.active);
             order::by_default(&mut rows);
         } else {
-            let single = |event| move |record| Row { record: Cow::Borrowed(record), event, connections: 1 };
+            let single = |event| move |record| Row { record, event, connections: 1 };
             if self.live {
                 rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
                 order::by_default(&mut rows);

@@ -19,22 +19,20 @@ impl Order {
         let column = self.column.column();
         let descends = column.largest_first() != self.reversed;
         let unsorted = std::mem::take(rows);
-        let mut places: Vec<(Cow<'_, [u8]>, usize)> =
-            unsorted.iter().enumerate().map(|(place, row)| (column.key(row, frame), place)).collect();
-        places.sort_by(|(one, _), (other, _)| {
+        let mut keyed: Vec<(Cow<'_, [u8]>, &Row<'_>)> =
+            unsorted.iter().map(|row| (column.key(row, frame), row)).collect();
+        keyed.sort_by(|(one, _), (other, _)| {
             let order = if descends { other.cmp(one) } else { one.cmp(other) };
             one.is_empty().cmp(&other.is_empty()).then(order)
         });
-        let places: Vec<usize> = places.into_iter().map(|(_, place)| place).collect();
-        let mut unsorted: Vec<Option<Row<'_>>> = unsorted.into_iter().map(Some).collect();
-        rows.extend(places.into_iter().filter_map(|place| unsorted[place].take()));
+        rows.extend(keyed.into_iter().map(|(_, row)| *row));
     }
 }
 
 /// What moved most in the interval, then what moved most since it began.
 pub fn by_default(rows: &mut [Row<'_>]) {
     rows.sort_unstable_by_key(|row| {
-        let record = &row.record;
+        let record = row.record;
         (Reverse(record.growth.sum()), Reverse(record.bytes()), record.key.cookie, record.key.ends.lport)
     });
 }

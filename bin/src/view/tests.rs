@@ -7,11 +7,12 @@ use crate::{
 };
 
 /// The remote ports of what is selected, with what each row stands for.
-fn selected(selection: &Selection) -> (Vec<(u16, Event, u64)>, Option<Traffic>) {
+fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) {
     let records = samples::records();
     let report = samples::report(&records);
     let names = samples::names();
-    let view = selection.of(&report, &samples::frame(&report, &names));
+    let mut groups = Vec::new();
+    let view = selection.of(&report, &samples::frame(&report, &names), &mut groups);
     let rows = view.rows.iter().map(|row| (row.record.key.ends.rport, row.event, row.connections));
     (rows.collect(), view.shown)
 }
@@ -88,7 +89,8 @@ fn groups_have_sums_of_the_interval() {
     let report = samples::report(&records);
     let names = samples::names();
     let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
-    let view = selection.of(&report, &samples::frame(&report, &names));
+    let mut groups = Vec::new();
+    let view = selection.of(&report, &samples::frame(&report, &names), &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
         let pid = row.record.process.map(|Process { pid, .. }| pid);
@@ -97,7 +99,9 @@ fn groups_have_sums_of_the_interval() {
     let sum = Traffic { rx: 12_582_912 + 118 + 12_345, tx: 310 + 41 + 1_000_000 };
     assert_eq!(row(0), (Some(4211), 3, sum, Some(sum.rx)));
     assert!(view.rows.iter().all(|row| row.event == Event::Group));
-    assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u64>(), 7);
-    let active = Selection { idle: false, ..selection }.of(&report, &samples::frame(&report, &names));
+    assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u32>(), 7);
+    let mut groups = Vec::new();
+    let active =
+        Selection { idle: false, ..selection }.of(&report, &samples::frame(&report, &names), &mut groups);
     assert_eq!(active.rows.len(), view.rows.len() - 1, "one has an idle connection only");
 }
