@@ -6,8 +6,17 @@ use crate::{
     traffic::{Own, V4, datagram, udp},
 };
 
+/// Room for this many descriptors: a small machine's limit is 1,024.
+fn allow_descriptors(count: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
+    // SAFETY: a limit that is read.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(result, 0, "setrlimit: {}", std::io::Error::last_os_error());
+}
+
 #[test]
 fn flows_that_find_no_room_are_counted_and_said() {
+    allow_descriptors(4_096);
     let server = udp(V4);
     let remote = server.local_addr().expect("bound");
     let clients: Vec<Own<std::net::UdpSocket>> = (0..1_100).map(|_| udp(V4)).collect();
