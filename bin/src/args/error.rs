@@ -89,9 +89,9 @@ impl fmt::Display for UsageError {
             Self::NotOfGroup { column } => {
                 write!(
                     f,
-                    "invalid value '{column}' for '--columns': expected the column of '--by', conns, "
+                    "column '{column}' is not one of a group: expected the column of '--by', conns, rx_bytes, "
                 )?;
-                f.write_str("rx_bytes, tx_bytes, rx_rate, tx_rate, rate, time or event")
+                f.write_str("tx_bytes, bytes, rx_rate, tx_rate, rate, time or event")
             }
             Self::UnexpectedArgument { given } => {
                 write!(f, "unexpected argument '{}': expected at most an interval and a count", Line(given))

@@ -64,7 +64,7 @@ pub static OPTIONS: [Opt; 39] = [
     Opt::switch(Id::Pid, "--pid", Group::Which,
         "Of these processes", "").letter('p').takes("LIST", "process ids, like 812 or 812,4211"),
     Opt::switch(Id::Comm, "--comm", Group::Which,
-        "Of processes with these names", "In a name, * stands for anything: 'php*'")
+        "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::switch(Id::Port, "--port", Group::Which,
         "With these ports at either end", "Ports and ranges: 80,443,8000-8100").letter('P').takes("LIST", PORTS),
@@ -89,7 +89,8 @@ pub static OPTIONS: [Opt; 39] = [
         "Order by COLUMN, largest number or first name first", "'-' in front reverses; unknown values come last")
         .letter('s').takes("[-]COLUMN", "a column of --help, with '-' in front for the reverse order"),
     Opt::switch(Id::Rows, "--rows", Group::Order,
-        "Print at most N rows, 0 for all", "Default: what the terminal holds, 20 elsewhere; in CSV all")
+        "Print at most N rows, 0 for all",
+        "Default: what the terminal holds; elsewhere 20, with --closed or --listen and in CSV all")
         .letter('r').takes("N", "a whole number"),
     Opt::switch(Id::By, "--by", Group::Order,
         "One row for all connections alike in COLUMN, with sums",
@@ -108,7 +109,7 @@ pub static OPTIONS: [Opt; 39] = [
         "In CSV, end each report with the sum of all",
         "A row `total`, before it with a filter a row `shown`: bytes of the interval"),
     Opt::switch(Id::Quiet, "--quiet", Group::Form,
-        "The sums only: the header line, in CSV the row `total`", "").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "And with a filter the row `shown`").letter('q'),
     Opt::switch(Id::Columns, "--columns", Group::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::switch(Id::Wide, "--wide", Group::Form,
@@ -124,7 +125,7 @@ pub static OPTIONS: [Opt; 39] = [
         .takes("FORM", "utc, local or epoch"),
 
     Opt::switch(Id::Cmdline, "--cmdline", Group::Names,
-        "Command lines of processes", "In text instead of their names, in CSV as a column `cmdline` at the end"),
+        "Command lines of processes", "In text instead of their names, in CSV as a column `cmdline` at the end; 512 bytes at most"),
     Opt::switch(Id::User, "--user", Group::Names,
         "Owners' users", "By name where /etc/passwd has one; in CSV a column `user` at the end"),
     Opt::switch(Id::Unit, "--unit", Group::Names,

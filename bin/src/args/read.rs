@@ -2,6 +2,8 @@
 
 use std::{ffi::OsStr, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
+use tcptop_abi::COMM_LEN;
+
 use crate::{
     columns::{self, Column, time::Form},
     conn::TcpState,
@@ -60,10 +62,15 @@ pub fn pid(text: &str) -> Option<u32> {
     digits(text).filter(|pid| *pid > 0)
 }
 
-/// Names with `*`; bytes, like the names of processes.
+/// Names with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here too.
 pub fn patterns(given: &OsStr) -> Option<Vec<Pattern>> {
     let parts = given.as_encoded_bytes().split(|byte| *byte == b',');
-    parts.map(|part| (!part.is_empty()).then(|| Pattern(part.to_vec()))).collect()
+    let pattern = |part: &[u8]| {
+        let literal = memchr::memchr(b'*', part).unwrap_or(part.len());
+        let kept = if literal < COMM_LEN { part } else { &part[..COMM_LEN - 1] };
+        (!part.is_empty()).then(|| Pattern(kept.to_vec()))
+    };
+    parts.map(pattern).collect()
 }
 
 /// Ports and ranges of them.
@@ -191,6 +198,19 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(size(text.as_ref()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names_have_fifteen_bytes() {
+        let cut = |text: &str| {
+            let patterns = patterns(text.as_ref()).expect("names");
+            String::from_utf8(patterns[0].0.clone()).expect("ASCII")
+        };
+        assert_eq!(cut("systemd-resolved"), "systemd-resolve");
+        assert_eq!(cut("systemd-resolve"), "systemd-resolve");
+        assert_eq!(cut("systemd-resolved*"), "systemd-resolve");
+        assert_eq!(cut("systemd*ed"), "systemd*ed");
+        assert_eq!(patterns("a,,b".as_ref()), None);
     }
 
     #[test]

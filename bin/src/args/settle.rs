@@ -34,6 +34,9 @@ pub struct Settings {
 /// How many full files are kept.
 const KEEP: u32 = 4;
 
+/// Rows of text where no screen says how many there is room for.
+const PIPE_ROWS: usize = 20;
+
 impl Given {
     /// Finds contradictions, fills in defaults.
     ///
@@ -49,8 +52,8 @@ impl Given {
         let names = Wanted { cmdline: shown(Id::Cmdline), unit: shown(Id::Unit), user: shown(Id::User) };
         let form = match (self.csv, self.only_closed) {
             (true, _) => Form::Csv,
-            (false, true) => Form::Journal,
-            (false, false) => Form::Text,
+            (false, true) if !self.quiet => Form::Journal,
+            (false, _) => Form::Text,
         };
         let file = match self.output {
             Some(Destination::File(path)) => {
@@ -71,13 +74,15 @@ impl Given {
                 idle: !self.csv,
                 closed: self.closed,
             },
-            listening: self.listen,
+            listening: self.listen && !self.quiet,
             output: Options {
                 form,
-                chosen: self.columns.is_some(),
+                by_weight: self.columns.is_some() || form == Form::Journal,
                 first: (self.closed && self.columns.is_none()).then_some(Id::Proto),
                 columns,
                 rows: self.rows,
+                // What was asked for besides stands behind the live ones.
+                pipe_rows: if self.closed || self.listen { usize::MAX } else { PIPE_ROWS },
                 sums: self.total || self.quiet,
                 headings: !self.no_header,
                 quiet: self.quiet,
@@ -110,6 +115,13 @@ impl Given {
             (self.by.is_some() && self.closed, "--by", "--closed", rows),
             (self.by.is_some() && self.listen, "--by", "--listen", rows),
             (self.only_closed && self.listen, "--closed=only", "--listen", rows),
+            (self.by.is_some() && self.quiet, "--by", "--quiet", rows),
+            (
+                self.quiet && self.no_header && !self.csv,
+                "--quiet",
+                "--no-header",
+                "what becomes of the header line",
+            ),
         ];
         if let Some((_, first, second, both)) = conflicts.into_iter().find(|(found, ..)| *found) {
             return Err(UsageError::Conflict { first, second, both });
@@ -128,38 +140,47 @@ impl Given {
 
     /// The columns of reports.
     fn columns(&self) -> Result<Vec<Id>, UsageError> {
-        let of_group = self.by.and_then(grouped);
-        if let Some(columns) = &self.columns {
-            let fits = |id: &Id| {
-                let Some(of_group) = of_group else { return true };
-                of_group.contains(id) || SUMS.contains(id) || matches!(id, Id::Time | Id::Event)
-            };
-            return match columns.iter().find(|id| !fits(id)) {
-                Some(id) => Err(UsageError::NotOfGroup { column: id.column().name }),
-                None => Ok(columns.clone()),
-            };
-        }
-        if let Some(of_group) = of_group {
-            let sums: &[Id] = if self.csv { &SUMS[..5] } else { &[Id::Connections, Id::RxRate, Id::TxRate] };
-            let front: &[Id] = if self.csv { &[Id::Time, Id::Event] } else { &[] };
-            return Ok([front, of_group, sums].concat());
-        }
-        let mut columns = match (self.csv, self.only_closed) {
-            (true, true) => [CSV.as_slice(), &CLOSED_CSV].concat(),
-            (true, false) => CSV.to_vec(),
-            (false, true) => CLOSED_TEXT.to_vec(),
-            (false, false) => TEXT.to_vec(),
+        let mut columns = match (&self.columns, self.by.and_then(grouped)) {
+            (Some(columns), _) => columns.clone(),
+            (None, Some(of_group)) if self.csv => [&[Id::Time, Id::Event], of_group, &SUMS[..5]].concat(),
+            (None, Some(of_group)) => [of_group, &[Id::Connections, Id::RxRate, Id::TxRate]].concat(),
+            (None, None) if self.csv && self.only_closed => [CSV.as_slice(), &CLOSED_CSV].concat(),
+            (None, None) if self.csv => CSV.to_vec(),
+            (None, None) if self.only_closed && !self.quiet => CLOSED_TEXT.to_vec(),
+            (None, None) => TEXT.to_vec(),
         };
+        // In the columns that the user has chosen, and in CSV, they come last.
+        let last = self.csv || self.columns.is_some();
         let names = [(self.cmdline, Id::Cmdline), (self.user, Id::User), (self.unit, Id::Unit)];
-        for (_, id) in names.into_iter().filter(|(wanted, _)| *wanted) {
+        for (wanted, id) in names {
+            if !wanted || columns.contains(&id) {
+                continue;
+            }
             let comm = columns.iter().position(|id| *id == Id::Comm || *id == Id::Cmdline);
-            match (comm.filter(|_| !self.csv), id) {
+            match (comm.filter(|_| !last), id) {
                 (Some(at), Id::Cmdline) => columns[at] = id,
                 (Some(at), Id::User) => columns.insert(at, id),
                 (Some(at), _) => columns.insert(at + 1, id),
                 (None, _) => columns.push(id),
             }
         }
+        if let Some(by) = self.by {
+            // `--by remote --columns remote` means the hosts.
+            if by == Id::RemoteAddress {
+                columns.iter_mut().filter(|id| **id == Id::Remote).for_each(|id| *id = by);
+            }
+            let sorted = self.order.map(|order| order.column);
+            if let Some(id) = columns.iter().chain(&sorted).find(|id| !is_of_group(by, **id)) {
+                return Err(UsageError::NotOfGroup { column: id.column().name });
+            }
+        }
         Ok(columns)
     }
+}
+
+/// Whether all connections of a group have one value in a column, or a sum.
+fn is_of_group(by: Id, column: Id) -> bool {
+    let of_process = by == Id::Pid && matches!(column, Id::Cmdline | Id::User | Id::Unit);
+    let common = grouped(by).is_some_and(|of_group| of_group.contains(&column));
+    common || of_process || SUMS.contains(&column) || matches!(column, Id::Time | Id::Event | Id::Bytes)
 }

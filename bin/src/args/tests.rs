@@ -127,6 +127,9 @@ fn closed_connections_come_too_or_alone() {
     assert!(!only.selection.live && only.selection.closed && only.output.form == Form::Journal);
     assert_eq!(settings("--closed=only --closed"), also, "the last one wins");
     assert_eq!(refusal("--closed=all"), "invalid value 'all' for '--closed': expected 'only' or no value");
+    let quiet = settings("--closed=only -q");
+    assert!(quiet.output.form == Form::Text && quiet.output.quiet);
+    assert_eq!((settings("").output.pipe_rows, also.output.pipe_rows), (20, usize::MAX));
     let csv = settings("--closed=only --csv").output.columns;
     assert!(csv.starts_with(&columns::CSV) && csv.ends_with(&[ColumnId::Start, ColumnId::DurationMs]));
 }
@@ -147,6 +150,7 @@ fn names_are_columns() {
     assert!(names("--csv --user --cmdline").0.ends_with(",retrans,cmdline,user"));
     let (text, wanted) = names("--columns user,comm -s cmdline");
     assert_eq!((text.as_str(), wanted.user, wanted.cmdline, wanted.unit), ("user,comm", true, true, false));
+    assert_eq!(names("--columns pid,rate --unit").0, "pid,rate,unit");
 }
 
 #[test]
@@ -160,7 +164,12 @@ fn groups_have_their_column_and_sums() {
     let csv = "time,event,lport,conns,rx_bytes,tx_bytes,rx_rate,tx_rate";
     assert_eq!(names("--csv --by lport"), csv);
     assert_eq!(names("--by comm --columns rate,comm,conns"), "rate,comm,conns");
-    assert!(refusal("--by comm --columns pid").starts_with("invalid value 'pid' for '--columns': expected "));
+    for line in ["--by comm --columns pid", "--by comm -s pid", "--by lport --columns lport,pid"] {
+        assert!(refusal(line).starts_with("column 'pid' is not one of a group: expected "), "{line}");
+    }
+    assert_eq!(names("--by process --user"), "pid,user,comm,conns,rx_rate,tx_rate");
+    assert_eq!(names("--by remote --columns remote,conns"), "raddr,conns");
+    assert!(refusal("--by comm --user").starts_with("column 'user' is not one of a group"));
     assert!(refusal("--by rtt_us").starts_with("invalid value 'rtt_us' for '--by': expected process, "));
     for column in columns::COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
         assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);

@@ -143,7 +143,7 @@ pub static COLUMNS: [Column; 28] = [
     column(Id::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
         "its command line"),
     column(Id::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
-        "its effective user, by name where /etc/passwd has one"),
+        "its real user, by name where /etc/passwd has one"),
     column(Id::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
         "its service or container, from its cgroup"),
     column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,

@@ -39,18 +39,18 @@ pub const CSV: [Id; 18] = [
     Id::Retransmits,
 ];
 
-/// A screen with connections that ended, and nothing else.
+/// A screen with connections that ended, and nothing else; a narrow one leaves out the last ones.
 pub const CLOSED_TEXT: [Id; 10] = [
     Id::Start,
     Id::DurationMs,
     Id::Proto,
-    Id::Local,
-    Id::Remote,
     Id::Pid,
     Id::Comm,
+    Id::Remote,
     Id::RxBytes,
     Id::TxBytes,
     Id::Retransmits,
+    Id::Local,
 ];
 
 /// What CSV with connections that ended has more.

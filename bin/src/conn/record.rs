@@ -28,7 +28,7 @@ pub struct ConnectionKey {
 pub struct Process {
     /// Process id (thread group id) in the initial PID namespace.
     pub pid: u32,
-    /// Effective user id.
+    /// Real user id.
     pub uid: u32,
     /// Process name, NUL-padded; bytes, as the process chose them.
     pub comm: [u8; COMM_LEN],

@@ -39,7 +39,8 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
             _ => {}
         });
     };
-    if report.untracked.sum() > 0 {
+    // Without rows, it is but a part of the total.
+    if report.untracked.sum() > 0 && !options.quiet {
         sum(b"untracked", report.untracked);
     }
     if options.sums {

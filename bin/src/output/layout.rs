@@ -62,7 +62,7 @@ fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
         let shape = column.shape(options.raw);
         let rank = match () {
             () if Some(*id) == options.first => 0,
-            () if options.chosen => at + 1,
+            () if options.by_weight => at + 1,
             () => usize::from(column.rank) + 1,
         };
         (at, Slot { column, width: shape.least, shape, rank })

@@ -31,6 +31,8 @@ pub struct LogFile {
 pub struct Log {
     settings: LogFile,
     file: Option<File>,
+    /// Something was written since it was opened.
+    begun: bool,
 }
 
 impl Log {
@@ -40,7 +42,7 @@ impl Log {
     ///
     /// When it cannot be opened.
     pub fn open(settings: LogFile, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
-        let mut log = Self { settings, file: None };
+        let mut log = Self { settings, file: None, begun: false };
         log.ready(0, stop)?;
         Ok(log)
     }
@@ -53,10 +55,11 @@ impl Log {
     /// It is opened anew before the next write.
     pub fn close(&mut self) {
         self.file = None;
+        self.begun = false;
     }
 
-    /// Sees to it that the file is the one of that name, and has room for `length` bytes. True: it is empty. (A device
-    /// always is.)
+    /// Sees to it that the file is the one of that name, and has room for `length` bytes. True: it is empty,
+    /// or a device or pipe that nothing was written to.
     ///
     /// # Errors
     ///
@@ -75,14 +78,16 @@ impl Log {
             None => append(path, stop)?,
         };
         let mut metadata = file.metadata().map_err(open)?;
-        let full = metadata.len() > 0 && most.is_some_and(|most| metadata.len() + length as u64 > most);
+        let full = length > 0
+            && metadata.len() > 0
+            && most.is_some_and(|most| metadata.len() + length as u64 > most);
         if full && metadata.is_file() {
             rotate(path, *keep).map_err(|source| OutputError::Rotate { path: path.clone(), source })?;
             file = append(path, stop)?;
             metadata = file.metadata().map_err(open)?;
         }
         self.file = Some(file);
-        Ok(!metadata.is_file() || metadata.len() == 0)
+        Ok(if metadata.is_file() { metadata.len() == 0 } else { !self.begun })
     }
 
     /// Appends.
@@ -95,6 +100,7 @@ impl Log {
         match write_all(&file, bytes, stop) {
             Ok(()) => {
                 self.file = Some(file);
+                self.begun = true;
                 Ok(())
             }
             Err((error, written)) => {
@@ -108,7 +114,14 @@ impl Log {
 /// Opens a file to append to. A last line that a crash left unfinished gets its end.
 fn append(path: &Path, stop: BorrowedFd<'_>) -> Result<File, OutputError> {
     let open = |source| OutputError::Open { path: path.into(), source };
-    let file = File::options().append(true).create(true).mode(0o644).open(path).map_err(open)?;
+    // A pipe without a reader, or a terminal, must not hold us up; writes wait for room by themselves.
+    let file = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(open)?;
     let metadata = file.metadata().map_err(open)?;
     // A file that may be written but not read is taken to be whole.
     if metadata.is_file() && metadata.len() > 0 && last_byte(path).is_ok_and(|byte| byte != b'\n') {

@@ -129,13 +129,32 @@ fn keeping_none_removes_the_full_one() {
 }
 
 #[test]
-fn a_device_is_always_new_and_a_full_one_is_named() {
+fn a_device_is_new_once_and_a_full_one_is_named() {
+    let settings = LogFile { path: "/dev/null".into(), most: None, keep: 4 };
+    let stop = never();
+    let mut null = Opened { log: Log::open(settings, stop.as_fd()).expect("opens"), stop };
+    assert_eq!([1, 2].map(|_| null.report("row\n").expect("written")), [true, false]);
+
     let settings = LogFile { path: "/dev/full".into(), most: None, keep: 4 };
     let stop = never();
     let mut full = Opened { log: Log::open(settings, stop.as_fd()).expect("opens"), stop };
     let error = full.report("row\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
     assert!(full.log.ready(1, full.stop.as_fd()).expect("opens again"));
+}
+
+#[test]
+fn a_pipe_without_a_reader_is_an_error() {
+    let directory = Directory::new("pipe");
+    let path = directory.0.join("log");
+    let name = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+    // SAFETY: a string that lives until the call returns.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let settings = LogFile { path, most: None, keep: 4 };
+    assert!(
+        matches!(Log::open(settings, never().as_fd()), Err(OutputError::Open { .. })),
+        "and does not wait"
+    );
 }
 
 #[test]

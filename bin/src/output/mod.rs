@@ -84,16 +84,16 @@ impl Printer {
     }
 
     /// Writes what comes before the first report, unless the file has content: the header line of CSV, the titles of a
-    /// journal.
+    /// journal. True: there was something to write.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn begin(&mut self) -> Result<(), OutputError> {
+    pub fn begin(&mut self) -> Result<bool, OutputError> {
         self.flush()
     }
 
-    /// Writes one report.
+    /// Writes one report. True: there was something to write.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Printer {
         report: &Report<'_>,
         view: &View<'_>,
         frame: &Frame<'_>,
-    ) -> Result<(), OutputError> {
+    ) -> Result<bool, OutputError> {
         let Self { options, sink, medium, buffer, text } = self;
         // Asked each time: a window may have been resized.
         let size = match medium {
@@ -119,9 +119,10 @@ impl Printer {
             }
             (_, size) => {
                 // All rows are printed where it was asked for, and a single report may scroll.
-                let size = size.map(|size| match options.rows {
-                    Some(_) => tty::Screen { rows: u16::MAX, ..size },
-                    None => screen::room(size),
+                let all = options.rows.is_some() || options.form == Form::Journal;
+                let size = size.map(|size| match all {
+                    true => tty::Screen { rows: u16::MAX, ..size },
+                    false => screen::room(size),
                 });
                 text::report(report, view, options, size, frame, buffer);
             }
@@ -129,12 +130,12 @@ impl Printer {
         self.flush()
     }
 
-    /// Writes what comes after the last report.
+    /// Writes what comes after the last report. True: there was something to write.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn end(&mut self) -> Result<(), OutputError> {
+    pub fn end(&mut self) -> Result<bool, OutputError> {
         if let Medium::Painted(painter) = &mut self.medium {
             painter.end(&mut self.buffer);
         }
@@ -143,9 +144,11 @@ impl Printer {
 
     /// Writes the buffer and empties it, also when that fails: half a report is not written twice. In front comes what a
     /// new file begins with, or what parts two reports in an old one.
-    fn flush(&mut self) -> Result<(), OutputError> {
+    fn flush(&mut self) -> Result<bool, OutputError> {
         let mut front = Vec::new();
-        let result = self.sink.ready(self.buffer.len()).and_then(|new| {
+        // With the empty line that may come in front.
+        let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
+        let result = self.sink.ready(length).and_then(|new| {
             match self.medium {
                 Medium::Csv if new && self.options.headings => csv::header(&self.options.columns, &mut front),
                 Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
@@ -165,7 +168,8 @@ impl Printer {
             if !front.is_empty() {
                 self.buffer.splice(..0, front);
             }
-            self.sink.write(&self.buffer)
+            self.sink.write(&self.buffer)?;
+            Ok(!self.buffer.is_empty())
         });
         self.buffer.clear();
         self.buffer.shrink_to(KEEP);

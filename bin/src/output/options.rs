@@ -22,12 +22,14 @@ pub struct Options {
     pub form: Form,
     /// Columns, left to right.
     pub columns: Vec<Id>,
-    /// The user has chosen them: a narrow screen leaves out the last ones.
-    pub chosen: bool,
+    /// In the order of their weight: a narrow screen leaves out the last ones.
+    pub by_weight: bool,
     /// The column that a screen shows before all others, whatever its rank.
     pub first: Option<Id>,
-    /// Rows at most; 0: all. `None`: in text, what the screen holds, or [`ROWS`].
+    /// Rows at most; 0: all. `None`: in text, what the screen holds, or `pipe_rows`.
     pub rows: Option<usize>,
+    /// Rows of a text report that no screen limits.
+    pub pipe_rows: usize,
     /// CSV: end with the sums of the interval.
     pub sums: bool,
     /// The header line and the titles of text, the header line of CSV.
@@ -45,6 +47,3 @@ pub struct Options {
     /// Where to; `None`: standard output.
     pub file: Option<LogFile>,
 }
-
-/// Rows of a text report that no screen limits.
-pub const ROWS: usize = 20;

@@ -136,9 +136,10 @@ pub fn options() -> Options {
     Options {
         form: Form::Text,
         columns: columns::TEXT.to_vec(),
-        chosen: false,
+        by_weight: false,
         first: None,
         rows: None,
+        pipe_rows: 20,
         sums: false,
         headings: true,
         quiet: false,

@@ -6,7 +6,6 @@ use super::{
     Form, Options,
     header::header,
     layout::{Slot, layout},
-    options::ROWS,
 };
 use crate::{
     columns::{Align, Column, Frame, units, width},
@@ -39,7 +38,7 @@ pub fn report(
         return;
     }
     let limit = match options.rows {
-        None if screen.is_none() && !journal => ROWS,
+        None if screen.is_none() => options.pipe_rows,
         None | Some(0) => usize::MAX,
         Some(rows) => rows,
     };

@@ -186,7 +186,7 @@ fn sizes_in_digits() {
 #[test]
 fn chosen_columns_are_left_out_from_the_right() {
     let columns = vec![Id::Comm, Id::RemotePort, Id::Retransmits, Id::TxPackets];
-    let options = Options { columns, chosen: true, ..samples::options() };
+    let options = Options { columns, by_weight: true, ..samples::options() };
     let titles = |room| with(false, Some((room, 24)), &options).lines().nth(1).map(str::to_owned);
     assert_eq!(titles(80).as_deref(), Some("COMM            RPORT RETR  TXPKTS"));
     assert_eq!(titles(20).as_deref(), Some("COMM      RPORT RETR"));

@@ -1,6 +1,7 @@
 //! What one process tells of itself: name, user, command line, cgroup.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use tcptop_abi::COMM_LEN;
@@ -11,21 +12,23 @@ use super::line::{Fields, decimal};
 
 /// The process with this pid under `root`. `None`: it is gone.
 pub fn process(root: &Path, pid: u32) -> Option<Process> {
-    let uid = effective_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
+    let uid = real_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
     Some(Process { pid, uid, comm: comm(root, pid)? })
 }
 
 /// Its command line, arguments apart by spaces; empty for a kernel thread. `None`: it is gone.
 pub fn cmdline(root: &Path, pid: u32) -> Option<Vec<u8>> {
-    let mut text = fs::read(root.join(format!("{pid}/cmdline"))).ok()?;
-    let length = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    text.truncate(length.min(LONGEST_CMDLINE));
+    let file = fs::File::open(root.join(format!("{pid}/cmdline"))).ok()?;
+    let mut text = Vec::new();
+    file.take(LONGEST_CMDLINE).read_to_end(&mut text).ok()?;
+    text.truncate(text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    text.shrink_to_fit();
     text.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
     Some(text)
 }
 
-/// A Java server has a command line of kilobytes.
-const LONGEST_CMDLINE: usize = 512;
+/// Bytes that are read and kept: a Java server has a command line of kilobytes.
+const LONGEST_CMDLINE: u64 = 512;
 
 /// The text of its `/proc/<pid>/cgroup`. `None`: it is gone, or this kernel has no cgroups.
 pub fn cgroup(root: &Path, pid: u32) -> Option<Vec<u8>> {
@@ -48,13 +51,13 @@ fn name(text: &[u8]) -> [u8; COMM_LEN] {
     comm
 }
 
-/// The second of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
+/// The first of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
 /// (fs/proc/array.c, `task_state`, v6.1). The process's name, before it, cannot fake one: newlines in it are escaped.
-fn effective_uid(status: &[u8]) -> Option<u32> {
+fn real_uid(status: &[u8]) -> Option<u32> {
     // A last line without an end may be cut off.
     let mut lines = status.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let line = lines.find_map(|line| line.strip_prefix(b"Uid:"))?;
-    u32::try_from(decimal(Fields::new(line).nth(1)?)?).ok()
+    u32::try_from(decimal(Fields::new(line).next()?)?).ok()
 }
 
 #[cfg(test)]
@@ -67,15 +70,15 @@ mod tests {
         PPid:\t1\nTracerPid:\t0\nUid:\t1000\t1001\t1002\t1003\nGid:\t1000\t1000\t1000\t1000\n";
 
     #[test]
-    fn effective_not_real() {
-        assert_eq!(effective_uid(STATUS), Some(1001));
+    fn real_not_effective() {
+        assert_eq!(real_uid(STATUS), Some(1000));
     }
 
     #[test]
     fn truncated_status_is_refused_or_complete() {
         for length in 0..STATUS.len() {
-            let uid = effective_uid(&STATUS[..length]);
-            assert!(uid.is_none() || uid == Some(1001), "cut at {length}");
+            let uid = real_uid(&STATUS[..length]);
+            assert!(uid.is_none() || uid == Some(1000), "cut at {length}");
         }
     }
 
@@ -86,7 +89,7 @@ mod tests {
             let mut damaged = STATUS.to_vec();
             let at = random.below(damaged.len());
             damaged[at] = *b"\n:\t 0\xff9U".get(random.below(10)).unwrap_or(&0);
-            effective_uid(&damaged);
+            real_uid(&damaged);
             name(&damaged[at..]);
         }
     }
@@ -106,6 +109,6 @@ mod tests {
         assert_eq!(process(&tree.path(""), 7), None, "its name went first");
         tree.file("7/comm", b"sshd\n");
         let found = process(&tree.path(""), 7).expect("now there is one");
-        assert_eq!((found.pid, found.uid, found.name()), (7, 1001, &b"sshd"[..]));
+        assert_eq!((found.pid, found.uid, found.name()), (7, 1000, &b"sshd"[..]));
     }
 }

@@ -76,7 +76,7 @@ impl Tree {
     /// A process with these descriptors.
     pub fn process(&self, pid: u32, comm: &str, descriptors: &[&str]) {
         self.file(&format!("{pid}/comm"), format!("{comm}\n").as_bytes());
-        self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t0\t{pid}\t0\t0\n").as_bytes());
+        self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t{pid}\t0\t0\t0\n").as_bytes());
         fs::create_dir(self.path(&format!("{pid}/fd"))).expect("a directory");
         for (number, target) in descriptors.iter().enumerate() {
             self.link(&format!("{pid}/fd/{number}"), target);

@@ -21,16 +21,18 @@ impl Losses {
         Self { allowed, failing: None, total: 0 }
     }
 
-    /// Takes in what became of a write of so many reports.
+    /// Takes in what became of a write of so many reports; true: something was written.
     ///
     /// # Errors
     ///
     /// The failure, where none is allowed.
-    pub fn note(&mut self, written: Result<(), OutputError>, reports: u64) -> Result<(), Stopped> {
+    pub fn note(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
         match written {
-            Ok(()) => {
+            // That nothing can be written says nothing.
+            Ok(false) => {}
+            Ok(true) => {
                 if let Some((_, dropped)) = self.failing.take() {
                     self.total += dropped;
                     let _ = writeln!(
@@ -66,5 +68,38 @@ impl Losses {
             None if bounded && self.total > 0 => Err(Stopped::Dropped(self.total)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> OutputError {
+        OutputError::Write { path: Some("log".into()), source: io::ErrorKind::StorageFull.into() }
+    }
+
+    #[test]
+    fn a_write_of_nothing_is_no_recovery() {
+        let mut losses = Losses::new(true);
+        for (written, reports) in
+            [(Ok(true), 1), (Err(full()), 1), (Ok(false), 1), (Err(full()), 1), (Ok(false), 0)]
+        {
+            losses.note(written, reports).expect("allowed");
+        }
+        assert!(losses.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
+        assert!(matches!(losses.settle(false), Err(Stopped::Output(_))));
+    }
+
+    #[test]
+    fn what_was_dropped_before_matters_to_a_bounded_run_only() {
+        let recovered = || {
+            let mut losses = Losses::new(true);
+            losses.note(Err(full()), 1).and_then(|()| losses.note(Ok(true), 1)).expect("allowed");
+            losses
+        };
+        assert!(recovered().settle(false).is_ok());
+        assert!(matches!(recovered().settle(true), Err(Stopped::Dropped(1))));
+        assert!(Losses::new(false).note(Err(full()), 1).is_err());
     }
 }

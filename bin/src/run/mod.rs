@@ -59,6 +59,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     let Settings { interval, count, selection, listening, output, names, udp_timeout, flows } = settings;
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
+    // Of lost records and full tables.
+    let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
     let mut stops = STOP.to_vec();
     if !file && !is_ignored(HANGUP) {
@@ -98,7 +100,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut losses = Losses::new(file && count != Some(1));
     losses.note(printer.begin(), 0)?;
 
-    let mut shortage = Shortage::new(csv);
+    let mut shortage = Shortage::new(header_tells);
     let mut reports = 0u64;
     loop {
         let (mut tick, mut stop) = (false, false);
@@ -111,6 +113,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                 Source::Reopen => {
                     reopen.as_ref().inspect(|signal| signal.take());
                     printer.reopen();
+                    losses.note(printer.begin(), 0)?;
                 }
             }
         }

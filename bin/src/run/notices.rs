@@ -41,15 +41,15 @@ pub fn gaps(gaps: &Gaps) {
     };
 }
 
-/// The kernel's tables or the ring were too small. A text report says so in its header; CSV has no place for it.
+/// The kernel's tables or the ring were too small. A text report says so in its header line; others have no place for it.
 pub struct Shortage {
     said: bool,
 }
 
 impl Shortage {
-    /// Of a run that prints CSV or not.
-    pub const fn new(csv: bool) -> Self {
-        Self { said: !csv }
+    /// `told`: the header line of the reports tells.
+    pub const fn new(told: bool) -> Self {
+        Self { said: told }
     }
 
     /// Says so on stderr, the first time.
@@ -62,7 +62,7 @@ impl Shortage {
         let _ = writeln!(
             io::stderr(),
             "tcptop: {} event records did not fit the ring, the tables were read in whole instead; {} times a flow or \
-             an owner found no room, bytes of such flows are in rows `untracked` (said once)",
+             an owner found no room, bytes of such flows are `untracked`, in the total only (said once)",
             report.lost,
             report.full
         );

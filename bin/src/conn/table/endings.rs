@@ -118,12 +118,12 @@ impl Table {
         }
     }
 
-    /// UDP flows without traffic for too long at `now`. Looks through the table twice per that time at the most.
+    /// UDP flows without traffic for too long at `now`. Looks through the table once per second at the most.
     pub fn idle_udp(&mut self, now: Duration) -> Vec<FlowId> {
         if now < self.next_udp_sweep || self.udp_sockets.is_empty() {
             return Vec::new();
         }
-        self.next_udp_sweep = now + self.udp_timeout / 2;
+        self.next_udp_sweep = now + (self.udp_timeout / 2).min(Duration::from_secs(1));
         let now = Moment::from(now);
         let quiet = self.flows.udp().filter(|(_, connection)| {
             let active = connection.record.last_active.unwrap_or(now);

@@ -45,7 +45,7 @@ fn text_is_one_line_after_the_other() {
     let (finished, _open) = ended(&[], Duration::from_millis(300));
     let lines: Vec<&str> = finished.stdout.lines().collect();
     let titles: Vec<&str> = lines[0].split_whitespace().collect();
-    assert_eq!(titles[..4], ["START", "LASTED", "PROTO", "LOCAL"]);
+    assert_eq!(titles[..4], ["START", "LASTED", "PROTO", "PID"]);
     assert!(lines[1..].iter().filter(|line| line.contains("-tcp")).count() >= 2, "{lines:?}");
     assert!(lines.iter().all(|line| !line.is_empty()), "{lines:?}");
     assert_eq!(lines.iter().filter(|line| line.starts_with("START")).count(), 1);

@@ -53,6 +53,23 @@ fn reports_are_painted_one_over_the_other_unless_asked_not_to() {
 }
 
 #[test]
+fn a_journal_is_longer_than_the_screen() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("bound");
+    let text = thread::scope(|scope| {
+        let shown = scope.spawn(|| shown(&["--closed=only", "-d", "1"], 80));
+        while !shown.is_finished() {
+            let client = std::net::TcpStream::connect(address).expect("connected");
+            drop((client, listener.accept().expect("accepted")));
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+        shown.join().expect("no panic")
+    });
+    assert!(text.matches("-tcp").count() > 60 && !text.contains(" more"), "{text}");
+    assert_eq!(text.matches("START").count(), 1, "{text}");
+}
+
+#[test]
 fn nothing_is_shortened_when_it_may_be_wide() {
     let listener = std::net::TcpListener::bind("[::1]:0").expect("bound");
     let _client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
