@@ -31,8 +31,8 @@ _arguments -s \
     '(--state)--state=[In these TCP states]:value:(established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing)' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
-    '(-s --sort)-s[Order by COLUMN, largest number or first name first]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
-    '(-s --sort)--sort=[Order by COLUMN, largest number or first name first]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
     '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state process remote)' \

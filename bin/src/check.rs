@@ -5,15 +5,15 @@ use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 use crate::{
     bpf,
     error::OLDEST,
-    privilege,
+    exit, privilege,
     sys::{self, cgroup::Place},
 };
 
 /// Column at which findings begin.
 const INDENT: usize = 24;
 
-/// The report, and whether tcptop can run here.
-pub fn report() -> (String, bool) {
+/// The report, and the exit code that a run would end with.
+pub fn report() -> (String, u8) {
     let (release, machine) = sys::kernel::release();
     let mut text = format!("tcptop {} on Linux {release} {machine}\n", env!("CARGO_PKG_VERSION"));
     let privileged = privilege::sufficient();
@@ -46,7 +46,12 @@ pub fn report() -> (String, bool) {
     line(&mut text, proc.is_ok(), "/proc", &found);
     let _ = writeln!(text, "not needed: {}", not_needed());
     text.push_str(if runs { "tcptop can run here.\n" } else { "tcptop cannot run here.\n" });
-    (text, runs)
+    let code = match (runs, privileged) {
+        (true, _) => exit::OK,
+        (false, true) => exit::UNAVAILABLE,
+        (false, false) => exit::PRIVILEGES,
+    };
+    (text, code)
 }
 
 fn line(text: &mut String, met: bool, name: &str, found: &str) {

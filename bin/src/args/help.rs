@@ -14,6 +14,9 @@ const INDENT: usize = 27;
 /// What the program is, in one line.
 pub const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
 
+/// Over the columns.
+const COLUMNS_TITLE: &str = "Columns (`-` on a screen: not known, or nothing moved since tcptop began)";
+
 /// What a user asks, and the command that answers.
 pub const EXAMPLES: [(&str, &str); 9] = [
     ("tcptop", "Repaint the busiest connections every second"),
@@ -58,7 +61,7 @@ pub fn help() -> String {
             entry(&mut text, &names(opt), &[opt.brief, mark, opt.more].concat());
         }
     }
-    section(&mut text, "Columns");
+    section(&mut text, COLUMNS_TITLE);
     for column in &COLUMNS {
         entry(&mut text, &format!("  {}", column.name), column.help);
     }

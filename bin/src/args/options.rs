@@ -83,10 +83,12 @@ pub static OPTIONS: [Opt; 39] = [
         "In these TCP states", "Like established,time-wait; the names are those of the column, in any case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
     Opt::switch(Id::Listen, "--listen", Group::Which,
-        "Also sockets that wait for connections or datagrams", "From /proc, at most ten seconds old").letter('l'),
+        "Also sockets that wait for connections or datagrams",
+        "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),
 
     Opt::switch(Id::Sort, "--sort", Group::Order,
-        "Order by COLUMN, largest number or first name first", "'-' in front reverses; unknown values come last")
+        "Order by COLUMN", "Sizes, rates, counts and times from the largest, names, addresses, ports and ids from the smallest; \
+         '-' in front reverses. Unknown values come last")
         .letter('s').takes("[-]COLUMN", "a column of --help, with '-' in front for the reverse order"),
     Opt::switch(Id::Rows, "--rows", Group::Order,
         "Print at most N rows, 0 for all",
@@ -104,7 +106,7 @@ pub static OPTIONS: [Opt; 39] = [
     Opt::switch(Id::Closed, "--closed", Group::Form,
         "Also each connection that ended, with final totals",
         "In text its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
-         beginning and how long they lasted").takes("[=only]", "'only' or no value"),
+         beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").takes("[=only]", "'only' or no value"),
     Opt::switch(Id::Total, "--total", Group::Form,
         "In CSV, end each report with the sum of all",
         "A row `total`, before it with a filter a row `shown`: bytes of the interval"),
@@ -133,11 +135,12 @@ pub static OPTIONS: [Opt; 39] = [
 
     Opt::switch(Id::Output, "--output", Group::Log,
         "Append reports to FILE ('-': standard output)",
-        "Each with one write. A file that was renamed or removed is made anew, on SIGHUP too. When it cannot be written, \
+        "Each with one write. A file of other columns is renamed to FILE.1 first. One that was renamed or removed is made anew, on SIGHUP too. When it cannot be written, \
          that is said once, reports are dropped and counted, and it goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::switch(Id::MaxSize, "--max-size", Group::Log,
-        "Rename FILE to FILE.1 before it exceeds SIZE", "And FILE.1 to FILE.2 and so on")
+        "Rename FILE to FILE.1 before it exceeds SIZE",
+        "And FILE.1 to FILE.2 and so on. A report that is larger by itself is written whole")
         .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
     Opt::switch(Id::Keep, "--keep", Group::Log,
         "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),

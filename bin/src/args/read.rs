@@ -86,6 +86,7 @@ pub fn ports(given: &OsStr) -> Option<Vec<RangeInclusive<u16>>> {
 pub fn network(text: &str) -> Option<Network> {
     let (address, length) =
         text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
     let (bytes, most) = match address.parse().ok()? {
         IpAddr::V4(v4) => (v4.to_ipv6_mapped().octets(), 32),
         IpAddr::V6(v6) => (v6.octets(), 128),
@@ -224,7 +225,9 @@ mod tests {
 
     #[test]
     fn networks() {
-        for text in ["10.0.0.0/8", "::/0", "2001:db8::1", "192.0.2.1", "0.0.0.0/0", "::ffff:10.0.0.0/104"] {
+        for text in
+            ["10.0.0.0/8", "::/0", "2001:db8::1", "192.0.2.1", "0.0.0.0/0", "::ffff:10.0.0.0/104", "[::1]"]
+        {
             assert!(network(text).is_some(), "{text}");
         }
         for text in

@@ -55,6 +55,15 @@ impl Given {
             (false, true) if !self.quiet => Form::Journal,
             (false, _) => Form::Text,
         };
+        // What was asked for by name outlives a narrow screen; and with it, the mark of what ended.
+        let asked = [
+            (self.closed, Id::Proto),
+            (self.cmdline, Id::Cmdline),
+            (self.user, Id::User),
+            (self.unit, Id::Unit),
+        ];
+        let asked = asked.into_iter().filter(|(asked, _)| *asked && self.columns.is_none()).map(|(_, id)| id);
+        let first = asked.chain(self.order.map(|order| order.column)).collect();
         let file = match self.output {
             Some(Destination::File(path)) => {
                 Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(KEEP) })
@@ -78,7 +87,7 @@ impl Given {
             output: Options {
                 form,
                 by_weight: self.columns.is_some() || form == Form::Journal,
-                first: (self.closed && self.columns.is_none()).then_some(Id::Proto),
+                first,
                 columns,
                 rows: self.rows,
                 // What was asked for besides stands behind the live ones.
@@ -163,6 +172,13 @@ impl Given {
                 (Some(at), _) => columns.insert(at + 1, id),
                 (None, _) => columns.push(id),
             }
+        }
+        // What the rows are sorted by is seen.
+        if let Some(order) = self.order
+            && !last
+            && !columns.contains(&order.column)
+        {
+            columns.push(order.column);
         }
         if let Some(by) = self.by {
             // `--by remote --columns remote` means the hosts.

@@ -193,6 +193,19 @@ fn every_column_can_be_chosen_and_sorted_by() {
 }
 
 #[test]
+fn what_was_asked_for_by_name_outlives_a_narrow_screen() {
+    let options = settings("-s rtt --user --closed").output;
+    assert_eq!(options.first, [ColumnId::Proto, ColumnId::User, ColumnId::Rtt]);
+    let options = settings("-s retrans").output;
+    assert_eq!(
+        (options.columns.last(), options.first),
+        (Some(&ColumnId::Retransmits), vec![ColumnId::Retransmits])
+    );
+    assert_eq!(settings("-s retrans --csv").output.columns, columns::CSV, "CSV has what it has");
+    assert_eq!(settings("-s retrans --columns pid").output.columns, [ColumnId::Pid]);
+}
+
+#[test]
 fn wrong_values_are_named() {
     for (line, option, value) in [
         ("-p 0", "--pid", "0"),

@@ -194,9 +194,10 @@ const fn column(
 }
 
 impl Column {
-    /// The column with this name.
+    /// The column with this name, or with this title in any case.
     pub fn named(name: &str) -> Option<&'static Self> {
-        COLUMNS.iter().find(|column| column.name == name)
+        let titled = |column: &&Self| column.title.eq_ignore_ascii_case(name);
+        COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
     }
 
     /// Its shape on a screen. `raw`: sizes are numbers in full, of up to twelve digits usually.
@@ -222,7 +223,9 @@ mod tests {
         for (place, column) in COLUMNS.iter().enumerate() {
             assert_eq!(column.id as usize, place);
             assert_eq!(column.id.column().id, column.id);
-            assert_eq!(Column::named(column.name).map(|found| found.id), Some(column.id));
+            for name in [column.name, column.title, &column.title.to_lowercase()] {
+                assert_eq!(Column::named(name).map(|found| found.id), Some(column.id), "{name}");
+            }
         }
     }
 

@@ -66,7 +66,10 @@ pub const USER: Value = Value::Name(|row, frame| {
 });
 pub const UNIT: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
-pub const STATE: Value = Value::Word(|row| row.record.state.map_or("", |state| state.name()));
+pub const STATE: Value = Value::Word(|row| match row.record.key.protocol {
+    Protocol::Tcp => row.record.state.map_or("", |state| state.name()),
+    Protocol::Udp => "",
+});
 pub const RX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.rx_bytes), Unit::Size);
 pub const TX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.tx_bytes), Unit::Size);
 pub const BYTES: Value =

@@ -47,7 +47,7 @@ impl Process {
 pub struct ConnectionRecord {
     /// Identity.
     pub key: ConnectionKey,
-    /// TCP state; `None` for UDP.
+    /// TCP state; `None` for a UDP flow.
     pub state: Option<TcpState>,
     /// Owner; `None` while unknown.
     pub process: Option<Process>,

@@ -6,7 +6,7 @@ use tcptop_abi::TcpStateCode;
 
 use super::inquiry::pause;
 use crate::{
-    conn::{Connection, ConnectionRecord},
+    conn::{Connection, ConnectionRecord, TcpState},
     proc::Snapshot,
     sys::clock,
 };
@@ -28,9 +28,10 @@ impl Listening {
         // An unreadable /proc says nothing; the start has told of it.
         if let Ok(snapshot) = Snapshot::take(proc) {
             let record = |socket: &crate::proc::SocketEntry| {
-                // The state of an unconnected UDP socket is none.
                 let mut connection = Connection::new(socket.protocol, socket.ends, TcpStateCode::LISTEN);
                 connection.record.process = snapshot.owner(socket);
+                // UDP has no states, but waits all the same: filters take it for that.
+                connection.record.state = Some(TcpState::Listen);
                 connection.record
             };
             self.records = snapshot.bound().iter().map(record).collect();

@@ -61,7 +61,7 @@ fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
         let column = id.column();
         let shape = column.shape(options.raw);
         let rank = match () {
-            () if Some(*id) == options.first => 0,
+            () if options.first.contains(id) => 0,
             () if options.by_weight => at + 1,
             () => usize::from(column.rank) + 1,
         };
@@ -88,7 +88,11 @@ mod tests {
     use crate::columns::TEXT;
 
     fn titles(first: Option<Id>, room: usize) -> String {
-        let slots = layout(&Options { first, ..samples::options() }, Some(room), |_, _| 0);
+        let slots = layout(
+            &Options { first: first.into_iter().collect(), ..samples::options() },
+            Some(room),
+            |_, _| 0,
+        );
         let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
         assert!(total <= room + 1 || room == 0, "{total} in {room}");
         let titles: Vec<String> =

@@ -36,14 +36,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens it, created with mode 0644 if it is missing.
+    /// Opens it, created with mode 0644 if it is missing; one that begins otherwise than with `header` is put aside.
     ///
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub fn open(settings: LogFile, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
+    pub fn open(settings: LogFile, header: &[u8], stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
         let mut log = Self { settings, file: None, begun: false };
-        log.ready(0, stop)?;
+        log.ready(0, header, stop)?;
         Ok(log)
     }
 
@@ -58,13 +58,13 @@ impl Log {
         self.begun = false;
     }
 
-    /// Sees to it that the file is the one of that name, and has room for `length` bytes. True: it is empty,
+    /// Sees to it that the file is the one of that name, and has room for `length` bytes, and begins with `header`. True: it is empty,
     /// or a device or pipe that nothing was written to.
     ///
     /// # Errors
     ///
     /// When it cannot be opened, or not be renamed once it is full.
-    pub fn ready(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
+    pub fn ready(&mut self, length: usize, header: &[u8], stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
         let LogFile { path, most, keep } = &self.settings;
         let open = |source| OutputError::Open { path: path.clone(), source };
         let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
@@ -73,16 +73,18 @@ impl Log {
             .file
             .take()
             .filter(|file| file.metadata().ok().zip(named).is_some_and(|(open, named)| same(&open, &named)));
-        let mut file = match kept {
-            Some(file) => file,
-            None => append(path, stop)?,
+        let (mut file, opened) = match kept {
+            Some(file) => (file, false),
+            None => (append(path, stop)?, true),
         };
         let mut metadata = file.metadata().map_err(open)?;
-        let full = length > 0
-            && metadata.len() > 0
-            && most.is_some_and(|most| metadata.len() + length as u64 > most);
-        if full && metadata.is_file() {
-            rotate(path, *keep).map_err(|source| OutputError::Rotate { path: path.clone(), source })?;
+        // With the header alone in it, it is not worth a name.
+        let filled = length > 0 && metadata.len() > header.len() as u64;
+        let full = filled && most.is_some_and(|most| metadata.len() + length as u64 > most);
+        let foreign = opened && metadata.len() > 0 && begins_otherwise(path, header);
+        if (full || foreign) && metadata.is_file() {
+            let keep = if foreign { (*keep).max(1) } else { *keep };
+            rotate(path, keep).map_err(|source| OutputError::Rotate { path: path.clone(), source })?;
             file = append(path, stop)?;
             metadata = file.metadata().map_err(open)?;
         }
@@ -152,8 +154,20 @@ fn take_back(mut file: &File, written: u64) {
     }
 }
 
+/// Whether a file, as far as it can be read, has another first line than `header`, if that is one.
+fn begins_otherwise(path: &Path, header: &[u8]) -> bool {
+    let mut begin = vec![0; header.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    match read {
+        Ok(()) => begin != header,
+        Err(error) => !header.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof,
+    }
+}
+
 /// Renames `log` to `log.1`, `log.1` to `log.2` and so on; the last one kept is overwritten.
 fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    // A symbolic link stays, and leads to the new file.
+    let path = &fs::canonicalize(path)?;
     if keep == 0 {
         return fs::remove_file(path);
     }

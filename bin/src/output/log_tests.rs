@@ -22,8 +22,8 @@ impl Directory {
     fn log(&self, most: Option<u64>, keep: u32) -> Opened {
         let settings = LogFile { path: self.0.join("log"), most, keep };
         let stop = never();
-        let log = Log::open(settings, stop.as_fd());
-        Opened { log: log.expect("opened"), stop }
+        let log = Log::open(settings, b"", stop.as_fd());
+        Opened { log: log.expect("opened"), header: b"", stop }
     }
 
     fn text(&self, name: &str) -> String {
@@ -39,13 +39,14 @@ impl Drop for Directory {
 
 struct Opened {
     log: Log,
+    header: &'static [u8],
     stop: OwnedFd,
 }
 
 impl Opened {
     /// Whether the file was new for this report.
     fn report(&mut self, text: &str) -> Result<bool, OutputError> {
-        let new = self.log.ready(text.len(), self.stop.as_fd())?;
+        let new = self.log.ready(text.len(), self.header, self.stop.as_fd())?;
         self.log.write(text.as_bytes(), self.stop.as_fd())?;
         Ok(new)
     }
@@ -81,7 +82,7 @@ fn what_cannot_be_opened_is_named() {
     let missing = directory.0.join("missing/log");
     for path in [missing.as_path(), directory.0.as_path()] {
         let settings = LogFile { path: path.into(), most: None, keep: 4 };
-        let error = Log::open(settings, never().as_fd()).map(|_| ()).expect_err("not a file");
+        let error = Log::open(settings, b"", never().as_fd()).map(|_| ()).expect_err("not a file");
         assert!(matches!(error, OutputError::Open { .. }));
         assert!(error.to_string().starts_with(&format!("cannot open '{}': ", path.display())), "{error}");
     }
@@ -120,6 +121,50 @@ fn a_full_file_is_renamed_and_so_are_older_ones() {
 }
 
 #[test]
+fn a_header_alone_is_not_worth_a_name() {
+    let directory = Directory::new("header");
+    let mut log = Opened { header: b"a,b\n", ..directory.log(Some(10), 2) };
+    assert!(log.report("a,b\n").expect("written"), "the header");
+    assert!(!log.report("longer than the most\n").expect("written"));
+    assert!(!log.report("").expect("nothing to write, nothing to rename"));
+    assert!(log.report("next\n").expect("written"));
+    assert_eq!(directory.text("log.1"), "a,b\nlonger than the most\n");
+    assert_eq!((directory.text("log").as_str(), directory.text("log.2").as_str()), ("next\n", "none"));
+}
+
+#[test]
+fn a_file_of_other_columns_is_put_aside() {
+    let directory = Directory::new("columns");
+    let path = directory.0.join("log");
+    for (before, aside) in
+        [("a,b\n1,2\n", "none"), ("a,c\n1,2\n", "a,c\n1,2\n"), ("a", "a\n"), ("a,b,c\n", "a,b,c\n")]
+    {
+        fs::write(&path, before).expect("written");
+        let mut opened = Opened { header: b"a,b\n", ..directory.log(None, 2) };
+        opened.log.close();
+        let new = opened.report("").expect("opened");
+        assert_eq!((new, directory.text("log.1").as_str()), (aside != "none", aside), "{before}");
+        let _ = fs::remove_file(directory.0.join("log.1"));
+    }
+}
+
+#[test]
+fn a_link_stays_and_its_file_is_renamed() {
+    let directory = Directory::new("link");
+    fs::create_dir(directory.0.join("disk")).expect("made");
+    std::os::unix::fs::symlink("disk/real", directory.0.join("log")).expect("made");
+    let mut log = directory.log(Some(6), 2);
+    for report in ["one\n", "two\n"] {
+        log.report(report).expect("written");
+    }
+    assert!(fs::symlink_metadata(directory.0.join("log")).expect("there").is_symlink());
+    assert_eq!(
+        (directory.text("disk/real").as_str(), directory.text("disk/real.1").as_str()),
+        ("two\n", "one\n")
+    );
+}
+
+#[test]
 fn keeping_none_removes_the_full_one() {
     let directory = Directory::new("none");
     let mut log = directory.log(Some(6), 0);
@@ -132,15 +177,15 @@ fn keeping_none_removes_the_full_one() {
 fn a_device_is_new_once_and_a_full_one_is_named() {
     let settings = LogFile { path: "/dev/null".into(), most: None, keep: 4 };
     let stop = never();
-    let mut null = Opened { log: Log::open(settings, stop.as_fd()).expect("opens"), stop };
+    let mut null = Opened { log: Log::open(settings, b"", stop.as_fd()).expect("opens"), header: b"", stop };
     assert_eq!([1, 2].map(|_| null.report("row\n").expect("written")), [true, false]);
 
     let settings = LogFile { path: "/dev/full".into(), most: None, keep: 4 };
     let stop = never();
-    let mut full = Opened { log: Log::open(settings, stop.as_fd()).expect("opens"), stop };
+    let mut full = Opened { log: Log::open(settings, b"", stop.as_fd()).expect("opens"), header: b"", stop };
     let error = full.report("row\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
-    assert!(full.log.ready(1, full.stop.as_fd()).expect("opens again"));
+    assert!(full.log.ready(1, b"", full.stop.as_fd()).expect("opens again"));
 }
 
 #[test]
@@ -152,7 +197,7 @@ fn a_pipe_without_a_reader_is_an_error() {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let settings = LogFile { path, most: None, keep: 4 };
     assert!(
-        matches!(Log::open(settings, never().as_fd()), Err(OutputError::Open { .. })),
+        matches!(Log::open(settings, b"", never().as_fd()), Err(OutputError::Open { .. })),
         "and does not wait"
     );
 }

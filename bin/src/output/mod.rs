@@ -33,6 +33,8 @@ const KEEP: usize = 64 * 1024;
 /// Prints reports as the options ask.
 pub struct Printer {
     options: Options,
+    /// The header line of CSV.
+    header: Vec<u8>,
     sink: Sink,
     medium: Medium,
     /// What is written with one write.
@@ -60,7 +62,11 @@ impl Printer {
     ///
     /// When the file cannot be opened.
     pub fn new(options: Options, stop: OwnedFd) -> Result<Self, OutputError> {
-        let sink = Sink::open(options.file.as_ref(), stop)?;
+        let mut header = Vec::new();
+        if options.form == Form::Csv && options.headings {
+            csv::header(&options.columns, &mut header);
+        }
+        let sink = Sink::open(options.file.as_ref(), &header, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let medium = match (options.form, terminal && !options.wide) {
@@ -70,7 +76,7 @@ impl Printer {
             (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
             (Form::Text, true) => Medium::Painted(Painter::default()),
         };
-        Ok(Self { options, sink, medium, buffer: Vec::new(), text: Vec::new() })
+        Ok(Self { options, header, sink, medium, buffer: Vec::new(), text: Vec::new() })
     }
 
     /// Where reports go now.
@@ -104,7 +110,7 @@ impl Printer {
         view: &View<'_>,
         frame: &Frame<'_>,
     ) -> Result<bool, OutputError> {
-        let Self { options, sink, medium, buffer, text } = self;
+        let Self { options, sink, medium, buffer, text, .. } = self;
         // Asked each time: a window may have been resized.
         let size = match medium {
             Medium::Csv | Medium::Pipe => None,
@@ -148,9 +154,9 @@ impl Printer {
         let mut front = Vec::new();
         // With the empty line that may come in front.
         let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
-        let result = self.sink.ready(length).and_then(|new| {
+        let result = self.sink.ready(length, &self.header).and_then(|new| {
             match self.medium {
-                Medium::Csv if new && self.options.headings => csv::header(&self.options.columns, &mut front),
+                Medium::Csv if new => front.extend_from_slice(&self.header),
                 Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
                     if new && self.options.headings {
                         let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);

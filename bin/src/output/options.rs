@@ -24,8 +24,8 @@ pub struct Options {
     pub columns: Vec<Id>,
     /// In the order of their weight: a narrow screen leaves out the last ones.
     pub by_weight: bool,
-    /// The column that a screen shows before all others, whatever its rank.
-    pub first: Option<Id>,
+    /// Columns that a screen shows before all others, whatever their rank.
+    pub first: Vec<Id>,
     /// Rows at most; 0: all. `None`: in text, what the screen holds, or `pipe_rows`.
     pub rows: Option<usize>,
     /// Rows of a text report that no screen limits.

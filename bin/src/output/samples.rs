@@ -137,7 +137,7 @@ pub fn options() -> Options {
         form: Form::Text,
         columns: columns::TEXT.to_vec(),
         by_weight: false,
-        first: None,
+        first: Vec::new(),
         rows: None,
         pipe_rows: 20,
         sums: false,

@@ -4,7 +4,7 @@ use super::{super::samples, *};
 use crate::{columns::Id, conn::Protocol, view::Selection};
 
 fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
-    let first = closed.then_some(Id::Proto);
+    let first = closed.then_some(Id::Proto).into_iter().collect();
     with(closed, screen, &Options { first, ..samples::options() })
 }
 
@@ -145,7 +145,7 @@ fn nothing_ever_wraps_or_scrolls() {
 #[test]
 fn an_idle_host_has_titles_and_no_rows() {
     let records = samples::Records { live: Vec::new(), closed: Vec::new() };
-    let options = Options { first: Some(Id::Proto), ..samples::options() };
+    let options = Options { first: vec![Id::Proto], ..samples::options() };
     let text = printed(&records, samples::selection(), Some((20, 24)), &options);
     assert_eq!(text, "12:41:52Z  RX 12M/s\nPROTO  RX/s  TX/s\n");
 }

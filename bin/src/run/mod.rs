@@ -18,7 +18,7 @@ use crate::{
     output::{Form, OutputError, Printer},
     sys::{
         epoll::{Epoll, Source},
-        signal::{HANGUP, STOP, Signals, is_ignored},
+        signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
 };
@@ -61,6 +61,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
     // Of lost records and full tables.
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
+    ignore_file_size_limit();
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
     let mut stops = STOP.to_vec();
     if !file && !is_ignored(HANGUP) {

@@ -1,6 +1,9 @@
 //! What is said on stderr beside the reports.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    mem,
+};
 
 use crate::{collector::Missing, conn::Report, monitor::Gaps};
 
@@ -43,28 +46,34 @@ pub fn gaps(gaps: &Gaps) {
 
 /// The kernel's tables or the ring were too small. A text report says so in its header line; others have no place for it.
 pub struct Shortage {
-    said: bool,
+    told: bool,
+    lost: bool,
+    full: bool,
 }
 
 impl Shortage {
     /// `told`: the header line of the reports tells.
     pub const fn new(told: bool) -> Self {
-        Self { said: told }
+        Self { told, lost: false, full: false }
     }
 
-    /// Says so on stderr, the first time.
+    /// Says on stderr what is short, each the first time.
     pub fn warn(&mut self, report: &Report<'_>) {
-        if self.said || (report.lost, report.full) == (0, 0) {
-            return;
-        }
-        self.said = true;
         // A closed stderr must not end the reports.
-        let _ = writeln!(
-            io::stderr(),
-            "tcptop: {} event records did not fit the ring, the tables were read in whole instead; {} times a flow or \
-             an owner found no room, bytes of such flows are `untracked`, in the total only (said once)",
-            report.lost,
-            report.full
-        );
+        let mut stderr = io::stderr();
+        if !self.told && report.full > 0 && !mem::replace(&mut self.full, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: the kernel's tables are full: bytes of flows that found no room are `untracked`, in the total \
+                 only (said once; --flows makes the tables larger)"
+            );
+        }
+        if !self.told && report.lost > 0 && !mem::replace(&mut self.lost, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: {} event records did not fit the ring; what they told was read from the tables (said once)",
+                report.lost
+            );
+        }
     }
 }

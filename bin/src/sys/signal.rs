@@ -49,6 +49,12 @@ impl Signals {
     }
 }
 
+/// A file beyond the process's limit is an error of the write, like a full disk, and no reason to die of.
+pub fn ignore_file_size_limit() {
+    // SAFETY: SIG_IGN is a handler; the signal has no other use here.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// True for a signal that whoever started tcptop had it ignore. nohup(1) does so with SIGHUP; blocked, it would arrive
 /// all the same. (A shell does so with SIGINT for background jobs, but `kill -INT` means what it says.)
 pub fn is_ignored(signal: libc::c_int) -> bool {

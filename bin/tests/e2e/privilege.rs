@@ -113,7 +113,7 @@ fn a_plain_user_gets_help_and_usage_errors() {
     as_user(&["--version"]).assert_success();
     as_user(&["--nope"]).assert_code(2);
     let check = as_user(&["--check"]);
-    check.assert_code(69);
+    check.assert_code(77);
     assert!(check.stdout.contains("run it as root, or with sudo"), "{}", check.stdout);
 }
 
