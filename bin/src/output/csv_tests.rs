@@ -13,7 +13,8 @@ fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
     let names = samples::names();
     let frame = samples::frame(report, &names);
     let mut groups = Vec::new();
-    let view = Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, &mut groups);
+    let view =
+        Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     super::report(report, &view, options, &frame, &mut out);
     String::from_utf8(out).expect("valid UTF-8")

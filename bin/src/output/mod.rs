@@ -84,6 +84,18 @@ impl Printer {
         self.sink.fd()
     }
 
+    /// Rows that the next report shows at most.
+    pub fn room(&self) -> usize {
+        match (self.options.rows, self.options.form) {
+            (Some(0), _) | (None, Form::Csv | Form::Journal) => usize::MAX,
+            (Some(rows), _) => rows,
+            (None, Form::Text) => {
+                let screen = self.sink.fd().and_then(tty::size);
+                screen.map_or(self.options.pipe_rows, |size| usize::from(size.rows))
+            }
+        }
+    }
+
     /// Opens the file of `--output` anew with the next report: it may have been renamed.
     pub fn reopen(&mut self) {
         self.sink.reopen();

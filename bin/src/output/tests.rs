@@ -31,7 +31,7 @@ impl Log {
             let frame = samples::frame(&report, &names);
             let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
             printer
-                .report(&report, &selection.of(&report, &frame, &mut Vec::new()), &frame)
+                .report(&report, &selection.of(&report, &frame, usize::MAX, &mut Vec::new()), &frame)
                 .expect("written");
         }
         printer.end().expect("written");

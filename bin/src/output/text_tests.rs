@@ -22,7 +22,7 @@ fn printed(
     let names = samples::names();
     let frame = Frame { raw: options.raw, ..samples::frame(&report, &names) };
     let mut groups = Vec::new();
-    let view = selection.of(&report, &frame, &mut groups);
+    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
     super::report(&report, &view, options, screen, &frame, &mut out);

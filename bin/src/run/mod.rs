@@ -129,7 +129,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let Report { time: now, interval, .. } = *report;
             let frame = Frame { time: now, now: report.now, interval, form: time, raw, names: &names };
             let mut groups = Vec::new();
-            printer.report(report, &selection.of(report, &frame, &mut groups), &frame)
+            let view = selection.of(report, &frame, printer.room(), &mut groups);
+            printer.report(report, &view, &frame)
         })?;
         losses.note(written, 1)?;
         if last {

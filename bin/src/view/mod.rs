@@ -41,8 +41,16 @@ pub struct View<'a> {
 }
 
 impl Selection {
-    /// Selects. Rows of groups are made of `groups`, which is empty before.
-    pub fn of<'a>(&self, report: &'a Report<'a>, frame: &Frame<'_>, groups: &'a mut Vec<Group>) -> View<'a> {
+    /// Selects. Rows of groups are made of `groups`, which is empty before; beyond the first `most` rows the order does not
+    /// matter.
+    pub fn of<'a>(
+        &self,
+        report: &'a Report<'a>,
+        frame: &Frame<'_>,
+        most: usize,
+        groups: &'a mut Vec<Group>,
+    ) -> View<'a> {
+        let most = if self.order.is_some() { usize::MAX } else { most };
         let passes = |record: &&&ConnectionRecord| self.filter.passes(record);
         let live = || report.live.iter().filter(passes).copied();
         let closed = || report.closed.iter().filter(passes).copied();
@@ -58,12 +66,12 @@ impl Selection {
             live().chain(closed()).for_each(|record| by.add(record, frame));
             rows = groups.iter().map(Group::row).collect();
             rows.retain(|row| self.idle || row.record.active);
-            order::by_default(&mut rows);
+            order::by_default(&mut rows, most);
         } else {
             let single = |event| move |record| Row { record, event, connections: 1 };
             if self.live {
                 rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
-                order::by_default(&mut rows);
+                order::by_default(&mut rows, most);
             }
             if self.closed {
                 rows.extend(closed().map(single(Event::Closed)));

@@ -29,10 +29,13 @@ impl Order {
     }
 }
 
-/// What moved most in the interval, then what moved most since it began.
-pub fn by_default(rows: &mut [Row<'_>]) {
-    rows.sort_unstable_by_key(|row| {
+/// What moved most in the interval, then what moved most since it began. Of rows beyond the first `most` nobody sees the
+/// order: with ten thousand idle connections, that is two thirds of a tick.
+pub fn by_default(rows: &mut [Row<'_>], most: usize) {
+    let key = |row: &Row<'_>| {
         let record = row.record;
         (Reverse(record.growth.sum()), Reverse(record.bytes()), record.key.cookie, record.key.ends.lport)
-    });
+    };
+    let seen = if rows.len() > most { rows.select_nth_unstable_by_key(most, key).0 } else { rows };
+    seen.sort_unstable_by_key(key);
 }

@@ -12,7 +12,7 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
     let report = samples::report(&records);
     let names = samples::names();
     let mut groups = Vec::new();
-    let view = selection.of(&report, &samples::frame(&report, &names), &mut groups);
+    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let rows = view.rows.iter().map(|row| (row.record.key.ends.rport, row.event, row.connections));
     (rows.collect(), view.shown)
 }
@@ -31,6 +31,20 @@ fn live_ones_by_rate_then_closed_ones() {
     assert_eq!(ports(&all), [443, 50022, 53, 33000, 65535, 5201, 123]);
     assert_eq!(ports(&Selection { idle: false, ..samples::selection() }), [443, 50022, 53, 65535]);
     assert_eq!(ports(&Selection { live: false, ..all }), [5201, 123]);
+}
+
+#[test]
+fn the_first_rows_are_the_same_however_many_are_seen() {
+    let records = samples::records();
+    let report = samples::report(&records);
+    let names = samples::names();
+    for most in 0..8 {
+        let mut groups = Vec::new();
+        let view = samples::selection().of(&report, &samples::frame(&report, &names), most, &mut groups);
+        let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.key.ends.rport).collect();
+        assert_eq!(ports, [443, 50022, 53, 33000, 65535][..most.min(5)]);
+        assert_eq!(view.rows.len(), 5);
+    }
 }
 
 #[test]
@@ -90,7 +104,7 @@ fn groups_have_sums_of_the_interval() {
     let names = samples::names();
     let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
     let mut groups = Vec::new();
-    let view = selection.of(&report, &samples::frame(&report, &names), &mut groups);
+    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
         let pid = row.record.process.map(|Process { pid, .. }| pid);
@@ -101,7 +115,11 @@ fn groups_have_sums_of_the_interval() {
     assert!(view.rows.iter().all(|row| row.event == Event::Group));
     assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u32>(), 7);
     let mut groups = Vec::new();
-    let active =
-        Selection { idle: false, ..selection }.of(&report, &samples::frame(&report, &names), &mut groups);
+    let active = Selection { idle: false, ..selection }.of(
+        &report,
+        &samples::frame(&report, &names),
+        usize::MAX,
+        &mut groups,
+    );
     assert_eq!(active.rows.len(), view.rows.len() - 1, "one has an idle connection only");
 }
