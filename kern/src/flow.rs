@@ -1,46 +1,16 @@
 //! Entries of the flow table: found through their socket, taken, and given back.
 
-use core::{
-    arch::asm,
-    ffi::c_void,
-    ptr::{null_mut, write_volatile},
-};
+use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 
-use aya_ebpf::{
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_map_lookup_elem, bpf_sk_storage_get},
-};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_map_lookup_elem};
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner};
 
 use crate::{
-    maps::{FLOWS, FREE, LOCAL, Local, epoch, flow_table_full},
+    local::Local,
+    maps::{FLOWS, FREE, epoch, flow_table_full},
     sock::field,
     zero::clear,
 };
-
-#[inline(always)]
-fn local<T>(sk: *mut T, flags: u64) -> Option<&'static mut Local> {
-    let map = (&raw const LOCAL).cast_mut().cast::<c_void>();
-    // SAFETY: a socket that the kernel gave, and a map of this value's type, which the socket keeps until its end.
-    unsafe { bpf_sk_storage_get(map, sk.cast(), null_mut(), flags).cast::<Local>().as_mut() }
-}
-
-/// What a socket carries, if it was seen before.
-#[inline(always)]
-pub fn of_socket<T>(sk: *mut T) -> Option<&'static mut Local> {
-    local(sk, 0)
-}
-
-/// What a socket carries from now on; `None` when there is no memory for it. `ctx`: the program's context.
-#[inline(always)]
-pub fn made_for<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Local> {
-    let local = local(sk, BPF_SK_STORAGE_GET_F_CREATE as u64)?;
-    if local.cookie == 0 {
-        // SAFETY: the program's own context.
-        local.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
-    }
-    Some(local)
-}
 
 /// The entry at a place. Its key is written as a whole word: without CAP_PERFMON the verifier refuses half a word where
 /// the compiler has put a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).

@@ -11,7 +11,7 @@ use aya_ebpf::{
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, TcpStateCode as State};
 
 use crate::{
-    flow,
+    flow, local,
     maps::{epoch, flow_table_full},
     owner, ring, sock,
     sock::field,
@@ -54,7 +54,7 @@ fn ask_for_states(ops: *mut bpf_sock_ops) {
 fn connecting(ops: *mut bpf_sock_ops) {
     let Some(sk) = socket(ops) else { return };
     ask_for_states(ops);
-    if let Some(local) = flow::made_for(sk, ops) {
+    if let Some(local) = local::made_for_tcp(sk, ops) {
         // The peer's FIN of an earlier connection of this socket.
         local.fin_seen = 0;
         let owner = owner::known(local.cookie);
@@ -71,7 +71,7 @@ fn established(ops: *mut bpf_sock_ops, side: u32) {
     let Some(sk) = socket(ops) else { return };
     ask_for_states(ops);
     let flags = side | FlowFlags::STATE_EVENTS;
-    let Some(local) = flow::made_for(sk, ops) else {
+    let Some(local) = local::made_for_tcp(sk, ops) else {
         flow_table_full();
         return;
     };
@@ -94,7 +94,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         return;
     }
     let Some(sk) = socket(ops) else { return };
-    let Some(local) = flow::of_socket(sk) else { return };
+    let Some(local) = local::of_tcp(sk, ops) else { return };
     let Some(flow) = flow::at(local.slot, local.cookie) else { return };
     // SAFETY: a live map value, written under the socket lock.
     let flow = unsafe { &mut *flow };
@@ -120,6 +120,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     // Untold, the entry stays for userspace to find.
     if ring::state(flow, old, new) {
         flow::give_back(flow);
+        local::closed(local.cookie);
     }
 }
 

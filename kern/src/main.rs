@@ -22,6 +22,7 @@
 
 mod flow;
 mod lifecycle;
+mod local;
 mod maps;
 mod owner;
 mod packet;

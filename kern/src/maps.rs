@@ -9,6 +9,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
+use crate::local::Local;
 use aya_ebpf::{
     btf_maps::SkStorage,
     macros::{btf_map, map},
@@ -24,9 +25,13 @@ pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, 0);
 #[map]
 pub static FREE: Stack<u32> = Stack::with_max_entries(MAX_FLOWS, 0);
 
-/// What each socket carries along.
+/// What each socket carries along, in its storage.
 #[btf_map]
 pub static LOCAL: SkStorage<Local> = SkStorage::new();
+
+/// The same by socket cookie, for TCP, where there is no storage. Elsewhere userspace gives it one entry.
+#[map]
+pub static LOCALS: HashMap<u64, Local> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
 /// Places in `FLOWS` of UDP flows.
 #[map]
@@ -35,20 +40,6 @@ pub static UDP_SLOTS: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS
 /// Owners by socket cookie.
 #[map]
 pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, 0);
-
-/// Value of `LOCAL`; all zero when new.
-#[repr(C)]
-pub struct Local {
-    /// Cookie of the socket.
-    pub cookie: u64,
-    /// Place of its flow, of the one last used if there are several. The flow is the socket's if it bears its cookie.
-    pub slot: u32,
-    /// TCP: 1 once a FIN of the peer arrived, in order or not. Written by the ingress hook only, like the next one.
-    pub fin_seen: u32,
-    /// TCP: sequence number after the peer's FIN.
-    pub fin_end: u32,
-    pad: u32,
-}
 
 /// What happened, for userspace.
 #[map]

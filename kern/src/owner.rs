@@ -13,6 +13,7 @@ use aya_ebpf::{
 use tcptop_abi::{COMM_LEN, Owner, Socket, SocketFlags};
 
 use crate::{
+    local,
     maps::{SOCKETS, stats},
     ring, sock,
     zero::zeroed,
@@ -125,6 +126,9 @@ pub fn released(sk: *mut bpf_sock) {
         return;
     }
     let cookie = cookie_of(sk);
+    if tcp {
+        local::released(cookie);
+    }
     let pid_tgid = bpf_get_current_pid_tgid();
     // SAFETY: a live map value, read only.
     let known = unsafe { SOCKETS.get(cookie) }.copied();

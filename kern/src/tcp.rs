@@ -7,8 +7,9 @@ use aya_ebpf::{
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, Owner, TcpStateCode as State};
 
 use crate::{
-    flow,
-    maps::{Local, epoch, overflowed, stats},
+    flow, local,
+    local::Local,
+    maps::{epoch, overflowed, stats},
     owner,
     packet::Packet,
     ring, sock,
@@ -59,7 +60,8 @@ pub fn egress(packet: &Packet) {
     if sk.is_null() {
         return;
     }
-    let known = flow::of_socket(sk).and_then(|local| Some((flow::at(local.slot, local.cookie)?, local)));
+    let known =
+        local::of_tcp(sk, packet.skb).and_then(|local| Some((flow::at(local.slot, local.cookie)?, local)));
     let (flow, local) = match known {
         Some(known) => known,
         None => match adopt(packet.skb, sk, segment.payload) {
@@ -104,7 +106,7 @@ pub fn ingress(packet: &Packet) {
         note_fin(packet.skb, sk, segment(packet).end);
     }
     if overflowed() && !sk.is_null() {
-        count_untracked_ingress(sk, segment(packet).payload);
+        count_untracked_ingress(packet.skb, sk, segment(packet).payload);
     }
 }
 
@@ -116,15 +118,15 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, end: u32) {
     if tp.is_null() || at_or_after(field!(tp, rcv_nxt), end) {
         return;
     }
-    if let Some(local) = flow::made_for(sk, skb) {
+    if let Some(local) = local::made_for_tcp(sk, skb) {
         local.fin_end = end;
         local.fin_seen = 1;
     }
 }
 
 #[inline(always)]
-fn count_untracked_ingress(sk: *mut bpf_sock, payload: u32) {
-    let known = flow::of_socket(sk).and_then(|local| flow::at(local.slot, local.cookie));
+fn count_untracked_ingress(skb: *mut __sk_buff, sk: *mut bpf_sock, payload: u32) {
+    let known = local::of_tcp(sk, skb).and_then(|local| flow::at(local.slot, local.cookie));
     if payload != 0 && known.is_none() {
         stats(|stats| stats.untracked_rx_bytes += payload as u64);
     }
@@ -153,7 +155,7 @@ fn adopt(
         State::LAST_ACK | State::CLOSING => fin_in_flight(sk) | FlowFlags::FIN_RECEIVED,
         _ => 0,
     };
-    let found = flow::made_for(sk, skb).and_then(|local| {
+    let found = local::made_for_tcp(sk, skb).and_then(|local| {
         let owner = owner::mark_reported_if_known(local.cookie);
         Some((insert(local, sk, flags, state, owner)?, local))
     });

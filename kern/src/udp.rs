@@ -10,12 +10,14 @@ use aya_ebpf::{
 use tcptop_abi::{Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    flow,
-    maps::{Local, UDP_SLOTS, epoch, flow_table_full, stats},
+    flow, local,
+    local::Local,
+    maps::{UDP_SLOTS, epoch, flow_table_full, stats},
     owner,
     packet::{Direction, Packet},
     ring, sock,
     sock::{Address, field},
+    zero::zeroed,
 };
 
 /// Bytes of the UDP header, RFC 768.
@@ -29,7 +31,7 @@ pub fn count(packet: &Packet, direction: Direction) {
         return;
     }
     let Some(remote) = remote(packet, sk, direction) else { return };
-    let last = flow::of_socket(sk).and_then(|local| flow::at(local.slot, local.cookie));
+    let last = local::of_udp(sk).and_then(|local| flow::at(local.slot, local.cookie));
     let known = last.filter(|flow| is_to(*flow, &remote));
     let flow = match known {
         Some(flow) => flow,
@@ -99,7 +101,8 @@ fn find(packet: &Packet, common: *mut bpf_sock, remote: Remote, direction: Direc
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let found = flow::made_for(sk, packet.skb).and_then(|local| {
+    let mut own = zeroed();
+    let found = local::made_for_udp(sk, packet.skb, &mut own).and_then(|local| {
         let key =
             UdpKey { cookie: local.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
         lookup(&key, local).or_else(|| insert(packet, sk, &key, local, direction))

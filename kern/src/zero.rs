@@ -14,6 +14,8 @@ pub unsafe trait Words: Copy {}
 unsafe impl Words for tcptop_abi::Flow {}
 // SAFETY: as above.
 unsafe impl Words for tcptop_abi::Owner {}
+// SAFETY: `repr(C)` integers of 24 bytes.
+unsafe impl Words for crate::local::Local {}
 
 /// A record of zeros.
 #[inline(always)]

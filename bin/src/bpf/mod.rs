@@ -32,6 +32,9 @@ pub const PART: &str = "only the sockets of this container are counted (to count
 /// The BPF object that build.rs made of `kern`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
 
+/// Whether the kernel makes storage for sockets: on 32-bit ARM it does not from Linux 6.19 on (kern/src/local.rs).
+const STORAGE: bool = !cfg!(target_arch = "arm");
+
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
     running: Option<Running>,
@@ -58,6 +61,8 @@ struct Running {
     free: Stack<MapData, u32>,
     udp_slots: HashMap<MapData, UdpKey, u32>,
     sockets: HashMap<MapData, u64, Socket>,
+    /// What TCP sockets carry along, where they have no storage; only ever removed here.
+    locals: HashMap<MapData, u64, [u64; 3]>,
     missing: Vec<Missing>,
     sees_releases: bool,
     /// Entries of the flow table that were freed in this interval and in the one before: a program that has just looked
@@ -84,10 +89,12 @@ fn load(given: Option<u32>) -> Result<(Ebpf, OwnedFd), Error> {
     for table in ["FLOWS", "FREE", "UDP_SLOTS", "SOCKETS"] {
         loader.map_max_entries(table, entries);
     }
+    loader.map_max_entries("LOCALS", if STORAGE { 1 } else { entries });
     let ebpf = loader
         .btf(None)
         .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
         .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
+        .override_global("STORAGE", &u8::from(STORAGE), true)
         .load(OBJECT)
         .map_err(Error::Load)?;
     Ok((ebpf, cgroup))
@@ -150,6 +157,7 @@ impl Running {
             free,
             udp_slots: map("UDP_SLOTS")?.try_into().map_err(Error::Map)?,
             sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
+            locals: map("LOCALS")?.try_into().map_err(Error::Map)?,
             missing,
             sees_releases,
             resting: Default::default(),
@@ -228,6 +236,8 @@ impl NetworkCollector for BpfCollector {
         let Some(running) = &mut self.running else { return };
         if flow.protocol == IPPROTO_UDP {
             let _ = running.udp_slots.remove(&UdpKey::of(&flow));
+        } else if !STORAGE {
+            let _ = running.locals.remove(&flow.cookie);
         }
         if running.flows.set(slot.index, Flow::default(), 0).is_ok() {
             running.resting[0].push(slot.index);
