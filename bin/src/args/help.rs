@@ -57,8 +57,7 @@ pub fn help() -> String {
     for (group, title) in GROUPS {
         section(&mut text, title);
         for opt in OPTIONS.iter().filter(|opt| opt.group == group) {
-            let mark = if opt.more.is_empty() { "" } else { ". " };
-            entry(&mut text, &names(opt), &[opt.brief, mark, opt.more].concat());
+            entry(&mut text, &names(opt), &opt.description());
         }
     }
     section(&mut text, COLUMNS_TITLE);
@@ -97,7 +96,7 @@ fn names(opt: &Opt) -> String {
         None => format!("      {}", opt.long),
     };
     if let Some(takes) = &opt.value {
-        if !takes.is_optional() {
+        if !takes.optional {
             names.push(' ');
         }
         names.push_str(takes.name);

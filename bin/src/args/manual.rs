@@ -20,11 +20,6 @@ fn roff(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-fn sentence(opt: &Opt) -> String {
-    let mark = if opt.more.is_empty() { "" } else { ". " };
-    [opt.brief, mark, opt.more, "."].concat()
-}
-
 fn manual() -> String {
     let mut page =
         String::from(".\\\" Made from the tables of options and columns: see bin/src/args/manual.rs.\n");
@@ -46,10 +41,10 @@ fn manual() -> String {
             let mut names = opt.short.map_or_else(String::new, |letter| format!("\\fB\\-{letter}\\fR, "));
             let _ = write!(names, "\\fB{}\\fR", roff(opt.long));
             if let Some(takes) = &opt.value {
-                let gap = if takes.is_optional() { "" } else { " " };
+                let gap = if takes.optional { "" } else { " " };
                 let _ = write!(names, "{gap}\\fI{}\\fR", roff(takes.name));
             }
-            let _ = writeln!(page, ".TP\n{names}\n{}", roff(&sentence(opt)));
+            let _ = writeln!(page, ".TP\n{names}\n{}.", roff(&opt.description()));
         }
     }
     page.push_str(".SH COLUMNS\nNames for\n.BR \\-\\-columns \", \" \\-\\-sort\nand\n.BR \\-\\-by ;\nCSV has them in its header line.\n");
@@ -101,7 +96,7 @@ fn words(opt: &Opt) -> Words {
         Id::State => {
             Words::These(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())
         }
-        _ if opt.value.as_ref().is_some_and(|value| !value.is_optional()) => Words::Any,
+        _ if opt.value.as_ref().is_some_and(|value| !value.optional) => Words::Any,
         _ => Words::Nothing,
     }
 }
@@ -110,7 +105,7 @@ fn words(opt: &Opt) -> Words {
 fn spellings(opt: &Opt) -> Vec<String> {
     let mut all: Vec<String> = opt.short.map(|letter| format!("-{letter}")).into_iter().collect();
     all.push(opt.long.into());
-    if opt.value.as_ref().is_some_and(super::table::Value::is_optional) {
+    if opt.value.as_ref().is_some_and(|value| value.optional) {
         all.push(format!("{}=only", opt.long));
     }
     all
@@ -156,7 +151,7 @@ fn zsh() -> String {
         names.push(opt.long.into());
         for name in &names {
             let (equals, action) = match (&opt.value, name.starts_with("--")) {
-                (Some(value), true) if value.is_optional() => ("=-", "::value:(only)"),
+                (Some(value), true) if value.optional => ("=-", "::value:(only)"),
                 (Some(_), true) => ("=", action.as_str()),
                 _ => ("", action.as_str()),
             };

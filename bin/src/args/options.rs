@@ -106,7 +106,7 @@ pub static OPTIONS: [Opt; 39] = [
     Opt::switch(Id::Closed, "--closed", Group::Form,
         "Also each connection that ended, with final totals",
         "In text its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
-         beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").takes("[=only]", "'only' or no value"),
+         beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::switch(Id::Total, "--total", Group::Form,
         "In CSV, end each report with the sum of all",
         "A row `total`, before it with a filter a row `shown`: bytes of the interval"),
@@ -162,8 +162,14 @@ pub static OPTIONS: [Opt; 39] = [
 
 /// The operands, in order; each is optional. The form is that of bcc's tools and of vmstat.
 pub static OPERANDS: [Operand; 2] = [
-    Operand { value: Value { name: "interval", expected: SECONDS }, help: "The same as --interval" },
-    Operand { value: Value { name: "count", expected: REPORTS }, help: "The same as --count" },
+    Operand {
+        value: Value { name: "interval", optional: false, expected: SECONDS },
+        help: "The same as --interval",
+    },
+    Operand {
+        value: Value { name: "count", optional: false, expected: REPORTS },
+        help: "The same as --count",
+    },
 ];
 
 /// The option with this letter.

@@ -26,17 +26,12 @@ pub const GROUPS: [(Group, &str); 7] = [
 /// The value that an option or operand takes.
 #[derive(Debug)]
 pub struct Value {
-    /// Placeholder in the help. In brackets when it may be left out, and then given behind `=` only.
+    /// Placeholder in the help.
     pub name: &'static str,
+    /// It may be left out, and is given behind `=` only.
+    pub optional: bool,
     /// Completes "expected ...".
     pub expected: &'static str,
-}
-
-impl Value {
-    /// Whether it may be left out.
-    pub const fn is_optional(&self) -> bool {
-        self.name.as_bytes()[0] == b'[' && self.name.as_bytes()[1] == b'='
-    }
 }
 
 /// One option.
@@ -86,6 +81,17 @@ impl Opt {
 
     /// With a value.
     pub const fn takes(self, name: &'static str, expected: &'static str) -> Self {
-        Self { value: Some(Value { name, expected }), ..self }
+        Self { value: Some(Value { name, optional: false, expected }), ..self }
+    }
+
+    /// With a value that may be left out.
+    pub const fn may_take(self, name: &'static str, expected: &'static str) -> Self {
+        Self { value: Some(Value { name, optional: true, expected }), ..self }
+    }
+
+    /// What it does, and what else there is to know; no full stop.
+    pub fn description(&self) -> String {
+        let mark = if self.more.is_empty() { "" } else { ". " };
+        [self.brief, mark, self.more].concat()
     }
 }

@@ -67,7 +67,7 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
         let (value, needed) = sample(opt);
         let mut words = Vec::new();
         match &opt.value {
-            Some(takes) if !takes.is_optional() => {
+            Some(takes) if !takes.optional => {
                 words.push(format!("{} {value}", opt.long));
                 words.push(format!("{}={value}", opt.long));
             }
@@ -89,7 +89,7 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
 #[test]
 fn a_missing_value_names_the_option() {
     for opt in &OPTIONS {
-        let Some(takes) = opt.value.as_ref().filter(|takes| !takes.is_optional()) else { continue };
+        let Some(takes) = opt.value.as_ref().filter(|takes| !takes.optional) else { continue };
         let line = format!("missing value for '{}': expected {}", opt.long, takes.expected);
         assert_eq!(refusal(opt.long), line);
         if let Some(letter) = opt.short {

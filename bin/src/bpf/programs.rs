@@ -38,7 +38,7 @@ pub const INGRESS: u32 = 0;
 
 const CREATE: Option<&str> = Some("owners of sockets come from /proc, later");
 const RELEASE: Option<&str> =
-    Some("accepted connections may lack their owner, and UDP flows end after five seconds without traffic");
+    Some("accepted connections may lack their owner, and UDP flows end by silence alone");
 const CONNECT: Option<&str> = Some("a connection belongs to the process that created its socket");
 const DATAGRAM: Option<&str> = Some("a UDP flow belongs to the process that created its socket");
 

@@ -58,8 +58,8 @@ impl Log {
         self.begun = false;
     }
 
-    /// Sees to it that the file is the one of that name, and has room for `length` bytes, and begins with `header`. True: it is empty,
-    /// or a device or pipe that nothing was written to.
+    /// Sees to it that the file is the one of that name, has room for `length` bytes, and begins with `header`. True: it is
+    /// empty, or a device or pipe that nothing was written to.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ fn last_byte(path: &Path) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// Shortens a file by the `written` bytes at its end that are ours. Somebody who appends at the same time loses nothing:
-/// then the file is longer than it would be, or the line of theirs ends it; ours stays torn.
+/// Shortens a file by the `written` bytes at its end that are ours. When somebody else has appended behind them, they stay,
+/// torn.
 fn take_back(mut file: &File, written: u64) {
     // The position after an append is the end of what was appended.
     let ends = (file.metadata().map(|metadata| metadata.len()), file.stream_position());

@@ -125,7 +125,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         let last = stop || count.is_some_and(|count| reports >= count);
         let written = monitor.tick(last, |report| {
             shortage.warn(report);
-            names.look_up(report.live.iter().chain(&report.closed).copied().chain(report.listening));
+            let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
+            names.look_up(records.filter(|record| selection.filter.passes(record)));
             let Report { time: now, interval, .. } = *report;
             let frame = Frame { time: now, now: report.now, interval, form: time, raw, names: &names };
             let mut groups = Vec::new();
