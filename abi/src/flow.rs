@@ -33,49 +33,74 @@ pub struct UdpKey {
 }
 
 impl UdpKey {
-    /// The key of a UDP flow.
+    /// The key of a UDP flow, retired or not.
+    #[inline(always)]
     pub const fn of(flow: &Flow) -> Self {
-        Self { cookie: flow.cookie, raddr: flow.ends.raddr, rport: flow.ends.rport, pad: 0, pad2: 0 }
+        Self {
+            cookie: flow.cookie & !Flow::RETIRED,
+            raddr: flow.ends.raddr,
+            rport: flow.ends.rport,
+            pad: 0,
+            pad2: 0,
+        }
     }
 }
 
 /// An entry of the flow table.
+///
+/// The kernel programs take a free entry, fill it and write `cookie` last. Userspace reads entries in mapped memory, and
+/// it alone frees them: it sets [`Flow::RETIRED`], waits until no program can still hold the entry, takes the final
+/// counters, and returns the entry's place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Cookie of its socket (`bpf_get_socket_cookie`); 0: the entry is free. Written last.
+    /// Cookie of its socket (`bpf_get_socket_cookie`), with [`Flow::RETIRED`]. 0: the entry was never used.
     pub cookie: u64,
     /// Totals since the flow began.
     pub counters: Counters,
-    /// TCP: sequence number that `counters.tx_bytes` reaches to. Written under the socket lock only, like the next one.
+    /// TCP: sequence number that `counters.tx_bytes` reaches to. Written under the socket lock only, like the next two.
     pub tx_seq: u32,
     /// TCP: sequence number that `counters.rx_bytes` reaches to.
     pub rx_seq: u32,
     /// TCP: when all counters were last read from the socket: the lower half of the kernel's jiffies.
     pub read_at: u32,
-    /// The reporting interval in which userspace was last told that the flow is active.
+    /// The reporting interval in which the flow was last announced to userspace.
     pub epoch: u32,
-    /// [`FlowFlags`]. Written under the socket lock only.
+    /// [`FlowFlags`]. TCP: written under the socket lock only.
     pub flags: u32,
-    /// Place of this entry in the table.
-    pub slot: u32,
-    /// The socket's owner as far as it is known.
-    pub owner: Owner,
-    /// Both ends.
-    pub ends: Endpoints,
     /// TCP: `BPF_TCP_*` state of include/uapi/linux/bpf.h, [`crate::TcpStateCode`]. UDP: 0.
     pub state: u8,
     /// [`IPPROTO_TCP`] or [`crate::IPPROTO_UDP`].
     pub protocol: u8,
-    /// Zero.
-    pub pad: u16,
-    /// Zero.
-    pub pad2: u32,
-    /// When it was seen first: nanoseconds of `CLOCK_MONOTONIC`. 0: a TCP connection older than tcptop.
+    /// [`Flow::RELEASED`] or [`Flow::RELEASED_WITH_OTHERS`] once the socket's last descriptor was closed. Written by
+    /// `sock_release` only.
+    pub released: u8,
+    /// UDP: 1 when two CPUs made the flow at the same moment, and the other entry is the one that counts.
+    pub abandoned: u8,
+    /// The socket's owner as far as a hook has seen it.
+    pub owner: Owner,
+    /// Both ends.
+    pub ends: Endpoints,
+    /// When the flow began: nanoseconds of `CLOCK_MONOTONIC`. 0: a TCP connection older than tcptop.
     pub began: u64,
+    /// When the TCP connection ended, in the same clock. 0: it has not.
+    pub ended: u64,
+    /// TCP connection older than tcptop: payload bytes received before its first packet was seen.
+    pub earlier_rx: u64,
+    /// The same of payload bytes sent; the SYN of the side that connected is still part of it.
+    pub earlier_tx: u64,
 }
 
 impl Flow {
+    /// Bit of `cookie` that userspace sets to end a flow: no program finds the entry by its socket from then on. The
+    /// kernel counts cookies up from 1, so that none of them has this bit.
+    pub const RETIRED: u64 = 1 << 63;
+
+    /// Value of `released`: the socket is closed, and this is its only flow.
+    pub const RELEASED: u8 = 1;
+    /// Value of `released`: the UDP socket is closed, and other flows of it may be in the table.
+    pub const RELEASED_WITH_OTHERS: u8 = 2;
+
     /// True for a TCP connection whose beginning was seen.
     pub const fn began_after_start(&self) -> bool {
         self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0

@@ -11,15 +11,17 @@ mod event;
 mod flow;
 mod layout;
 mod owner;
+mod places;
 #[cfg(feature = "user")]
 mod pod;
 mod stats;
 mod tcp;
 
 pub use counters::Counters;
-pub use event::{DataEvent, EventKind, ReleaseEvent, StateEvent, TcptopEvent, TcptopEventData};
+pub use event::{DataEvent, EventKind, StateEvent, TcptopEvent, TcptopEventData};
 pub use flow::{Endpoints, Flow, FlowFlags, UdpKey};
-pub use owner::{COMM_LEN, Owner, Socket, SocketFlags};
+pub use owner::{COMM_LEN, Owner};
+pub use places::Places;
 pub use stats::{Control, Stats};
 pub use tcp::TcpStateCode;
 
@@ -30,5 +32,5 @@ pub const IPPROTO_UDP: u8 = 17;
 
 /// Bytes of the event ring. A power of two and a multiple of every page size in use (4 to 64 KiB).
 pub const RING_BYTES: u32 = 512 * 1024;
-/// Most entries of each flow table and of the socket table; userspace sets fewer where memory is short.
+/// Most entries of the flow table and of the tables beside it; userspace sets fewer where memory is short.
 pub const MAX_FLOWS: u32 = 65_536;

@@ -12,8 +12,6 @@ pub struct Stats {
     pub lost_events: u64,
     /// Flows that did not fit their table: packets or TCP events that found no room.
     pub flows_full: u64,
-    /// Sockets whose owner did not fit the socket table.
-    pub sockets_full: u64,
 }
 
 /// What steers the kernel programs.

@@ -1,22 +1,27 @@
-//! Entries of the flow table: found through their socket, taken, and given back.
+//! Entries of the flow table: found through their socket, and made.
+//!
+//! A program finds an entry by a place and a cookie, which must agree. Userspace ends that agreement before it returns a
+//! place (it sets `Flow::RETIRED` in the cookie) and then waits for an RCU grace period, which no run of a program
+//! outlives: so no program can write into an entry that has become another flow's.
 
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_map_lookup_elem};
-use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, UdpKey};
 
 use crate::{
-    local::Local,
-    maps::{FLOWS, FREE, epoch, flow_table_full},
+    maps::{FLOWS, STATE_BY_COOKIE, UDP_PLACES, epoch, flow_table_full},
+    places, ring,
     sock::field,
-    zero::clear,
+    socket,
+    words::clear,
 };
 
 /// The entry at a place. Its key is written as a whole word: without CAP_PERFMON the verifier refuses half a word where
 /// the compiler has put a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).
 #[inline(always)]
-fn entry(slot: u32) -> Option<*mut Flow> {
-    let key = slot as u64;
+fn entry(place: u32) -> Option<*mut Flow> {
+    let key = place as u64;
     let map = (&raw const FLOWS).cast_mut().cast::<c_void>();
     // SAFETY: the map, and a key of its four bytes, the lower ones of a little-endian word.
     let flow = unsafe { bpf_map_lookup_elem(map, (&raw const key).cast()) };
@@ -25,24 +30,36 @@ fn entry(slot: u32) -> Option<*mut Flow> {
 
 /// The flow at a place, if it is this socket's.
 #[inline(always)]
-pub fn at(slot: u32, cookie: u64) -> Option<*mut Flow> {
-    let flow = entry(slot)?;
+pub fn at(place: u32, cookie: u64) -> Option<*mut Flow> {
+    let flow = entry(place)?;
     // SAFETY: a live map value.
     (field!(flow, cookie) == cookie).then_some(flow)
 }
 
-/// Takes an entry for a flow of this socket. All is zero but the fields given here; [`publish`] makes it the socket's.
+/// An entry that no socket leads to yet.
+#[derive(Clone, Copy)]
+pub struct NewFlow {
+    /// The entry. All is zero but what [`alloc`] was given; the caller fills in the ends.
+    pub flow: *mut Flow,
+    /// Its place.
+    pub place: u32,
+    wake: bool,
+}
+
+/// Takes a free entry. `None`, counted, when the table is full.
 #[inline(always)]
-pub fn take(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<*mut Flow> {
-    let taken = FREE.pop().ok().flatten().and_then(|slot| Some((slot, entry(slot)?)));
-    let Some((slot, flow)) = taken else {
+pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<NewFlow> {
+    let taken = places::take().and_then(|taken| Some((taken, entry(taken.place)?)));
+    let Some((taken, flow)) = taken else {
         flow_table_full();
         return None;
     };
+    if taken.reused {
+        forget_former(flow, taken.place);
+    }
     // SAFETY: a live map value, which is nobody's.
     unsafe {
         clear(flow);
-        (*flow).slot = slot;
         (*flow).protocol = protocol;
         (*flow).state = state;
         (*flow).flags = flags;
@@ -52,28 +69,46 @@ pub fn take(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<*mut Fl
             (*flow).began = bpf_ktime_get_ns();
         }
     }
-    Some(flow)
+    Some(NewFlow { flow, place: taken.place, wake: taken.wake })
 }
 
-/// Makes a filled entry the flow of a socket.
-#[inline(always)]
-pub fn publish(flow: *mut Flow, local: &mut Local) {
-    // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
-    unsafe {
-        asm!("");
-        write_volatile(&raw mut (*flow).cookie, local.cookie);
-        local.slot = (*flow).slot;
+impl NewFlow {
+    /// Gives the filled entry to a socket. From now on it is found by this cookie.
+    #[inline(always)]
+    pub fn publish(self, cookie: u64) {
+        // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
+        unsafe {
+            asm!("");
+            write_volatile(&raw mut (*self.flow).cookie, cookie);
+        }
+    }
+
+    /// Announces the entry to userspace, which must learn of each: it alone frees them.
+    #[inline(always)]
+    pub fn announce(self) {
+        // SAFETY: a live map value.
+        ring::appeared(unsafe { &mut *self.flow }, self.place, self.wake);
     }
 }
 
-/// Gives an entry back.
+/// Removes what led to the entry when it was another flow's. It stayed until now because userspace would need a system
+/// call for each.
 #[inline(always)]
-pub fn give_back(flow: *mut Flow) {
-    // SAFETY: a live map value, of a flow that has ended.
-    let slot = unsafe {
-        write_volatile(&raw mut (*flow).cookie, 0);
-        (*flow).slot
-    };
-    // It has room for all there are.
-    let _ = FREE.push(slot, 0);
+fn forget_former(flow: *mut Flow, place: u32) {
+    // SAFETY: a live map value, which is nobody's.
+    let former = unsafe { &*flow };
+    if former.protocol == IPPROTO_UDP {
+        let key = UdpKey::of(former);
+        // The key may lead to a later flow by now.
+        // SAFETY: a value of the map, an aligned integer.
+        if unsafe { UDP_PLACES.get(key) }.is_some_and(|known| *known == place) {
+            let _ = UDP_PLACES.remove(key);
+        }
+    } else if !socket::has_storage() {
+        let cookie = former.cookie & !Flow::RETIRED;
+        // SAFETY: as above.
+        if unsafe { STATE_BY_COOKIE.get(cookie) }.is_some_and(|state| state.place == place) {
+            let _ = STATE_BY_COOKIE.remove(cookie);
+        }
+    }
 }

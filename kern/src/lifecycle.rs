@@ -6,28 +6,30 @@ use aya_ebpf::{
         BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock,
         bpf_sock_ops,
     },
-    helpers::generated::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
+    helpers::generated::{bpf_ktime_get_ns, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
 };
-use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, TcpStateCode as State};
+use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
 use crate::{
-    flow, local,
-    maps::{epoch, flow_table_full},
-    owner, ring, sock,
+    flow,
+    maps::flow_table_full,
+    ring,
     sock::field,
+    socket,
+    state::{NO_PLACE, SocketState},
     tcp,
-    zero::zeroed,
 };
 
 /// One callback. Most are questions about the connection's parameters, which are none of our business.
 #[inline(always)]
 pub fn callback(ops: *mut bpf_sock_ops) {
-    match field!(ops, op) {
-        BPF_SOCK_OPS_TCP_CONNECT_CB => connecting(ops),
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established(ops, FlowFlags::ACTIVE_OPEN),
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ops, FlowFlags::PASSIVE_OPEN),
+    let op = field!(ops, op);
+    match op {
+        BPF_SOCK_OPS_TCP_CONNECT_CB
+        | BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
+        | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
+        | BPF_SOCK_OPS_TCP_LISTEN_CB => began(ops, op),
         BPF_SOCK_OPS_STATE_CB => state_changed(ops),
-        BPF_SOCK_OPS_TCP_LISTEN_CB => listening(ops),
         _ => {}
     }
 }
@@ -48,39 +50,41 @@ fn ask_for_states(ops: *mut bpf_sock_ops) {
     }
 }
 
-/// connect(2), before the SYN: the socket's sequence numbers are not set yet (net/ipv4/tcp_output.c `tcp_connect`,
-/// v6.1), so nothing is read, and the SYN tells userspace.
+/// A connection or a listener begins.
+///
+/// connect(2) calls back before the SYN: the socket's sequence numbers are not set yet (net/ipv4/tcp_output.c
+/// `tcp_connect`, v6.1), so nothing is read. A connection that is accepted appears with its handshake complete; its change
+/// of state is reported right after. A listener has an entry for its address and owner, in which no packet counts: the
+/// handshakes of its connections leave through it.
 #[inline(always)]
-fn connecting(ops: *mut bpf_sock_ops) {
+fn began(ops: *mut bpf_sock_ops, op: u32) {
     let Some(sk) = socket(ops) else { return };
     ask_for_states(ops);
-    if let Some(local) = local::made_for_tcp(sk, ops) {
-        // The peer's FIN of an earlier connection of this socket.
-        local.fin_seen = 0;
-        let owner = owner::known(local.cookie);
-        let flags = FlowFlags::ACTIVE_OPEN | FlowFlags::STATE_EVENTS;
-        tcp::insert(local, sk, flags, State::SYN_SENT, owner);
-    } else {
-        flow_table_full();
-    }
-}
-
-/// The handshake is complete. The accepting side appears here; its change of state is reported right after.
-#[inline(always)]
-fn established(ops: *mut bpf_sock_ops, side: u32) {
-    let Some(sk) = socket(ops) else { return };
-    ask_for_states(ops);
-    let flags = side | FlowFlags::STATE_EVENTS;
-    let Some(local) = local::made_for_tcp(sk, ops) else {
+    let Some(state) = socket::find_or_make(sk, ops) else {
         flow_table_full();
         return;
     };
-    match flow::at(local.slot, local.cookie) {
+    let (side, tcp_state) = match op {
+        BPF_SOCK_OPS_TCP_CONNECT_CB => (FlowFlags::ACTIVE_OPEN, State::SYN_SENT),
+        BPF_SOCK_OPS_TCP_LISTEN_CB => (0, State::LISTEN),
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => (FlowFlags::ACTIVE_OPEN, field!(sk, state) as u8),
+        _ => (FlowFlags::PASSIVE_OPEN, field!(sk, state) as u8),
+    };
+    let flags = side | FlowFlags::STATE_EVENTS;
+    if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
+        // The peer's FIN of an earlier connection of this socket.
+        state.fin_seen = 0;
+    } else if let Some(flow) = flow::at(state.place, state.cookie) {
         // SAFETY: a live map value, written under the socket lock.
-        Some(flow) => unsafe { (*flow).flags |= flags },
-        None => {
-            // Who accepts is not known before the close.
-            tcp::insert(local, sk, flags, field!(sk, state) as u8, zeroed());
+        unsafe { (*flow).flags |= flags };
+        return;
+    }
+    if let Some(new) = tcp::describe(state, sk, flags, tcp_state) {
+        if op == BPF_SOCK_OPS_TCP_LISTEN_CB {
+            state.place = NO_PLACE;
+            state.quiet_place = new.place;
+        } else {
+            state.place = new.place;
         }
     }
 }
@@ -89,49 +93,56 @@ fn established(ops: *mut bpf_sock_ops, side: u32) {
 fn state_changed(ops: *mut bpf_sock_ops) {
     let old = field!(ops, __bindgen_anon_1.args[0]) as u8;
     let new = field!(ops, __bindgen_anon_1.args[1]) as u8;
-    if new == State::SYN_SENT || new == State::LISTEN || old == State::LISTEN {
-        // These have callbacks of their own, at a moment when the addresses are set; a listener has no flow.
+    if new == State::SYN_SENT || new == State::LISTEN {
+        // These have callbacks of their own, at a moment when the addresses are set.
         return;
     }
     let Some(sk) = socket(ops) else { return };
-    let Some(local) = local::of_tcp(sk, ops) else { return };
-    let Some(flow) = flow::at(local.slot, local.cookie) else { return };
+    let Some(state) = socket::find(sk, ops) else { return };
+    let listener = old == State::LISTEN;
+    // Each is loaded by itself: the verifier refuses to choose an address without CAP_PERFMON.
+    let (counting, quiet) = (field!(state, place), field!(state, quiet_place));
+    let place = if listener { quiet } else { counting };
+    let Some(flow) = flow::at(place, state.cookie) else {
+        if new == State::CLOSE {
+            socket::forget(state.cookie);
+        }
+        return;
+    };
     // SAFETY: a live map value, written under the socket lock.
     let flow = unsafe { &mut *flow };
     flow.flags |= FlowFlags::STATE_EVENTS;
-    flow.state = new;
-    // The FIN that leads to the first of these is read where it leaves; the other two change no counter.
-    if !matches!(new, State::FIN_WAIT1 | State::FIN_WAIT2 | State::TIME_WAIT) {
+    if new == State::ESTABLISHED {
+        // The handshake has set the sequence numbers: the next segment that leaves is not counted by its header alone.
+        flow.read_at = flow.read_at.wrapping_sub(1);
+    } else if !listener && !matches!(new, State::FIN_WAIT1 | State::FIN_WAIT2 | State::TIME_WAIT) {
+        // The FIN that leads to the first of these is read where it leaves; the other two change no counter.
         // SAFETY: not null.
         let tp = unsafe { tcp_sock(sk) };
         if tp.is_null() {
             return;
         }
-        tcp::read(flow, local, tp, None);
+        tcp::read(flow, state, tp, None);
     }
     if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
         flow.flags |= FlowFlags::FIN_RECEIVED;
     }
-    if new != State::CLOSE {
-        ring::active(flow);
-        return;
+    if new == State::CLOSE {
+        end(flow, state, place);
+    } else {
+        flow.state = new;
     }
-    flow.epoch = epoch();
-    // Untold, the entry stays for userspace to find.
-    if ring::state(flow, old, new) {
-        flow::give_back(flow);
-        local::closed(local.cookie);
-    }
+    ring::changed(flow, place);
 }
 
-/// listen(2): accepted sockets without a known owner are shown under their listener's.
+/// A connection has ended, or a listener. Its entry stays, with its final counters, until userspace has taken them. A
+/// packet or a connection of the same socket after this is another flow's.
 #[inline(always)]
-fn listening(ops: *mut bpf_sock_ops) {
-    let Some(sk) = socket(ops) else { return };
-    // SAFETY: the program's own context.
-    let cookie = unsafe { bpf_get_socket_cookie(ops.cast()) };
-    let owner = owner::mark_reported(cookie);
-    let ends = sock::endpoints(sk);
-    let listener = Flow { cookie, protocol: IPPROTO_TCP, state: State::LISTEN, owner, ends, ..zeroed() };
-    ring::state(&listener, State::CLOSE, State::LISTEN);
+fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
+    // SAFETY: a helper without arguments.
+    flow.ended = unsafe { bpf_ktime_get_ns() };
+    flow.state = State::CLOSE;
+    state.place = NO_PLACE;
+    state.quiet_place = place;
+    socket::forget(state.cookie);
 }

@@ -7,7 +7,8 @@
 //! TCP is read where its own counters are coherent: at egress and in `sock_ops`, both under the socket lock. Every
 //! received segment is answered by an ACK, which passes egress with the new totals; ingress only notes a FIN.
 //!
-//! A packet's way: `packet` (which protocol) → `tcp` or `udp` (count) → `flow` (where) → `ring` (tell, once per interval).
+//! A packet's way: `traffic` (which protocol) → `packet` (its headers) → `tcp` or `udp` (count) → `socket` and `flow` (the
+//! entry) → `ring` (announce it, once per interval).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -22,15 +23,18 @@
 
 mod flow;
 mod lifecycle;
-mod local;
 mod maps;
 mod owner;
 mod packet;
+mod places;
 mod ring;
 mod sock;
+mod socket;
+mod state;
 mod tcp;
+mod traffic;
 mod udp;
-mod zero;
+mod words;
 
 use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},
@@ -44,14 +48,14 @@ const PASS: i32 = 1;
 /// Every packet that reaches a local socket: net/core/filter.c `sk_filter_trim_cap`, v6.1.
 #[cgroup_skb]
 pub fn tcptop_ingress(ctx: SkBuffContext) -> i32 {
-    packet::count(ctx.skb.skb, Direction::Ingress);
+    traffic::count(ctx.skb.skb, Direction::Ingress);
     PASS
 }
 
 /// Every packet that a local socket sends: net/ipv4/ip_output.c `ip_finish_output`, v6.1.
 #[cgroup_skb]
 pub fn tcptop_egress(ctx: SkBuffContext) -> i32 {
-    packet::count(ctx.skb.skb, Direction::Egress);
+    traffic::count(ctx.skb.skb, Direction::Egress);
     PASS
 }
 
@@ -104,17 +108,31 @@ pub fn tcptop_sendmsg6(ctx: SockAddrContext) -> i32 {
     PASS
 }
 
-/// recvfrom(2) and recvmsg(2) on unconnected UDP, IPv4.
-#[cgroup_sock_addr(recvmsg4)]
-pub fn tcptop_recvmsg4(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+/// getpeername(2), and accept(2) with an address argument, IPv4: net/ipv4/af_inet.c `inet_getname`, v5.10.
+#[cgroup_sock_addr(getpeername4)]
+pub fn tcptop_getpeername4(ctx: SockAddrContext) -> i32 {
+    owner::held(ctx.sock_addr);
     PASS
 }
 
-/// recvfrom(2) and recvmsg(2) on unconnected UDP, IPv6.
-#[cgroup_sock_addr(recvmsg6)]
-pub fn tcptop_recvmsg6(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+/// getpeername(2), and accept(2) with an address argument, IPv6: net/ipv6/af_inet6.c `inet6_getname`, v5.10.
+#[cgroup_sock_addr(getpeername6)]
+pub fn tcptop_getpeername6(ctx: SockAddrContext) -> i32 {
+    owner::held(ctx.sock_addr);
+    PASS
+}
+
+/// getsockname(2), IPv4.
+#[cgroup_sock_addr(getsockname4)]
+pub fn tcptop_getsockname4(ctx: SockAddrContext) -> i32 {
+    owner::held(ctx.sock_addr);
+    PASS
+}
+
+/// getsockname(2), IPv6.
+#[cgroup_sock_addr(getsockname6)]
+pub fn tcptop_getsockname6(ctx: SockAddrContext) -> i32 {
+    owner::held(ctx.sock_addr);
     PASS
 }
 

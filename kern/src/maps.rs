@@ -1,7 +1,7 @@
 //! The maps, shared with userspace by name.
 //!
-//! Flows are entries of one array. A socket's own storage leads to its flow: that is one call and no hash, a quarter of
-//! what a hash keyed by the socket cookie costs per packet. Entries that are free lie on a stack.
+//! Flows are entries of one array, which userspace maps into its memory and reads in place. A socket's own storage leads
+//! to its flow: that is one call and no hash, a quarter of what a hash keyed by the socket cookie costs per packet.
 //!
 //! Hash entries are allocated with their map. One that is allocated on use may not be had: from Linux 6.1 on, four are at
 //! hand, and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
@@ -9,39 +9,52 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use crate::local::Local;
 use aya_ebpf::{
-    btf_maps::SkStorage,
+    bindings::{BPF_F_MMAPABLE, bpf_spin_lock},
+    btf_maps::{self, SkStorage},
     macros::{btf_map, map},
-    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
-use tcptop_abi::{Control, Flow, MAX_FLOWS, RING_BYTES, Socket, Stats, UdpKey};
+use tcptop_abi::{Control, Flow, MAX_FLOWS, Places, RING_BYTES, Stats, UdpKey};
 
-/// Every flow, TCP and UDP.
+use crate::state::SocketState;
+
+/// Every flow, TCP and UDP, and every TCP listener.
 #[map]
-pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, 0);
+pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
-/// Places in `FLOWS` that are free; filled by userspace before the programs attach.
+/// The queue of places in `FLOWS` that userspace has returned. Elements of an array are eight bytes apart at least.
 #[map]
-pub static FREE: Stack<u32> = Stack::with_max_entries(MAX_FLOWS, 0);
+pub static FREE: Array<u64> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
-/// What each socket carries along, in its storage.
+/// The ends of that queue. One entry.
+#[map]
+pub static PLACES: Array<Places> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The lock under which programs take places. One entry, apart from `PLACES`: a map with a lock cannot be mapped
+/// (kernel/bpf/syscall.c `bpf_map_mmap`, v5.10).
 #[btf_map]
-pub static LOCAL: SkStorage<Local> = SkStorage::new();
+pub static LOCK: btf_maps::Array<Lock, 1> = btf_maps::Array::new();
 
-/// The same by socket cookie, for TCP, where there is no storage. Elsewhere userspace gives it one entry.
+/// Value of `LOCK`. The kernel finds the lock by the name of its type.
+#[repr(C)]
+pub struct Lock {
+    pub lock: bpf_spin_lock,
+}
+
+/// What the programs keep for each socket, in the socket's own storage.
+#[btf_map]
+pub static SOCKET_STATE: SkStorage<SocketState> = SkStorage::new();
+
+/// The same by socket cookie, where there is no storage. Elsewhere userspace gives it one entry.
 #[map]
-pub static LOCALS: HashMap<u64, Local> = HashMap::with_max_entries(MAX_FLOWS, 0);
+pub static STATE_BY_COOKIE: HashMap<u64, SocketState> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
-/// Places in `FLOWS` of UDP flows.
+/// Places in `FLOWS` of UDP flows. An entry may outlive its flow: it goes when the flow's place is taken again.
 #[map]
-pub static UDP_SLOTS: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
+pub static UDP_PLACES: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
-/// Owners by socket cookie.
-#[map]
-pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(MAX_FLOWS, 0);
-
-/// What happened, for userspace.
+/// Which flows have news, for userspace.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
@@ -77,7 +90,7 @@ pub fn stats(add: impl FnOnce(&mut Stats)) {
     }
 }
 
-/// A flow found no room.
+/// Records that a flow found no room.
 #[inline(always)]
 pub fn flow_table_full() {
     stats(|stats| stats.flows_full += 1);

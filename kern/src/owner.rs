@@ -4,20 +4,12 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_ANY, bpf_sock, bpf_sock_addr},
-    helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-        generated::{bpf_get_current_comm, bpf_get_socket_cookie},
-    },
+    bindings::{bpf_sock, bpf_sock_addr},
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_comm},
 };
-use tcptop_abi::{COMM_LEN, Owner, Socket, SocketFlags};
+use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner};
 
-use crate::{
-    local,
-    maps::{SOCKETS, stats},
-    ring, sock,
-    zero::zeroed,
-};
+use crate::{flow, ring, sock, sock::field, socket, state::SocketState, words, words::zeroed};
 
 /// The process this hook runs in.
 #[inline(always)]
@@ -51,101 +43,95 @@ fn comm() -> [u8; COMM_LEN] {
     }
 }
 
-/// What is known of a socket's owner; all zero when nothing is.
-#[inline(always)]
-pub fn known(cookie: u64) -> Owner {
-    // SAFETY: a value of the map, read as plain integers; a concurrent writer can only mix two owners' fields.
-    unsafe { SOCKETS.get(cookie) }.map_or(zeroed(), |socket| socket.owner)
-}
-
-/// Userspace hears of this socket: so it must hear of its release. Returns the owner, as far as it is known.
-#[inline(always)]
-pub fn mark_reported(cookie: u64) -> Owner {
-    if SOCKETS.get_ptr(cookie).is_none() {
-        remember(cookie, &Socket { owner: zeroed(), flags: SocketFlags::REPORTED });
-    }
-    mark_reported_if_known(cookie)
-}
-
-/// Likewise, but a socket that no hook has seen is left alone: its release is told of anyway.
-#[inline(always)]
-pub fn mark_reported_if_known(cookie: u64) -> Owner {
-    let Some(socket) = SOCKETS.get_ptr_mut(cookie) else { return zeroed() };
-    // SAFETY: a live map value; the flag is only ever set.
-    unsafe {
-        (*socket).flags |= SocketFlags::REPORTED;
-        (*socket).owner
-    }
-}
-
-#[inline(always)]
-fn remember(cookie: u64, socket: &Socket) {
-    if SOCKETS.insert(cookie, socket, BPF_ANY as u64).is_err() {
-        stats(|stats| stats.sockets_full += 1);
-    }
-}
-
-#[inline(always)]
-fn cookie_of<T>(ctx: *mut T) -> u64 {
-    // SAFETY: the program's own context, as the helper demands.
-    unsafe { bpf_get_socket_cookie(ctx.cast()) }
-}
-
 /// socket(2): its caller owns what it made, until another process connects or sends.
 #[inline(always)]
 pub fn created(sk: *mut bpf_sock) {
-    if sock::is_tcp(sk) || sock::is_udp(sk) {
-        let owner = current(bpf_get_current_pid_tgid());
-        remember(cookie_of(sk), &Socket { owner, flags: 0 });
+    if (sock::is_tcp(sk) || sock::is_udp(sk))
+        && let Some(state) = socket::find_or_make(sk, sk)
+    {
+        state.owner = current(bpf_get_current_pid_tgid());
     }
 }
 
-/// connect(2), or a datagram sent or received: the caller owns the socket now.
+/// The process of this hook is from now on the one that last used a socket. True: it was another one before.
+#[inline(always)]
+fn take_over(state: &mut SocketState) -> bool {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let is_new = state.owner.tgid != (pid_tgid >> 32) as u32;
+    if is_new {
+        // Concurrent writers each store one process; the last one stays.
+        state.owner = current(pid_tgid);
+    }
+    is_new
+}
+
+/// connect(2), or a datagram sent: the caller owns the socket now.
 #[inline(always)]
 pub fn used(addr: *mut bpf_sock_addr) {
-    let cookie = cookie_of(addr);
-    let pid_tgid = bpf_get_current_pid_tgid();
-    match SOCKETS.get_ptr_mut(cookie) {
-        Some(socket) => {
-            // SAFETY: a live map value; concurrent writers each store one process, the last one stays.
-            unsafe {
-                if (*socket).owner.tgid != (pid_tgid >> 32) as u32 {
-                    (*socket).owner = current(pid_tgid);
-                }
-            }
-        }
-        None => remember(cookie, &Socket { owner: current(pid_tgid), flags: 0 }),
+    let sk = field!(addr, __bindgen_anon_1.sk);
+    if !sk.is_null()
+        && let Some(state) = socket::find_or_store(sk, addr)
+    {
+        take_over(state);
     }
 }
 
-/// The last close(2). The only moment at which the owner of an accepted socket shows itself.
+/// accept(2), or a question for a socket's address: the caller has an accepted connection open now. A connection that a
+/// process has made stays with that one.
+#[inline(always)]
+pub fn held(addr: *mut bpf_sock_addr) {
+    let sk = field!(addr, __bindgen_anon_1.sk);
+    if sk.is_null() || !sock::is_tcp(sk) {
+        return;
+    }
+    let Some(state) = socket::find_or_store(sk, addr) else { return };
+    let flow = flow::at(state.place, state.cookie);
+    // SAFETY: a live map value.
+    let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
+    if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0) || !take_over(state) {
+        return;
+    }
+    if let Some(flow) = flow {
+        // SAFETY: two live map values.
+        unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
+        ring::changed(flow, state.place);
+    }
+}
+
+/// The last close(2). Who closes an accepted connection last has had it open.
 #[inline(always)]
 pub fn released(sk: *mut bpf_sock) {
     let tcp = sock::is_tcp(sk);
     if !tcp && !sock::is_udp(sk) {
         return;
     }
-    let cookie = cookie_of(sk);
-    if tcp {
-        local::released(cookie);
+    // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
+    // closed the socket.
+    let state = if tcp { socket::find_or_store(sk, sk) } else { socket::find(sk, sk) };
+    let Some(state) = state else { return };
+    state.released = Flow::RELEASED;
+    let mut place = state.place;
+    let mut found = flow::at(place, state.cookie);
+    if found.is_none() {
+        place = state.quiet_place;
+        found = flow::at(place, state.cookie);
     }
-    let pid_tgid = bpf_get_current_pid_tgid();
-    // SAFETY: a live map value, read only.
-    let known = unsafe { SOCKETS.get(cookie) }.copied();
-    let owner = known.map_or(zeroed(), |socket| socket.owner);
-    let flags = known.map_or(0, |socket| socket.flags);
-    // An accepted socket has no owner so far: its connection gets its name now, whether it has ended or not.
-    let is_news = tcp && owner.tgid != (pid_tgid >> 32) as u32;
-    if !is_news && flags & SocketFlags::REPORTED == 0 {
-        let _ = SOCKETS.remove(cookie);
+    // SAFETY: a live map value.
+    let Some(flow) = found.and_then(|flow| unsafe { flow.as_mut() }) else {
+        if !state.owner.is_known() {
+            state.owner = current(bpf_get_current_pid_tgid());
+        }
+        socket::forget(state.cookie);
         return;
+    };
+    flow.released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
+    if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
+        flow.owner = current(bpf_get_current_pid_tgid());
     }
-    // UDP flows belong to who used their socket, whoever closes it.
-    let teller = if !tcp && owner.is_known() { owner } else { current(pid_tgid) };
-    if !ring::released(cookie, teller) {
-        let owner = if owner.is_known() { owner } else { teller };
-        remember(cookie, &Socket { owner, flags: flags | SocketFlags::RELEASED });
-    } else if known.is_some() {
-        let _ = SOCKETS.remove(cookie);
+    if !tcp {
+        socket::forget(state.cookie);
+    }
+    if flow.flags & FlowFlags::STATE_EVENTS == 0 {
+        ring::changed(flow, place);
     }
 }

@@ -13,10 +13,7 @@ use core::{arch::asm, mem::MaybeUninit};
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
 
-use crate::{
-    sock::{Address, field, joined, mapped},
-    tcp, udp,
-};
+use crate::sock::{Address, field, joined, mapped};
 
 /// Bytes of an IPv4 header without options (RFC 791 section 3.1), and of an IPv6 header (RFC 8200 section 3).
 const IPV4_HEADER: u32 = 20;
@@ -47,7 +44,8 @@ pub struct Packet {
 pub struct Transport {
     /// Where it begins.
     offset: u32,
-    protocol: u8,
+    /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
+    pub protocol: u8,
     /// Source and destination port.
     pub ports: [u16; 2],
     /// TCP only: sequence number.
@@ -59,6 +57,14 @@ pub struct Transport {
 }
 
 impl Packet {
+    /// Reads the headers of a packet; `None` when it is neither TCP nor UDP.
+    #[inline(always)]
+    pub fn read(skb: *mut __sk_buff) -> Option<Self> {
+        let start = field!(skb, data) as usize;
+        let end = field!(skb, data_end) as usize;
+        Some(Self { skb, start, end, transport: transport(skb, start, end)? })
+    }
+
     /// Bytes behind the transport header of `header` bytes.
     #[inline(always)]
     pub fn payload(&self, header: u32) -> u32 {
@@ -75,21 +81,6 @@ impl Packet {
             let [source, destination] = load::<[[u32; 4]; 2]>(self.start, 8, self.end)?;
             Some((joined(source), joined(destination)))
         }
-    }
-}
-
-/// Counts one packet of a local socket.
-#[inline(always)]
-pub fn count(skb: *mut __sk_buff, direction: Direction) {
-    let start = field!(skb, data) as usize;
-    let end = field!(skb, data_end) as usize;
-    let Some(transport) = transport(skb, start, end) else { return };
-    let packet = Packet { skb, start, end, transport };
-    match (transport.protocol, direction) {
-        (IPPROTO_TCP, Direction::Egress) => tcp::egress(&packet),
-        (IPPROTO_TCP, Direction::Ingress) => tcp::ingress(&packet),
-        (IPPROTO_UDP, _) => udp::count(&packet, direction),
-        _ => {}
     }
 }
 

@@ -1,91 +1,65 @@
-//! Telling userspace: one record per flow and interval, one for the end of a TCP connection, one for that of a socket.
+//! Announces flows to userspace: at most one record per flow and interval, which says where to look.
 
-use core::ptr::{copy_nonoverlapping as copy, write};
+use core::mem::transmute;
 
-use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::bpf_ktime_get_ns,
-};
-use tcptop_abi::{
-    Counters, DataEvent, EventKind, Flow, Owner, RING_BYTES, ReleaseEvent, StateEvent, TcptopEvent,
-};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use tcptop_abi::{DataEvent, EventKind, Flow, RING_BYTES, StateEvent, TcptopEvent, TcptopEventData};
 
 use crate::maps::{EVENTS, epoch, stats};
 
 /// A record with its header (`BPF_RINGBUF_HDR_SZ`).
-const fn record_bytes<T>() -> u64 {
-    size_of::<TcptopEvent<T>>() as u64 + 8
-}
+const RECORD_BYTES: u64 = size_of::<TcptopEvent>() as u64 + 8;
 
 /// Past half full, the reader is woken once per this many bytes, not once per record.
 const WAKE_STEP: u64 = RING_BYTES as u64 / 8;
 
-/// A flow is active: userspace is told at the first time in an interval. A loss is counted; the entry stays for userspace
-/// to find.
+/// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
+/// userspace finds the entry by reading the whole table.
 #[inline(always)]
-pub fn active(flow: &mut Flow) {
+pub fn moved(flow: &mut Flow, place: u32) {
+    if is_news(flow) {
+        emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, false);
+    }
+}
+
+/// Announces that a flow's state or owner changed, unless the flow was announced in this interval.
+#[inline(always)]
+pub fn changed(flow: &mut Flow, place: u32) {
+    if is_news(flow) {
+        emit(EventKind::STATE, TcptopEventData { state: StateEvent { place } }, false);
+    }
+}
+
+/// Announces a new flow. `wake`: the reader is to be woken at once.
+#[inline(always)]
+pub fn appeared(flow: &mut Flow, place: u32, wake: bool) {
+    flow.epoch = epoch();
+    emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, wake);
+}
+
+#[inline(always)]
+fn is_news(flow: &mut Flow) -> bool {
     let now = epoch();
-    if flow.epoch == now {
-        return;
-    }
+    let news = flow.epoch != now;
     flow.epoch = now;
-    emit::<DataEvent>(EventKind::DATA, |data| {
-        let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
-        let Flow { cookie, flags, slot, .. } = *flow;
-        // SAFETY: reserved memory for one such record.
-        unsafe { write(data, DataEvent { cookie, rx_bytes, tx_bytes, flags, slot }) };
-    });
+    news
 }
 
-/// A TCP connection ended, or a socket began to listen. False: the ring was full, and the loss is counted.
 #[inline(always)]
-pub fn state(flow: *const Flow, old_state: u8, new_state: u8) -> bool {
-    emit::<StateEvent>(EventKind::STATE, |state| {
-        // SAFETY: reserved memory for one such record, and a live map value or one of the caller's stack.
-        unsafe {
-            copy(flow, &raw mut (*state).flow, 1);
-            write(&raw mut (*state).old_state, old_state);
-            write(&raw mut (*state).new_state, new_state);
-            write(&raw mut (*state).pad, 0);
-            write(&raw mut (*state).pad2, 0);
-            write(&raw mut (*state).time, bpf_ktime_get_ns());
-        }
-    })
-}
-
-/// A socket's last descriptor was closed. False: the ring was full, and the loss is counted.
-#[inline(always)]
-pub fn released(cookie: u64, owner: Owner) -> bool {
-    emit::<ReleaseEvent>(EventKind::RELEASE, |release| {
-        // SAFETY: reserved memory for one such record.
-        unsafe { write(release, ReleaseEvent { cookie, owner, pad: 0 }) };
-    })
-}
-
-/// Reserves one record, has it filled in place (a BPF stack has room for two records at the most), and submits it.
-#[inline(always)]
-fn emit<T: 'static>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
-    let Some(mut record) = EVENTS.reserve::<TcptopEvent<T>>(0) else {
+fn emit(kind: u32, data: TcptopEventData, wake: bool) {
+    // SAFETY: same size, and no invalid bit patterns. One word, for the verifier's sake: see `flow::entry`.
+    let record: u64 = unsafe { transmute(TcptopEvent { kind, data }) };
+    if EVENTS.output::<u64>(&record, wake_flag(wake)).is_err() {
         stats(|stats| stats.lost_events += 1);
-        return false;
-    };
-    let event = record.as_mut_ptr();
-    // SAFETY: the reservation has room for exactly one record.
-    unsafe {
-        write(&raw mut (*event).kind, kind);
-        write(&raw mut (*event).epoch, epoch());
-        fill(&raw mut (*event).data);
     }
-    record.submit(wake_flag::<T>());
-    true
 }
 
-/// Userspace reads at its tick; it is woken earlier only by a ring that fills up.
+/// Userspace reads at its tick; it is woken earlier only when the ring or the table fills up.
 #[inline(always)]
-fn wake_flag<T>() -> u64 {
+fn wake_flag(wake: bool) -> u64 {
     let filled = EVENTS.query(BPF_RB_AVAIL_DATA as u64);
-    let crossed_step = filled % WAKE_STEP < record_bytes::<T>();
-    if filled >= RING_BYTES as u64 / 2 && crossed_step {
+    let crossed_step = filled % WAKE_STEP < RECORD_BYTES;
+    if wake || filled >= RING_BYTES as u64 / 2 && crossed_step {
         BPF_RB_FORCE_WAKEUP as u64
     } else {
         BPF_RB_NO_WAKEUP as u64

@@ -12,7 +12,7 @@ const AF_INET: u32 = 2;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
 
-/// Loads one field of a kernel context struct.
+/// Loads one field of a kernel context struct or of a map value by an instruction of its own.
 macro_rules! field {
     ($base:expr, $($name:ident).+ $([$index:literal])?) => {
         // SAFETY: `$base` was given by the kernel and checked against null; the verifier proves the access.

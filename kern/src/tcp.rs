@@ -4,16 +4,16 @@ use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},
     helpers::generated::{bpf_jiffies64, bpf_sk_fullsock, bpf_tcp_sock as tcp_sock},
 };
-use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, Owner, TcpStateCode as State};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, TcpStateCode as State};
 
 use crate::{
-    flow, local,
-    local::Local,
+    flow::{self, NewFlow},
     maps::{epoch, overflowed, stats},
-    owner,
     packet::Packet,
     ring, sock,
     sock::field,
+    socket,
+    state::SocketState,
 };
 
 /// Flag bits of the TCP header, RFC 9293 section 3.1.
@@ -61,8 +61,9 @@ pub fn egress(packet: &Packet) {
         return;
     }
     let known =
-        local::of_tcp(sk, packet.skb).and_then(|local| Some((flow::at(local.slot, local.cookie)?, local)));
-    let (flow, local) = match known {
+        socket::find(sk, packet.skb).and_then(|state| Some((flow::at(state.place, state.cookie)?, state)));
+    let is_known = known.is_some();
+    let (flow, state) = match known {
         Some(known) => known,
         None => match adopt(packet.skb, sk, segment.payload) {
             Some(adopted) => adopted,
@@ -72,7 +73,7 @@ pub fn egress(packet: &Packet) {
     // SAFETY: a live map value, written under the socket lock, which egress holds.
     let flow = unsafe { &mut *flow };
     let plain = segment.flags & (SYN | FIN | RST) == 0;
-    let fin_pending = local.fin_seen != 0 && flow.flags & FlowFlags::FIN_RECEIVED == 0;
+    let fin_pending = state.fin_seen != 0 && flow.flags & FlowFlags::FIN_RECEIVED == 0;
     if plain && !fin_pending && flow.read_at == jiffies() && flow.epoch == epoch() {
         advance(flow, &segment);
         flow.counters.tx_packets += field!(packet.skb, gso_segs).max(1) as u64;
@@ -83,7 +84,7 @@ pub fn egress(packet: &Packet) {
     if tp.is_null() {
         return;
     }
-    read(flow, local, tp, Some(&segment));
+    read(flow, state, tp, Some(&segment));
     if segment.flags & FIN != 0 {
         flow.flags |= FlowFlags::FIN_SENT;
     }
@@ -94,7 +95,13 @@ pub fn egress(packet: &Packet) {
             flow.flags |= FlowFlags::FIN_RECEIVED;
         }
     }
-    ring::active(flow);
+    if !is_known && !flow.began_after_start() {
+        let sent = flow.flags & FlowFlags::FIN_SENT != 0;
+        let received = flow.flags & FlowFlags::FIN_RECEIVED != 0;
+        flow.earlier_rx = flow.counters.rx_bytes - received as u64;
+        flow.earlier_tx = flow.counters.tx_bytes - sent as u64;
+    }
+    ring::moved(flow, state.place);
 }
 
 /// A segment arrives. Its bytes are counted when its ACK leaves; only the peer's FIN must be seen here, because the
@@ -110,7 +117,8 @@ pub fn ingress(packet: &Packet) {
     }
 }
 
-/// A FIN that ends at `end`. One before what was received in order is a stray, or was noted when it came first.
+/// Records a FIN whose sequence number ends at `end`. Ignores a FIN at or below `rcv_nxt`: it is a duplicate, or was recorded
+/// when it first arrived.
 #[inline(always)]
 fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, end: u32) {
     // SAFETY: `sk` is not null.
@@ -118,15 +126,15 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, end: u32) {
     if tp.is_null() || at_or_after(field!(tp, rcv_nxt), end) {
         return;
     }
-    if let Some(local) = local::made_for_tcp(sk, skb) {
-        local.fin_end = end;
-        local.fin_seen = 1;
+    if let Some(state) = socket::find_or_make(sk, skb) {
+        state.fin_end = end;
+        state.fin_seen = 1;
     }
 }
 
 #[inline(always)]
 fn count_untracked_ingress(skb: *mut __sk_buff, sk: *mut bpf_sock, payload: u32) {
-    let known = local::of_tcp(sk, skb).and_then(|local| flow::at(local.slot, local.cookie));
+    let known = socket::find(sk, skb).and_then(|state| flow::at(state.place, state.cookie));
     if payload != 0 && known.is_none() {
         stats(|stats| stats.untracked_rx_bytes += payload as u64);
     }
@@ -138,14 +146,14 @@ fn adopt(
     skb: *mut __sk_buff,
     common: *mut bpf_sock,
     payload: u32,
-) -> Option<(*mut Flow, &'static mut Local)> {
+) -> Option<(*mut Flow, &'static mut SocketState)> {
     // SAFETY: `common` is not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() || !sock::is_tcp(sk) {
         return None;
     }
-    let state = field!(sk, state) as u8;
-    let flags = match state {
+    let tcp_state = field!(sk, state) as u8;
+    let flags = match tcp_state {
         State::CLOSE | State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return None,
         State::SYN_SENT => FlowFlags::ACTIVE_OPEN,
         State::SYN_RECV => FlowFlags::PASSIVE_OPEN,
@@ -155,14 +163,15 @@ fn adopt(
         State::LAST_ACK | State::CLOSING => fin_in_flight(sk) | FlowFlags::FIN_RECEIVED,
         _ => 0,
     };
-    let found = local::made_for_tcp(sk, skb).and_then(|local| {
-        let owner = owner::mark_reported_if_known(local.cookie);
-        Some((insert(local, sk, flags, state, owner)?, local))
-    });
-    if found.is_none() {
-        stats(|stats| stats.untracked_tx_bytes += payload as u64);
+    let state = socket::find_or_make(sk, skb);
+    if let Some(state) = state {
+        if let Some(flow) = insert(state, sk, flags, tcp_state) {
+            return Some((flow, state));
+        }
+        socket::forget(state.cookie);
     }
-    found
+    stats(|stats| stats.untracked_tx_bytes += payload as u64);
+    None
 }
 
 /// In these states our FIN is not acknowledged. With nothing in flight it waits for the peer's window, and has not left.
@@ -173,20 +182,26 @@ fn fin_in_flight(sk: *mut bpf_sock) -> u32 {
     if tp.is_null() || field!(tp, packets_out) == 0 { 0 } else { FlowFlags::FIN_SENT }
 }
 
-/// Makes the entry of a connection; `None`, counted, when the table is full.
+/// Makes the entry of a connection, and announces it; `None`, counted, when the table is full.
 #[inline(always)]
-pub fn insert(
-    local: &mut Local,
-    sk: *const bpf_sock,
-    flags: u32,
-    state: u8,
-    owner: Owner,
-) -> Option<*mut Flow> {
-    let flow = flow::take(IPPROTO_TCP, state, flags, owner)?;
+pub fn insert(state: &mut SocketState, sk: *const bpf_sock, flags: u32, tcp_state: u8) -> Option<*mut Flow> {
+    let new = describe(state, sk, flags, tcp_state)?;
+    state.place = new.place;
+    Some(new.flow)
+}
+
+/// Makes and announces an entry with the ends and the owner of a socket, in which no packet counts yet.
+#[inline(always)]
+pub fn describe(state: &SocketState, sk: *const bpf_sock, flags: u32, tcp_state: u8) -> Option<NewFlow> {
+    let new = flow::alloc(IPPROTO_TCP, tcp_state, flags, state.owner)?;
     // SAFETY: a live map value, which is nobody's yet.
-    unsafe { (*flow).ends = sock::endpoints(sk) };
-    flow::publish(flow, local);
-    Some(flow)
+    unsafe {
+        (*new.flow).ends = sock::endpoints(sk);
+        (*new.flow).released = state.released;
+    }
+    new.publish(state.cookie);
+    new.announce();
+    Some(new)
 }
 
 /// Counts a segment that leaves by its header alone: the bytes up to its end, and those that it acknowledges.
@@ -212,7 +227,7 @@ fn jiffies() -> u32 {
 /// Copies the socket's totals. `leaving`: the segment now at egress, counted when it begins no later than what was sent
 /// before. (A reset that answers a stray segment has its sequence number from that segment.)
 #[inline(always)]
-pub fn read(flow: &mut Flow, local: &Local, tp: *const bpf_tcp_sock, leaving: Option<&Segment>) {
+pub fn read(flow: &mut Flow, state: &SocketState, tp: *const bpf_tcp_sock, leaving: Option<&Segment>) {
     let una = field!(tp, snd_una);
     let nxt = field!(tp, snd_nxt);
     let sent = match leaving {
@@ -232,7 +247,7 @@ pub fn read(flow: &mut Flow, local: &Local, tp: *const bpf_tcp_sock, leaving: Op
     counters.retransmits = field!(tp, total_retrans);
     counters.rtt_us = field!(tp, srtt_us) >> 3;
     flow.read_at = jiffies();
-    if local.fin_seen != 0 && at_or_after(flow.rx_seq, local.fin_end) {
+    if state.fin_seen != 0 && at_or_after(flow.rx_seq, state.fin_end) {
         flow.flags |= FlowFlags::FIN_RECEIVED;
     }
 }

@@ -4,20 +4,20 @@ use core::arch::asm;
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_NOEXIST, bpf_sock},
+    bindings::{BPF_ANY, BPF_NOEXIST, bpf_sock},
     helpers::generated::bpf_sk_fullsock,
 };
 use tcptop_abi::{Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    flow, local,
-    local::Local,
-    maps::{UDP_SLOTS, epoch, flow_table_full, stats},
-    owner,
+    flow,
+    maps::{UDP_PLACES, epoch, flow_table_full, stats},
     packet::{Direction, Packet},
     ring, sock,
     sock::{Address, field},
-    zero::zeroed,
+    socket,
+    state::SocketState,
+    words::{self, zeroed},
 };
 
 /// Bytes of the UDP header, RFC 768.
@@ -31,12 +31,16 @@ pub fn count(packet: &Packet, direction: Direction) {
         return;
     }
     let Some(remote) = remote(packet, sk, direction) else { return };
-    let last = local::of_udp(sk).and_then(|local| flow::at(local.slot, local.cookie));
-    let known = last.filter(|flow| is_to(*flow, &remote));
-    let flow = match known {
-        Some(flow) => flow,
-        None => match find(packet, sk, remote, direction) {
-            Some(flow) => flow,
+    let mut own = zeroed();
+    let state = socket::find(sk, packet.skb);
+    let known = state.and_then(|state| {
+        let flow = flow::at(state.place, state.cookie).filter(|flow| is_to(*flow, &remote))?;
+        Some((flow, state))
+    });
+    let (flow, state) = match known {
+        Some(known) => known,
+        None => match find(packet, sk, remote, direction, &mut own) {
+            Some(found) => found,
             None => return,
         },
     };
@@ -59,11 +63,11 @@ pub fn count(packet: &Packet, direction: Direction) {
     let flow = unsafe { &mut *flow };
     if flow.epoch != epoch() {
         // Another process may use the socket by now.
-        let owner = owner::known(flow.cookie);
-        if owner.is_known() {
-            flow.owner = owner;
+        if state.owner.is_known() {
+            // SAFETY: a live map value, and one or the caller's stack.
+            unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
         }
-        ring::active(flow);
+        ring::moved(flow, state.place);
     }
 }
 
@@ -93,71 +97,111 @@ fn is_to(flow: *const Flow, remote: &Remote) -> bool {
     sock::joined(words) == remote.0 && port == remote.1
 }
 
-/// The flow of a socket's other remote ends, made if it is a new one.
+/// The flow of another remote end than the last, made if it is a new one. `own` is room for the state of a socket that has
+/// no other.
 #[inline(always)]
-fn find(packet: &Packet, common: *mut bpf_sock, remote: Remote, direction: Direction) -> Option<*mut Flow> {
+fn find<'a>(
+    packet: &Packet,
+    common: *mut bpf_sock,
+    remote: Remote,
+    direction: Direction,
+    own: &'a mut SocketState,
+) -> Option<(*mut Flow, &'a mut SocketState)> {
     // SAFETY: not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let mut own = zeroed();
-    let found = local::made_for_udp(sk, packet.skb, &mut own).and_then(|local| {
-        let key =
-            UdpKey { cookie: local.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
-        lookup(&key, local).or_else(|| insert(packet, sk, &key, local, direction))
-    });
-    if found.is_none() {
-        let bytes = packet.payload(HEADER) as u64;
-        stats(|stats| match direction {
-            Direction::Ingress => stats.untracked_rx_bytes += bytes,
-            Direction::Egress => stats.untracked_tx_bytes += bytes,
-        });
+    let Some(state) = socket::find_or_make_for_packet(sk, packet.skb, own) else {
+        untracked(packet, direction);
+        return None;
+    };
+    let key = UdpKey { cookie: state.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
+    if let Some(flow) = lookup(&key, state) {
+        return Some((flow, state));
     }
-    found
+    let Some(flow) = insert(packet, sk, &key, state, direction) else {
+        untracked(packet, direction);
+        return None;
+    };
+    Some((flow, state))
 }
 
+/// Counts a datagram whose flow found no room.
 #[inline(always)]
-fn lookup(key: &UdpKey, local: &mut Local) -> Option<*mut Flow> {
-    // SAFETY: a value of the map, which is written once, before it is inserted.
-    let slot = *unsafe { UDP_SLOTS.get(key) }?;
-    // A place that is free or another flow's: userspace has just ended this one.
-    let flow = flow::at(slot, key.cookie)?;
-    local.slot = slot;
+fn untracked(packet: &Packet, direction: Direction) {
+    let bytes = packet.payload(HEADER) as u64;
+    stats(|stats| match direction {
+        Direction::Ingress => stats.untracked_rx_bytes += bytes,
+        Direction::Egress => stats.untracked_tx_bytes += bytes,
+    });
+}
+
+/// The flow of a key. The table may still lead to an entry that was retired, or to one that another flow of the socket has
+/// taken since.
+#[inline(always)]
+fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<*mut Flow> {
+    // SAFETY: a value of the map, an aligned integer.
+    let place = *unsafe { UDP_PLACES.get(key) }?;
+    let flow = flow::at(place, key.cookie)?;
+    // SAFETY: a live map value; the address is aligned to four bytes.
+    let (raddr, rport) =
+        unsafe { ((&raw const (*flow).ends.raddr).cast::<[u32; 4]>().read(), (*flow).ends.rport) };
+    // SAFETY: the key's address is aligned to eight bytes.
+    let wanted = unsafe { (&raw const key.raddr).cast::<[u32; 4]>().read() };
+    if raddr != wanted || rport != key.rport {
+        return None;
+    }
+    state.place = place;
     Some(flow)
 }
 
+/// Makes a flow. The table leads to it before a packet is counted in it, so that another CPU with a packet of the same new
+/// flow counts in the same entry.
 #[inline(always)]
 fn insert(
     packet: &Packet,
     sk: *mut bpf_sock,
     key: &UdpKey,
-    local: &mut Local,
+    state: &mut SocketState,
     direction: Direction,
 ) -> Option<*mut Flow> {
-    let (laddr, lport) = near(packet, sk, direction)?;
-    let flow = flow::take(IPPROTO_UDP, 0, 0, owner::mark_reported(key.cookie))?;
+    let (laddr, lport) = local_endpoint(packet, sk, direction)?;
+    let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner)?;
     // SAFETY: a live map value, which is nobody's yet.
-    let slot = unsafe {
-        (*flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
-        (*flow).slot
-    };
-    flow::publish(flow, local);
-    if UDP_SLOTS.insert(key, slot, BPF_NOEXIST as u64).is_ok() {
-        return Some(flow);
+    unsafe { (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport } };
+    new.publish(key.cookie);
+    if UDP_PLACES.insert(key, new.place, BPF_NOEXIST as u64).is_err() {
+        // Another CPU was first, or a flow that userspace has ended left its key behind.
+        if let Some(first) = lookup(key, state) {
+            abandon(new);
+            return Some(first);
+        }
+        if UDP_PLACES.insert(key, new.place, BPF_ANY as u64).is_err() {
+            abandon(new);
+            flow_table_full();
+            return None;
+        }
     }
-    flow::give_back(flow);
-    // Another CPU may have been first: then its entry is the one to count in.
-    let first = lookup(key, local);
-    if first.is_none() {
-        flow_table_full();
+    if flow::at(state.place, state.cookie).is_some() {
+        state.several = 1;
     }
-    first
+    state.place = new.place;
+    new.announce();
+    Some(new.flow)
+}
+
+/// Leaves an entry in which nothing was counted to userspace, which frees it.
+#[inline(always)]
+fn abandon(new: flow::NewFlow) {
+    // SAFETY: a live map value, to which no key leads.
+    unsafe { (*new.flow).abandoned = 1 };
+    new.announce();
 }
 
 /// The local end.
 #[inline(always)]
-fn near(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<([u8; 16], u16)> {
+fn local_endpoint(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<([u8; 16], u16)> {
     if field!(sk, dst_port) != 0 {
         let ends = sock::endpoints(sk);
         return Some((ends.laddr, ends.lport));

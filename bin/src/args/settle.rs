@@ -81,6 +81,7 @@ impl Given {
                 by: self.by,
                 live: !self.only_closed,
                 idle: !self.csv,
+                closed_active: !self.csv && !self.only_closed,
                 closed: self.closed,
             },
             listening: self.listen && !self.quiet,

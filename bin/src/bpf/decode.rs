@@ -1,111 +1,127 @@
-//! Ring buffer records, from bytes to events.
+//! What the kernel programs write, in the words of a collector.
 
-use std::ptr::read_unaligned;
-
-use tcptop_abi::{Counters, DataEvent, EventKind, Flow, ReleaseEvent, StateEvent, TcptopEvent};
+use tcptop_abi::{EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent};
 
 use crate::{
-    collector::{CollectorEvent, FlowId, Slot},
+    collector::{ConnectionKey, Observation, ObservedOwner, Opening, Process, Protocol, TcpState, Traffic},
     sys::clock::Moment,
 };
 
-/// One record. `read` gives the flow at a place, if it is still there: one that ended meanwhile has a record of its own
-/// later in the ring. `None`: nothing is known of it, or this version does not know it.
-pub fn event(record: &[u8], read: impl FnOnce(Slot) -> Option<Flow>) -> Option<CollectorEvent> {
-    let kind = u32::from_ne_bytes(record.get(..4)?.try_into().ok()?);
-    match kind {
-        EventKind::DATA => {
-            let TcptopEvent { epoch, data, .. } = whole::<DataEvent>(record)?;
-            let flow = read(Slot { cookie: data.cookie, index: data.slot })?;
-            let DataEvent { rx_bytes, tx_bytes, flags, .. } = data;
-            let before = Flow { counters: Counters { rx_bytes, tx_bytes, ..flow.counters }, flags, ..flow };
-            Some(CollectorEvent::Active { id: FlowId::of(&flow)?, flow, before, epoch })
-        }
-        EventKind::STATE => {
-            let TcptopEvent { epoch, data, .. } = whole::<StateEvent>(record)?;
-            let StateEvent { flow, new_state: state, time, .. } = data;
-            let time = Moment::new(time);
-            Some(CollectorEvent::State { id: FlowId::of(&flow)?, flow, state, epoch, time })
-        }
-        EventKind::RELEASE => {
-            let TcptopEvent { epoch, data: ReleaseEvent { cookie, owner, .. }, .. } =
-                whole::<ReleaseEvent>(record)?;
-            Some(CollectorEvent::Released { cookie, owner, epoch })
-        }
+/// The place that a ring record announces; `None`: this version does not know the record.
+pub fn place(record: &[u8]) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_ne_bytes(record.get(at..at + 4)?.try_into().ok()?));
+    if record.len() < size_of::<TcptopEvent>() {
+        return None;
+    }
+    // Both variants begin with the place.
+    match word(0)? {
+        EventKind::DATA | EventKind::STATE => word(4),
         _ => None,
     }
 }
 
-/// Variants of a record: plain integers.
-trait Integers: Copy {}
-impl Integers for DataEvent {}
-impl Integers for StateEvent {}
-impl Integers for ReleaseEvent {}
+/// A flow of the table as an observation; `None`: it has no known protocol.
+pub fn observation(flow: &Flow, key: ConnectionKey, sees_releases: bool) -> Option<Observation> {
+    let (protocol, state) = match flow.protocol {
+        IPPROTO_TCP => (Protocol::Tcp, TcpState::from_code(flow.state)),
+        IPPROTO_UDP => (Protocol::Udp, None),
+        _ => return None,
+    };
+    let has = |flag| flow.flags & flag != 0;
+    let opening = if protocol == Protocol::Udp || has(FlowFlags::ACTIVE_OPEN) {
+        Opening::Active
+    } else if has(FlowFlags::PASSIVE_OPEN) {
+        Opening::Passive
+    } else {
+        Opening::Unseen
+    };
+    let closed = flow.released != 0 || !sees_releases;
+    Some(Observation {
+        key,
+        protocol,
+        ends: flow.ends,
+        opening,
+        state,
+        totals: flow.payload(),
+        earlier: Traffic { rx: flow.earlier_rx, tx: flow.earlier_tx },
+        owner: owner(&flow.owner, opening == Opening::Active || flow.released != 0),
+        began: Moment::new(flow.began),
+        ended: Moment::new(flow.ended),
+        end_unconfirmed: protocol == Protocol::Tcp && closed && !has(FlowFlags::STATE_EVENTS),
+    })
+}
 
-fn whole<T: Integers>(record: &[u8]) -> Option<TcptopEvent<T>> {
-    if record.len() < size_of::<TcptopEvent<T>>() {
-        return None;
-    }
-    // SAFETY: long enough, and every bit pattern is a valid record of integers.
-    Some(unsafe { read_unaligned(record.as_ptr().cast()) })
+fn owner(owner: &Owner, certain: bool) -> Option<ObservedOwner> {
+    let Owner { tgid, tid, uid, comm } = *owner;
+    owner.is_known().then_some(ObservedOwner {
+        process: Process { pid: tgid, uid, comm },
+        named_by_thread: tid != tgid,
+        certain,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode};
 
-    fn bytes<T: Integers>(kind: u32, data: T) -> Vec<u8> {
-        let event = TcptopEvent { kind, epoch: 7, data };
-        // SAFETY: integers without padding.
-        unsafe { std::slice::from_raw_parts((&raw const event).cast::<u8>(), size_of_val(&event)) }.to_vec()
-    }
+    const KEY: ConnectionKey = ConnectionKey { index: 3, generation: 7 };
 
-    fn nowhere(_: Slot) -> Option<Flow> {
-        None
+    fn record(kind: u32, place: u32) -> Vec<u8> {
+        [kind.to_ne_bytes(), place.to_ne_bytes()].concat()
     }
 
     #[test]
-    fn data_of_a_udp_flow() {
-        let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, slot: 3, ..Flow::default() };
+    fn both_kinds_of_records_announce_a_place() {
+        assert_eq!(place(&record(EventKind::DATA, 5)), Some(5));
+        assert_eq!(place(&record(EventKind::STATE, u32::MAX)), Some(u32::MAX));
+        assert_eq!(place(&record(99, 5)), None);
+        for length in 0..8 {
+            assert_eq!(place(&record(EventKind::DATA, 5)[..length]), None);
+        }
+    }
+
+    #[test]
+    fn a_udp_flow() {
+        let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, began: 9, ..Flow::default() };
         flow.ends.rport = 53;
-        flow.ends.raddr[15] = 9;
         flow.counters.rx_bytes = 90;
-        let data = DataEvent { cookie: 5, rx_bytes: 40, slot: 3, ..DataEvent::default() };
-        let record = bytes(EventKind::DATA, data);
-        let id = FlowId::Udp { cookie: 5, raddr: flow.ends.raddr, rport: 53 };
-        let read = |slot| (slot == Slot { cookie: 5, index: 3 }).then_some(flow);
-        let mut before = flow;
-        before.counters.rx_bytes = 40;
-        assert_eq!(event(&record, read), Some(CollectorEvent::Active { id, flow, before, epoch: 7 }));
-        assert_eq!(event(&record, nowhere), None, "it has ended: a record of that follows");
+        flow.owner = Owner { tgid: 42, tid: 43, uid: 1, comm: [b'x'; 16] };
+        let seen = observation(&flow, KEY, true).expect("a protocol");
+        assert_eq!(
+            (seen.key, seen.protocol, seen.state, seen.opening),
+            (KEY, Protocol::Udp, None, Opening::Active)
+        );
+        assert_eq!((seen.ends.rport, seen.totals.rx_bytes, seen.began), (53, 90, Moment::new(9)));
+        let owner = seen.owner.expect("known");
+        assert_eq!((owner.process.pid, owner.named_by_thread, owner.certain), (42, true, true));
+        assert!(!observation(&Flow { released: 1, ..flow }, KEY, true).expect("a protocol").end_unconfirmed);
     }
 
     #[test]
-    fn state_and_release() {
-        let owner = Owner { tgid: 42, ..Owner::default() };
-        let flow = Flow { cookie: 6, protocol: IPPROTO_TCP, owner, ..Flow::default() };
-        let state = StateEvent { flow, new_state: TcpStateCode::CLOSE, time: 9, ..StateEvent::default() };
-        let record = bytes(EventKind::STATE, state);
-        let expected = CollectorEvent::State {
-            id: FlowId::Tcp(6),
-            flow,
-            state: TcpStateCode::CLOSE,
-            epoch: 7,
-            time: Moment::new(9),
+    fn who_accepted_is_certain_once_the_socket_is_closed() {
+        let flow = Flow {
+            protocol: IPPROTO_TCP,
+            flags: FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS,
+            owner: Owner { tgid: 42, tid: 42, ..Owner::default() },
+            ..Flow::default()
         };
-        assert_eq!(event(&record, nowhere), Some(expected));
-        let release = ReleaseEvent { cookie: 6, owner, pad: 0 };
-        let record = bytes(EventKind::RELEASE, release);
-        assert_eq!(event(&record, nowhere), Some(CollectorEvent::Released { cookie: 6, owner, epoch: 7 }));
+        let certain =
+            |flow: &Flow| observation(flow, KEY, true).and_then(|seen| seen.owner).map(|owner| owner.certain);
+        assert_eq!(certain(&flow), Some(false));
+        assert_eq!(certain(&Flow { released: 1, ..flow }), Some(true));
     }
 
     #[test]
-    fn what_is_not_known_is_passed_over() {
-        assert_eq!(event(&[], nowhere), None);
-        assert_eq!(event(&bytes(99, StateEvent::default()), nowhere), None);
-        let record = bytes(EventKind::STATE, StateEvent::default());
-        assert_eq!(event(&record[..100], nowhere), None);
-        assert_eq!(event(&record, nowhere), None, "a flow without a protocol");
+    fn the_end_of_an_older_connection_is_for_others_to_confirm() {
+        let flow = Flow { protocol: IPPROTO_TCP, ..Flow::default() };
+        let unconfirmed = |flow: &Flow, sees_releases| {
+            observation(flow, KEY, sees_releases).expect("a protocol").end_unconfirmed
+        };
+        assert!(!unconfirmed(&flow, true));
+        assert!(unconfirmed(&flow, false));
+        let released = Flow { released: 1, ..flow };
+        assert!(unconfirmed(&released, true));
+        assert!(!unconfirmed(&Flow { flags: FlowFlags::STATE_EVENTS, ..released }, true));
+        assert_eq!(observation(&Flow::default(), KEY, true), None, "no protocol");
     }
 }

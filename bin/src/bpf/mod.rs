@@ -1,51 +1,57 @@
 //! The kernel programs as a [`NetworkCollector`].
+//!
+//! What belongs to BPF stays in this room: places of the flow table, socket cookies, the numbers of intervals, and how
+//! places become free again.
 
 mod decode;
-mod obstacle;
+mod flows;
+mod hooks;
+mod host;
+mod object;
 mod programs;
+mod queue;
 
 use std::{
-    mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf, Stack},
+    Ebpf,
+    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
 };
-use tcptop_abi::{Control, Flow, IPPROTO_UDP, MAX_FLOWS, Owner, Socket, SocketFlags, Stats, UdpKey};
+use tcptop_abi::{Control, Stats};
 
+use self::{
+    flows::{Flows, Tick},
+    hooks::{HOOKS, Hook, RELEASE_PROGRAM},
+    host::explain,
+    object::Loaded,
+    programs::Outcome,
+    queue::Queue,
+};
+pub use self::{host::lockdown, object::root};
 use crate::{
-    collector::{CollectorEvent, Missing, NetworkCollector, Slot},
+    collector::{ConnectionKey, Losses, Missing, NetworkCollector, Sink, Traffic},
     error::Error,
-    privilege,
-    sys::{self, cgroup::Place},
+    sys::{cgroup, mapped::MappedArray},
 };
-
-use obstacle::explain;
-pub use obstacle::{Obstacle, lockdown};
-use programs::{HOOKS, Hook, Outcome, RELEASE_PROGRAM};
 
 /// What is lost in a container with a cgroup namespace of its own.
 pub const PART: &str = "only the sockets of this container are counted (to count all, run it on the host)";
 
-/// The BPF object that build.rs made of `kern`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
-
-/// Whether the kernel makes storage for sockets: on 32-bit ARM it does not from Linux 6.19 on (kern/src/local.rs).
-const STORAGE: bool = !cfg!(target_arch = "arm");
-
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
     running: Option<Running>,
-    /// Entries of each table; `None`: as the RAM allows.
+    /// Entries of the flow table; `None`: as the RAM allows.
     entries: Option<u32>,
+    udp_timeout: Duration,
 }
 
 impl BpfCollector {
-    /// With tables of this size; `None`: as the RAM allows.
-    pub const fn new(entries: Option<u32>) -> Self {
-        Self { running: None, entries }
+    /// With a flow table of this size (`None`: as the RAM allows), in which UDP flows end after so long a silence.
+    pub const fn new(entries: Option<u32>, udp_timeout: Duration) -> Self {
+        Self { running: None, entries, udp_timeout }
     }
 }
 
@@ -55,58 +61,12 @@ struct Running {
     events: RingBuf<MapData>,
     control: Array<MapData, Control>,
     stats: PerCpuArray<MapData, Stats>,
-    flows: Array<MapData, Flow>,
-    /// The same map's, for what aya has no word for.
-    flows_fd: OwnedFd,
-    free: Stack<MapData, u32>,
-    udp_slots: HashMap<MapData, UdpKey, u32>,
-    sockets: HashMap<MapData, u64, Socket>,
-    /// What TCP sockets carry along, where they have no storage; only ever removed here.
-    locals: HashMap<MapData, u64, [u64; 3]>,
+    flows: Flows,
     missing: Vec<Missing>,
-    sees_releases: bool,
-    /// Entries of the flow table that were freed in this interval and in the one before: a program that has just looked
-    /// one up may still write to it.
-    resting: [Vec<u32>; 2],
-}
-
-/// What programs attach to.
-///
-/// # Errors
-/// Why there is no cgroup v2 tree.
-pub fn root() -> Result<(OwnedFd, Place), Error> {
-    sys::cgroup::open_root().map_err(|error| explain(Error::NoCgroup(error)))
-}
-
-/// The loaded object, without a program attached.
-fn load(given: Option<u32>) -> Result<(Ebpf, OwnedFd), Error> {
-    let (cgroup, _) = root()?;
-    // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
-    // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
-    let mut loader =
-        sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
-    let entries = given.unwrap_or_else(|| entries(sys::memory::total()));
-    for table in ["FLOWS", "FREE", "UDP_SLOTS", "SOCKETS"] {
-        loader.map_max_entries(table, entries);
-    }
-    loader.map_max_entries("LOCALS", if STORAGE { 1 } else { entries });
-    let ebpf = loader
-        .btf(None)
-        .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
-        .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
-        .override_global("STORAGE", &u8::from(STORAGE), true)
-        .load(OBJECT)
-        .map_err(Error::Load)?;
-    Ok((ebpf, cgroup))
-}
-
-/// Entries of each table on a machine with this much RAM, in bytes: a power of two, for which the tables (364 bytes for an
-/// entry of each, some 90 more on 32-bit ARM) take no more than 0.7 % of the RAM, but 4096 at least (1.5 MB).
-fn entries(ram: u64) -> u32 {
-    const RAM_PER_ENTRY: u64 = 64 * 1024;
-    const LEAST: u32 = 4096;
-    let most = u32::try_from(ram / RAM_PER_ENTRY).unwrap_or(MAX_FLOWS).max(1);
-    (1 << most.ilog2()).clamp(LEAST, MAX_FLOWS)
+    /// Number of the interval under way.
+    epoch: u32,
+    /// Statistics at the end of the last interval.
+    seen: Stats,
 }
 
 /// Loads and attaches everything for a moment: what became of each hook.
@@ -114,21 +74,29 @@ fn entries(ram: u64) -> u32 {
 /// # Errors
 /// When the object cannot be loaded at all.
 pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
-    let (mut ebpf, cgroup) = load(None).map_err(explain)?;
+    let Loaded { mut ebpf, cgroup, .. } = object::load(None).map_err(explain)?;
     let explained = |(hook, outcome): Outcome| (hook, outcome.err().map(explain));
     Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
 }
 
+/// A descriptor of an array that stays with the object.
+fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> {
+    match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
+        _ => Err(Error::MissingMap(name)),
+    }
+}
+
 impl Running {
-    fn new(entries: Option<u32>) -> Result<Self, Error> {
-        let (mut ebpf, cgroup) = load(entries)?;
-        let mut free: Stack<_, u32> =
-            ebpf.take_map("FREE").ok_or(Error::MissingMap("FREE"))?.try_into().map_err(Error::Map)?;
-        for slot in (0..free.capacity()).rev() {
-            free.push(slot, 0).map_err(Error::Map)?;
-        }
+    fn new(entries: Option<u32>, udp_timeout: Duration) -> Result<Self, Error> {
+        let Loaded { mut ebpf, cgroup, flows } = object::load(entries)?;
+        // Before the programs attach: they find free places in it.
+        let queue = Queue::new(array(&ebpf, "PLACES")?, array(&ebpf, "FREE")?, flows)?;
+        let entries = MappedArray::new(array(&ebpf, "FLOWS")?, flows, 0);
+        let entries = entries.map_err(|error| Error::System("mmap", error))?;
+
         let mut missing = Vec::new();
-        if !sys::cgroup::is_whole(cgroup.as_fd()) {
+        if !cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
         }
         let mut links = Vec::with_capacity(HOOKS.len());
@@ -144,146 +112,111 @@ impl Running {
             }
         }
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
-        let flows = map("FLOWS")?;
-        let Map::Array(data) = &flows else { return Err(Error::MissingMap("FLOWS")) };
-        let flows_fd = data.fd().as_fd().try_clone_to_owned();
-        let flows_fd = flows_fd.map_err(|error| Error::System("dup", error))?;
         Ok(Self {
+            _links: links,
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
             control: map(".bss")?.try_into().map_err(Error::Map)?,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
-            flows: flows.try_into().map_err(Error::Map)?,
-            flows_fd,
-            free,
-            udp_slots: map("UDP_SLOTS")?.try_into().map_err(Error::Map)?,
-            sockets: map("SOCKETS")?.try_into().map_err(Error::Map)?,
-            locals: map("LOCALS")?.try_into().map_err(Error::Map)?,
+            flows: Flows::new(entries, queue, udp_timeout, sees_releases),
             missing,
-            sees_releases,
-            resting: Default::default(),
-            _links: links,
+            epoch: 0,
+            seen: Stats::default(),
         })
     }
-}
 
-fn read(flows: &Array<MapData, Flow>, slot: Slot) -> Option<Flow> {
-    let flow = flows.get(&slot.index, 0).ok()?;
-    (flow.cookie == slot.cookie).then_some(flow)
+    /// Lists what the kernel programs announced.
+    fn read_ring(&mut self) {
+        while let Some(record) = self.events.next() {
+            if let Some(place) = decode::place(&record) {
+                self.flows.announce(place);
+            }
+        }
+    }
+
+    /// Statistics of all CPUs. No number goes back: one of 64 bits may be read in halves on a 32-bit host.
+    fn sum_stats(&self) -> Stats {
+        let per_cpu = self.stats.get(&0, 0);
+        let mut sum = Stats::default();
+        for stats in per_cpu.iter().flat_map(|values| values.iter()) {
+            sum.untracked_rx_bytes += stats.untracked_rx_bytes;
+            sum.untracked_tx_bytes += stats.untracked_tx_bytes;
+            sum.lost_events += stats.lost_events;
+            sum.flows_full += stats.flows_full;
+        }
+        Stats {
+            untracked_rx_bytes: sum.untracked_rx_bytes.max(self.seen.untracked_rx_bytes),
+            untracked_tx_bytes: sum.untracked_tx_bytes.max(self.seen.untracked_tx_bytes),
+            lost_events: sum.lost_events.max(self.seen.lost_events),
+            flows_full: sum.flows_full.max(self.seen.flows_full),
+        }
+    }
+
+    fn collect(&mut self, tick: Tick, sink: Sink<'_>) -> Losses {
+        self.read_ring();
+        let stats = self.sum_stats();
+        if stats.lost_events != self.seen.lost_events {
+            self.flows.announce_all();
+        }
+        self.flows.collect(self.epoch - 1, tick, sink);
+        let losses = Losses {
+            untracked: Traffic {
+                rx: stats.untracked_rx_bytes - self.seen.untracked_rx_bytes,
+                tx: stats.untracked_tx_bytes - self.seen.untracked_tx_bytes,
+            },
+            notifications: stats.lost_events - self.seen.lost_events,
+            full: stats.flows_full - self.seen.flows_full,
+        };
+        self.seen = stats;
+        losses
+    }
 }
 
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.running = Some(Running::new(self.entries).map_err(explain)?);
-        Ok(())
+        self.running = Some(Running::new(self.entries, self.udp_timeout).map_err(explain)?);
+        self.begin_interval()
     }
 
     fn missing(&self) -> &[Missing] {
         self.running.as_ref().map_or(&[], |running| &running.missing)
     }
 
-    fn sees_releases(&self) -> bool {
-        self.running.as_ref().is_none_or(|running| running.sees_releases)
-    }
-
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.running.as_ref().map(|running| running.events.as_fd())
     }
 
-    fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent)) {
+    fn drain(&mut self, sink: Sink<'_>) {
         let Some(running) = &mut self.running else { return };
-        let Running { events, flows, .. } = running;
-        while let Some(record) = events.next() {
-            if let Some(event) = decode::event(&record, |slot| read(flows, slot)) {
-                sink(event);
-            }
-        }
+        running.read_ring();
+        running.flows.drain(running.epoch, sink);
     }
 
-    fn begin_interval(&mut self, epoch: u32) -> Result<(), Error> {
+    fn begin_interval(&mut self) -> Result<(), Error> {
         let Some(running) = &mut self.running else { return Ok(()) };
-        let [freed, rested] = &mut running.resting;
-        for slot in rested.drain(..) {
-            running.free.push(slot, 0).map_err(Error::Map)?;
-        }
-        mem::swap(freed, rested);
-        let control = running.control.get(&0, 0).map_err(Error::Map)?;
-        // An overflow in between shows itself again with the next new flow.
-        running.control.set(0, Control { epoch, ..control }, 0).map_err(Error::Map)
+        running.epoch += 1;
+        // An overflow that is not counted yet shows itself again with the next new flow.
+        let overflow = u32::from(running.seen.flows_full > 0);
+        running.control.set(0, Control { epoch: running.epoch, overflow }, 0).map_err(Error::Map)
     }
 
-    fn read(&self, slot: Slot) -> Option<Flow> {
-        read(&self.running.as_ref()?.flows, slot)
+    fn collect(&mut self, now: Duration, last: bool, sink: Sink<'_>) -> Losses {
+        let running = self.running.as_mut();
+        running.map_or_else(Losses::default, |running| running.collect(Tick { now, last }, sink))
     }
 
-    fn socket(&self, cookie: u64) -> Option<Socket> {
-        self.running.as_ref()?.sockets.get(&cookie, 0).ok()
-    }
-
-    fn flows(&self, from: u32, sink: &mut dyn FnMut(Flow)) -> Option<u32> {
-        const PART: u32 = 256;
-        let running = self.running.as_ref()?;
-        let most = running.flows.len();
-        let mut part = vec![Flow::default(); PART.min(most.saturating_sub(from)) as usize];
-        let count = sys::bpf::array_entries(running.flows_fd.as_fd(), from, &mut part).ok()?;
-        part[..count].iter().filter(|flow| flow.cookie != 0).copied().for_each(sink);
-        let next = from + u32::try_from(count).ok()?;
-        (count > 0 && next < most).then_some(next)
-    }
-
-    fn forget(&mut self, slot: Slot) {
-        // With another cookie there, the kernel programs have freed it.
-        let Some(flow) = self.read(slot) else { return };
-        let Some(running) = &mut self.running else { return };
-        if flow.protocol == IPPROTO_UDP {
-            let _ = running.udp_slots.remove(&UdpKey::of(&flow));
-        } else if !STORAGE {
-            let _ = running.locals.remove(&flow.cookie);
-        }
-        if running.flows.set(slot.index, Flow::default(), 0).is_ok() {
-            running.resting[0].push(slot.index);
+    fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
+        if let Some(running) = &mut self.running {
+            running.flows.end(keys, sink);
         }
     }
 
-    fn take_released(&mut self) -> Vec<(u64, Owner)> {
-        let Some(running) = &mut self.running else { return Vec::new() };
-        let kept = |(cookie, socket): (u64, Socket)| {
-            (socket.flags & SocketFlags::RELEASED != 0).then_some((cookie, socket.owner))
-        };
-        let released: Vec<_> = running.sockets.iter().flatten().filter_map(kept).collect();
-        for (cookie, _) in &released {
-            let _ = running.sockets.remove(cookie);
+    fn make_room(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.flows.make_room();
         }
-        released
-    }
-
-    fn stats(&self) -> Stats {
-        let mut sum = Stats::default();
-        let Some(per_cpu) = self.running.as_ref().and_then(|running| running.stats.get(&0, 0).ok()) else {
-            return sum;
-        };
-        for stats in per_cpu.iter() {
-            sum.untracked_rx_bytes += stats.untracked_rx_bytes;
-            sum.untracked_tx_bytes += stats.untracked_tx_bytes;
-            sum.lost_events += stats.lost_events;
-            sum.flows_full += stats.flows_full;
-            sum.sockets_full += stats.sockets_full;
-        }
-        sum
     }
 
     fn stop(&mut self) {
         self.running = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_fit_the_machine() {
-        const MIB: u64 = 1024 * 1024;
-        let sizes = [0, 50 * MIB, 500 * MIB, 1000 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
-        assert_eq!(sizes.map(entries), [4096, 4096, 4096, 8192, 16_384, 65_536, 65_536]);
     }
 }

@@ -46,16 +46,16 @@ pub const EVENT: Value = Value::Word(|row| match row.event {
     Event::Listen => "listen",
     Event::Group => "group",
 });
-pub const PROTOCOL: Value = Value::Word(|row| match row.record.key.protocol {
+pub const PROTOCOL: Value = Value::Word(|row| match row.record.protocol {
     Protocol::Tcp => "tcp",
     Protocol::Udp => "udp",
 });
-pub const LOCAL_ADDRESS: Value = Value::Address(|row| &row.record.key.ends.laddr);
-pub const LOCAL_PORT: Value = Value::Number(|row, _| Some(row.record.key.ends.lport.into()), Unit::Label);
-pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.key.ends.laddr, row.record.key.ends.lport));
-pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.key.ends.raddr);
-pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.key.ends.rport.into()), Unit::Label);
-pub const REMOTE: Value = Value::Endpoint(|row| (&row.record.key.ends.raddr, row.record.key.ends.rport));
+pub const LOCAL_ADDRESS: Value = Value::Address(|row| &row.record.ends.laddr);
+pub const LOCAL_PORT: Value = Value::Number(|row, _| Some(row.record.ends.lport.into()), Unit::Label);
+pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.ends.laddr, row.record.ends.lport));
+pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.ends.raddr);
+pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.ends.rport.into()), Unit::Label);
+pub const REMOTE: Value = Value::Endpoint(|row| (&row.record.ends.raddr, row.record.ends.rport));
 pub const PID: Value = Value::Number(|row, _| Some(row.record.process.as_ref()?.pid.into()), Unit::Label);
 pub const COMM: Value =
     Value::Name(|row, _| row.record.process.as_ref().map_or(b"", |process| process.name()));
@@ -66,7 +66,7 @@ pub const USER: Value = Value::Name(|row, frame| {
 });
 pub const UNIT: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
-pub const STATE: Value = Value::Word(|row| match row.record.key.protocol {
+pub const STATE: Value = Value::Word(|row| match row.record.protocol {
     Protocol::Tcp => row.record.state.map_or("", |state| state.name()),
     Protocol::Udp => "",
 });
@@ -85,7 +85,7 @@ pub const RATE: Value =
 pub const RTT: Value = Value::Number(|row, _| row.record.rtt_us().map(u64::from), Unit::Micros);
 pub const RETRANSMITS: Value = Value::Number(
     |row, _| {
-        let totals = row.record.totals.filter(|_| row.record.key.protocol == Protocol::Tcp);
+        let totals = row.record.totals.filter(|_| row.record.protocol == Protocol::Tcp);
         Some(totals?.retransmits.into())
     },
     Unit::Count,

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use tcptop_abi::Endpoints;
 
-use super::Process;
+use super::{ConnectionKey, Process};
 
 /// Known listeners by local port.
 #[derive(Debug, Default)]
 pub struct Listeners {
     by_port: HashMap<u16, Vec<Listener>>,
-    /// Cookies of those that are gone, with the interval of that.
-    gone: Vec<(u64, u32)>,
+    /// Those that are gone, with the interval of that.
+    gone: Vec<(ConnectionKey, u32)>,
 }
 
 #[derive(Debug)]
 struct Listener {
-    /// 0 when known from /proc only.
-    cookie: u64,
+    /// `None`: known from /proc only.
+    key: Option<ConnectionKey>,
     laddr: [u8; 16],
     process: Option<Process>,
 }
@@ -26,27 +26,25 @@ struct Listener {
 const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
 
 impl Listeners {
-    /// Adds one.
-    pub fn add(&mut self, cookie: u64, ends: &Endpoints, process: Option<Process>) {
-        self.by_port.entry(ends.lport).or_default().push(Listener { cookie, laddr: ends.laddr, process });
+    /// Adds one; `key`: its collector's, `None` when only /proc knows it.
+    pub fn add(&mut self, key: Option<ConnectionKey>, ends: &Endpoints, process: Option<Process>) {
+        self.by_port.entry(ends.lport).or_default().push(Listener { key, laddr: ends.laddr, process });
     }
 
-    /// A socket is gone. It still owns the connections that it never accepted, which end with it and whose names are given
-    /// up an interval later.
-    pub fn remove(&mut self, cookie: u64, epoch: u32) {
-        if self.by_port.values().flatten().any(|listener| listener.cookie == cookie) {
-            self.gone.push((cookie, epoch));
-        }
+    /// A listener is gone. It still owns the connections that it never accepted, which end with it and are reported an
+    /// interval later.
+    pub fn remove(&mut self, key: ConnectionKey, interval: u32) {
+        self.gone.push((key, interval));
     }
 
-    /// Interval `epoch` ends: forgets those that were gone before it.
-    pub fn prune(&mut self, epoch: u32) {
+    /// An interval ends: forgets the listeners that were gone before it.
+    pub fn prune(&mut self, interval: u32) {
         let Self { by_port, gone } = self;
-        let forgotten: Vec<u64> =
-            gone.extract_if(.., |(_, told)| *told < epoch).map(|(cookie, _)| cookie).collect();
+        let forgotten: Vec<Option<ConnectionKey>> =
+            gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| Some(key)).collect();
         if !forgotten.is_empty() {
             by_port.retain(|_, listeners| {
-                listeners.retain(|listener| !forgotten.contains(&listener.cookie));
+                listeners.retain(|listener| !forgotten.contains(&listener.key));
                 !listeners.is_empty()
             });
         }
@@ -76,6 +74,10 @@ mod tests {
         Endpoints { laddr, lport, ..Endpoints::default() }
     }
 
+    fn key(index: u32) -> Option<ConnectionKey> {
+        Some(ConnectionKey { index, generation: 1 })
+    }
+
     fn process(pid: u32) -> Option<Process> {
         Some(Process { pid, uid: 0, comm: [0; 16] })
     }
@@ -83,18 +85,18 @@ mod tests {
     #[test]
     fn an_exact_address_goes_before_a_wildcard() {
         let mut listeners = Listeners::default();
-        listeners.add(1, &ends(0, 80), process(10));
-        listeners.add(2, &ends(7, 80), process(20));
+        listeners.add(key(1), &ends(0, 80), process(10));
+        listeners.add(key(2), &ends(7, 80), process(20));
         assert_eq!(listeners.owner(&ends(7, 80)), process(20));
         assert_eq!(listeners.owner(&ends(8, 80)), process(10));
         assert_eq!(listeners.owner(&ends(8, 81)), None);
-        listeners.remove(1, 5);
+        listeners.remove(key(1).expect("given"), 5);
         listeners.prune(5);
         assert_eq!(listeners.owner(&ends(8, 80)), process(10), "for what it never accepted");
         listeners.prune(6);
         assert_eq!(listeners.owner(&ends(8, 80)), None);
         assert!(listeners.has_port(80));
-        listeners.remove(2, 6);
+        listeners.remove(key(2).expect("given"), 6);
         listeners.prune(7);
         assert!(!listeners.has_port(80));
     }

@@ -5,11 +5,11 @@ mod listeners;
 mod names;
 mod record;
 mod report;
-mod state;
 mod table;
 
 pub use connection::{Connection, OwnerSource};
-pub use record::{ConnectionKey, ConnectionRecord, Process, Protocol};
-pub use report::{Report, Traffic, per_second};
-pub use state::TcpState;
+pub use record::ConnectionRecord;
+pub use report::{Report, per_second};
 pub use table::Table;
+
+pub use crate::collector::{ConnectionKey, Process, Protocol, TcpState, Traffic};

@@ -1,52 +1,19 @@
 //! One connection as a report shows it.
 
-use tcptop_abi::{COMM_LEN, Counters, Endpoints};
+use tcptop_abi::{Counters, Endpoints};
 
-use super::{TcpState, Traffic};
+use super::{ConnectionKey, Process, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
-
-/// Transport protocol of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    Tcp,
-    Udp,
-}
-
-/// What tells two connections apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConnectionKey {
-    /// Socket cookie, unique on the machine across network namespaces. 0: known from /proc only, no packet yet.
-    pub cookie: u64,
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// Both ends, as the local socket sees them.
-    pub ends: Endpoints,
-}
-
-/// The process a connection belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Process id (thread group id) in the initial PID namespace.
-    pub pid: u32,
-    /// Real user id.
-    pub uid: u32,
-    /// Process name, NUL-padded; bytes, as the process chose them.
-    pub comm: [u8; COMM_LEN],
-}
-
-impl Process {
-    /// The name without its padding.
-    pub fn name(&self) -> &[u8] {
-        let end = memchr::memchr(0, &self.comm).unwrap_or(COMM_LEN);
-        &self.comm[..end]
-    }
-}
 
 /// One connection: who, where, how much, how fast.
 #[derive(Clone, Debug)]
 pub struct ConnectionRecord {
-    /// Identity.
+    /// Which connection of the collector it is; all zero: known from /proc only, no packet yet.
     pub key: ConnectionKey,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Both ends, as the local socket sees them.
+    pub ends: Endpoints,
     /// TCP state; `None` for a UDP flow.
     pub state: Option<TcpState>,
     /// Owner; `None` while unknown.

@@ -1,32 +1,9 @@
 //! One interval's report, ready to be printed.
 
-use std::{ops::AddAssign, time::Duration};
+use std::time::Duration;
 
-use super::ConnectionRecord;
+use super::{ConnectionRecord, Traffic};
 use crate::sys::clock::Moment;
-
-/// Payload bytes of one interval, both ways.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Received.
-    pub rx: u64,
-    /// Sent.
-    pub tx: u64,
-}
-
-impl Traffic {
-    /// Both ways together.
-    pub const fn sum(self) -> u64 {
-        self.rx.saturating_add(self.tx)
-    }
-}
-
-impl AddAssign for Traffic {
-    fn add_assign(&mut self, other: Self) {
-        self.rx = self.rx.saturating_add(other.rx);
-        self.tx = self.tx.saturating_add(other.tx);
-    }
-}
 
 /// What happened in one interval.
 #[derive(Debug)]
@@ -45,9 +22,9 @@ pub struct Report<'a> {
     pub total: Traffic,
     /// The part of it by flows that found no room in the kernel's table.
     pub untracked: Traffic,
-    /// Event records lost in this interval because the ring was full.
+    /// Notifications that the kernel dropped in this interval because the ring was full.
     pub lost: u64,
-    /// Times in this interval that the kernel's tables had no room for a flow or an owner.
+    /// Times in this interval that the kernel's table had no room for a flow.
     pub full: u64,
     /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,

@@ -6,18 +6,18 @@ use tcptop_abi::{Endpoints, TcpStateCode};
 
 use super::{Monitor, names};
 use crate::{
-    collector::{FlowId, NetworkCollector},
+    collector::{ConnectionKey, NetworkCollector},
     conn::{OwnerSource, Protocol},
     proc,
     sys::clock,
 };
 
 /// Connections known from /proc only are looked for again this often: their end sends no packet that we see.
-const SILENT_RECHECK: Duration = Duration::from_secs(10);
+const UNSEEN_RECHECK: Duration = Duration::from_secs(10);
 
-/// One part in so many of a CPU's time may go into looks at /proc. On a host with tens of thousands of sockets a look takes a
-/// tenth of a second, and owners are known later.
-const LOOK_SHARE: u32 = 10;
+/// One part in so many of a CPU's time may go into looks at /proc. On a host with tens of thousands of sockets a look takes
+/// a tenth of a second, and owners are known later.
+const LOOK_SHARE: u32 = 50;
 
 /// But it is asked this often in any case.
 const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
@@ -28,37 +28,37 @@ type Tuple = (Protocol, Endpoints);
 pub struct Schedule {
     /// For anything, and not before.
     look: Duration,
-    /// For silent connections.
+    /// For connections that no collector has seen.
     recheck: Duration,
 }
 
 impl Schedule {
     /// After the look at the start.
     pub fn begin(now: Duration) -> Self {
-        Self { look: now, recheck: now + SILENT_RECHECK }
+        Self { look: now, recheck: now + UNSEEN_RECHECK }
     }
 }
 
 /// What is to be found out in one pass.
 struct Inquiry {
     /// Connections without a certain owner.
-    ownerless: Vec<(FlowId, Tuple)>,
-    /// Whether connections older than tcptop have ended: their entry there ends with them.
-    orphans: Vec<(FlowId, Endpoints)>,
-    /// Whether those that never moved still exist.
-    silent: Vec<Tuple>,
+    ownerless: Vec<(ConnectionKey, Tuple)>,
+    /// Connections whose end their collector will not see.
+    end_unconfirmed: Vec<(ConnectionKey, Endpoints)>,
+    /// Connections that never moved: whether they still exist.
+    unseen: Vec<Tuple>,
 }
 
 impl Inquiry {
     fn wanted(&self) -> Vec<Tuple> {
         let ownerless = self.ownerless.iter().map(|(_, tuple)| *tuple);
-        let orphans = self.orphans.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
-        ownerless.chain(orphans).chain(self.silent.iter().copied()).collect()
+        let unconfirmed = self.end_unconfirmed.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
+        ownerless.chain(unconfirmed).chain(self.unseen.iter().copied()).collect()
     }
 }
 
 impl<C: NetworkCollector> Monitor<C> {
-    /// Asks /proc what no hook has told. `last`: there is no next time.
+    /// Asks /proc what the collector does not know. `last`: there is no next time.
     pub(super) fn ask_proc(&mut self, now: Duration, last: bool) {
         if now < self.schedule.look && !last {
             return;
@@ -72,80 +72,67 @@ impl<C: NetworkCollector> Monitor<C> {
         let answers = if inquiry.ownerless.is_empty() {
             proc::states(&self.proc, &wanted)
         } else {
-            let hint = |(_, (_, ends)): &(FlowId, Tuple)| Some(self.table.listener_owner(ends)?.pid);
+            let hint =
+                |(key, (_, ends)): &(ConnectionKey, Tuple)| Some(self.table.likely_owner(*key, ends)?.pid);
             let hints: Vec<u32> = inquiry.ownerless.iter().filter_map(hint).collect();
             proc::look_up(&self.proc, &wanted, &hints)
         };
         self.schedule.look = now + pause(begin);
-        // An unreadable /proc says nothing: orphans are taken to have ended with their release.
+        // An unreadable /proc says nothing: a connection is taken to have ended with its socket.
         let Ok(answers) = answers else {
-            inquiry.orphans.iter().for_each(|(id, _)| self.end_orphan(id));
+            self.end(inquiry.end_unconfirmed.iter().map(|(key, _)| *key).collect());
             return;
         };
-        if !inquiry.orphans.is_empty() {
-            // What they did before /proc showed their end is told by now; heard later, they would seem to live again.
-            self.drain();
-        }
         let (owners, answers) = answers.split_at(inquiry.ownerless.len());
-        let (orphans, silent) = answers.split_at(inquiry.orphans.len());
+        let (unconfirmed, unseen) = answers.split_at(inquiry.end_unconfirmed.len());
         self.learn_owners(&inquiry.ownerless, owners);
-        self.end_orphans(&inquiry.orphans, orphans, last);
+        self.confirm_ends(&inquiry.end_unconfirmed, unconfirmed, last);
         let gone =
             |(tuple, answer): (&Tuple, &proc::Answer)| has_ended(tuple.0, answer.state).then_some(*tuple);
-        let gone: HashSet<Tuple> = inquiry.silent.iter().zip(silent).filter_map(gone).collect();
-        self.table.retain_silent(|tuple| !gone.contains(tuple));
+        let gone: HashSet<Tuple> = inquiry.unseen.iter().zip(unseen).filter_map(gone).collect();
+        self.table.retain_unseen(|tuple| !gone.contains(tuple));
     }
 
     fn inquiry(&mut self, now: Duration) -> Inquiry {
-        let silent = if now >= self.schedule.recheck {
-            self.schedule.recheck = now + SILENT_RECHECK;
-            self.table.silent().copied().collect()
+        let unseen = if now >= self.schedule.recheck {
+            self.schedule.recheck = now + UNSEEN_RECHECK;
+            self.table.unseen().copied().collect()
         } else {
             Vec::new()
         };
-        Inquiry { ownerless: self.ownerless(), orphans: self.table.take_orphans(), silent }
+        let ownerless = self.table.ownerless();
+        let ownerless = ownerless.into_iter().filter_map(|key| Some((key, self.table.ends(key)?))).collect();
+        Inquiry { ownerless, end_unconfirmed: self.table.take_end_unconfirmed(), unseen }
     }
 
-    /// Connections without a certain owner, after a look into the kernel's socket table.
-    fn ownerless(&mut self) -> Vec<(FlowId, Tuple)> {
-        let mut ownerless = Vec::new();
-        for id in self.table.ownerless(self.epoch) {
-            let socket = self.collector.socket(id.cookie());
-            if let Some(socket) = socket.filter(|socket| socket.owner.is_known()) {
-                self.table.learn_owner(&id, &socket.owner, &mut names(&self.proc));
-            } else if let Some(tuple) = self.table.ends(&id) {
-                ownerless.push((id, tuple));
-            }
-        }
-        ownerless
-    }
-
-    fn learn_owners(&mut self, wanted: &[(FlowId, Tuple)], answers: &[proc::Answer]) {
-        for ((id, (_, ends)), answer) in wanted.iter().zip(answers) {
+    fn learn_owners(&mut self, wanted: &[(ConnectionKey, Tuple)], answers: &[proc::Answer]) {
+        for ((key, (_, ends)), answer) in wanted.iter().zip(answers) {
             if let Some(process) = answer.owner {
-                self.table.learn(id, process, OwnerSource::Proc);
+                self.table.learn(*key, process, OwnerSource::Proc);
             } else if let Some(process) = answer.listener.or_else(|| self.table.listener_owner(ends)) {
-                self.table.learn(id, process, OwnerSource::Listener);
+                self.table.learn(*key, process, OwnerSource::Listener);
             }
         }
     }
 
-    fn end_orphans(&mut self, orphans: &[(FlowId, Endpoints)], answers: &[proc::Answer], last: bool) {
-        for ((id, _), answer) in orphans.iter().zip(answers) {
+    fn confirm_ends(&mut self, wanted: &[(ConnectionKey, Endpoints)], answers: &[proc::Answer], last: bool) {
+        let mut ended = Vec::new();
+        for ((key, _), answer) in wanted.iter().zip(answers) {
             // The kernel's walk through its table may pass over a socket while others come and go.
             let missing = answer.state.is_none();
-            let doubtful = missing && !last && !self.table.was_missing(id);
+            let doubtful = missing && !last && !self.table.was_missing(*key);
             if has_ended(Protocol::Tcp, answer.state) && !doubtful {
-                self.end_orphan(id);
+                ended.push(*key);
             } else {
-                self.table.keep_orphan(*id, missing);
+                self.table.keep_end_unconfirmed(*key, missing);
             }
         }
+        self.end(ended);
     }
 
-    fn end_orphan(&mut self, id: &FlowId) {
-        self.take_last(id);
-        self.table.end_with_state(id, TcpStateCode::CLOSE);
+    fn end(&mut self, keys: Vec<ConnectionKey>) {
+        let Self { collector, table, proc, .. } = self;
+        collector.end(&keys, &mut |event| table.apply(event, &mut names(proc)));
     }
 }
 

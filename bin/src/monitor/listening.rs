@@ -2,8 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use tcptop_abi::TcpStateCode;
-
 use super::inquiry::pause;
 use crate::{
     conn::{Connection, ConnectionRecord, TcpState},
@@ -28,14 +26,13 @@ impl Listening {
         // An unreadable /proc says nothing; the start has told of it.
         if let Ok(snapshot) = Snapshot::take(proc) {
             let record = |socket: &crate::proc::SocketEntry| {
-                let mut connection = Connection::new(socket.protocol, socket.ends, TcpStateCode::LISTEN);
-                connection.record.process = snapshot.owner(socket);
                 // UDP has no states, but waits all the same: filters take it for that.
-                connection.record.state = Some(TcpState::Listen);
+                let mut connection = Connection::new(socket.protocol, socket.ends, Some(TcpState::Listen));
+                connection.record.process = snapshot.owner(socket);
                 connection.record
             };
             self.records = snapshot.bound().iter().map(record).collect();
-            self.records.sort_unstable_by_key(|record| (record.key.protocol, record.key.ends.lport));
+            self.records.sort_unstable_by_key(|record| (record.protocol, record.ends.lport));
         }
         self.next_look = now + pause(begin);
     }

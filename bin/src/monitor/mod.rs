@@ -2,7 +2,6 @@
 
 mod inquiry;
 mod listening;
-mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -12,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::{COMM_LEN, Stats};
+use tcptop_abi::COMM_LEN;
 
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
-    collector::{FlowId, NetworkCollector},
-    conn::{Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table, Traffic},
+    collector::{Losses, NetworkCollector},
+    conn::{Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table, TcpState, Traffic},
     error::Error,
     proc,
     sys::clock,
@@ -29,12 +28,8 @@ pub struct Monitor<C> {
     /// Where process information is: `/proc`.
     proc: PathBuf,
     table: Table,
-    /// Number of the interval under way.
-    epoch: u32,
-    /// Monotonic time of its begin.
+    /// Monotonic time at which the interval under way began.
     since: Duration,
-    /// The collector's statistics at its begin.
-    stats: Stats,
     listing: Listing,
     listening: Listening,
     schedule: Schedule,
@@ -65,20 +60,10 @@ impl<C: NetworkCollector> Monitor<C> {
     ///
     /// # Errors
     /// The collector's, when it cannot start.
-    pub fn start(
-        mut collector: C,
-        proc: &Path,
-        listing: Listing,
-        udp_timeout: Duration,
-    ) -> Result<Self, Error> {
+    pub fn start(mut collector: C, proc: &Path, listing: Listing) -> Result<Self, Error> {
         collector.start()?;
         let since = clock::monotonic();
-        let epoch = 1;
-        collector.begin_interval(epoch)?;
-        let mut table = Table::new(udp_timeout);
-        if !collector.sees_releases() {
-            table.expect_no_releases();
-        }
+        let mut table = Table::default();
         if !listing.ended {
             table.drop_ended();
         }
@@ -89,11 +74,10 @@ impl<C: NetworkCollector> Monitor<C> {
             }
             Err(error) => Gaps::All(error),
         };
-        let stats = Stats::default();
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
         let listening = Listening::default();
-        Ok(Self { collector, proc, table, epoch, since, stats, listing, listening, schedule, gaps })
+        Ok(Self { collector, proc, table, since, listing, listening, schedule, gaps })
     }
 
     /// The collector.
@@ -111,31 +95,10 @@ impl<C: NetworkCollector> Monitor<C> {
         self.collector.stop();
     }
 
-    /// Takes in the events so far, and ends the flows of released UDP sockets.
+    /// Takes in what has ended, so that the collector has room for others.
     pub fn drain(&mut self) {
         let Self { collector, table, proc, .. } = self;
         collector.drain(&mut |event| table.apply(event, &mut names(proc)));
-        self.end_released_udp();
-    }
-
-    fn end_released_udp(&mut self) {
-        for id in self.table.take_released() {
-            self.end_udp(&id);
-        }
-    }
-
-    /// Reads a flow a last time, and frees it.
-    fn take_last(&mut self, id: &FlowId) {
-        let Some(slot) = self.table.slot(id) else { return };
-        if let Some(flow) = self.collector.read(slot) {
-            self.table.refresh(id, &flow);
-        }
-        self.collector.forget(slot);
-    }
-
-    fn end_udp(&mut self, id: &FlowId) {
-        self.take_last(id);
-        self.table.end(id);
     }
 
     /// Ends the interval, hands its report to `print`, and returns what that returned. `last`: no other will follow.
@@ -143,30 +106,24 @@ impl<C: NetworkCollector> Monitor<C> {
     /// # Errors
     /// The collector's.
     pub fn tick<T>(&mut self, last: bool, print: impl FnOnce(&Report<'_>) -> T) -> Result<T, Error> {
-        let ended = self.epoch;
-        self.epoch += 1;
-        self.collector.begin_interval(self.epoch)?;
+        self.collector.begin_interval()?;
         let (now, wall) = (clock::monotonic(), clock::wall());
-        self.drain();
-        let stats = self.collector.stats();
-        if stats.lost_events != self.stats.lost_events {
-            self.recover();
-        }
-        let Self { collector, table, .. } = self;
-        table.refresh_listed(|slot| collector.read(slot));
+        let Self { collector, table, proc, .. } = self;
+        let losses = collector.collect(now, last, &mut |event| table.apply(event, &mut names(proc)));
         self.ask_proc(now, last);
-        self.end_idle_udp(now);
 
         let interval = now.saturating_sub(self.since);
-        let grown = self.table.close_interval(ended, now, last);
+        let moved = self.table.close_interval(now);
         if self.listing.listening {
             self.listening.refresh(&self.proc, now);
         }
-        let report = self.report(wall, now, interval, grown, &stats);
+        let report = self.report(wall, now, interval, moved, losses);
         let printed = print(&report);
-        self.table.forget_ended();
+        self.table.begin_interval();
         self.since = now;
-        self.stats = stats;
+        if !last {
+            self.collector.make_room();
+        }
         Ok(printed)
     }
 
@@ -175,15 +132,11 @@ impl<C: NetworkCollector> Monitor<C> {
         time: Duration,
         now: Duration,
         interval: Duration,
-        grown: Traffic,
-        stats: &Stats,
+        moved: Traffic,
+        losses: Losses,
     ) -> Report<'_> {
-        let untracked = Traffic {
-            rx: stats.untracked_rx_bytes - self.stats.untracked_rx_bytes,
-            tx: stats.untracked_tx_bytes - self.stats.untracked_tx_bytes,
-        };
-        let mut total = grown;
-        total += untracked;
+        let mut total = moved;
+        total += losses.untracked;
         let (tcp, udp) = self.table.counts();
         let live: Vec<&ConnectionRecord> =
             if self.listing.idle { self.table.live().collect() } else { self.table.active().collect() };
@@ -194,28 +147,13 @@ impl<C: NetworkCollector> Monitor<C> {
             tcp,
             udp,
             total,
-            untracked,
-            lost: stats.lost_events - self.stats.lost_events,
-            full: (stats.flows_full - self.stats.flows_full) + (stats.sockets_full - self.stats.sockets_full),
+            untracked: losses.untracked,
+            lost: losses.notifications,
+            full: losses.full,
             live,
             closed: self.table.ended().collect(),
             listening: self.listening.records(),
         }
-    }
-
-    fn end_idle_udp(&mut self, now: Duration) {
-        let mut idle = self.table.idle_udp(now);
-        let Self { collector, table, .. } = self;
-        // A datagram since the last reading: its record is in the ring, and the flow goes on.
-        let now = |id: &FlowId| collector.read(table.slot(id)?);
-        idle.retain(|id| now(id).is_none_or(|flow| !table.is_behind(id, &flow)));
-        for id in &idle {
-            if let Some(slot) = table.slot(id) {
-                collector.forget(slot);
-            }
-            table.end(id);
-        }
-        table.prune_udp_sockets(&idle);
     }
 }
 
@@ -227,13 +165,18 @@ fn fill(table: &mut Table, snapshot: &proc::Snapshot) {
         }
     }
     for socket in &snapshot.connections {
-        let mut connection = Connection::new(socket.protocol, socket.ends, socket.state);
+        let mut connection = Connection::new(socket.protocol, socket.ends, tcp_state(socket));
         connection.assume_accepted(snapshot.accepted(socket));
         if let Some(process) = snapshot.owner(socket) {
             connection.learn(process, OwnerSource::Proc);
         }
-        table.add_silent(connection);
+        table.add_unseen(connection);
     }
+}
+
+/// The TCP state of a socket; `None` for UDP.
+fn tcp_state(socket: &proc::SocketEntry) -> Option<TcpState> {
+    TcpState::from_code(socket.state).filter(|_| socket.protocol == Protocol::Tcp)
 }
 
 /// Names of processes.

@@ -1,31 +1,46 @@
-//! The monitor over a collector and a /proc that are made up.
+//! The whole monitor over a second collector, which replays a recorded list, and a /proc that is made up.
 
-use std::{cell::RefCell, mem, os::fd::BorrowedFd, rc::Rc, time::Duration};
+use std::{
+    collections::VecDeque,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
 
-use tcptop_abi::{Counters, Flow, FlowFlags, IPPROTO_TCP, Owner, Socket, Stats, TcpStateCode};
+use tcptop_abi::Counters;
 
 use super::{Listing, Monitor, Report};
 use crate::{
-    collector::{CollectorEvent, FlowId, Missing, NetworkCollector, Slot},
-    conn::{ConnectionRecord, Traffic},
+    collector::{
+        CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Observation, ObservedOwner,
+        Opening, Sink,
+    },
+    conn::{ConnectionRecord, Process, Protocol, TcpState, Traffic},
     error::Error,
     proc::testing::{Tree, ends},
+    sys::clock::Moment,
 };
 
-/// What the made-up kernel tells and holds.
-#[derive(Default)]
-struct Kernel {
-    events: Vec<CollectorEvent>,
-    flows: Vec<Flow>,
-    released: Vec<(u64, Owner)>,
-    stats: Stats,
-    forgotten: Vec<u64>,
+/// What happens in one interval.
+#[derive(Clone, Default)]
+struct Recorded {
+    /// Handed up when the monitor drains, before the interval ends.
+    drained: Vec<CollectorEvent>,
+    /// Handed up at its end.
+    collected: Vec<CollectorEvent>,
+    losses: Losses,
 }
 
-#[derive(Clone, Default)]
-struct Fake(Rc<RefCell<Kernel>>);
+/// Replays what was recorded, interval by interval; then nothing happens any more.
+#[derive(Default)]
+struct Replay {
+    intervals: VecDeque<Recorded>,
+    /// Connections that the monitor has ended.
+    ended: Vec<ConnectionKey>,
+    /// How often the monitor let it make room.
+    made_room: usize,
+}
 
-impl NetworkCollector for Fake {
+impl NetworkCollector for Replay {
     fn start(&mut self) -> Result<(), Error> {
         Ok(())
     }
@@ -34,154 +49,182 @@ impl NetworkCollector for Fake {
         &[]
     }
 
-    fn sees_releases(&self) -> bool {
-        true
-    }
-
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    fn drain(&mut self, sink: &mut dyn FnMut(CollectorEvent)) {
-        mem::take(&mut self.0.borrow_mut().events).into_iter().for_each(sink);
+    fn drain(&mut self, sink: Sink<'_>) {
+        let now = self.intervals.front_mut();
+        now.into_iter().flat_map(|now| std::mem::take(&mut now.drained)).for_each(sink);
     }
 
-    fn begin_interval(&mut self, _epoch: u32) -> Result<(), Error> {
+    fn begin_interval(&mut self) -> Result<(), Error> {
         Ok(())
     }
 
-    fn read(&self, slot: Slot) -> Option<Flow> {
-        self.0.borrow().flows.iter().find(|flow| Slot::of(flow) == slot).copied()
+    fn collect(&mut self, _now: Duration, _last: bool, sink: Sink<'_>) -> Losses {
+        let Recorded { drained, collected, losses } = self.intervals.pop_front().unwrap_or_default();
+        drained.into_iter().chain(collected).for_each(sink);
+        losses
     }
 
-    fn socket(&self, _cookie: u64) -> Option<Socket> {
-        None
+    fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
+        self.ended.extend(keys);
+        keys.iter().for_each(|key| {
+            sink(CollectorEvent::Ended(Observation {
+                state: Some(TcpState::Close),
+                ..accepted(key.index, 900)
+            }));
+        });
     }
 
-    fn flows(&self, from: u32, sink: &mut dyn FnMut(Flow)) -> Option<u32> {
-        let kernel = self.0.borrow();
-        let from = from as usize;
-        sink(*kernel.flows.get(from)?);
-        u32::try_from(from + 1).ok()
-    }
-
-    fn forget(&mut self, slot: Slot) {
-        self.0.borrow_mut().forgotten.push(slot.cookie);
-    }
-
-    fn take_released(&mut self) -> Vec<(u64, Owner)> {
-        mem::take(&mut self.0.borrow_mut().released)
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.borrow().stats
+    fn make_room(&mut self) {
+        self.made_room += 1;
     }
 
     fn stop(&mut self) {}
 }
 
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
-fn started(tree: &Tree, listing: Listing) -> (Monitor<Fake>, Rc<RefCell<Kernel>>) {
+fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let fake = Fake::default();
-    let kernel = Rc::clone(&fake.0);
-    let udp_timeout = Duration::from_secs(5);
-    (Monitor::start(fake, &tree.path(""), listing, udp_timeout).expect("made up"), kernel)
+    let listing = Listing { idle, ended: true, listening: false };
+    let replay = Replay { intervals: intervals.into(), ..Replay::default() };
+    Monitor::start(replay, &tree.path(""), listing).expect("made up")
 }
 
-/// The captured connection that the listener accepted; the kernel does not know whose it is.
-fn accepted(rx_bytes: u64, epoch: u32) -> Flow {
-    Flow {
-        cookie: 1,
-        counters: Counters { rx_bytes, ..Counters::default() },
+/// The captured connection that the listener accepted; the collector does not know whose it is.
+fn accepted(index: u32, rx_bytes: u64) -> Observation {
+    Observation {
+        key: ConnectionKey { index, generation: 1 },
+        protocol: Protocol::Tcp,
         ends: ends("192.0.2.1", 8081, "192.0.2.1", 40005),
-        flags: FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS,
-        protocol: IPPROTO_TCP,
-        state: TcpStateCode::ESTABLISHED,
-        epoch,
-        ..Flow::default()
+        opening: Opening::Passive,
+        state: Some(TcpState::Established),
+        totals: Counters { rx_bytes, ..Counters::default() },
+        earlier: Traffic::default(),
+        owner: None,
+        began: Moment::new(1),
+        ended: None,
+        end_unconfirmed: false,
     }
 }
 
-fn told(kernel: &RefCell<Kernel>, flow: Flow, before: Flow) {
-    let id = FlowId::of(&flow).expect("a protocol");
-    let event = CollectorEvent::Active { id, flow, before, epoch: flow.epoch };
-    let mut kernel = kernel.borrow_mut();
-    kernel.events.push(event);
-    kernel.flows.push(flow);
+fn owned(seen: Observation, pid: u32) -> Observation {
+    let process = Process { pid, uid: 0, comm: [b'w'; 16] };
+    Observation { owner: Some(ObservedOwner { process, named_by_thread: false, certain: true }), ..seen }
 }
 
-fn tick(monitor: &mut Monitor<Fake>) -> (Traffic, Vec<ConnectionRecord>) {
-    let live = |report: &Report<'_>| (report.total, report.live.iter().copied().cloned().collect());
-    monitor.tick(false, live).expect("made up")
+fn collected(events: Vec<CollectorEvent>) -> Recorded {
+    Recorded { collected: events, ..Recorded::default() }
+}
+
+/// The total, the open and the ended connections of a report.
+type Seen = (Traffic, Vec<ConnectionRecord>, Vec<ConnectionRecord>);
+
+fn tick(monitor: &mut Monitor<Replay>) -> Seen {
+    let rows = |records: &[&ConnectionRecord]| records.iter().copied().cloned().collect();
+    let seen = |report: &Report<'_>| (report.total, rows(&report.live), rows(&report.closed));
+    monitor.tick(false, seen).expect("made up")
 }
 
 fn pid(record: &ConnectionRecord) -> Option<u32> {
     record.process.map(|process| process.pid)
 }
 
+const fn rx(rx: u64) -> Traffic {
+    Traffic { rx, tx: 0 }
+}
+
 #[test]
 fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
     let tree = Tree::captured();
-    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true, listening: false });
-    told(&kernel, accepted(100, 1), accepted(0, 1));
-    let (total, live) = tick(&mut monitor);
-    assert_eq!((total, live.len()), (Traffic { rx: 100, tx: 0 }, 1));
+    let mut monitor = started(&tree, false, vec![collected(vec![CollectorEvent::Moved(accepted(1, 100))])]);
+    let (total, live, _) = tick(&mut monitor);
+    assert_eq!((total, live.len()), (rx(100), 1));
     assert_eq!(pid(&live[0]), Some(50), "nobody has accepted it: its listener's");
 
     tree.process(70, "worker", &["socket:[18175]"]);
-    let found = (0..1000).find_map(|_| {
+    let start = Instant::now();
+    let found = std::iter::repeat_with(|| {
         std::thread::sleep(Duration::from_millis(2));
-        let (total, live) = tick(&mut monitor);
+        let (total, live, _) = tick(&mut monitor);
         assert_eq!(total, Traffic::default());
         live.first().cloned()
     });
-    let found = found.expect("a row");
+    let found =
+        found.take_while(|_| start.elapsed() < Duration::from_secs(30)).flatten().next().expect("a row");
     assert_eq!((pid(&found), found.growth), (Some(70), Traffic::default()));
-    let totals = found.totals.expect("counted");
-    assert_eq!(totals.rx_bytes, 100);
+    assert_eq!(found.totals.map(|totals| totals.rx_bytes), Some(100));
     assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "said once");
 }
 
 #[test]
-fn what_a_lost_record_told_is_read_from_the_tables() {
+fn what_ended_before_the_interval_did_is_in_its_report() {
     let tree = Tree::captured();
-    let (mut monitor, kernel) = started(&tree, Listing { idle: false, ended: true, listening: false });
-    let ended = Flow {
-        cookie: 2,
-        slot: 1,
-        state: TcpStateCode::CLOSE,
-        ends: ends("192.0.2.1", 8081, "192.0.2.1", 40006),
-        ..accepted(30, 1)
+    let ended = |index, bytes| CollectorEvent::Ended(owned(accepted(index, bytes), 70 + index));
+    let intervals = vec![
+        Recorded {
+            drained: vec![ended(1, 30)],
+            collected: vec![ended(2, 4), CollectorEvent::Moved(owned(accepted(3, 500), 73))],
+            losses: Losses { untracked: rx(6), notifications: 2, full: 1 },
+        },
+        collected(vec![CollectorEvent::Moved(owned(accepted(3, 501), 73))]),
+    ];
+    let mut monitor = started(&tree, false, intervals);
+    monitor.drain();
+    let report = |report: &Report<'_>| {
+        let pids =
+            |records: &[&ConnectionRecord]| records.iter().copied().filter_map(pid).collect::<Vec<_>>();
+        (report.total, report.untracked, report.lost, report.full, pids(&report.live), pids(&report.closed))
     };
-    {
-        let mut kernel = kernel.borrow_mut();
-        kernel.stats.lost_events = 2;
-        kernel.flows = vec![accepted(100, 1), ended];
-        kernel.released = vec![(2, Owner { tgid: 70, tid: 70, comm: [b'w'; 16], ..Owner::default() })];
-    }
-    let closed = |report: &Report<'_>| {
-        let closed: Vec<_> = report.closed.iter().copied().map(pid).collect();
-        (report.total, report.lost, report.live.len(), closed)
-    };
-    let report = monitor.tick(false, closed).expect("made up");
-    assert_eq!(report, (Traffic { rx: 130, tx: 0 }, 2, 1, vec![Some(70)]));
-    assert_eq!(kernel.borrow().forgotten, [2], "the entry of what ended is given back");
+    let first = monitor.tick(false, report).expect("made up");
+    assert_eq!(first, (rx(540), rx(6), 2, 1, vec![73], vec![71, 72]));
+    let second = monitor.tick(false, report).expect("made up");
+    assert_eq!(second, (rx(1), rx(0), 0, 0, vec![73], vec![]), "each interval has its own losses");
+    assert_eq!(monitor.collector().made_room, 2);
 }
 
 #[test]
 fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let tree = Tree::captured();
     tree.process(70, "worker", &["socket:[18175]"]);
-    let (mut monitor, kernel) = started(&tree, Listing { idle: true, ended: true, listening: false });
-    let (_, silent) = tick(&mut monitor);
-    let known = silent.iter().find(|record| pid(record) == Some(70)).expect("it exists");
+    let older = Observation { opening: Opening::Unseen, earlier: rx(70), ..accepted(1, 100) };
+    let intervals = vec![Recorded::default(), collected(vec![CollectorEvent::Moved(older)])];
+    let mut monitor = started(&tree, true, intervals);
+    let (_, unseen, _) = tick(&mut monitor);
+    let known = unseen.iter().find(|record| pid(record) == Some(70)).expect("it exists");
     assert!(known.totals.is_none(), "nothing seen so far");
-    let flow = Flow { flags: 0, ..accepted(100, 2) };
-    told(&kernel, flow, Flow { flags: 0, ..accepted(70, 2) });
-    let (total, live) = tick(&mut monitor);
-    assert_eq!(total, Traffic { rx: 30, tx: 0 });
+    let (total, live, _) = tick(&mut monitor);
+    assert_eq!(total, rx(30));
     let known: Vec<_> = live.iter().filter(|record| pid(record) == Some(70)).collect();
     assert_eq!(known.len(), 1, "the one known from /proc");
     assert_eq!(known[0].totals.map(|totals| totals.rx_bytes), Some(100));
+}
+
+#[test]
+fn an_end_that_the_collector_cannot_see_is_confirmed_by_proc() {
+    let tree = Tree::captured();
+    let unseen_end = |index, ends| Observation {
+        opening: Opening::Unseen,
+        end_unconfirmed: true,
+        ends,
+        ..owned(accepted(index, 800), 70)
+    };
+    // One that /proc shows, and one that it does not.
+    let there = unseen_end(1, accepted(1, 0).ends);
+    let gone = unseen_end(2, ends("192.0.2.1", 8081, "192.0.2.9", 1));
+    let key = gone.key;
+    let moved = vec![CollectorEvent::Moved(there), CollectorEvent::Moved(gone)];
+    let mut monitor = started(&tree, true, vec![collected(moved)]);
+    let start = Instant::now();
+    let (mut ended, mut total) = (Vec::new(), Traffic::default());
+    while ended.is_empty() && start.elapsed() < Duration::from_secs(30) {
+        let (moved, _, closed) = tick(&mut monitor);
+        ended.extend(closed.iter().map(|record| record.key));
+        total += moved;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!((ended, monitor.collector().ended.as_slice()), (vec![key], [key].as_slice()));
+    assert_eq!(total, rx(1700), "what it moved until then counts");
 }

@@ -31,7 +31,9 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
     let ends =
         Endpoints { laddr: address(local.0), lport: local.1, raddr: address(remote.0), rport: remote.1 };
     ConnectionRecord {
-        key: ConnectionKey { cookie: 0x1001, protocol, ends },
+        key: ConnectionKey { index: 0, generation: 1 },
+        protocol,
+        ends,
         state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
         process: None,
         totals: None,

@@ -76,10 +76,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut names = Names::new(Path::new(PROC), names);
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
-        ended: selection.closed || selection.by.is_some() || !selection.filter.is_empty(),
+        ended: !csv || selection.closed || selection.by.is_some() || !selection.filter.is_empty(),
         listening,
     };
-    let mut monitor = Monitor::start(BpfCollector::new(flows), Path::new(PROC), listing, udp_timeout)?;
+    let mut monitor = Monitor::start(BpfCollector::new(flows, udp_timeout), Path::new(PROC), listing)?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(interval).map_err(system("timerfd"))?;
     let sources = [

@@ -64,49 +64,6 @@ pub fn query(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Attached> {
     Ok(Attached { flags: attr.attach_flags, ids: ids[..count].to_vec() })
 }
 
-/// The part of `union bpf_attr` that `BPF_MAP_LOOKUP_BATCH` needs, Linux 5.6.
-#[repr(C, align(8))]
-struct Batch {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map_fd: u32,
-    elem_flags: u64,
-    flags: u64,
-}
-
-/// Copies entries of an array map, from index `from` on, as many as `values` has room for: `BPF_MAP_LOOKUP_BATCH`. How
-/// many there were. `T` must be what the map's values are.
-///
-/// # Errors
-/// The kernel's.
-pub fn array_entries<T: aya::Pod>(map: BorrowedFd<'_>, from: u32, values: &mut [T]) -> io::Result<usize> {
-    const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
-    let mut keys = vec![0u32; values.len()];
-    let (before, mut last) = (from.wrapping_sub(1), 0u32);
-    let mut attr = Batch {
-        in_batch: if from == 0 { 0 } else { (&raw const before).addr() as u64 },
-        out_batch: (&raw mut last).addr() as u64,
-        keys: keys.as_mut_ptr().addr() as u64,
-        values: values.as_mut_ptr().addr() as u64,
-        count: u32::try_from(values.len()).unwrap_or(u32::MAX),
-        map_fd: map.as_raw_fd().cast_unsigned(),
-        elem_flags: 0,
-        flags: 0,
-    };
-    // SAFETY: a whole attribute; keys and values have room for `count` of them, and any bytes are a value of `T`.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<Batch>()) };
-    let error = io::Error::last_os_error();
-    // ENOENT: that was the last entry.
-    if result < 0 && error.raw_os_error() != Some(libc::ENOENT) {
-        return Err(error);
-    }
-    Ok(values.len().min(attr.count as usize))
-}
-
 /// The part of `union bpf_attr` that `BPF_LINK_CREATE` needs, Linux 5.7.
 #[repr(C)]
 struct Create {

@@ -1,5 +1,6 @@
-//! The system calls that std has no word for. Besides `bpf::decode`, the only rooms with `unsafe`.
+//! The system calls that std has no word for. The only rooms with `unsafe`.
 
+pub mod barrier;
 pub mod bpf;
 pub mod capability;
 pub mod cgroup;
@@ -7,6 +8,7 @@ pub mod clock;
 pub mod epoll;
 pub mod kernel;
 pub mod limit;
+pub mod mapped;
 pub mod memory;
 pub mod poll;
 pub mod signal;

@@ -35,10 +35,10 @@ impl Filter {
 
     /// Whether a connection is shown.
     pub fn passes(&self, record: &ConnectionRecord) -> bool {
-        let ends = &record.key.ends;
+        let ends = &record.ends;
         let (local, remote) = (ends.lport, ends.rport);
         let process = record.process.as_ref();
-        one(&self.protocols, |protocol| *protocol == record.key.protocol)
+        one(&self.protocols, |protocol| *protocol == record.protocol)
             && one(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
             && one(&self.ports, |range| range.contains(&local) || range.contains(&remote))
             && one(&self.local_ports, |range| range.contains(&local))

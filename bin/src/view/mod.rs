@@ -28,7 +28,9 @@ pub struct Selection {
     pub live: bool,
     /// Among them those that did not move in the interval.
     pub idle: bool,
-    /// Rows of connections that ended.
+    /// Rows of connections that ended and moved bytes in the interval, among the open ones.
+    pub closed_active: bool,
+    /// Rows of all connections that ended.
     pub closed: bool,
 }
 
@@ -69,12 +71,14 @@ impl Selection {
             order::by_default(&mut rows, most);
         } else {
             let single = |event| move |record| Row { record, event, connections: 1 };
+            let is_active = |record: &&ConnectionRecord| self.closed_active && record.growth.sum() > 0;
             if self.live {
                 rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
+                rows.extend(closed().filter(is_active).map(single(Event::Closed)));
                 order::by_default(&mut rows, most);
             }
             if self.closed {
-                rows.extend(closed().map(single(Event::Closed)));
+                rows.extend(closed().filter(|record| !is_active(record)).map(single(Event::Closed)));
             }
             rows.extend(
                 report

@@ -34,7 +34,13 @@ impl Order {
 pub fn by_default(rows: &mut [Row<'_>], most: usize) {
     let key = |row: &Row<'_>| {
         let record = row.record;
-        (Reverse(record.growth.sum()), Reverse(record.bytes()), record.key.cookie, record.key.ends.lport)
+        (
+            Reverse(record.growth.sum()),
+            Reverse(record.bytes()),
+            record.began,
+            record.ends.lport,
+            record.ends.rport,
+        )
     };
     let seen = if rows.len() > most { rows.select_nth_unstable_by_key(most, key).0 } else { rows };
     seen.sort_unstable_by_key(key);

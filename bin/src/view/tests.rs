@@ -13,7 +13,7 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
     let names = samples::names();
     let mut groups = Vec::new();
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
-    let rows = view.rows.iter().map(|row| (row.record.key.ends.rport, row.event, row.connections));
+    let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.event, row.connections));
     (rows.collect(), view.shown)
 }
 
@@ -41,7 +41,7 @@ fn the_first_rows_are_the_same_however_many_are_seen() {
     for most in 0..8 {
         let mut groups = Vec::new();
         let view = samples::selection().of(&report, &samples::frame(&report, &names), most, &mut groups);
-        let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.key.ends.rport).collect();
+        let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.ends.rport).collect();
         assert_eq!(ports, [443, 50022, 53, 33000, 65535][..most.min(5)]);
         assert_eq!(view.rows.len(), 5);
     }
@@ -122,4 +122,23 @@ fn groups_have_sums_of_the_interval() {
         &mut groups,
     );
     assert_eq!(active.rows.len(), view.rows.len() - 1, "one has an idle connection only");
+}
+
+#[test]
+fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
+    let screen = Selection { closed_active: true, ..samples::selection() };
+    assert_eq!(ports(&screen), [443, 5201, 50022, 53, 123, 33000, 65535]);
+    let events: Vec<Event> = selected(&screen).0.into_iter().map(|(_, event, _)| event).collect();
+    assert_eq!(events[..3], [Event::Live, Event::Closed, Event::Live]);
+
+    let mut records = samples::records();
+    records.closed[1].growth = Traffic::default();
+    let report = samples::report(&records);
+    let names = samples::names();
+    let count = |selection: &Selection| {
+        let mut groups = Vec::new();
+        selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
+    };
+    assert_eq!(count(&screen), 6, "one that moved nothing is not there");
+    assert_eq!(count(&Selection { closed: true, ..screen }), 7, "unless it is asked for");
 }

@@ -16,7 +16,7 @@ fn attached(process: &Process) -> BTreeSet<u32> {
         // On the router's kernel of ci/matrix they have no names.
         assert!(name.is_empty() || name.starts_with("tcptop_"), "{name}");
     }
-    assert_eq!((ids.len(), links), (11, 11), "hooks of design.md, attached by links");
+    assert_eq!((ids.len(), links), (13, 13), "hooks of bpf/hooks.rs, attached by links");
     ids
 }
 

@@ -2,13 +2,10 @@
 
 use std::mem;
 
-use tcptop_abi::{Endpoints, Owner};
+use tcptop_abi::Endpoints;
 
-use super::{NameLookUp, Table};
-use crate::{
-    collector::FlowId,
-    conn::{Connection, OwnerSource, Process},
-};
+use super::{Table, at};
+use crate::conn::{Connection, ConnectionKey, OwnerSource, Process};
 
 /// Longest wait, in intervals, between two searches for an owner that /proc does not show.
 const LONGEST_RETRY: u32 = 64;
@@ -16,48 +13,46 @@ const LONGEST_RETRY: u32 = 64;
 impl Table {
     /// Connections without a certain owner, for which it is time to search: active ones, and those that fell silent
     /// before theirs was found.
-    pub fn ownerless(&mut self, epoch: u32) -> Vec<FlowId> {
-        let Self { flows, listed, unsure, .. } = self;
+    pub fn ownerless(&mut self) -> Vec<ConnectionKey> {
+        let Self { connections, active, owner_pending, interval, .. } = self;
         let mut wanted = Vec::new();
-        let mut search = |id: &FlowId, connection: &mut Connection| {
-            if connection.source < OwnerSource::Proc && connection.retry.0 <= epoch {
+        let mut search = |connection: &mut Connection| {
+            if connection.source < OwnerSource::Proc && connection.retry.0 <= *interval {
                 let wait = (connection.retry.1 * 2).clamp(1, LONGEST_RETRY);
-                connection.retry = (epoch + wait, wait);
-                wanted.push(*id);
+                connection.retry = (*interval + wait, wait);
+                wanted.push(connection.record.key);
             }
         };
-        for id in listed.iter() {
-            if let Some(connection) = flows.get_mut(id) {
-                search(id, connection);
+        for key in &*active {
+            if let Some(connection) = at(connections, *key) {
+                search(connection);
             }
         }
-        unsure.retain(|id| {
-            let Some(connection) = flows.get_mut(id).filter(|connection| !connection.listed) else {
+        owner_pending.retain(|key| {
+            let Some(connection) = at(connections, *key).filter(|connection| !connection.listed) else {
                 return false;
             };
-            search(id, connection);
+            search(connection);
             connection.source < OwnerSource::Proc && connection.retry.1 < LONGEST_RETRY
         });
         wanted
     }
 
-    /// A flow's owner was found. One that was reported as somebody else's, or nobody's, is reported again.
-    pub fn learn(&mut self, id: &FlowId, process: Process, source: OwnerSource) {
-        let Some(connection) = self.flows.get_mut(id) else { return };
-        connection.learn(process, source);
-        if connection.renamed && !mem::replace(&mut connection.listed, true) {
-            self.listed.push(*id);
+    /// A connection's owner was found. One that was reported as somebody else's, or nobody's, is reported again.
+    pub fn learn(&mut self, key: ConnectionKey, process: Process, source: OwnerSource) {
+        let Some(connection) = at(&mut self.connections, key) else { return };
+        if connection.learn(process, source) && !mem::replace(&mut connection.listed, true) {
+            self.active.push(key);
         }
     }
 
-    /// A flow's owner as a hook saw it.
-    pub fn learn_owner(&mut self, id: &FlowId, owner: &Owner, look_up: NameLookUp<'_>) {
-        if let Some(process) = self.names.process(owner, look_up) {
-            self.learn(id, process, OwnerSource::Kernel);
-        }
+    /// The process most likely to have an accepted connection: the one that accepted it, or its listener's.
+    pub fn likely_owner(&self, key: ConnectionKey, ends: &Endpoints) -> Option<Process> {
+        let known = self.get(key).and_then(|connection| connection.record.process);
+        known.or_else(|| self.listeners.owner(ends))
     }
 
-    /// The owner of the listener that accepted this flow.
+    /// The owner of the listener that accepted a connection.
     pub fn listener_owner(&self, ends: &Endpoints) -> Option<Process> {
         self.listeners.owner(ends)
     }

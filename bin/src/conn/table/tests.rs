@@ -2,203 +2,229 @@
 
 use std::time::Duration;
 
-use tcptop_abi::{
-    Counters, Endpoints, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcpStateCode as Code,
+use tcptop_abi::{Counters, Endpoints};
+
+use super::{CollectorEvent, Connection, ConnectionKey, Observation, ObservedOwner, Opening, Table, Traffic};
+use crate::{
+    conn::{OwnerSource, Process, Protocol, TcpState},
+    sys::clock::Moment,
 };
 
-use super::{Table, Traffic};
-use crate::collector::{CollectorEvent, FlowId};
-
 const SECOND: Duration = Duration::from_secs(1);
-
-const UDP_IDLE: Duration = Duration::from_secs(5);
 
 fn ends(lport: u16, rport: u16) -> Endpoints {
     Endpoints { lport, rport, ..Endpoints::default() }
 }
 
-fn tcp(rx_bytes: u64) -> Flow {
-    let counters = Counters { rx_bytes, ..Counters::default() };
-    let flags = FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS;
-    Flow {
-        counters,
-        flags,
-        protocol: IPPROTO_TCP,
-        state: Code::ESTABLISHED,
+/// An accepted connection.
+fn tcp(index: u32, rx_bytes: u64) -> Observation {
+    Observation {
+        key: ConnectionKey { index, generation: 1 },
+        protocol: Protocol::Tcp,
         ends: ends(80, 9),
-        ..Flow::default()
+        opening: Opening::Passive,
+        state: Some(TcpState::Established),
+        totals: Counters { rx_bytes, ..Counters::default() },
+        earlier: Traffic::default(),
+        owner: None,
+        began: Moment::new(1),
+        ended: None,
+        end_unconfirmed: false,
     }
 }
 
-fn udp(rx_bytes: u64) -> Flow {
-    let counters = Counters { rx_bytes, ..Counters::default() };
-    Flow { counters, protocol: IPPROTO_UDP, ends: ends(53, 9), ..Flow::default() }
+fn udp(index: u32, rx_bytes: u64) -> Observation {
+    let (protocol, opening) = (Protocol::Udp, Opening::Active);
+    Observation { protocol, opening, state: None, ends: ends(53, 9), ..tcp(index, rx_bytes) }
 }
 
-fn owner(tgid: u32) -> Owner {
-    Owner { tgid, tid: tgid, comm: [b'x'; 16], ..Owner::default() }
+fn owned(seen: Observation, pid: u32, certain: bool) -> Observation {
+    let process = process(pid);
+    Observation { owner: Some(ObservedOwner { process, named_by_thread: false, certain }), ..seen }
+}
+
+fn process(pid: u32) -> Process {
+    Process { pid, uid: 0, comm: [b'x'; 16] }
 }
 
 fn apply(table: &mut Table, event: CollectorEvent) {
     table.apply(event, &mut |_| None);
 }
 
-fn active(table: &mut Table, cookie: u64, flow: Flow, owner: Owner, epoch: u32) -> FlowId {
-    let flow = Flow { cookie, owner, ..flow };
-    let id = FlowId::of(&flow).expect("a protocol");
-    apply(table, CollectorEvent::Active { id, flow, before: flow, epoch });
-    id
+fn moved(table: &mut Table, seen: Observation) {
+    apply(table, CollectorEvent::Moved(seen));
 }
 
-fn closed(table: &mut Table, id: FlowId, rx_bytes: u64, epoch: u32) {
-    let flow = Flow { state: Code::CLOSE, ..tcp(rx_bytes) };
-    apply(table, CollectorEvent::State { id, flow, state: Code::CLOSE, epoch, time: None });
+fn ended(table: &mut Table, seen: Observation) {
+    let state = seen.state.map(|_| TcpState::Close);
+    apply(table, CollectorEvent::Ended(Observation { state, ..seen }));
 }
 
-const fn bytes(rx: u64, tx: u64) -> Traffic {
-    Traffic { rx, tx }
+/// Ends interval `number`: what moved, how many connections it lists as active, and the owners of those that ended.
+fn tick(table: &mut Table, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
+    let sum = table.close_interval(SECOND * number);
+    let active = table.active().count();
+    let ended = table.ended().map(|record| record.process.map(|process| process.pid)).collect();
+    let rows = table.active().chain(table.ended()).map(|record| record.growth);
+    let rows = rows.fold(Traffic::default(), |mut sum, growth| {
+        sum += growth;
+        sum
+    });
+    assert!(rows == sum || table.drops_ended, "the rows add up to the total: {rows:?} {sum:?}");
+    table.begin_interval();
+    (sum, active, ended)
 }
 
-fn ended_pids(table: &Table) -> Vec<Option<u32>> {
-    table.ended().map(|record| record.process.map(|process| process.pid)).collect()
+const fn rx(rx: u64) -> Traffic {
+    Traffic { rx, tx: 0 }
 }
 
 #[test]
-fn an_accepted_connection_reset_by_its_peer_waits_for_its_owner() {
-    let mut table = Table::new(UDP_IDLE);
-    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
-    closed(&mut table, id, 15, 1);
-    assert_eq!(table.close_interval(1, SECOND, false), bytes(15, 0), "counted in its interval");
-    assert_eq!(ended_pids(&table), []);
-    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
-    assert_eq!(table.close_interval(2, 2 * SECOND, false), bytes(0, 0), "and in no other");
-    assert_eq!(ended_pids(&table), [Some(7)]);
-    assert_eq!(
-        table.ended().next().map(|record| record.growth),
-        Some(bytes(0, 0)),
-        "it was live in that one"
-    );
+fn a_connection_that_lives_and_ends() {
+    let mut table = Table::default();
+    moved(&mut table, owned(tcp(3, 10), 7, true));
+    assert_eq!(tick(&mut table, 1), (rx(10), 1, vec![]));
+    assert_eq!((table.counts(), table.live().count()), ((1, 0), 1));
+    moved(&mut table, owned(tcp(3, 10), 7, true));
+    assert_eq!(tick(&mut table, 2), (rx(0), 0, vec![]), "nothing new, no row");
+    ended(&mut table, owned(tcp(3, 15), 7, true));
+    assert_eq!(tick(&mut table, 3), (rx(5), 0, vec![Some(7)]));
+    assert_eq!((table.counts(), table.live().count()), ((0, 0), 0));
+    assert_eq!(tick(&mut table, 4), (rx(0), 0, vec![]));
+}
+
+#[test]
+fn begun_and_ended_in_one_interval() {
+    let mut table = Table::default();
+    ended(&mut table, owned(tcp(0, 15), 7, true));
+    assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![Some(7)]));
+}
+
+#[test]
+fn an_index_that_is_used_again_is_another_connection() {
+    let mut table = Table::default();
+    ended(&mut table, owned(tcp(0, 15), 7, true));
+    let key = ConnectionKey { index: 0, generation: 2 };
+    moved(&mut table, owned(Observation { key, ..tcp(0, 4) }, 8, true));
+    assert_eq!(tick(&mut table, 1), (rx(19), 1, vec![Some(7)]));
+    // What is said of the one before is not believed of this one.
+    table.learn(ConnectionKey { index: 0, generation: 1 }, process(9), OwnerSource::Seen);
+    let owners: Vec<_> = table.live().map(|record| record.process.map(|process| process.pid)).collect();
+    assert_eq!(owners, [Some(8)]);
 }
 
 #[test]
 fn an_owner_that_does_not_show_itself_is_the_listener_s() {
-    let mut table = Table::new(UDP_IDLE);
-    let listener = Flow { state: Code::LISTEN, ends: ends(80, 0), owner: owner(5), ..tcp(0) };
-    let id = FlowId::Tcp(99);
-    apply(
-        &mut table,
-        CollectorEvent::State { id, flow: listener, state: Code::LISTEN, epoch: 1, time: None },
-    );
+    let mut table = Table::default();
+    let listener = Observation { state: Some(TcpState::Listen), ends: ends(80, 0), ..tcp(5, 0) };
+    apply(&mut table, CollectorEvent::Listening(owned(listener, 5, true)));
     assert_eq!(table.counts(), (0, 0), "a listener is no connection");
-    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
-    closed(&mut table, id, 10, 1);
-    table.close_interval(1, SECOND, false);
-    assert_eq!(ended_pids(&table), []);
-    table.close_interval(2, 2 * SECOND, false);
-    assert_eq!(ended_pids(&table), [Some(5)]);
-}
-
-#[test]
-fn the_last_report_holds_nothing_back() {
-    let mut table = Table::new(UDP_IDLE);
-    let id = active(&mut table, 1, tcp(10), Owner::default(), 1);
-    closed(&mut table, id, 10, 1);
-    table.close_interval(1, SECOND, true);
-    assert_eq!(ended_pids(&table), [None]);
-}
-
-#[test]
-fn an_older_connection_counts_from_the_moment_it_was_told_of() {
-    let mut table = Table::new(UDP_IDLE);
-    let flow = Flow { cookie: 1, flags: 0, ..tcp(100) };
-    let before = Flow { cookie: 1, flags: 0, ..tcp(70) };
-    let id = FlowId::of(&flow).expect("a protocol");
-    apply(&mut table, CollectorEvent::Active { id, flow, before, epoch: 1 });
-    assert_eq!(table.close_interval(1, SECOND, false), bytes(30, 0));
+    ended(&mut table, tcp(1, 10));
+    apply(&mut table, CollectorEvent::StoppedListening(ConnectionKey { index: 5, generation: 1 }));
+    assert_eq!(tick(&mut table, 1).2, [Some(5)]);
+    ended(&mut table, tcp(1, 10));
+    assert_eq!(tick(&mut table, 2).2, [Some(5)], "it never accepted this one, and is gone since a moment");
+    ended(&mut table, tcp(1, 10));
+    assert_eq!(tick(&mut table, 3).2, [None]);
 }
 
 #[test]
 fn what_no_report_lists_is_counted_all_the_same() {
-    let mut table = Table::new(UDP_IDLE);
+    let mut table = Table::default();
     table.drop_ended();
-    let id = active(&mut table, 1, tcp(10), owner(7), 1);
-    closed(&mut table, id, 15, 1);
-    assert_eq!(table.close_interval(1, SECOND, false), bytes(15, 0));
-    assert_eq!((ended_pids(&table), table.counts()), (vec![], (0, 0)));
-    assert_eq!(table.close_interval(2, 2 * SECOND, false), bytes(0, 0));
+    moved(&mut table, owned(tcp(1, 10), 7, true));
+    ended(&mut table, owned(tcp(1, 15), 7, true));
+    assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![]));
+    assert_eq!((tick(&mut table, 2), table.counts()), ((rx(0), 0, vec![]), (0, 0)));
 }
 
 #[test]
-fn a_flow_stays_listed_for_one_quiet_interval() {
-    let mut table = Table::new(UDP_IDLE);
-    let id = active(&mut table, 1, tcp(10), owner(7), 1);
-    active(&mut table, 1, tcp(20), owner(7), 1);
-    assert_eq!(table.listed(), [id], "once, however often it is told of");
-    assert_eq!(table.close_interval(1, SECOND, false), bytes(20, 0));
-    assert_eq!(table.active().count(), 1);
-    table.refresh(&id, &tcp(25));
-    assert_eq!(table.close_interval(2, 2 * SECOND, false), bytes(5, 0), "what came during the last reading");
-    assert_eq!(table.close_interval(3, 3 * SECOND, false), bytes(0, 0));
-    assert_eq!((table.listed().len(), table.active().count(), table.live().count()), (0, 0, 1));
-    assert!(table.live().all(|record| record.growth == bytes(0, 0) && !record.active));
+fn connections_end_in_the_order_of_their_ends() {
+    let mut table = Table::default();
+    for (index, time) in [(1, 30), (2, 10), (3, 20)] {
+        ended(&mut table, owned(Observation { ended: Moment::new(time), ..tcp(index, 1) }, index, true));
+    }
+    assert_eq!(tick(&mut table, 1).2, [Some(2), Some(3), Some(1)]);
 }
 
 #[test]
-fn an_event_of_the_next_interval_keeps_the_flow_listed() {
-    let mut table = Table::new(UDP_IDLE);
-    let id = active(&mut table, 1, tcp(10), owner(7), 2);
-    table.close_interval(1, SECOND, false);
-    assert_eq!(table.listed(), [id]);
+fn a_udp_flow_ends_with_its_last_active_interval() {
+    let mut table = Table::default();
+    moved(&mut table, owned(udp(1, 10), 7, true));
+    tick(&mut table, 1);
+    tick(&mut table, 2);
+    ended(&mut table, owned(udp(1, 10), 7, true));
+    table.close_interval(3 * SECOND);
+    let last: Vec<_> = table.ended().map(|record| record.last_active).collect();
+    assert_eq!(last, [Some(Moment::from(SECOND))]);
 }
 
 #[test]
-fn a_udp_socket_s_flows_end_with_it() {
-    let mut table = Table::new(UDP_IDLE);
-    let first = active(&mut table, 1, udp(10), Owner::default(), 1);
-    let second = active(&mut table, 1, Flow { ends: ends(53, 10), ..udp(20) }, Owner::default(), 1);
-    active(&mut table, 2, udp(30), owner(8), 1);
-    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
-    assert_eq!(table.take_released(), [first, second]);
-    table.end(&first);
-    table.end(&second);
-    table.close_interval(1, SECOND, false);
-    assert_eq!(ended_pids(&table), [Some(7), Some(7)]);
-    assert_eq!(table.counts(), (0, 1));
-}
-
-#[test]
-fn udp_ends_by_silence() {
-    let mut table = Table::new(UDP_IDLE);
-    let id = active(&mut table, 1, udp(10), owner(7), 1);
-    table.close_interval(1, SECOND, false);
-    table.close_interval(2, 2 * SECOND, false);
-    assert_eq!(table.idle_udp(2 * SECOND), []);
-    assert_eq!(table.idle_udp(SECOND + UDP_IDLE), [id]);
-    table.end(&id);
-    assert_eq!((table.counts(), ended_pids(&table)), ((0, 0), vec![Some(7)]));
+fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
+    let mut table = Table::default();
+    let key = tcp(1, 0).key;
+    moved(&mut table, owned(tcp(1, 10), 7, false));
+    assert_eq!(table.ownerless(), []);
+    tick(&mut table, 1);
+    assert_eq!(table.ownerless(), [key]);
+    table.learn(key, process(8), OwnerSource::Proc);
+    assert_eq!(tick(&mut table, 2), (rx(0), 1, vec![]), "reported again, as another's");
+    moved(&mut table, owned(tcp(1, 12), 7, false));
+    assert_eq!(table.ownerless(), []);
+    ended(&mut table, owned(tcp(1, 12), 9, true));
+    assert_eq!(tick(&mut table, 3).2, [Some(9)], "who closes it");
 }
 
 #[test]
 fn a_search_for_an_owner_is_repeated_less_and_less_often() {
-    let mut table = Table::new(UDP_IDLE);
+    let mut table = Table::default();
     let mut searched = Vec::new();
-    for epoch in 1..=40 {
-        active(&mut table, 1, tcp(u64::from(epoch)), Owner::default(), epoch);
-        if !table.ownerless(epoch).is_empty() {
-            searched.push(epoch);
+    for number in 1..=40 {
+        moved(&mut table, tcp(1, u64::from(number)));
+        if !table.ownerless().is_empty() {
+            searched.push(number);
         }
-        table.close_interval(epoch, SECOND * epoch, false);
+        tick(&mut table, number);
     }
     assert_eq!(searched, [1, 2, 4, 8, 16, 32]);
 }
 
 #[test]
-fn an_older_connection_that_is_closed_first_of_all_waits_for_its_end() {
-    let mut table = Table::new(UDP_IDLE);
-    apply(&mut table, CollectorEvent::Released { cookie: 1, owner: owner(7), epoch: 1 });
-    let id = active(&mut table, 1, Flow { flags: 0, ..tcp(10) }, Owner::default(), 1);
-    assert_eq!(table.take_orphans(), [(id, ends(80, 9))]);
-    table.end(&id);
-    table.close_interval(1, SECOND, false);
-    assert_eq!(ended_pids(&table), [Some(7)]);
+fn an_idle_connection_s_owner_is_searched_for_too() {
+    let mut table = Table::default();
+    moved(&mut table, tcp(1, 1));
+    let mut searched = Vec::new();
+    for number in 1..=40 {
+        if !table.ownerless().is_empty() {
+            searched.push(number);
+        }
+        tick(&mut table, number);
+    }
+    assert_eq!(searched, [1, 2, 4, 8, 16, 32]);
+}
+
+#[test]
+fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
+    let mut table = Table::default();
+    let seen = || Observation { end_unconfirmed: true, ..tcp(1, 1) };
+    moved(&mut table, seen());
+    moved(&mut table, seen());
+    assert_eq!(table.take_end_unconfirmed(), [(seen().key, ends(80, 9))]);
+    assert_eq!(table.take_end_unconfirmed(), []);
+    table.keep_end_unconfirmed(seen().key, true);
+    assert!(table.was_missing(seen().key));
+    assert_eq!(table.take_end_unconfirmed().len(), 1);
+}
+
+#[test]
+fn a_connection_known_from_proc_is_found_by_its_ends() {
+    let mut table = Table::default();
+    let mut known = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
+    known.learn(process(4), OwnerSource::Proc);
+    table.add_unseen(known);
+    assert_eq!(table.counts(), (1, 0));
+    moved(&mut table, Observation { opening: Opening::Unseen, earlier: rx(70), ..tcp(1, 100) });
+    assert_eq!(table.counts(), (1, 0), "the same");
+    assert_eq!(table.live().next().and_then(|record| record.process), Some(process(4)));
+    assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "what it moved before is no growth");
 }

@@ -1,10 +1,13 @@
 //! Everything that ends tcptop early: what is said, and with which exit code.
 
+mod host;
+
 use std::{error, fmt, io};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-use crate::{bpf::Obstacle, exit};
+pub use self::host::HostProblem;
+use crate::exit;
 
 /// The oldest kernel that has all hooks: major and minor version.
 pub const OLDEST: (u32, u32) = (5, 10);
@@ -15,7 +18,7 @@ pub enum Error {
     /// Neither root nor the capabilities that do.
     Privileges,
     /// What stands in the way on this host, and the kernel's answer that led to it.
-    Host(Obstacle, Box<Self>),
+    Host(HostProblem, Box<Self>),
     /// No cgroup v2 tree, mounted or mountable.
     NoCgroup(io::Error),
     /// The object could not be loaded: parsed, or its maps created.
@@ -37,7 +40,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Privileges => exit::PRIVILEGES,
-            Self::Host(obstacle, _) => obstacle.exit_code(),
+            Self::Host(problem, _) => problem.exit_code(),
             Self::System(..) => exit::OS,
             _ => exit::UNAVAILABLE,
         }
@@ -68,7 +71,7 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Privileges => out.write_str("tcptop requires root privileges. Run with sudo."),
-            Self::Host(obstacle, error) => write!(out, "{obstacle} ({error})"),
+            Self::Host(problem, error) => write!(out, "{problem} ({error})"),
             Self::NoCgroup(error) => write!(out, "the cgroup v2 tree cannot be reached: {error}"),
             Self::Load(error) => write!(out, "the kernel programs cannot be loaded: {}", Chain(error)),
             Self::Attach(name, error) => {

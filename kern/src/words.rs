@@ -1,6 +1,7 @@
-//! Zeroed records, word by word.
+//! Records zeroed and copied word by word.
 //!
-//! The compiler would make a call of `memset` of it, whose loop the verifier refuses without CAP_PERFMON.
+//! The compiler would call `memset` and `memmove` for them, and the verifier refuses the loops in these without
+//! CAP_PERFMON.
 
 use core::{arch::asm, mem::MaybeUninit};
 
@@ -14,8 +15,6 @@ pub unsafe trait Words: Copy {}
 unsafe impl Words for tcptop_abi::Flow {}
 // SAFETY: as above.
 unsafe impl Words for tcptop_abi::Owner {}
-// SAFETY: `repr(C)` integers of 24 bytes.
-unsafe impl Words for crate::local::Local {}
 
 /// A record of zeros.
 #[inline(always)]
@@ -43,6 +42,26 @@ pub unsafe fn clear<T: Words>(record: *mut T) {
                 record.cast::<u64>().add(word).write(zero);
             } else {
                 record.cast::<u32>().add(word).write(zero as u32);
+            }
+        }
+        word += 1;
+    }
+}
+
+/// Copies a record.
+///
+/// # Safety
+/// Both point to memory of its size; another CPU may write to it meanwhile.
+#[inline(always)]
+pub unsafe fn copy<T: Words>(from: *const T, to: *mut T) {
+    let mut word = 0;
+    while word < size_of::<T>() / align_of::<T>() {
+        // SAFETY: by this function's contract, and the alignment divides the size.
+        unsafe {
+            if align_of::<T>() == 8 {
+                to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile());
+            } else {
+                to.cast::<u32>().add(word).write(from.cast::<u32>().add(word).read_volatile());
             }
         }
         word += 1;

@@ -1,19 +1,13 @@
-//! Why this host refuses: found by asking it further, after it said no.
+//! What a host lacks, or what stands in tcptop's way there.
 
-use std::{fmt, fs, os::fd::AsFd};
+use std::fmt;
 
-use super::programs::{HOOKS, INGRESS};
-use crate::{
-    error::{Error, OLDEST},
-    exit, privilege, sys,
-};
-
-/// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
-const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+use super::OLDEST;
+use crate::exit;
 
 /// What a host lacks, or what stands in the way there.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum HostProblem {
     /// bpf(2) is not built in.
     NoBpf,
     /// Programs cannot be attached to cgroups.
@@ -40,57 +34,7 @@ pub enum Obstacle {
     Refused(Option<String>),
 }
 
-/// The error with the obstacle behind it, where one is found.
-pub fn explain(error: Error) -> Error {
-    match behind(&error) {
-        _ if matches!(error, Error::Host(..)) => error,
-        Some(obstacle) => Error::Host(obstacle, Box::new(error)),
-        None => error,
-    }
-}
-
-fn behind(error: &Error) -> Option<Obstacle> {
-    let (release, _) = sys::kernel::release();
-    if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
-        return Some(Obstacle::TooOld(release));
-    }
-    let errno = error.errno()?;
-    if matches!(error, Error::NoCgroup(_)) {
-        return match errno {
-            libc::EPERM => Some(Obstacle::CgroupNotMounted),
-            libc::ENODEV => Some(Obstacle::NoCgroup),
-            _ => None,
-        };
-    }
-    let root = sys::cgroup::open_root().ok();
-    let attached = |attach_type| root.as_ref().map(|(root, _)| sys::bpf::query(root.as_fd(), attach_type));
-    match errno {
-        libc::ENOSYS => Some(Obstacle::NoBpf),
-        libc::EPERM if !privilege::net_admin() => Some(Obstacle::NoNetAdmin),
-        libc::EPERM => {
-            let exclusive = HOOKS.iter().find_map(|hook| {
-                let id = attached(hook.attach_type)?.ok()?.exclusive()?;
-                Some(Obstacle::Exclusive { hook: hook.name(), id })
-            });
-            Some(exclusive.unwrap_or_else(|| Obstacle::Refused(lockdown())))
-        }
-        libc::EACCES if !privilege::thread_names() => Some(Obstacle::Speculation),
-        _ => match attached(INGRESS) {
-            Some(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => Some(Obstacle::NoCgroupBpf),
-            _ => None,
-        },
-    }
-}
-
-/// The kernel's lockdown, if it is locked down.
-pub fn lockdown() -> Option<String> {
-    let text = fs::read_to_string(LOCKDOWN).ok()?;
-    let (_, rest) = text.split_once('[')?;
-    let (mode, _) = rest.split_once(']')?;
-    (mode != "none").then(|| mode.to_owned())
-}
-
-impl Obstacle {
+impl HostProblem {
     /// The exit code that belongs to it.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -102,7 +46,7 @@ impl Obstacle {
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for HostProblem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBpf => out.write_str("this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL"),

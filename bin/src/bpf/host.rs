@@ -1,0 +1,62 @@
+//! Why this host refuses: found by asking it further, after it said no.
+
+use std::{fs, os::fd::AsFd};
+
+use super::hooks::{HOOKS, INGRESS};
+use crate::{
+    error::{Error, HostProblem, OLDEST},
+    privilege, sys,
+};
+
+/// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// The error with the problem behind it, where one is found.
+pub fn explain(error: Error) -> Error {
+    match behind(&error) {
+        _ if matches!(error, Error::Host(..)) => error,
+        Some(obstacle) => Error::Host(obstacle, Box::new(error)),
+        None => error,
+    }
+}
+
+fn behind(error: &Error) -> Option<HostProblem> {
+    let (release, _) = sys::kernel::release();
+    if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
+        return Some(HostProblem::TooOld(release));
+    }
+    let errno = error.errno()?;
+    if matches!(error, Error::NoCgroup(_)) {
+        return match errno {
+            libc::EPERM => Some(HostProblem::CgroupNotMounted),
+            libc::ENODEV => Some(HostProblem::NoCgroup),
+            _ => None,
+        };
+    }
+    let root = sys::cgroup::open_root().ok();
+    let attached = |attach_type| root.as_ref().map(|(root, _)| sys::bpf::query(root.as_fd(), attach_type));
+    match errno {
+        libc::ENOSYS => Some(HostProblem::NoBpf),
+        libc::EPERM if !privilege::net_admin() => Some(HostProblem::NoNetAdmin),
+        libc::EPERM => {
+            let exclusive = HOOKS.iter().find_map(|hook| {
+                let id = attached(hook.attach_type)?.ok()?.exclusive()?;
+                Some(HostProblem::Exclusive { hook: hook.name(), id })
+            });
+            Some(exclusive.unwrap_or_else(|| HostProblem::Refused(lockdown())))
+        }
+        libc::EACCES if !privilege::thread_names() => Some(HostProblem::Speculation),
+        _ => match attached(INGRESS) {
+            Some(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => Some(HostProblem::NoCgroupBpf),
+            _ => None,
+        },
+    }
+}
+
+/// The kernel's lockdown, if it is locked down.
+pub fn lockdown() -> Option<String> {
+    let text = fs::read_to_string(LOCKDOWN).ok()?;
+    let (_, rest) = text.split_once('[')?;
+    let (mode, _) = rest.split_once(']')?;
+    (mode != "none").then(|| mode.to_owned())
+}

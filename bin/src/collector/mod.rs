@@ -1,0 +1,97 @@
+//! What a source of network activity offers, and the words for what it hands up.
+//!
+//! A collector watches connections by means of its own, and keeps what belongs to these means to itself: where it stores
+//! a connection, how it recognizes one, how it recovers from losses. It hands up observations. Once per interval the
+//! reader asks for all of them; in between, a collector that runs short of room may ask to be drained.
+
+mod key;
+mod observation;
+mod process;
+mod protocol;
+mod state;
+mod traffic;
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+pub use self::{
+    key::ConnectionKey,
+    observation::{Observation, ObservedOwner, Opening},
+    process::Process,
+    protocol::Protocol,
+    state::TcpState,
+    traffic::Traffic,
+};
+use crate::error::Error;
+
+/// Something that a collector hands up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CollectorEvent {
+    /// A connection appeared, moved, or changed its state or owner.
+    Moved(Observation),
+    /// A connection ended. The totals are final, and its key is free.
+    Ended(Observation),
+    /// A TCP socket listens at the local end.
+    Listening(Observation),
+    /// It no longer does; its key is free.
+    StoppedListening(ConnectionKey),
+}
+
+/// A part of a source that this host does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub what: &'static str,
+    /// What cannot be told without it.
+    pub lost: &'static str,
+}
+
+/// What a collector could not attribute or notice in one interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Payload bytes of connections that it had no room for.
+    pub untracked: Traffic,
+    /// Notifications that were dropped. What they said was found in another way.
+    pub notifications: u64,
+    /// How often it had no room for a connection.
+    pub full: u64,
+}
+
+/// Takes what a collector hands up.
+pub type Sink<'a> = &'a mut dyn FnMut(CollectorEvent);
+
+/// A source of network activity. One thread; nothing blocks for longer than some milliseconds.
+pub trait NetworkCollector {
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// What the kernel lacks or refuses.
+    fn start(&mut self) -> Result<(), Error>;
+
+    /// What it must do without, after the start.
+    fn missing(&self) -> &[Missing];
+
+    /// Becomes readable when the collector should be drained before the interval ends.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Hands up connections that ended, so that there is room for others.
+    fn drain(&mut self, sink: Sink<'_>);
+
+    /// Ends an interval and begins the next.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn begin_interval(&mut self) -> Result<(), Error>;
+
+    /// Hands up every connection that moved or ended in the interval that ended at `now` (`CLOCK_MONOTONIC`). `last`: no
+    /// other call will follow, so that nothing is held back for it.
+    fn collect(&mut self, now: Duration, last: bool, sink: Sink<'_>) -> Losses;
+
+    /// Ends connections that another source has seen end: hands up the last observation of each.
+    fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>);
+
+    /// Makes room again where connections that were handed up had theirs. To be called when the report is out.
+    fn make_room(&mut self);
+
+    /// Ends counting; nothing stays behind in the kernel.
+    fn stop(&mut self);
+}

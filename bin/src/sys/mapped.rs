@@ -1,0 +1,157 @@
+//! A BPF array in this process's memory: `BPF_F_MMAPABLE`, Linux 5.5.
+//!
+//! All pages of a mapping are resident at once (kernel/bpf/arraymap.c `array_map_mmap`, v5.10: `remap_vmalloc_range`). So
+//! the array is mapped in pieces, each when it is first used, and unmapped when it was not used for a while.
+
+use std::{
+    io,
+    marker::PhantomData,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    ptr,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use aya::Pod;
+
+/// A piece stays mapped for so many calls of [`MappedArray::age`] after its last use.
+const KEPT: u8 = 16;
+
+/// Distance of two entries is a multiple of this (`array_map_alloc`).
+const ALIGNMENT: usize = 8;
+
+/// A BPF array whose values are `T`.
+pub struct MappedArray<T> {
+    map: OwnedFd,
+    /// Room in our address space for the whole array.
+    base: *mut u8,
+    /// Bytes of that room.
+    room: usize,
+    /// Entries of the array.
+    count: u32,
+    /// Entries of a piece.
+    piece: u32,
+    /// Of each piece: calls of `age` that are left to it; 0: it is not mapped.
+    left: Vec<u8>,
+    value: PhantomData<T>,
+}
+
+impl<T: Pod> MappedArray<T> {
+    /// Bytes from one entry to the next.
+    const STRIDE: usize = size_of::<T>().next_multiple_of(ALIGNMENT);
+
+    /// Of a map with `count` values `T`, in pieces of at least `least` bytes.
+    ///
+    /// # Errors
+    /// No descriptor or no address space is left.
+    pub fn new(map: BorrowedFd<'_>, count: u32, least: usize) -> io::Result<Self> {
+        let page = page_size();
+        // Whole pages of whole entries: the distance of entries is a multiple of `ALIGNMENT`.
+        let unit = page / ALIGNMENT * Self::STRIDE;
+        let units = least.div_ceil(unit).max(1);
+        let piece = u32::try_from(units * page / ALIGNMENT).unwrap_or(u32::MAX);
+        let room = (count as usize * Self::STRIDE).next_multiple_of(page);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping wherever the kernel finds room, which nobody may touch yet.
+        let base = unsafe { libc::mmap(ptr::null_mut(), room, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let left = vec![0; count.div_ceil(piece) as usize];
+        Ok(Self {
+            map: map.try_clone_to_owned()?,
+            base: base.cast(),
+            room,
+            count,
+            piece,
+            left,
+            value: PhantomData,
+        })
+    }
+
+    /// A copy of an entry; `None` when there is none or it cannot be mapped. Programs may write to it meanwhile: each word
+    /// of the copy is one that was there, but they may be of different moments.
+    pub fn read(&mut self, index: u32) -> Option<T> {
+        let entry = self.entry(index)?;
+        let mut value = std::mem::MaybeUninit::<T>::uninit();
+        let (from, to) = (entry.cast::<usize>(), value.as_mut_ptr().cast::<usize>());
+        // SAFETY: the entry is mapped, aligned to eight bytes and of this size; `T` is `Pod`, so that any bytes are a value.
+        unsafe {
+            const { assert!(size_of::<T>().is_multiple_of(size_of::<usize>())) };
+            for word in 0..size_of::<T>() / size_of::<usize>() {
+                to.add(word).write_unaligned(from.add(word).read_volatile());
+            }
+            Some(value.assume_init())
+        }
+    }
+
+    /// Replaces the 32-bit word at a byte offset of an entry; what was written before is visible to whoever sees it. False:
+    /// there is no such entry.
+    pub fn store(&mut self, index: u32, offset: usize, value: u32) -> bool {
+        assert!(offset.is_multiple_of(4) && offset + 4 <= Self::STRIDE);
+        let Some(entry) = self.entry(index) else { return false };
+        // SAFETY: inside a mapped entry, aligned; programs access it as a whole word too.
+        let word = unsafe { AtomicU32::from_ptr(entry.add(offset).cast()) };
+        word.store(value, Ordering::Release);
+        true
+    }
+
+    /// Where an entry is mapped.
+    fn entry(&mut self, index: u32) -> Option<*mut u8> {
+        if index >= self.count {
+            return None;
+        }
+        let piece = index / self.piece;
+        if self.left[piece as usize] == 0 {
+            self.change(piece, true).ok()?;
+        }
+        self.left[piece as usize] = KEPT;
+        // SAFETY: inside the room.
+        Some(unsafe { self.base.add(index as usize * Self::STRIDE) })
+    }
+
+    /// Maps a piece, or leaves its room empty.
+    fn change(&mut self, piece: u32, map: bool) -> io::Result<()> {
+        let start = (piece * self.piece) as usize * Self::STRIDE;
+        let length = (self.piece as usize * Self::STRIDE).min(self.room - start);
+        let (protection, flags, file, offset) = if map {
+            let offset = i64::try_from(start).map_err(io::Error::other)?;
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, self.map.as_raw_fd(), offset)
+        } else {
+            (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, 0)
+        };
+        // SAFETY: replaces a part of our own room, to which no reference is held.
+        let result = unsafe {
+            let at = self.base.add(start).cast();
+            libc::mmap(at, length, protection, flags | libc::MAP_FIXED, file, offset as _)
+        };
+        if result == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Unmaps pieces that were not used in the last calls of this.
+    pub fn age(&mut self) {
+        for piece in 0..self.left.len() {
+            match self.left[piece] {
+                0 => {}
+                1 => {
+                    // A piece that cannot be unmapped costs memory and nothing else.
+                    if u32::try_from(piece).is_ok_and(|piece| self.change(piece, false).is_ok()) {
+                        self.left[piece] = 0;
+                    }
+                }
+                _ => self.left[piece] -= 1,
+            }
+        }
+    }
+}
+
+impl<T> Drop for MappedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: our own room, to which no reference is held.
+        unsafe { libc::munmap(self.base.cast(), self.room) };
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: a call without pointers.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}

@@ -1,0 +1,37 @@
+//! What the programs keep for each socket.
+
+use tcptop_abi::Owner;
+
+use crate::words::Words;
+
+/// A place that no flow has.
+pub const NO_PLACE: u32 = u32::MAX;
+
+/// What the programs keep for one socket; all zero when new.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SocketState {
+    /// Cookie of the socket.
+    pub cookie: u64,
+    /// The process that last created, connected, accepted or sent from the socket, as far as a hook saw it.
+    pub owner: Owner,
+    /// Place of the flow that the socket's packets count in; of UDP, the flow used last. The entry there is the socket's
+    /// if it has its cookie.
+    pub place: u32,
+    /// Place of an entry in which no packet counts: a listener's, or that of the connection that ended last.
+    pub quiet_place: u32,
+    /// TCP: 1 once a FIN of the peer arrived, in order or not. Only the ingress program writes it and the next field.
+    pub fin_seen: u32,
+    /// TCP: sequence number after the peer's FIN.
+    pub fin_end: u32,
+    /// `Flow::RELEASED` once the socket's last descriptor was closed.
+    pub released: u8,
+    /// UDP: 1 once the socket has had a second flow.
+    pub several: u8,
+    pad: u16,
+}
+
+// SAFETY: `repr(C)` integers, 56 bytes without padding, alignment eight.
+unsafe impl Words for SocketState {}
+
+const _: () = assert!(size_of::<SocketState>() == 56);
