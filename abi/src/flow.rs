@@ -49,8 +49,8 @@ impl UdpKey {
 /// An entry of the flow table.
 ///
 /// The kernel programs take a free entry, fill it and write `cookie` last. Userspace reads entries in mapped memory, and
-/// it alone frees them: it sets [`Flow::RETIRED`], waits until no program can still hold the entry, takes the final
-/// counters, and returns the entry's place.
+/// it alone frees them: it sets [`Flow::RETIRED`], takes the final counters when programs under way have
+/// finished, and returns the entry's place after a rest.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {

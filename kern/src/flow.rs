@@ -1,8 +1,14 @@
 //! Entries of the flow table: found through their socket, and made.
 //!
-//! A program finds an entry by a place and a cookie, which must agree. Userspace ends that agreement before it returns a
-//! place (it sets `Flow::RETIRED` in the cookie) and then waits for an RCU grace period, which no run of a program
-//! outlives: so no program can write into an entry that has become another flow's.
+//! A program finds an entry by a place and a cookie, which must agree. Who may still write into an entry that becomes
+//! another flow's?
+//!
+//! - TCP counts under the socket lock. The end of a connection takes the place from its socket under the same lock, so that
+//!   no run finds it afterwards.
+//! - UDP has no lock. Userspace ends a flow by changing its cookie (`Flow::RETIRED`). A program that has counted compares
+//!   the cookie once more: if it is another one, it takes back what it added, wherever that went.
+//! - The marks of owners are written without a lock (`owner`). A place rests for 20 ms between two flows
+//!   (bin/src/bpf/queue.rs), which is ten thousand times as long as such a run.
 
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 

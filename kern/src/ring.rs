@@ -7,18 +7,15 @@ use tcptop_abi::{DataEvent, EventKind, Flow, RING_BYTES, StateEvent, TcptopEvent
 
 use crate::maps::{EVENTS, epoch, stats};
 
-/// A record with its header (`BPF_RINGBUF_HDR_SZ`).
-const RECORD_BYTES: u64 = size_of::<TcptopEvent>() as u64 + 8;
-
-/// Past half full, the reader is woken once per this many bytes, not once per record.
-const WAKE_STEP: u64 = RING_BYTES as u64 / 8;
+/// The ring's level is looked at for one place in so many: the kernel's answer costs as much as a flow's other look-ups.
+const LOOK_STEP: u32 = 16;
 
 /// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
 /// userspace finds the entry by reading the whole table.
 #[inline(always)]
 pub fn moved(flow: &mut Flow, place: u32) {
     if is_news(flow) {
-        emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, false);
+        emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, place, false);
     }
 }
 
@@ -26,7 +23,7 @@ pub fn moved(flow: &mut Flow, place: u32) {
 #[inline(always)]
 pub fn changed(flow: &mut Flow, place: u32) {
     if is_news(flow) {
-        emit(EventKind::STATE, TcptopEventData { state: StateEvent { place } }, false);
+        emit(EventKind::STATE, TcptopEventData { state: StateEvent { place } }, place, false);
     }
 }
 
@@ -34,7 +31,7 @@ pub fn changed(flow: &mut Flow, place: u32) {
 #[inline(always)]
 pub fn appeared(flow: &mut Flow, place: u32, wake: bool) {
     flow.epoch = epoch();
-    emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, wake);
+    emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, place, wake);
 }
 
 #[inline(always)]
@@ -46,22 +43,21 @@ fn is_news(flow: &mut Flow) -> bool {
 }
 
 #[inline(always)]
-fn emit(kind: u32, data: TcptopEventData, wake: bool) {
+fn emit(kind: u32, data: TcptopEventData, place: u32, wake: bool) {
     // SAFETY: same size, and no invalid bit patterns. One word, for the verifier's sake: see `flow::entry`.
     let record: u64 = unsafe { transmute(TcptopEvent { kind, data }) };
-    if EVENTS.output::<u64>(&record, wake_flag(wake)).is_err() {
+    let flag = if wake || place.is_multiple_of(LOOK_STEP) && is_half_full() {
+        BPF_RB_FORCE_WAKEUP as u64
+    } else {
+        BPF_RB_NO_WAKEUP as u64
+    };
+    if EVENTS.output::<u64>(&record, flag).is_err() {
         stats(|stats| stats.lost_events += 1);
     }
 }
 
 /// Userspace reads at its tick; it is woken earlier only when the ring or the table fills up.
 #[inline(always)]
-fn wake_flag(wake: bool) -> u64 {
-    let filled = EVENTS.query(BPF_RB_AVAIL_DATA as u64);
-    let crossed_step = filled % WAKE_STEP < RECORD_BYTES;
-    if wake || filled >= RING_BYTES as u64 / 2 && crossed_step {
-        BPF_RB_FORCE_WAKEUP as u64
-    } else {
-        BPF_RB_NO_WAKEUP as u64
-    }
+fn is_half_full() -> bool {
+    EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= RING_BYTES as u64 / 2
 }

@@ -46,18 +46,13 @@ pub fn count(packet: &Packet, direction: Direction) {
     };
     let (bytes, datagrams) = (packet.payload(HEADER) as u64, field!(packet.skb, gso_segs).max(1) as u64);
     // SAFETY: a live map value.
-    let counters = unsafe { &raw mut (*flow).counters };
-    match direction {
-        // SAFETY: a live map value, as in the other arm.
-        Direction::Ingress => unsafe {
-            add(&raw mut (*counters).rx_bytes, bytes);
-            add(&raw mut (*counters).rx_packets, datagrams);
-        },
-        // SAFETY: a live map value, as in the other arm.
-        Direction::Egress => unsafe {
-            add(&raw mut (*counters).tx_bytes, bytes);
-            add(&raw mut (*counters).tx_packets, datagrams);
-        },
+    unsafe { add_both(flow, direction, bytes, datagrams) };
+    if field!(flow, cookie) != state.cookie {
+        // Userspace has just ended this flow.
+        // SAFETY: as above.
+        unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
+        untracked(packet, direction);
+        return;
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
@@ -219,6 +214,28 @@ fn local_endpoint(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> O
 /// of their additions there.
 #[unsafe(no_mangle)]
 static ATOMIC_ADD: Global<u8> = Global::new(1);
+
+/// Adds to the bytes and datagrams of one direction.
+///
+/// # Safety
+/// `flow` is a live map value.
+#[inline(always)]
+unsafe fn add_both(flow: *mut Flow, direction: Direction, bytes: u64, datagrams: u64) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let counters = &raw mut (*flow).counters;
+        match direction {
+            Direction::Ingress => {
+                add(&raw mut (*counters).rx_bytes, bytes);
+                add(&raw mut (*counters).rx_packets, datagrams);
+            }
+            Direction::Egress => {
+                add(&raw mut (*counters).tx_bytes, bytes);
+                add(&raw mut (*counters).tx_packets, datagrams);
+            }
+        }
+    }
+}
 
 /// Addition, atomic where it can be. Written as the one instruction that every kernel knows (`BPF_XADD`): core has no
 /// atomics for BPF, and an addition that returns the old value needs 5.12.

@@ -1,107 +1,140 @@
-//! What each of tcptop's programs costs per run, net of a program that does nothing at the same hook.
+//! What each of tcptop's programs costs per run, net of a program that does nothing at the same hook; and what all
+//! programs but those of packets cost per connection.
 
-use std::{collections::HashMap, fs::File, os::fd::OwnedFd, path::PathBuf};
+use std::{os::fd::OwnedFd, time::Duration};
 
-use crate::{Settings, load, programs, record::Cells};
-
-/// The hooks: name of tcptop's program, program type, attach type (include/uapi/linux/bpf.h).
-const HOOKS: [(&str, u32, u32); 11] = [
-    ("tcptop_ingress", 8, 0),
-    ("tcptop_egress", 8, 1),
-    ("tcptop_sock_ops", 13, 3),
-    ("tcptop_sock_create", 9, 2),
-    ("tcptop_sock_release", 9, 34),
-    ("tcptop_connect4", 18, 10),
-    ("tcptop_connect6", 18, 11),
-    ("tcptop_sendmsg4", 18, 14),
-    ("tcptop_sendmsg6", 18, 15),
-    ("tcptop_recvmsg4", 18, 19),
-    ("tcptop_recvmsg6", 18, 20),
-];
-
-/// Characters of a program's name that the kernel keeps.
-const NAME_LENGTH: usize = 15;
+use crate::{
+    Settings,
+    empty::{self, Empty},
+    held::{self, Held},
+    load::{self, Load},
+    programs,
+    record::Cells,
+    watcher::Watcher,
+};
 
 const NET: &str = "ns per run, net of an empty program";
 const EMPTY: &str = "ns per run of an empty program, clocks included";
 const RUNS: &str = "runs per operation";
+const LIFECYCLE: &str = "lifecycle hooks per connection, both ends, ns";
+const RATIO: &str = "lifecycle hooks per connection, %";
+const KINDS: [&str; 2] = ["net of empty programs", "clocks included"];
 
-/// The root of the cgroup v2 tree.
-fn root() -> OwnedFd {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc");
-    let path = mounts.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        (kind.starts_with("cgroup2 ") && fields.next() == Some("/")).then(|| fields.next())?
-    });
-    let path = PathBuf::from(path.expect("a mounted cgroup v2 tree"));
-    File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
-}
-
-/// Attaches a program that does nothing to every hook; id and link of each.
-fn attach_empty(cgroup: &OwnedFd) -> Vec<(u32, OwnedFd)> {
-    let attach = |(_, kind, attach_type): &(&str, u32, u32)| {
-        let program = programs::load(*kind, *attach_type);
-        (programs::id(&program), programs::link(&program, cgroup, *attach_type))
-    };
-    HOOKS.iter().map(attach).collect()
-}
-
-/// Attaches programs that do nothing, until killed: what the hooks themselves cost.
-pub fn idle() {
-    let _programs = attach_empty(&root());
-    loop {
-        std::thread::park();
-    }
-}
-
-/// Measures under the watcher, which is tcptop, started anew in every round: where the kernel puts a program and its maps
-/// makes a difference. Prints the medians of each load and program that ran at least once per a hundred operations.
+/// Measures the watcher, and the last release if there is one, started anew in every round: where the kernel puts a
+/// program and its maps makes a difference. Prints the medians of each load and program that ran at least once per a
+/// hundred operations.
 pub fn measure(settings: &Settings) {
-    let cgroup = root();
+    let cgroup = empty::root();
     let mut cells = Cells::default();
-    for _ in 0..settings.rounds {
-        round(settings, &cgroup, &mut cells);
-    }
-    cells.print(&[NET, EMPTY, RUNS]);
-}
-
-fn round(settings: &Settings, cgroup: &OwnedFd, cells: &mut Cells) {
-    let time = settings.time;
-    let running = settings.watcher().start();
-    let (held, _) = programs::held_by(running.process().0);
-    let ours: HashMap<String, u32> =
-        held.into_iter().filter_map(|id| Some((programs::name(id)?, id))).collect();
-    let empty = attach_empty(cgroup);
-    let _stats = programs::enable_stats();
-    let so_far = |id: u32| programs::info(id).map_or((0, 0), |info| (info.run_nanos, info.runs));
-    for (name, load) in &settings.loads {
-        // Once before: its flows exist, its code is in the caches.
-        load::run(*load, time / 10);
-        let read = || -> Vec<[(u64, u64); 2]> {
-            let ids = HOOKS.iter().zip(&empty).map(|((name, ..), (empty, _))| {
-                let short = &name[..name.len().min(NAME_LENGTH)];
-                [*ours.get(short).unwrap_or_else(|| panic!("tcptop has no program {short}")), *empty]
-            });
-            ids.map(|ids| ids.map(so_far)).collect()
-        };
-        let before = read();
-        let outcome = load::run(*load, time);
-        let after = read();
-        let operations = outcome.rate * time.as_secs_f64();
-        for (((hook, ..), before), after) in HOOKS.iter().zip(before).zip(after) {
-            let runs = (after[0].1 - before[0].1) as f64;
-            if runs < operations / 100.0 {
-                continue;
+    let measures =
+        |watcher: &Watcher| [NET, EMPTY, RUNS].map(|measure| format!("{}: {measure}", watcher.name));
+    for turn in 0..settings.rounds {
+        eprintln!("cost: round {} of {}", turn + 1, settings.rounds);
+        let mut both = Vec::new();
+        for watcher in settings.in_turns(turn) {
+            let lifecycle = round(settings, &cgroup, watcher, &measures(watcher), &mut cells);
+            both.push((watcher.name.as_str(), lifecycle));
+        }
+        for (who, lifecycle) in &both {
+            for (kind, nanos) in KINDS.iter().zip(lifecycle.iter().flatten()) {
+                cells.add(LIFECYCLE, kind, who, *nanos);
             }
-            let nanos = |which: usize| {
-                let (time, runs) = (after[which].0 - before[which].0, after[which].1 - before[which].1);
-                time as f64 / runs.max(1) as f64
-            };
-            let what = hook.trim_start_matches("tcptop_");
-            cells.add(NET, what, name, nanos(0) - nanos(1));
-            cells.add(EMPTY, what, name, nanos(1));
-            cells.add(RUNS, what, name, runs / operations);
+        }
+        if turn % 2 == 1 {
+            both.reverse();
+        }
+        if let [(new, Some(ours)), (old, Some(last))] = both.as_slice() {
+            for (kind, (ours, last)) in KINDS.iter().zip(ours.iter().zip(last)) {
+                cells.add(RATIO, kind, &format!("{new} / {old}"), 100.0 * ours / last);
+            }
         }
     }
+    let mut printed = vec![LIFECYCLE.to_owned(), RATIO.to_owned()];
+    for watcher in settings.in_turns(0) {
+        printed.extend(measures(watcher));
+    }
+    cells.print(&printed);
+}
+
+/// Time and runs of a program.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    nanos: f64,
+    runs: f64,
+}
+
+impl Use {
+    fn so_far(id: u32) -> Self {
+        programs::info(id)
+            .map_or_else(Self::default, |info| Self { nanos: info.run_nanos as f64, runs: info.runs as f64 })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { nanos: self.nanos - before.nanos, runs: self.runs - before.runs }
+    }
+
+    fn per_run(self) -> f64 {
+        self.nanos / self.runs.max(1.0)
+    }
+}
+
+/// A program of the watcher, and the empty one at the same hook. A hook that only the last release has lacks the latter.
+type Uses = [Option<Use>; 2];
+
+/// One start of a watcher, under which each load runs once. Returns the lifecycle's nanoseconds per connection, as
+/// [`KINDS`], if connections are among the loads.
+fn round(
+    settings: &Settings,
+    cgroup: &OwnedFd,
+    watcher: &Watcher,
+    [net, empty, runs]: &[String; 3],
+    cells: &mut Cells,
+) -> Option<[f64; 2]> {
+    let running = watcher.start();
+    let held = held::by(running.process().0);
+    let beside = Empty::attach(cgroup, &empty::hooks(&held));
+    let _stats = programs::enable_stats();
+    let mut lifecycle = None;
+    for (name, load) in &settings.loads {
+        let (uses, operations) = uses(&held, &beside, *load, settings.time);
+        for (program, [ours, nothing]) in held.iter().zip(&uses) {
+            let (Some(ours), Some(nothing)) = (ours, nothing) else { continue };
+            if ours.runs < operations / 100.0 {
+                continue;
+            }
+            cells.add(net, &program.name(), name, ours.per_run() - nothing.per_run());
+            cells.add(empty, &program.name(), name, nothing.per_run());
+            cells.add(runs, &program.name(), name, ours.runs / operations);
+        }
+        if *load == Load::TcpConnect {
+            let of = |which: usize| -> f64 {
+                let programs = held.iter().zip(&uses).filter(|(program, _)| !of_packets(program));
+                programs.filter_map(|(_, uses)| uses[which]).map(|used| used.nanos).sum()
+            };
+            let (gross, nothing) = (of(0) / operations, of(1) / operations);
+            lifecycle = Some([gross - nothing, gross]);
+        }
+    }
+    lifecycle
+}
+
+/// Whether a program runs per packet or datagram, not in the life of a connection.
+fn of_packets(program: &Held) -> bool {
+    ["ingress", "egress", "sendmsg", "recvmsg"].iter().any(|name| program.name().starts_with(name))
+}
+
+/// What each program used during a load, and the number of operations.
+fn uses(held: &[Held], beside: &Empty, load: Load, time: Duration) -> (Vec<Uses>, f64) {
+    // The load runs once before: its code is in the caches then.
+    load::run(load, time / 10);
+    let read = || -> Vec<Uses> {
+        let ids = held.iter().map(|program| [Some(program.id), beside.id(program.attach_type)]);
+        ids.map(|ids| ids.map(|id| id.map(Use::so_far))).collect()
+    };
+    let before = read();
+    let outcome = load::run(load, time);
+    let after = read();
+    let since = |after: Uses, before: Uses| [0, 1].map(|which| Some(after[which]?.since(before[which]?)));
+    let uses = after.into_iter().zip(before).map(|(after, before)| since(after, before)).collect();
+    (uses, outcome.rate * time.as_secs_f64())
 }

@@ -56,18 +56,32 @@ impl Outcome {
     }
 }
 
-/// Runs a load for this long.
+/// How long a load runs.
+#[derive(Clone, Copy)]
+pub struct Span {
+    /// Before that it counts: caches and tcptop's tables become what they stay.
+    pub warm: Duration,
+    /// While it counts.
+    pub time: Duration,
+}
+
+/// Runs a load for this long, all of which counts.
 pub fn run(load: Load, time: Duration) -> Outcome {
+    run_warm(load, Span { warm: Duration::ZERO, time })
+}
+
+/// Runs a load that counts after a while. Connections that last are the same from the beginning to the end.
+pub fn run_warm(load: Load, span: Span) -> Outcome {
     let cpus = cpu::usable();
     let ready = Barrier::new(cpus.len());
     let lane = |cpu| {
         cpu::pin(cpu);
         match load {
-            Load::TcpRequest => tcp_request(&ready, time),
-            Load::TcpStream => tcp_stream(&ready, time),
-            Load::TcpConnect => tcp_connect(&ready, time),
-            Load::UdpRequest => udp_request(&ready, time),
-            Load::UdpFlood => udp_flood(&ready, time),
+            Load::TcpRequest => tcp_request(&ready, span),
+            Load::TcpStream => tcp_stream(&ready, span),
+            Load::TcpConnect => tcp_connect(&ready, span),
+            Load::UdpRequest => udp_request(&ready, span),
+            Load::UdpFlood => udp_flood(&ready, span),
         }
     };
     let mut outcome = Outcome::default();
@@ -98,13 +112,22 @@ fn pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// Repeats an exchange until the time is over.
-fn exchanges(ready: &Barrier, time: Duration, mut exchange: impl FnMut()) -> Lane {
-    let mut latencies = Vec::with_capacity(1 << 20);
+/// Waits for the other lanes, and repeats something for this long.
+fn warm_up(ready: &Barrier, time: Duration, mut operation: impl FnMut()) {
     ready.wait();
     let start = Instant::now();
+    while start.elapsed() < time {
+        operation();
+    }
+}
+
+/// Repeats an exchange until the time is over.
+fn exchanges(ready: &Barrier, span: Span, mut exchange: impl FnMut()) -> Lane {
+    let mut latencies = Vec::with_capacity(1 << 20);
+    warm_up(ready, span.warm, &mut exchange);
+    let start = Instant::now();
     let mut last = start;
-    while last.duration_since(start) < time {
+    while last.duration_since(start) < span.time {
         exchange();
         let now = Instant::now();
         latencies.push(u32::try_from(now.duration_since(last).as_nanos()).unwrap_or(u32::MAX));
@@ -113,7 +136,20 @@ fn exchanges(ready: &Barrier, time: Duration, mut exchange: impl FnMut()) -> Lan
     (latencies.len() as u64, last.duration_since(start), latencies)
 }
 
-fn tcp_request(ready: &Barrier, time: Duration) -> Lane {
+/// Repeats operations without an answer until the time is over. Each says how many it stands for.
+fn operations(ready: &Barrier, span: Span, mut operation: impl FnMut() -> u64) -> Lane {
+    warm_up(ready, span.warm, || {
+        operation();
+    });
+    let mut count = 0;
+    let start = Instant::now();
+    while start.elapsed() < span.time {
+        count += operation();
+    }
+    (count, start.elapsed(), Vec::new())
+}
+
+fn tcp_request(ready: &Barrier, span: Span) -> Lane {
     let (mut client, mut server) = pair();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -123,7 +159,7 @@ fn tcp_request(ready: &Barrier, time: Duration) -> Lane {
             }
         });
         let mut byte = [b'x'];
-        let lane = exchanges(ready, time, || {
+        let lane = exchanges(ready, span, || {
             client.write_all(&byte).expect("write");
             client.read_exact(&mut byte).expect("read");
         });
@@ -132,7 +168,7 @@ fn tcp_request(ready: &Barrier, time: Duration) -> Lane {
     })
 }
 
-fn tcp_stream(ready: &Barrier, time: Duration) -> Lane {
+fn tcp_stream(ready: &Barrier, span: Span) -> Lane {
     let (mut client, mut server) = pair();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -140,20 +176,16 @@ fn tcp_stream(ready: &Barrier, time: Duration) -> Lane {
             while server.read(&mut buffer).expect("read") > 0 {}
         });
         let block = [b'x'; 16_384];
-        let mut writes = 0;
-        ready.wait();
-        let start = Instant::now();
-        while start.elapsed() < time {
+        let lane = operations(ready, span, || {
             client.write_all(&block).expect("write");
-            writes += 1;
-        }
-        let took = start.elapsed();
+            1
+        });
         client.shutdown(Shutdown::Write).expect("shutdown");
-        (writes, took, Vec::new())
+        lane
     })
 }
 
-fn tcp_connect(ready: &Barrier, time: Duration) -> Lane {
+fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("listen");
     let port = listener.local_addr().expect("bound").port();
     thread::scope(|scope| {
@@ -170,7 +202,7 @@ fn tcp_connect(ready: &Barrier, time: Duration) -> Lane {
         // The ports of one address are used up in a second, and rest for a minute.
         let mut host = u32::from(Ipv4Addr::LOCALHOST);
         let mut byte = [b'x'];
-        let lane = exchanges(ready, time, || {
+        let lane = exchanges(ready, span, || {
             host = if host & 0xffff == 0xfffe { u32::from(Ipv4Addr::LOCALHOST) } else { host + 1 };
             let mut client = TcpStream::connect((Ipv4Addr::from(host), port)).expect("connect");
             client.write_all(&byte).expect("write");
@@ -204,7 +236,7 @@ fn udp_pair() -> (UdpSocket, UdpSocket) {
     (client, server)
 }
 
-fn udp_request(ready: &Barrier, time: Duration) -> Lane {
+fn udp_request(ready: &Barrier, span: Span) -> Lane {
     let (client, server) = udp_pair();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -215,7 +247,7 @@ fn udp_request(ready: &Barrier, time: Duration) -> Lane {
             }
         });
         let mut byte = [b'x'];
-        let lane = exchanges(ready, time, || {
+        let lane = exchanges(ready, span, || {
             client.send(&byte).expect("send");
             client.recv(&mut byte).expect("receive");
         });
@@ -224,26 +256,21 @@ fn udp_request(ready: &Barrier, time: Duration) -> Lane {
     })
 }
 
-fn udp_flood(ready: &Barrier, time: Duration) -> Lane {
+fn udp_flood(ready: &Barrier, span: Span) -> Lane {
     const BURST: u64 = 64;
     let (client, server) = udp_pair();
     server.set_nonblocking(true).expect("fcntl");
     let mut datagram = [b'x'; 64];
-    let mut sent = 0;
-    ready.wait();
-    let start = Instant::now();
-    while start.elapsed() < time {
+    operations(ready, span, || {
         for _ in 0..BURST {
             client.send(&datagram).expect("send");
         }
-        sent += BURST;
         loop {
             match server.recv(&mut datagram) {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return BURST,
                 Err(error) => panic!("receive: {error}"),
             }
         }
-    }
-    (sent, start.elapsed(), Vec::new())
+    })
 }

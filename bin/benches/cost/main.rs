@@ -1,25 +1,37 @@
-//! What watching costs: the measuring program behind `ci/bench`. Prints
+//! What watching costs: the measuring program behind `ci/bench`. It prints
 //! records, `measure;row;column;value;low;high`.
 //!
-//!     cost throughput [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND...
-//!     cost hooks      [--seconds S] [--loads A,B...] --watch NAME=COMMAND
-//!     cost standing   [--seconds S] --watch NAME=COMMAND
-//!     cost first      --watch NAME=COMMAND
+//!     cost throughput [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
+//!     cost busy       [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
+//!     cost hooks      [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
+//!     cost peers      [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND...
+//!     cost standing   [--seconds S] [--rounds N] --watch NAME=COMMAND
+//!     cost first      [--rounds N] --watch NAME=COMMAND [--last NAME=COMMAND]
 //!     cost lost       [--seconds S] --watch NAME=COMMAND
 //!     cost load       [--seconds S] [--loads A,B...]
-//!     cost empty
 //!     cost table
+//!
+//! `--last` is the last release, which `throughput`, `busy`, `hooks` and `first` measure in turns with `--watch`.
 
+mod busy;
+mod calls;
 mod connections;
 mod cpu;
+mod empty;
+mod held;
+#[path = "../../src/bpf/hooks.rs"]
+mod hook_list;
 mod hooks;
 mod load;
+mod once;
+mod peers;
 mod process;
 #[path = "../../tests/e2e/programs.rs"]
 mod programs;
 mod record;
-mod rounds;
 mod standing;
+mod throughput;
+mod trace;
 mod watcher;
 
 use std::time::Duration;
@@ -32,24 +44,32 @@ struct Settings {
     time: Duration,
     rounds: usize,
     watchers: Vec<Watcher>,
+    last: Option<Watcher>,
     loads: Vec<(&'static str, Load)>,
 }
 
 impl Settings {
     fn parse(mut words: impl Iterator<Item = String>) -> Self {
-        let mut settings =
-            Self { time: Duration::from_secs(1), rounds: 5, watchers: Vec::new(), loads: LOADS.to_vec() };
+        let mut settings = Self {
+            time: Duration::from_secs(1),
+            rounds: 5,
+            watchers: Vec::new(),
+            last: None,
+            loads: LOADS.to_vec(),
+        };
         while let Some(word) = words.next() {
             // cargo gives it to every benchmark.
             if word == "--bench" {
                 continue;
             }
             let value = words.next().unwrap_or_else(|| panic!("{word} needs a value"));
+            let watcher = || Watcher::parse(&value).unwrap_or_else(|| panic!("{word} needs NAME=COMMAND"));
             match word.as_str() {
                 "--seconds" => settings.time = Duration::from_secs_f64(value.parse().expect("seconds")),
                 "--loads" => settings.loads.retain(|(name, _)| value.split(',').any(|one| one == *name)),
                 "--rounds" => settings.rounds = value.parse().expect("a number of rounds"),
-                "--watch" => settings.watchers.push(Watcher::parse(&value).expect("NAME=COMMAND")),
+                "--watch" => settings.watchers.push(watcher()),
+                "--last" => settings.last = Some(watcher()),
                 _ => panic!("unknown argument {word:?}"),
             }
         }
@@ -58,6 +78,23 @@ impl Settings {
 
     fn watcher(&self) -> &Watcher {
         self.watchers.first().expect("--watch NAME=COMMAND")
+    }
+
+    /// The watcher and the last release, if there is one, in the order of this round: each is first in every other one.
+    fn in_turns(&self, round: usize) -> Vec<&Watcher> {
+        let mut both: Vec<&Watcher> = std::iter::once(self.watcher()).chain(&self.last).collect();
+        if round % 2 == 1 {
+            both.reverse();
+        }
+        both
+    }
+}
+
+/// Says so if a tcptop is attached already: it slows what is measured as being alone.
+fn warn_of_others() {
+    let ours = |id| programs::name(id).is_some_and(|name| name.starts_with("tcptop_"));
+    if programs::ids().any(ours) {
+        eprintln!("cost: warning: another tcptop is attached; it distorts every value");
     }
 }
 
@@ -69,16 +106,20 @@ fn main() {
         return connections::hold(number(), number());
     }
     let settings = Settings::parse(words);
+    if command != "table" {
+        warn_of_others();
+    }
     match command.as_str() {
-        "throughput" => rounds::measure(&settings),
+        "throughput" => throughput::measure(&settings),
+        "busy" => busy::measure(&settings),
         "hooks" => hooks::measure(&settings),
+        "peers" => peers::measure(&settings),
         "standing" => standing::measure(&settings),
-        "first" => standing::first_report(&settings),
-        "lost" => standing::lost(&settings),
+        "first" => once::first_report(&settings),
+        "lost" => once::lost(&settings),
         "load" => settings.loads.iter().for_each(|(name, load)| {
             println!("{name} {:.0}", load::run(*load, settings.time).rate);
         }),
-        "empty" => hooks::idle(),
         "table" => record::tables(),
         _ => panic!("unknown command {command:?}"),
     }

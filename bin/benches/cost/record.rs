@@ -61,21 +61,28 @@ impl Record {
 
 /// Values of the same cells, round by round.
 #[derive(Default)]
-pub struct Cells(Vec<(&'static str, String, String, Vec<f64>)>);
+pub struct Cells(Vec<(String, String, String, Vec<f64>)>);
 
 impl Cells {
     /// Adds a value.
-    pub fn add(&mut self, measure: &'static str, what: &str, who: &str, value: f64) {
+    pub fn add(&mut self, measure: &str, what: &str, who: &str, value: f64) {
         match self.0.iter_mut().find(|cell| cell.0 == measure && cell.1 == what && cell.2 == who) {
             Some(cell) => cell.3.push(value),
-            None => self.0.push((measure, what.into(), who.into(), vec![value])),
+            None => self.0.push((measure.into(), what.into(), who.into(), vec![value])),
+        }
+    }
+
+    /// Adds the mean of each of these cells.
+    pub fn extend_by_means(&mut self, cells: Self) {
+        for (measure, what, who, values) in cells.0 {
+            self.add(&measure, &what, &who, values.iter().sum::<f64>() / values.len() as f64);
         }
     }
 
     /// Prints the medians of these measures.
-    pub fn print(mut self, measures: &[&str]) {
-        for measure in measures {
-            for (_, what, who, values) in self.0.iter_mut().filter(|cell| cell.0 == *measure) {
+    pub fn print<M: AsRef<str>>(mut self, measures: &[M]) {
+        for measure in measures.iter().map(AsRef::as_ref) {
+            for (_, what, who, values) in self.0.iter_mut().filter(|cell| cell.0 == measure) {
                 Record::median(measure, what, who, values).print();
             }
         }

@@ -1,13 +1,8 @@
-//! What tcptop itself uses while connections stand: CPU, wake-ups, memory; and how soon it reports.
+//! What tcptop itself uses while connections stand: CPU, wake-ups, memory, system calls.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Instant};
 
-use crate::{Settings, connections::Connections, load, record::Record};
+use crate::{Settings, calls, connections::Connections, record::Record};
 
 /// Ends on this machine, and those of them that are active.
 const SCENES: [(&str, usize, usize); 7] = [
@@ -20,8 +15,11 @@ const SCENES: [(&str, usize, usize); 7] = [
     ("50,000 live, 100 active", 50_000, 100),
 ];
 
+/// The scenes in which the system calls are counted as well, in other ticks: a traced process is slower.
+const TRACED: [&str; 3] = ["100 live", "1,000 live, all active", "10,000 live, 100 active"];
+
 const STANDING: &str = "ends of connections";
-const STORM: &str = "as many connections as go";
+const CALLS: &str = "system calls per tick, besides /proc and output";
 
 /// Measures over ten ticks of a second each. Before that it waits for the last look at /proc for owners: those of
 /// accepted connections are known after one or two.
@@ -54,45 +52,15 @@ pub fn measure(settings: &Settings) {
         Record::new(STANDING, what, "wake-ups per minute", 60.0 * woken as f64 / seconds).print();
         let resident = process.status("VmRSS") as f64 / 1_024.0;
         Record::new(STANDING, what, "resident memory, MiB", resident).print();
+        if TRACED.contains(&what) {
+            let time = settings.time * 10;
+            let kinds = calls::count(process.0, time);
+            let per_tick = |count: u64| count as f64 / time.as_secs_f64();
+            Record::new(CALLS, what, "all", per_tick(kinds.values().sum())).print();
+            for (kind, count) in kinds {
+                Record::new(CALLS, what, kind, per_tick(count)).print();
+            }
+        }
         drop(connections);
     }
-}
-
-/// Time from exec to the end of the first report, with an interval of a tenth of a second.
-pub fn first_report(settings: &Settings) {
-    let mut times: Vec<f64> = (0..settings.rounds.max(3))
-        .map(|_| {
-            let start = Instant::now();
-            let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(format!("exec {} --once -d 0.1", settings.watcher().command));
-            let status = command.stdout(Stdio::null()).status().expect("a shell");
-            assert!(status.success(), "{status}");
-            start.elapsed().as_secs_f64() * 1_000.0
-        })
-        .collect();
-    Record::median("exec to first report", "--once -d 0.1, ms", "tcptop", &mut times).print();
-}
-
-/// Event records lost at the highest rate of connections that this machine reaches.
-pub fn lost(settings: &Settings) {
-    let file = std::env::temp_dir().join(format!("cost-{}", std::process::id()));
-    let watcher = crate::watcher::Watcher {
-        name: "tcptop".into(),
-        command: format!("{} -d 1 -o {}", settings.watcher().command, file.display()),
-    };
-    let running = watcher.start();
-    let outcome = load::run(load::Load::TcpConnect, settings.time.max(Duration::from_secs(1)) * 5);
-    drop(running);
-    let text = fs::read_to_string(&file).expect("its reports");
-    fs::remove_file(&file).expect("ours");
-    let after = |line: &str| line.split_once("  lost ").map(|(_, rest)| rest.to_owned());
-    let lost: f64 = text
-        .lines()
-        .filter_map(after)
-        .map(|rest| {
-            rest.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
-        })
-        .sum();
-    Record::new(STORM, "connections per second", "tcptop", outcome.rate).print();
-    Record::new(STORM, "event records lost", "tcptop", lost + 0.0).print();
 }

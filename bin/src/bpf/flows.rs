@@ -18,9 +18,10 @@ use crate::{
     sys::{clock, mapped::MappedArray},
 };
 
-/// A state is read together with the counters that were written before it only this long after it was written. A store of
-/// another CPU takes less than a microsecond to arrive, but on ARM two stores may arrive in either order.
-const ARRIVAL: Duration = Duration::from_micros(50);
+/// The counters of a flow that has ended are read this long after its end: until then, a program that was counting in it
+/// has finished. A run takes less than a microsecond, and so does the arrival of a store; on ARM, two stores may arrive in
+/// either order.
+const SETTLING: Duration = Duration::from_micros(50);
 
 /// What userspace keeps for one place.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +60,8 @@ pub struct Tick {
 pub struct Flows {
     entries: MappedArray<Flow>,
     queue: Queue,
+    /// Places of flows that ended, to be put into the queue together.
+    retired: Vec<u32>,
     /// By place, as far as places were announced.
     tracked: Vec<Tracked>,
     /// Places that were announced in this interval or the one before.
@@ -84,6 +87,7 @@ impl Flows {
         Self {
             entries,
             queue,
+            retired: Vec::new(),
             tracked: Vec::new(),
             listed: Vec::new(),
             silent: VecDeque::new(),
@@ -112,7 +116,7 @@ impl Flows {
     /// Hands up what has ended, and returns its places.
     pub fn drain(&mut self, epoch: u32, sink: Sink<'_>) {
         self.walk(epoch, None, sink);
-        self.queue.publish();
+        self.make_room();
     }
 
     /// Interval `epoch` has ended: hands up whatever happened in it.
@@ -126,7 +130,10 @@ impl Flows {
 
     /// Returns the places of what was handed up as ended.
     pub fn make_room(&mut self) {
-        self.queue.publish();
+        let now = clock::monotonic();
+        self.queue.put(&self.retired, now);
+        self.retired.clear();
+        self.queue.publish(now);
         self.entries.age();
     }
 
@@ -163,7 +170,10 @@ impl Flows {
             self.find_siblings(&mut ended);
         }
         if let Some(tick) = tick {
-            self.find_expired(tick.now, &mut ended.flows);
+            // Of reports that come a little early or late, the right one ends a flow whose timeout is a multiple of the
+            // interval.
+            let slack = tick.now.saturating_sub(self.before) / 8;
+            self.find_expired(tick.now + slack, &mut ended.flows);
         }
         self.close(&ended, sink);
         self.expire(&ended.flows, sink);
@@ -281,17 +291,8 @@ impl Flows {
 
     /// Hands up TCP connections and listeners that have ended: no program counts in their entries any more.
     fn close(&mut self, ended: &Ended, sink: Sink<'_>) {
-        let ends: Vec<Duration> = ended
-            .closed
-            .iter()
-            .filter_map(|(place, _)| self.flow(*place))
-            .map(|flow| Duration::from_nanos(flow.ended))
-            .collect();
-        if let Some(newest) = ends.into_iter().max() {
-            while clock::monotonic().saturating_sub(newest) < ARRIVAL {
-                std::hint::spin_loop();
-            }
-        }
+        let ends = ended.closed.iter().filter_map(|(place, _)| Some(self.flow(*place)?.ended)).max();
+        ends.into_iter().for_each(|newest| settle(Duration::from_nanos(newest)));
         // A connection that was never accepted belongs to its listener, which may have come and gone with it.
         let (listeners, connections): (Vec<_>, Vec<_>) =
             ended.closed.iter().partition(|(_, is_listener)| *is_listener);
@@ -311,7 +312,8 @@ impl Flows {
         }
     }
 
-    /// Ends flows that programs may still count in: retires them, waits until none does, and hands up their last counters.
+    /// Ends flows that programs may still count in: retires them, lets runs under way finish, and hands up the last counters.
+    /// A program that counts in one after that finds the cookie changed, and takes it back (kern/src/udp.rs).
     fn expire(&mut self, places: &[u32], sink: Sink<'_>) {
         let mut expired = Vec::with_capacity(places.len());
         for place in places {
@@ -323,7 +325,7 @@ impl Flows {
         if expired.is_empty() {
             return;
         }
-        self.queue.settle();
+        settle(clock::monotonic());
         for (place, key) in expired {
             let flow = self.entries.read(place);
             let seen = flow.and_then(|flow| decode::observation(&flow, key, self.sees_releases));
@@ -341,7 +343,14 @@ impl Flows {
         let tracked = &mut self.tracked[place as usize];
         let listed = tracked.listed;
         *tracked = Tracked { generation: tracked.generation.wrapping_add(1), listed, ..Tracked::default() };
-        self.queue.put(place);
+        self.retired.push(place);
+    }
+}
+
+/// Waits until what was written at `since` has arrived, and programs that ran then have finished.
+fn settle(since: Duration) {
+    while clock::monotonic().saturating_sub(since) < SETTLING {
+        std::hint::spin_loop();
     }
 }
 

@@ -1,19 +1,30 @@
 //! The queue of free places of the flow table, from userspace's end: `tcptop_abi::Places`.
 //!
-//! A place is returned in three steps: it is written into the queue, every program that could still use it ends, and then
-//! the queue's end moves behind it. The wait in between also makes the written number visible to every CPU.
+//! A place that was put into the queue rests before the queue's end moves behind it. No program that found its former flow
+//! runs that long, and the number written into the queue has reached every CPU. Nobody waits for that: who needs a place
+//! wakes userspace while there are others.
 
-use std::{mem::offset_of, os::fd::BorrowedFd};
+use std::{collections::VecDeque, mem::offset_of, os::fd::BorrowedFd, time::Duration};
 
 use tcptop_abi::Places;
 
-use crate::{
-    error::Error,
-    sys::{barrier, mapped::MappedArray},
-};
+use crate::{error::Error, sys::mapped::MappedArray};
+
+/// How long a place rests. A run of a program takes microseconds; what one does that was interrupted for longer is told by
+/// the cookie (kern/src/flow.rs).
+const REST: Duration = Duration::from_millis(20);
 
 /// Bytes of the queue that are mapped at a time, at least.
 const PIECE: usize = 32 * 1024;
+
+/// Userspace is woken when so many places were taken since it looked last, or half of those that were free. The fewer
+/// places are in use, the more of their flows are in the CPU's caches.
+const BATCH: u32 = 2048;
+
+/// With fewer free places than this, userspace is to be woken, if so many are free now.
+fn wake_below(free: u32) -> u32 {
+    free - (free / 2).min(BATCH)
+}
 
 /// The queue of free places.
 pub struct Queue {
@@ -21,10 +32,10 @@ pub struct Queue {
     /// The places in the queue, eight bytes each.
     entries: MappedArray<u64>,
     mask: u32,
-    /// Number of places put so far, of those that no program can hold any more, and of those returned. All wrap.
+    /// Number of places put so far; wraps.
     put: u32,
-    settled: u32,
-    returned: u32,
+    /// When places were put that still rest, and `put` after that.
+    resting: VecDeque<(Duration, u32)>,
 }
 
 impl Queue {
@@ -40,11 +51,10 @@ impl Queue {
             entries: MappedArray::new(entries, size, PIECE).map_err(failed)?,
             mask: size - 1,
             put: 0,
-            settled: 0,
-            returned: 0,
+            resting: VecDeque::new(),
         };
         queue.set(offset_of!(Places, mask), size - 1);
-        queue.set(offset_of!(Places, wake_below), flows / 2);
+        queue.set(offset_of!(Places, wake_below), wake_below(flows));
         // The programs take places from here on.
         if queue.set(offset_of!(Places, count), flows) {
             Ok(queue)
@@ -66,33 +76,32 @@ impl Queue {
         self.ends().unused
     }
 
-    /// Takes a place in that no program finds by a socket any more. The next [`Queue::publish`] returns it.
-    pub fn put(&mut self, place: u32) {
+    /// Takes in places that no program finds by a socket any more. They are returned when they have rested.
+    pub fn put(&mut self, places: &[u32], now: Duration) {
         // The low half of the element is what programs read.
         let low = if cfg!(target_endian = "little") { 0 } else { 4 };
-        if self.entries.store(self.put & self.mask, low, place) {
-            self.put = self.put.wrapping_add(1);
+        for place in places {
+            if self.entries.store(self.put & self.mask, low, *place) {
+                self.put = self.put.wrapping_add(1);
+            }
+        }
+        if !places.is_empty() {
+            self.resting.push_back((now, self.put));
         }
     }
 
-    /// Waits until no program can hold any of the places that were put: their entries are final then.
-    pub fn settle(&mut self) {
-        if self.settled != self.put {
-            barrier::wait_for_programs();
-            self.settled = self.put;
+    /// Returns the places that have rested.
+    pub fn publish(&mut self, now: Duration) {
+        let mut tail = None;
+        while let Some((_, put)) = self.resting.pop_front_if(|(since, _)| now.saturating_sub(*since) >= REST)
+        {
+            tail = Some(put);
         }
-    }
-
-    /// Returns all places that were put, as soon as no program can hold them.
-    pub fn publish(&mut self) {
-        self.settle();
-        if self.returned != self.put {
-            self.returned = self.put;
-            self.set(offset_of!(Places, tail), self.put);
+        if let Some(tail) = tail {
+            self.set(offset_of!(Places, tail), tail);
         }
-        // Woken again when half of what is free now is in use.
         let free = self.ends().free();
-        self.set(offset_of!(Places, wake_below), free / 2);
+        self.set(offset_of!(Places, wake_below), wake_below(free));
         self.entries.age();
     }
 }

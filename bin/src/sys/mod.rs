@@ -1,6 +1,5 @@
 //! The system calls that std has no word for. The only rooms with `unsafe`.
 
-pub mod barrier;
 pub mod bpf;
 pub mod capability;
 pub mod cgroup;

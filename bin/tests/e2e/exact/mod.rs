@@ -4,6 +4,7 @@
 //! What needs more than one machine with a loopback (programs, kernel modules, gigabytes) is in `native`, which `ci/matrix`
 //! leaves out.
 
+mod acceptors;
 mod amounts;
 mod buffers;
 mod calls;

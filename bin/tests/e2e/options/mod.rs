@@ -8,6 +8,7 @@ mod logs;
 mod names;
 mod native;
 mod orders;
+mod silence;
 
 use std::{
     collections::HashMap,

@@ -2,12 +2,17 @@
 //! tests make and remove.
 
 mod containers;
+mod crowd;
 mod fragments;
+mod fresh;
 mod gigabytes;
 mod groups;
+mod idle;
+mod leftovers;
 mod link;
 mod link_local;
 mod lossy;
+mod origin;
 mod remotes;
 mod space;
 mod wire;

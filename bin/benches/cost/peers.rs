@@ -1,4 +1,5 @@
-//! Throughput and latency under a watcher, as ratios to those alone just before and just after.
+//! Throughput and latency under tcptop and its peers, as ratios to those alone just before and just after. A peer takes
+//! seconds to start, so that each start serves all loads; `throughput` compares tcptop closer.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ pub fn measure(settings: &Settings) {
     cells.print(&[THROUGHPUT, SLOWEST, ITSELF, ALONE]);
 }
 
-const THROUGHPUT: &str = "throughput, % of that alone";
-const SLOWEST: &str = "latency of the slowest hundredth, % of that alone";
-const ITSELF: &str = "the watcher itself, during these loads";
-const ALONE: &str = "alone";
+const THROUGHPUT: &str = "peers: throughput, % of that alone";
+const SLOWEST: &str = "peers: latency of the slowest hundredth, % of that alone";
+const ITSELF: &str = "peers: the watcher itself, during these loads";
+const ALONE: &str = "peers: alone";

@@ -1,0 +1,51 @@
+//! The programs that a process has attached to cgroups, by the descriptors that /proc lists.
+//!
+//! The kernel keeps 15 bytes of a program's name, so that `tcptop_getpeername4` and `tcptop_getpeername6` look alike. The
+//! attach type of the link tells them apart.
+
+use std::fs;
+
+use crate::{
+    hook_list::{HOOKS, Hook},
+    programs,
+};
+
+/// A program that a process has attached by a link.
+pub struct Held {
+    pub id: u32,
+    pub attach_type: u32,
+}
+
+impl Held {
+    /// Its place in the list of hooks. The last release may have had hooks that the list no longer has.
+    pub fn hook(&self) -> Option<&'static Hook> {
+        HOOKS.iter().find(|hook| hook.attach_type == self.attach_type)
+    }
+
+    /// Name of its hook; for a hook that is not in the list, the name of the program as the kernel keeps it.
+    pub fn name(&self) -> String {
+        match self.hook() {
+            Some(hook) => hook.name().into(),
+            None => programs::name(self.id).unwrap_or_default().trim_start_matches("tcptop_").into(),
+        }
+    }
+}
+
+/// The programs that this process has attached to cgroups, in the order of the descriptors of their links.
+pub fn by(pid: u32) -> Vec<Held> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive");
+    let mut texts: Vec<(u32, String)> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().to_str()?.parse().ok()?, fs::read_to_string(entry.path()).ok()?))
+        })
+        .collect();
+    texts.sort_unstable();
+    let held = |text: &str| {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        // kernel/bpf/cgroup.c `bpf_cgroup_link_show_fdinfo`, v5.10.
+        Some(Held { id: field("prog_id:")?, attach_type: field("attach_type:")? })
+    };
+    let of_cgroup = |text: &str| text.lines().any(|line| line == "link_type:\tcgroup");
+    texts.iter().filter(|(_, text)| of_cgroup(text)).filter_map(|(_, text)| held(text)).collect()
+}

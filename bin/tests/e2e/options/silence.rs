@@ -1,0 +1,98 @@
+//! When a UDP flow has ended whose socket stays open: nothing tells but the time since its last datagram.
+
+use std::{
+    net::{Ipv4Addr, UdpSocket},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::{Cells, cells, during};
+use crate::traffic::{V4, datagram, udp};
+
+/// When the report of a row was made: seconds since 1970, by `--time epoch`.
+fn reported(row: &Cells) -> f64 {
+    row["time"].parse().expect("seconds")
+}
+
+#[test]
+fn a_flow_ends_in_the_first_report_after_the_timeout() {
+    let (brief, steady, server) = (udp(V4), udp(V4), udp(V4));
+    let to = server.local_addr().expect("bound");
+    let port = to.port().to_string();
+    let say = |client: &UdpSocket| {
+        client.send_to(&[0; 100], to).expect("send");
+        datagram(&server, 100);
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("after").as_secs_f64()
+    };
+    let mut last = [0.0; 2];
+    let form = ["--csv", "--closed", "--total", "--time", "epoch"];
+    let args = [&form[..], &["-d", "2", "--udp-timeout", "2", "-P", &port]].concat();
+    let finished = during(&args, || {
+        // In the middle of an interval, and so is the end of its timeout: a second away from any report.
+        thread::sleep(Duration::from_secs(1));
+        last[0] = say(&brief);
+        say(&steady);
+        thread::sleep(Duration::from_secs(2));
+        last[1] = say(&steady);
+        // Until after the third report of the first flow's silence, and of the second one's.
+        thread::sleep(Duration::from_millis(5_500));
+    });
+    let rows = cells(&finished.stdout);
+    let reports: Vec<f64> = rows.iter().filter(|row| row["event"] == "total").map(reported).collect();
+    for (client, last) in [&brief, &steady].into_iter().zip(last) {
+        let near = client.local_addr().expect("bound").port().to_string();
+        let first =
+            reports.iter().copied().find(|time| *time >= last + 2.0).expect("there were more reports");
+        let of_flow = |row: &&Cells| [&row["lport"], &row["rport"]].contains(&&near);
+        let closed: Vec<f64> =
+            rows.iter().filter(of_flow).filter(|row| row["event"] == "closed").map(reported).collect();
+        let late: Vec<f64> = closed.iter().map(|time| time - last).collect();
+        assert!(
+            closed == [first; 2],
+            "both ends are to be closed {:.1} s after the last datagram, not {late:.1?}; reports at {:.1?}",
+            first - last,
+            reports.iter().map(|time| time - last).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// Per second: an open socket asks so many servers that it has not asked before, and so many new sockets ask once.
+const ASKED: (u32, u32) = (47, 8);
+/// How long it goes on, in seconds.
+const LENGTH: u32 = 21;
+
+/// As a resolver does: the queries of a second, spread over it.
+fn ask(server: &UdpSocket, client: &UdpSocket) {
+    let port = server.local_addr().expect("bound").port();
+    let (begin, each) = (Instant::now(), ASKED.0 + ASKED.1);
+    for index in 0..LENGTH * each {
+        let due = Duration::from_secs(1) * index / each;
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+        if index % each < ASKED.0 {
+            let fresh = Ipv4Addr::from_bits(Ipv4Addr::new(127, 9, 0, 1).to_bits() + index);
+            client.send_to(&[0; 40], (fresh, port)).expect("send");
+            datagram(server, 40);
+        } else {
+            let client = udp(V4);
+            client.send_to(&[0; 40], (Ipv4Addr::LOCALHOST, port)).expect("send");
+            let from = datagram(server, 40);
+            server.send_to(&[0; 300], from).expect("send");
+            datagram(&client, 300);
+        }
+    }
+}
+
+/// Flows live for the timeout of a second and up to one interval of four: 275 of the sockets that stay open, and 32 of those
+/// that close at once. Even if their places were used again only after two intervals, the table would have room. If flows
+/// stayed until the third report after their last datagram, it would not.
+#[test]
+fn queries_that_leave_the_table_room_are_all_tracked() {
+    let (server, client) = (udp("0.0.0.0:0"), udp(V4));
+    let table = ["--flows", "1024", "-d", "4", "--udp-timeout", "1"];
+    let finished =
+        during(&[&["--csv", "--closed", "--total"], &table[..]].concat(), || ask(&server, &client));
+    let rows = cells(&finished.stdout);
+    let untracked: Vec<_> = rows.iter().filter(|row| row["event"] == "untracked").collect();
+    assert!(untracked.is_empty(), "{untracked:?}");
+    assert!(rows.iter().filter(|row| row["event"] == "total").count() >= 5, "{}", finished.stdout);
+}
