@@ -126,7 +126,7 @@ fn of_packets(program: &Held) -> bool {
 /// What each program used during a load, and the number of operations.
 fn uses(held: &[Held], beside: &Empty, load: Load, time: Duration) -> (Vec<Uses>, f64) {
     // The load runs once before: its code is in the caches then.
-    load::run(load, time / 10);
+    load::run(load, time / 5);
     let read = || -> Vec<Uses> {
         let ids = held.iter().map(|program| [Some(program.id), beside.id(program.attach_type)]);
         ids.map(|ids| ids.map(|id| id.map(Use::so_far))).collect()

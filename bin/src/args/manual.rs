@@ -5,7 +5,8 @@ use std::{fmt::Write, fs, path::Path};
 
 use super::{
     help::{EXAMPLES, SUMMARY},
-    options::{Id, OPERANDS, OPTIONS},
+    id::Id,
+    options::{OPERANDS, OPTIONS},
     table::{GROUPS, Opt},
 };
 use crate::{

@@ -1,7 +1,9 @@
 //! The command line: from raw arguments to validated settings. Nothing here touches the system.
 
 mod error;
+mod given;
 mod help;
+mod id;
 #[cfg(test)]
 mod manual;
 mod options;

@@ -1,51 +1,10 @@
 //! The one table of options and operands. The parser, both helps, the manual page, the completions and the error messages
-//! read it; to add an option, add a row, an `Id`, and the arm in `parse` that the compiler then asks for.
+//! read it; to add an option, add a row, an `Id` in `id`, and the arm in `parse` that the compiler then asks for.
 
-use super::table::{Group, Operand, Opt, Value};
-
-/// What an option means to the parser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
-    Once,
-    Interval,
-    Count,
-    Pid,
-    Comm,
-    Port,
-    LocalPort,
-    RemotePort,
-    Addr,
-    Tcp,
-    Udp,
-    V4,
-    V6,
-    State,
-    Listen,
-    Sort,
-    Rows,
-    By,
-    Csv,
-    Closed,
-    Total,
-    Quiet,
-    Columns,
-    Wide,
-    Bytes,
-    NoHeader,
-    NoClear,
-    Time,
-    Cmdline,
-    User,
-    Unit,
-    Output,
-    MaxSize,
-    Keep,
-    UdpTimeout,
-    Flows,
-    Check,
-    Help,
-    Version,
-}
+use super::{
+    id::Id,
+    table::{Group, Operand, Opt, Value},
+};
 
 const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";

@@ -4,24 +4,19 @@
 //! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
 //! `--help` and `--version` win over everything that follows them.
 
-use std::{
-    ffi::{OsStr, OsString},
-    time::Duration,
-};
+use std::ffi::{OsStr, OsString};
 
 use lexopt::Arg;
 
 use super::{
     Settings, UsageError,
-    options::{Id, OPERANDS, by_long, by_short},
-    read::{self, Destination},
+    given::Given,
+    id::Id,
+    options::{OPERANDS, by_long, by_short},
+    read,
     table::{Opt, Value},
 };
-use crate::{
-    columns::{self, time},
-    conn::Protocol,
-    view::{Filter, Order},
-};
+use crate::conn::Protocol;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,41 +31,6 @@ pub enum Command {
     ShortHelp,
     /// Print the version.
     Version,
-}
-
-/// The arguments as they were given, each checked by itself.
-#[derive(Default)]
-pub struct Given {
-    pub check: bool,
-    pub once: bool,
-    pub interval: Option<Duration>,
-    pub count: Option<u64>,
-    pub operand_interval: Option<Duration>,
-    pub operand_count: Option<u64>,
-    pub filter: Filter,
-    pub listen: bool,
-    pub order: Option<Order>,
-    pub rows: Option<usize>,
-    pub by: Option<columns::Id>,
-    pub csv: bool,
-    pub closed: bool,
-    pub only_closed: bool,
-    pub total: bool,
-    pub quiet: bool,
-    pub columns: Option<Vec<columns::Id>>,
-    pub wide: bool,
-    pub bytes: bool,
-    pub no_header: bool,
-    pub no_clear: bool,
-    pub time: Option<time::Form>,
-    pub cmdline: bool,
-    pub user: bool,
-    pub unit: bool,
-    pub output: Option<Destination>,
-    pub max_size: Option<u64>,
-    pub keep: Option<u32>,
-    pub udp_timeout: Option<Duration>,
-    pub flows: Option<u32>,
 }
 
 /// Parses the arguments that follow the program's name.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{UsageError, options::OPERANDS, parse::Given, read::Destination};
+use super::{UsageError, given::Given, options::OPERANDS, read::Destination};
 use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
     names::Wanted,

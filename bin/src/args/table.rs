@@ -1,5 +1,7 @@
 //! What a row of the table of options is made of.
 
+use super::id::Id;
+
 /// Sections of the help, in the order they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -38,7 +40,7 @@ pub struct Value {
 #[derive(Debug)]
 pub struct Opt {
     /// Its meaning.
-    pub id: super::options::Id,
+    pub id: Id,
     /// Letter after one dash.
     pub short: Option<char>,
     /// Word with its two dashes.
@@ -65,7 +67,7 @@ pub struct Operand {
 impl Opt {
     /// A switch; its letter is given with [`Opt::letter`].
     pub const fn switch(
-        id: super::options::Id,
+        id: Id,
         long: &'static str,
         group: Group,
         brief: &'static str,

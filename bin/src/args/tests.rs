@@ -1,11 +1,12 @@
 //! The parser, driven with whole command lines.
 
-use std::os::unix::ffi::OsStringExt;
+use std::{os::unix::ffi::OsStringExt, time::Duration};
 
 use super::{super::options::OPTIONS, *};
 use crate::{
-    columns::{Column, Id as ColumnId},
+    columns::{self, Column, Id as ColumnId, time},
     output::Form,
+    view::Order,
 };
 
 fn parse_line(line: &str) -> Result<Command, UsageError> {

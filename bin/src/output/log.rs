@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OutputError, sink::write_all};
+use super::{OutputError, write::write_all};
 
 /// What `--output` and its companions say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod screen;
 mod sink;
 mod stdout;
 mod text;
+mod write;
 
 pub use self::{
     error::OutputError,

@@ -4,7 +4,6 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
@@ -12,8 +11,8 @@ use super::{
     OutputError,
     log::{Log, LogFile},
     stdout,
+    write::write_all,
 };
-use crate::sys::poll;
 
 /// An open output.
 pub struct Sink {
@@ -87,43 +86,6 @@ impl Sink {
             Place::Log(log) => log.write(bytes, self.stop.as_fd()),
         }
     }
-}
-
-/// Why a write did not go through.
-pub enum WriteError {
-    Stuck,
-    System(io::Error),
-}
-
-impl WriteError {
-    /// In the words of the printer; `path`: the file, `None` for standard output.
-    pub fn into_output(self, path: Option<&std::path::PathBuf>) -> OutputError {
-        match self {
-            Self::Stuck => OutputError::Stuck,
-            Self::System(source) => OutputError::write(path, source),
-        }
-    }
-}
-
-/// Writes all of `bytes`; with an error, how many went through.
-pub fn write_all(mut file: &File, bytes: &[u8], stop: BorrowedFd<'_>) -> Result<(), (WriteError, usize)> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match file.write(&bytes[written..]) {
-            Ok(0) => return Err((WriteError::System(io::ErrorKind::WriteZero.into()), written)),
-            Ok(more) => written += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match poll::writable(file.as_fd(), stop) {
-                    Ok(true) => {}
-                    Ok(false) => return Err((WriteError::Stuck, written)),
-                    Err(error) => return Err((WriteError::System(error), written)),
-                }
-            }
-            Err(error) => return Err((WriteError::System(error), written)),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Writing, to pipes and sockets.
 
 use std::{
-    io::Read,
+    io::{self, Read, Write},
     os::{
         fd::AsRawFd,
         unix::net::{UnixDatagram, UnixStream},

@@ -25,8 +25,6 @@ pub struct Answer {
     pub owner: Option<Process>,
     /// TCP: the process that listens at the local end, if there is exactly one. UDP: `None`.
     pub listener: Option<Process>,
-    /// TCP: someone listens at the local end, so this side most likely accepted. UDP: false.
-    pub accepted: bool,
 }
 
 /// Looks up `wanted` under `root` (`/proc`); one answer for each, in that order. The processes `hints` are searched
@@ -130,9 +128,7 @@ impl Found {
         let serving = || bound.serving(*protocol, ends, namespace);
         let server = || owners.common(serving().map(|socket| socket.inode));
         match protocol {
-            Protocol::Tcp => {
-                Answer { state, owner, listener: server(), accepted: serving().next().is_some() }
-            }
+            Protocol::Tcp => Answer { state, owner, listener: server() },
             Protocol::Udp if state.is_some() => Answer { state, owner, ..Answer::default() },
             Protocol::Udp => {
                 let state = serving().next().map(|socket| socket.state);

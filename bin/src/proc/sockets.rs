@@ -16,8 +16,6 @@ pub struct SocketEntry {
     pub ends: Endpoints,
     /// [`TcpStateCode`]. UDP: `ESTABLISHED` when connected, else `CLOSE`.
     pub state: u8,
-    /// The socket's user id, in the reader's user namespace. 0 as well when `inode` is 0.
-    pub uid: u32,
     /// Inode of the socket, unique on the machine. 0: no process has it open: not accepted yet, or closed already.
     pub inode: u64,
     /// Network namespace the socket is in: the inode of `/proc/<pid>/ns/net`, 0 on a kernel without namespaces.
@@ -47,12 +45,11 @@ impl SocketEntry {
         let (laddr, lport) = endpoint(fields.next()?)?;
         let (raddr, rport) = endpoint(fields.next()?)?;
         let state = u8::try_from(hex(fields.next()?)?).ok()?;
-        let uid = fields.nth(3)?;
-        let uid = u32::try_from(decimal(uid)?).ok()?;
-        fields.next()?;
+        // The fields from `tx_queue` to `timeout` are not needed.
+        fields.nth(4)?;
         // Every kernel prints more after the inode, so one without an end is a truncated line's.
         let inode = decimal(fields.whole()?)?;
-        Some(Self { protocol, ends: Endpoints { laddr, raddr, lport, rport }, state, uid, inode, namespace })
+        Some(Self { protocol, ends: Endpoints { laddr, raddr, lport, rport }, state, inode, namespace })
     }
 }
 
@@ -115,7 +112,7 @@ mod tests {
             assert_eq!(entry.ends, ends("192.0.2.1", 40011, "198.51.100.7", 443));
         }
         assert_eq!((entry.ends.lport, entry.ends.rport), (40011, 443));
-        assert_eq!((entry.state, entry.uid, entry.inode), (TcpStateCode::SYN_SENT, 1000, 18185));
+        assert_eq!((entry.state, entry.inode), (TcpStateCode::SYN_SENT, 18185));
         assert_eq!((entry.protocol, entry.namespace), (Protocol::Tcp, 7));
     }
 

@@ -127,5 +127,5 @@ pub fn socket(protocol: Protocol, local: &str, port: u16, inode: u64) -> SocketE
     let laddr = address(local);
     let raddr = Ipv6Addr::UNSPECIFIED.octets();
     let ends = Endpoints { laddr, raddr, lport: port, rport: 0 };
-    SocketEntry { protocol, ends, state, uid: 0, inode, namespace: 0 }
+    SocketEntry { protocol, ends, state, inode, namespace: 0 }
 }

@@ -1,0 +1,44 @@
+//! What the arguments say: the parser fills it, and `settle` makes settings of it.
+
+use std::time::Duration;
+
+use super::read::Destination;
+use crate::{
+    columns::{self, time},
+    view::{Filter, Order},
+};
+
+/// The arguments as they were given, each checked by itself.
+#[derive(Default)]
+pub struct Given {
+    pub check: bool,
+    pub once: bool,
+    pub interval: Option<Duration>,
+    pub count: Option<u64>,
+    pub operand_interval: Option<Duration>,
+    pub operand_count: Option<u64>,
+    pub filter: Filter,
+    pub listen: bool,
+    pub order: Option<Order>,
+    pub rows: Option<usize>,
+    pub by: Option<columns::Id>,
+    pub csv: bool,
+    pub closed: bool,
+    pub only_closed: bool,
+    pub total: bool,
+    pub quiet: bool,
+    pub columns: Option<Vec<columns::Id>>,
+    pub wide: bool,
+    pub bytes: bool,
+    pub no_header: bool,
+    pub no_clear: bool,
+    pub time: Option<time::Form>,
+    pub cmdline: bool,
+    pub user: bool,
+    pub unit: bool,
+    pub output: Option<Destination>,
+    pub max_size: Option<u64>,
+    pub keep: Option<u32>,
+    pub udp_timeout: Option<Duration>,
+    pub flows: Option<u32>,
+}

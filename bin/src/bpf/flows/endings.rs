@@ -1,0 +1,125 @@
+//! How flows end, and how their places become free.
+
+use std::{collections::HashSet, mem::offset_of, time::Duration};
+
+use tcptop_abi::{Flow, IPPROTO_UDP};
+
+use super::{Flows, Silent, Tracked};
+use crate::{
+    bpf::decode,
+    collector::{CollectorEvent, Sink},
+    sys::clock,
+};
+
+/// The counters of a flow that has ended are read this long after its end: until then, a program that was counting in it
+/// has finished. A run takes less than a microsecond, and so does the arrival of a store; on ARM, two stores may arrive in
+/// either order.
+const SETTLING: Duration = Duration::from_micros(50);
+
+/// What a walk found to have ended.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// TCP: no program counts there any more. Whether it is a listener.
+    pub closed: Vec<(u32, bool)>,
+    /// UDP: programs may still count there.
+    pub flows: Vec<u32>,
+    /// Cookies of UDP sockets that were closed and have other flows.
+    pub sockets: HashSet<u64>,
+}
+
+impl Flows {
+    /// Adds the other flows of UDP sockets that were closed. One that is there already does no harm.
+    pub(super) fn find_siblings(&mut self, ended: &mut Ended) {
+        let silent = self.silent.iter().filter(|silent| self.is_current(silent)).map(|silent| silent.place);
+        let places: Vec<u32> = self.listed.iter().copied().chain(silent).collect();
+        for place in places {
+            let is_sibling =
+                |flow: &Flow| flow.protocol == IPPROTO_UDP && ended.sockets.contains(&flow.cookie);
+            if self.flow(place).is_some_and(|flow| is_sibling(&flow)) {
+                ended.flows.push(place);
+            }
+        }
+    }
+
+    fn is_current(&self, silent: &Silent) -> bool {
+        let tracked = &self.tracked[silent.place as usize];
+        tracked.generation == silent.generation && tracked.silent == silent.epoch && !tracked.listed
+    }
+
+    /// Adds UDP flows that were silent for too long.
+    pub(super) fn find_expired(&mut self, now: Duration, expired: &mut Vec<u32>) {
+        while let Some(oldest) =
+            self.silent.pop_front_if(|oldest| now.saturating_sub(oldest.since) >= self.udp_timeout)
+        {
+            // One that has moved since is announced again.
+            if self.is_current(&oldest)
+                && self.flow(oldest.place).is_some_and(|flow| flow.epoch == oldest.epoch)
+            {
+                expired.push(oldest.place);
+            }
+        }
+    }
+
+    /// Hands up TCP connections and listeners that have ended: no program counts in their entries any more.
+    pub(super) fn close(&mut self, ended: &Ended, sink: Sink<'_>) {
+        let ends = ended.closed.iter().filter_map(|(place, _)| Some(self.flow(*place)?.ended)).max();
+        ends.into_iter().for_each(|newest| settle(Duration::from_nanos(newest)));
+        // A connection that was never accepted belongs to its listener, which may have come and gone with it.
+        let (listeners, connections): (Vec<_>, Vec<_>) =
+            ended.closed.iter().partition(|(_, is_listener)| *is_listener);
+        for (place, is_listener) in listeners.into_iter().chain(connections) {
+            let Some(flow) = self.flow(place) else { continue };
+            let seen = self.observe(place, &flow);
+            if !is_listener {
+                seen.into_iter().for_each(|seen| sink(CollectorEvent::Ended(seen)));
+            } else {
+                if !self.tracked[place as usize].listening {
+                    seen.into_iter().for_each(|seen| sink(CollectorEvent::Listening(seen)));
+                }
+                sink(CollectorEvent::StoppedListening(self.key(place)));
+            }
+            self.retire(place, &flow);
+        }
+    }
+
+    /// Ends flows that programs may still count in: retires them, lets runs under way finish, and hands up the last counters.
+    /// A program that counts in one after that finds the cookie changed, and takes it back (kern/src/udp.rs).
+    pub(super) fn expire(&mut self, places: &[u32], sink: Sink<'_>) {
+        let mut expired = Vec::with_capacity(places.len());
+        for place in places {
+            if let Some(flow) = self.flow(*place) {
+                expired.push((*place, self.key(*place)));
+                self.retire(*place, &flow);
+            }
+        }
+        if expired.is_empty() {
+            return;
+        }
+        settle(clock::monotonic());
+        for (place, key) in expired {
+            let flow = self.entries.read(place);
+            let seen = flow.and_then(|flow| decode::observation(&flow, key, self.sees_releases));
+            seen.into_iter().for_each(|seen| sink(CollectorEvent::Ended(seen)));
+        }
+    }
+
+    /// From now on no program finds the flow by its socket.
+    pub(super) fn retire(&mut self, place: u32, flow: &Flow) {
+        let high = if cfg!(target_endian = "little") { 4 } else { 0 };
+        let cookie = flow.cookie | Flow::RETIRED;
+        if !self.entries.store(place, offset_of!(Flow, cookie) + high, (cookie >> 32) as u32) {
+            return;
+        }
+        let tracked = &mut self.tracked[place as usize];
+        let listed = tracked.listed;
+        *tracked = Tracked { generation: tracked.generation.wrapping_add(1), listed, ..Tracked::default() };
+        self.retired.push(place);
+    }
+}
+
+/// Waits until what was written at `since` has arrived, and programs that ran then have finished.
+fn settle(since: Duration) {
+    while clock::monotonic().saturating_sub(since) < SETTLING {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,186 @@
+//! The flow table as userspace sees it: which places have news, what became of their flows, and when places are free again.
+//!
+//! The kernel programs announce a place at most once per interval. A listed place is read at the end of the interval, and
+//! once more at the end of the next: its last packet may have been counted while the entry was being read. What ended is
+//! handed up with its final counters, and its place goes back through the [`Queue`].
+
+mod endings;
+mod visit;
+
+use std::{collections::VecDeque, mem, time::Duration};
+
+use tcptop_abi::Flow;
+
+use self::endings::Ended;
+use super::{decode, queue::Queue};
+use crate::{
+    collector::{ConnectionKey, Observation, Sink},
+    sys::{clock, mapped::MappedArray},
+};
+
+/// What userspace keeps for one place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tracked {
+    /// Which flow of this place it is, counted from 0.
+    generation: u32,
+    /// The interval of the last activity of a UDP flow in `silent`; 0: it is not there.
+    silent: u32,
+    /// The interval in which a TCP connection ended whose owner is awaited; 0: none is.
+    awaited: u32,
+    /// The place is in `listed`.
+    listed: bool,
+    /// The listener there was handed up.
+    listening: bool,
+}
+
+/// A UDP flow that moved nothing in the last interval.
+struct Silent {
+    place: u32,
+    generation: u32,
+    /// The interval of its last activity, and the end of that interval.
+    epoch: u32,
+    since: Duration,
+}
+
+/// The end of an interval.
+#[derive(Clone, Copy)]
+pub struct Tick {
+    /// `CLOCK_MONOTONIC`.
+    pub now: Duration,
+    /// There is no other.
+    pub last: bool,
+}
+
+/// The flow table.
+pub struct Flows {
+    entries: MappedArray<Flow>,
+    queue: Queue,
+    /// Places of flows that ended, to be put into the queue together.
+    retired: Vec<u32>,
+    /// By place, as far as places were announced.
+    tracked: Vec<Tracked>,
+    /// Places that were announced in this interval or the one before.
+    listed: Vec<u32>,
+    /// Oldest first. An entry is out of date if the flow has moved since: then `Tracked::silent` differs.
+    silent: VecDeque<Silent>,
+    /// A UDP flow without traffic for this long has ended: UDP has no other end while its socket is open.
+    udp_timeout: Duration,
+    /// The end of the interval before.
+    before: Duration,
+    /// The hook that sees the end of sockets is attached.
+    sees_releases: bool,
+}
+
+impl Flows {
+    /// A table of which nothing is known yet.
+    pub const fn new(
+        entries: MappedArray<Flow>,
+        queue: Queue,
+        udp_timeout: Duration,
+        sees_releases: bool,
+    ) -> Self {
+        Self {
+            entries,
+            queue,
+            retired: Vec::new(),
+            tracked: Vec::new(),
+            listed: Vec::new(),
+            silent: VecDeque::new(),
+            udp_timeout,
+            before: Duration::ZERO,
+            sees_releases,
+        }
+    }
+
+    /// A place was announced.
+    pub fn announce(&mut self, place: u32) {
+        let at = place as usize;
+        if at >= self.tracked.len() {
+            self.tracked.resize(at + 1, Tracked::default());
+        }
+        if !mem::replace(&mut self.tracked[at].listed, true) {
+            self.listed.push(place);
+        }
+    }
+
+    /// Announcements were lost: every place that was ever used may have news.
+    pub fn announce_all(&mut self) {
+        (0..self.queue.used()).for_each(|place| self.announce(place));
+    }
+
+    /// Hands up what has ended, and returns its places.
+    pub fn drain(&mut self, epoch: u32, sink: Sink<'_>) {
+        self.walk(epoch, None, sink);
+        self.make_room();
+    }
+
+    /// Interval `epoch` has ended: hands up whatever happened in it.
+    pub fn collect(&mut self, epoch: u32, tick: Tick, sink: Sink<'_>) {
+        self.walk(epoch, Some(tick), sink);
+        self.before = tick.now;
+        // Ten thousand new connections at once are no reason to keep room for as many.
+        self.listed.shrink_to(2 * self.listed.len());
+        self.silent.shrink_to(2 * self.silent.len());
+    }
+
+    /// Returns the places of what was handed up as ended.
+    pub fn make_room(&mut self) {
+        let now = clock::monotonic();
+        self.queue.put(&self.retired, now);
+        self.retired.clear();
+        self.queue.publish(now);
+        self.entries.age();
+    }
+
+    /// Ends flows, and hands each up a last time.
+    pub fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
+        let is_current = |key: &&ConnectionKey| {
+            self.tracked
+                .get(key.index as usize)
+                .is_some_and(|tracked| tracked.generation + 1 == key.generation)
+        };
+        let places: Vec<u32> = keys.iter().filter(is_current).map(|key| key.index).collect();
+        self.expire(&places, sink);
+    }
+
+    fn key(&self, place: u32) -> ConnectionKey {
+        ConnectionKey { index: place, generation: self.tracked[place as usize].generation + 1 }
+    }
+
+    /// A flow as an observation; `None`: it has no known protocol.
+    fn observe(&self, place: u32, flow: &Flow) -> Option<Observation> {
+        decode::observation(flow, self.key(place), self.sees_releases)
+    }
+
+    /// The flow at a place; `None`: there is none, or it was ended.
+    fn flow(&mut self, place: u32) -> Option<Flow> {
+        self.entries.read(place).filter(is_open)
+    }
+
+    fn walk(&mut self, epoch: u32, tick: Option<Tick>, sink: Sink<'_>) {
+        let mut ended = Ended::default();
+        let mut listed = mem::take(&mut self.listed);
+        listed.retain(|place| {
+            let keep = self.visit(*place, epoch, tick, &mut ended, sink);
+            self.tracked[*place as usize].listed = keep;
+            keep
+        });
+        self.listed = listed;
+        if !ended.sockets.is_empty() {
+            self.find_siblings(&mut ended);
+        }
+        if let Some(tick) = tick {
+            // Of reports that come a little early or late, the right one ends a flow whose timeout is a multiple of the
+            // interval.
+            let slack = tick.now.saturating_sub(self.before) / 8;
+            self.find_expired(tick.now + slack, &mut ended.flows);
+        }
+        self.close(&ended, sink);
+        self.expire(&ended.flows, sink);
+    }
+}
+
+/// Whether an entry is a flow's that userspace has not ended.
+const fn is_open(flow: &Flow) -> bool {
+    flow.cookie != 0 && flow.cookie & Flow::RETIRED == 0
+}
