@@ -12,8 +12,20 @@ pub const LONGEST: usize = 47;
 
 /// An address alone.
 pub fn address(bytes: &[u8; 16], out: &mut Vec<u8>) {
-    // A write to a vector does not fail.
-    let _ = write!(out, "{}", Ipv6Addr::from(*bytes).to_canonical());
+    match Ipv6Addr::from(*bytes).to_canonical() {
+        IpAddr::V4(v4) => {
+            for (at, byte) in v4.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                decimal(byte.into(), out);
+            }
+        }
+        // A write to a vector does not fail.
+        IpAddr::V6(v6) => {
+            let _ = write!(out, "{v6}");
+        }
+    }
 }
 
 /// Address and port in at most `room` columns: `10.0.0.7:443`, `[2001:db8::1]:443`; port 0, which is none, as `*`.

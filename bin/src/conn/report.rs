@@ -36,7 +36,14 @@ pub struct Report<'a> {
 
 /// `bytes` in `interval` as bytes per second, rounded to the nearest.
 pub fn per_second(bytes: u64, interval: Duration) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
     let nanos = interval.as_nanos().max(1);
+    // A division of 128 bits takes many times as long.
+    if let (Some(bytes), Ok(nanos)) = (bytes.checked_mul(SECOND), u64::try_from(nanos))
+        && let Some(rounded) = bytes.checked_add(nanos / 2)
+    {
+        return rounded / nanos;
+    }
     let rate = (u128::from(bytes) * 1_000_000_000 + nanos / 2) / nanos;
     u64::try_from(rate).unwrap_or(u64::MAX)
 }

@@ -23,8 +23,14 @@ pub fn header(columns: &[Id], out: &mut Vec<u8>) {
 pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &Frame<'_>, out: &mut Vec<u8>) {
     let limit = options.rows.filter(|rows| *rows > 0).unwrap_or(usize::MAX);
     let limit = if options.quiet { 0 } else { limit };
+    // The same in every row.
+    let mut stamp = Vec::new();
+    time::stamp(frame.time, frame.form, &mut stamp);
     for row in view.rows.iter().take(limit) {
-        line(&options.columns, out, |id, out| id.column().csv(row, frame, out));
+        line(&options.columns, out, |id, out| match id {
+            Id::Time => out.extend_from_slice(&stamp),
+            id => id.column().csv(row, frame, out),
+        });
     }
     let mut sum = |event: &[u8], bytes: Traffic| {
         line(&options.columns, out, |id, out| match id {

@@ -190,8 +190,12 @@ impl Printer {
             self.sink.write(&self.buffer)?;
             Ok(!self.buffer.is_empty())
         });
+        // Room that each report needs is not given back in between.
+        let is_rare = self.buffer.len() < self.buffer.capacity() / 4;
         self.buffer.clear();
-        self.buffer.shrink_to(KEEP);
+        if is_rare {
+            self.buffer.shrink_to(KEEP);
+        }
         self.text.clear();
         self.text.shrink_to(KEEP);
         result

@@ -53,11 +53,12 @@ impl Selection {
         groups: &'a mut Vec<Group>,
     ) -> View<'a> {
         let most = if self.order.is_some() { usize::MAX } else { most };
-        let passes = |record: &&&ConnectionRecord| self.filter.passes(record);
+        let all = self.filter.is_empty();
+        let passes = |record: &&&ConnectionRecord| all || self.filter.passes(record);
         let live = || report.live.iter().filter(passes).copied();
         let closed = || report.closed.iter().filter(passes).copied();
 
-        let shown = (!self.filter.is_empty()).then(|| {
+        let shown = (!all).then(|| {
             let mut sum = Traffic::default();
             live().chain(closed()).for_each(|record| sum += record.growth);
             sum

@@ -16,11 +16,19 @@ use crate::{
 /// either order.
 const SETTLING: Duration = Duration::from_micros(50);
 
+/// A TCP connection or a listener that has ended.
+pub(super) struct Closed {
+    pub place: u32,
+    pub is_listener: bool,
+    /// `Flow::ended`.
+    pub ended: u64,
+}
+
 /// What a walk found to have ended.
 #[derive(Default)]
 pub(super) struct Ended {
-    /// TCP: no program counts there any more. Whether it is a listener.
-    pub closed: Vec<(u32, bool)>,
+    /// TCP: no program counts there any more.
+    pub closed: Vec<Closed>,
     /// UDP: programs may still count there.
     pub flows: Vec<u32>,
     /// Cookies of UDP sockets that were closed and have other flows.
@@ -61,13 +69,13 @@ impl Flows {
     }
 
     /// Hands up TCP connections and listeners that have ended: no program counts in their entries any more.
-    pub(super) fn close(&mut self, ended: &Ended, sink: Sink<'_>) {
-        let ends = ended.closed.iter().filter_map(|(place, _)| Some(self.flow(*place)?.ended)).max();
-        ends.into_iter().for_each(|newest| settle(Duration::from_nanos(newest)));
-        // A connection that was never accepted belongs to its listener, which may have come and gone with it.
-        let (listeners, connections): (Vec<_>, Vec<_>) =
-            ended.closed.iter().partition(|(_, is_listener)| *is_listener);
-        for (place, is_listener) in listeners.into_iter().chain(connections) {
+    pub(super) fn close(&mut self, ended: &mut Ended, sink: Sink<'_>) {
+        // A connection that was never accepted belongs to its listener, which may have come and gone with it. Otherwise they
+        // end in the order of their ends.
+        ended.closed.sort_unstable_by_key(|closed| (!closed.is_listener, closed.ended));
+        let newest = ended.closed.iter().map(|closed| closed.ended).max();
+        newest.into_iter().for_each(|newest| settle(Duration::from_nanos(newest)));
+        for Closed { place, is_listener, .. } in ended.closed.drain(..) {
             let Some(flow) = self.flow(place) else { continue };
             let seen = self.observe(place, &flow);
             if !is_listener {

@@ -175,7 +175,7 @@ impl Flows {
             let slack = tick.now.saturating_sub(self.before) / 8;
             self.find_expired(tick.now + slack, &mut ended.flows);
         }
-        self.close(&ended, sink);
+        self.close(&mut ended, sink);
         self.expire(&ended.flows, sink);
     }
 }

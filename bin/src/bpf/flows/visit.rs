@@ -4,7 +4,11 @@ use std::mem;
 
 use tcptop_abi::{Flow, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
 
-use super::{Ended, Flows, Silent, Tick, Tracked, is_open};
+use super::{
+    Flows, Silent, Tick, Tracked,
+    endings::{Closed, Ended},
+    is_open,
+};
 use crate::collector::{CollectorEvent, Sink};
 
 impl Flows {
@@ -74,13 +78,13 @@ impl Flows {
     ) -> bool {
         let is_listener = flow.ends.rport == 0;
         if is_listener || flow.owner.is_known() || flow.released != 0 || tick.is_some_and(|tick| tick.last) {
-            ended.closed.push((place, is_listener));
+            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
             return false;
         }
         let Some(_) = tick else { return true };
         let awaited = self.tracked[place as usize].awaited;
         if awaited != 0 && awaited < epoch {
-            ended.closed.push((place, is_listener));
+            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
             return false;
         }
         if awaited == 0 {

@@ -31,7 +31,7 @@ impl Table {
         {
             connection.learn(process, OwnerSource::Listener);
         }
-        self.ended.push(*connection);
+        self.ended.push(connection);
     }
 
     /// Connections whose end /proc must confirm.

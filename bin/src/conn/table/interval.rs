@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Table, at};
 use crate::{
-    conn::{ConnectionRecord, OwnerSource, Traffic},
+    conn::{Connection, ConnectionRecord, OwnerSource, Traffic},
     sys::clock::Moment,
 };
 
@@ -26,7 +26,11 @@ impl Table {
             connection.record.active = true;
             connection.record.last_active.get_or_insert(now);
         }
-        self.ended.sort_by_key(|connection| connection.record.last_active);
+        let end = |connection: &Box<Connection>| (connection.record.last_active, connection.record.key);
+        // A collector hands them up in this order, but for connections whose end it did not see.
+        if !self.ended.is_sorted_by_key(|connection| connection.record.last_active) {
+            self.ended.sort_unstable_by_key(end);
+        }
         self.moved
     }
 

@@ -35,7 +35,7 @@ pub struct Table {
     /// Connections whose end /proc must confirm.
     end_unconfirmed: Vec<ConnectionKey>,
     /// Connections that ended in this interval.
-    ended: Vec<Connection>,
+    ended: Vec<Box<Connection>>,
     listeners: Listeners,
     names: Names,
     /// Number of the interval under way.
@@ -110,7 +110,8 @@ impl Table {
     /// Makes the connection of a key that is not known yet.
     fn adopt(&mut self, seen: &Observation) {
         // One with the same ends that began after the start is another connection.
-        let known = self.unseen.remove(&(seen.protocol, seen.ends));
+        let known =
+            if self.unseen.is_empty() { None } else { self.unseen.remove(&(seen.protocol, seen.ends)) };
         let known = known.filter(|_| seen.opening == Opening::Unseen || seen.protocol == Protocol::Udp);
         let mut connection = known.unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
