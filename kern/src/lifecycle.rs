@@ -144,5 +144,8 @@ fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
     flow.state = State::CLOSE;
     state.place = NO_PLACE;
     state.quiet_place = place;
-    socket::forget(state.cookie);
+    // A socket that a process has open may connect once more, and its close is seen.
+    if state.released != 0 || !state.owner.is_known() {
+        socket::forget(state.cookie);
+    }
 }

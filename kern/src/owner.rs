@@ -7,7 +7,7 @@ use aya_ebpf::{
     bindings::{bpf_sock, bpf_sock_addr},
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_comm},
 };
-use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner};
+use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner, TcpStateCode as State};
 
 use crate::{flow, ring, sock, sock::field, socket, state::SocketState, words, words::zeroed};
 
@@ -107,8 +107,19 @@ pub fn released(sk: *mut bpf_sock) {
     }
     // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
     // closed the socket.
-    let state = if tcp { socket::find_or_store(sk, sk) } else { socket::find(sk, sk) };
+    let open = !matches!(field!(sk, state) as u8, State::CLOSE | State::LISTEN);
+    let state = if tcp && open { socket::find_or_make(sk, sk) } else { socket::find(sk, sk) };
     let Some(state) = state else { return };
+    mark_released(state, tcp);
+    // A connection that is still open is forgotten when it ends.
+    if !(tcp && open) {
+        socket::forget(state.cookie);
+    }
+}
+
+/// Marks the flow of a socket whose last descriptor is closed, if there is one.
+#[inline(always)]
+fn mark_released(state: &mut SocketState, tcp: bool) {
     state.released = Flow::RELEASED;
     let mut place = state.place;
     let mut found = flow::at(place, state.cookie);
@@ -121,15 +132,11 @@ pub fn released(sk: *mut bpf_sock) {
         if !state.owner.is_known() {
             state.owner = current(bpf_get_current_pid_tgid());
         }
-        socket::forget(state.cookie);
         return;
     };
     flow.released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
         flow.owner = current(bpf_get_current_pid_tgid());
-    }
-    if !tcp {
-        socket::forget(state.cookie);
     }
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         ring::changed(flow, place);

@@ -258,3 +258,11 @@ pub fn datagram(socket: &UdpSocket, size: usize) -> SocketAddr {
     assert_eq!(received, size, "bytes of the datagram");
     from
 }
+
+/// Makes room for this many descriptors: a small machine's limit is 1,024.
+pub fn allow_descriptors(count: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
+    // SAFETY: a limit that is read.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(result, 0, "setrlimit: {}", std::io::Error::last_os_error());
+}

@@ -3,16 +3,8 @@
 use super::csv;
 use crate::{
     harness::run,
-    traffic::{Own, V4, datagram, udp},
+    traffic::{Own, V4, allow_descriptors, datagram, udp},
 };
-
-/// Room for this many descriptors: a small machine's limit is 1,024.
-fn allow_descriptors(count: libc::rlim_t) {
-    let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
-    // SAFETY: a limit that is read.
-    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    assert_eq!(result, 0, "setrlimit: {}", std::io::Error::last_os_error());
-}
 
 #[test]
 fn flows_that_find_no_room_are_counted_and_said() {

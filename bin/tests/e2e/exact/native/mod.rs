@@ -7,6 +7,7 @@ mod fragments;
 mod fresh;
 mod gigabytes;
 mod groups;
+mod hashed;
 mod idle;
 mod leftovers;
 mod link;
