@@ -1,8 +1,7 @@
 //! tcptop: who uses this machine's network, per connection and per process.
 //!
-//! Data flows one way: `kern` → `abi` → `bpf` → `conn` → `columns` → `view` → `output`; `monitor` and
-//! `run` carry it, once per interval. Exit codes
-//! are decided here and nowhere else.
+//! Data flows one way: `kern` → `abi` → `bpf` → `collector` → `conn` → `columns` → `view` → `output`. `monitor` and `run`
+//! carry it, once per interval. Exit codes are decided here and nowhere else.
 
 mod args;
 mod bpf;

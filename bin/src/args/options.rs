@@ -64,7 +64,7 @@ pub static OPTIONS: [Opt; 39] = [
         "A header line, then in each interval a row for each connection that moved"),
     Opt::switch(Id::Closed, "--closed", Group::Form,
         "Also each connection that ended, with final totals",
-        "In text its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
+        "In text, one that moved bytes in the interval is there anyway; its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
          beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::switch(Id::Total, "--total", Group::Form,
         "In CSV, end each report with the sum of all",
@@ -109,7 +109,7 @@ pub static OPTIONS: [Opt; 39] = [
         .takes("SECONDS", "seconds from 1 to 3600"),
     Opt::switch(Id::Flows, "--flows", Group::General,
         "Connections and UDP flows to count at a time",
-        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536. Each takes 364 bytes of kernel memory, about 450 on 32-bit ARM, used or not")
+        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536. Each takes 280 bytes of kernel memory, about 410 on 32-bit ARM from Linux 6.19 on, used or not")
         .takes("N", "a whole number from 1024 to 262144"),
     Opt::switch(Id::Check, "--check", Group::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
