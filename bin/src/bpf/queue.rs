@@ -102,6 +102,10 @@ impl Queue {
         }
         let free = self.ends().free();
         self.set(offset_of!(Places, wake_below), wake_below(free));
+    }
+
+    /// An interval has ended: gives memory back that was not used for some.
+    pub fn age(&mut self) {
         self.entries.age();
     }
 }

@@ -121,6 +121,8 @@ impl Flows {
         // Ten thousand new connections at once are no reason to keep room for as many.
         self.listed.shrink_to(2 * self.listed.len());
         self.silent.shrink_to(2 * self.silent.len());
+        self.entries.age();
+        self.queue.age();
     }
 
     /// Returns the places of what was handed up as ended.
@@ -129,7 +131,6 @@ impl Flows {
         self.queue.put(&self.retired, now);
         self.retired.clear();
         self.queue.publish(now);
-        self.entries.age();
     }
 
     /// Ends flows, and hands each up a last time.
