@@ -7,7 +7,7 @@
 //!   no run finds it afterwards.
 //! - UDP has no lock. Userspace ends a flow by changing its cookie (`Flow::RETIRED`). A program that has counted compares
 //!   the cookie once more: if it is another one, it takes back what it added, wherever that went.
-//! - The marks of owners are written without a lock (`owner`). A place rests for 20 ms between two flows
+//! - `owner::released` writes its marks without the lock. A place rests for 20 ms between two flows
 //!   (bin/src/bpf/queue.rs), which is ten thousand times as long as such a run.
 
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
@@ -20,6 +20,7 @@ use crate::{
     places, ring,
     sock::field,
     socket,
+    state::NO_PLACE,
     words::clear,
 };
 
@@ -113,7 +114,9 @@ fn forget_former(flow: *mut Flow, place: u32) {
     } else if !socket::has_storage() {
         let cookie = former.cookie & !Flow::RETIRED;
         // SAFETY: as above.
-        if unsafe { STATE_BY_COOKIE.get(cookie) }.is_some_and(|state| state.place == place) {
+        if unsafe { STATE_BY_COOKIE.get(cookie) }.is_some_and(|state| {
+            state.place == place || state.place == NO_PLACE && state.quiet_place == place
+        }) {
             let _ = STATE_BY_COOKIE.remove(cookie);
         }
     }

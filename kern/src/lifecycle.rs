@@ -136,7 +136,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
 }
 
 /// A connection has ended, or a listener. Its entry stays, with its final counters, until userspace has taken them. A
-/// packet or a connection of the same socket after this is another flow's.
+/// later packet or connection of the same socket belongs to another flow.
 #[inline(always)]
 fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
     // SAFETY: a helper without arguments.

@@ -98,7 +98,7 @@ pub fn held(addr: *mut bpf_sock_addr) {
     }
 }
 
-/// The last close(2). Who closes an accepted connection last has had it open.
+/// The last close(2). The process that closes an accepted connection last is taken for its owner.
 #[inline(always)]
 pub fn released(sk: *mut bpf_sock) {
     let tcp = sock::is_tcp(sk);
@@ -112,7 +112,7 @@ pub fn released(sk: *mut bpf_sock) {
     let Some(state) = state else { return };
     mark_released(state, tcp);
     // A connection that is still open is forgotten when it ends.
-    if !(tcp && open) {
+    if !tcp || field!(sk, state) as u8 == State::CLOSE {
         socket::forget(state.cookie);
     }
 }

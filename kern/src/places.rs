@@ -41,21 +41,23 @@ pub fn take() -> Option<Taken> {
         } else if unused != count {
             write_volatile(&raw mut (*places).unused, unused + 1);
         }
+        // One less than before, if one was taken.
+        let free = tail.wrapping_sub(head).wrapping_add(count.wrapping_sub(unused)).wrapping_sub(1);
+        let wake = (reused || unused != count) && free < read_volatile(&raw const (*places).wake_below);
+        if wake {
+            write_volatile(&raw mut (*places).wake_below, 0);
+        }
         bpf_spin_unlock(lock);
 
         let place = if reused {
-            // Userspace writes this element again only after the place that it holds was returned once more.
+            // The queue is twice as long as the table: userspace writes this element again after as many places as the table
+            // has were taken and returned.
             read_volatile(FREE.get_ptr(head & (*places).mask)?) as u32
         } else if unused != count {
             unused
         } else {
             return None;
         };
-        let free = tail.wrapping_sub(head).wrapping_add(count - unused) - 1;
-        let wake = free < read_volatile(&raw const (*places).wake_below);
-        if wake {
-            write_volatile(&raw mut (*places).wake_below, 0);
-        }
         Some(Taken { place, reused, wake })
     }
 }

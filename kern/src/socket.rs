@@ -66,7 +66,7 @@ pub fn find<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     if has_storage() { stored(sk, 0) } else { hashed(cookie(ctx)) }
 }
 
-/// The state of a socket that is told of its end; made if it was not seen before. `None` when there is no room.
+/// Finds or makes the state of a socket whose end a hook reports. `None` when there is no room.
 #[inline(always)]
 pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     if has_storage() {
@@ -82,7 +82,8 @@ pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Socket
     hashed(cookie)
 }
 
-/// The state of a socket that may end without a word: made only in storage.
+/// Finds the state of a socket whose end no hook may report. Makes one only in storage, which the kernel frees with the
+/// socket.
 #[inline(always)]
 pub fn find_or_store<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     if has_storage() { stored_or_made(sk, ctx) } else { hashed(cookie(ctx)) }

@@ -34,10 +34,11 @@ pub fn count(packet: &Packet, direction: Direction) {
     let mut own = zeroed();
     let state = socket::find(sk, packet.skb);
     let known = state.and_then(|state| {
-        let flow = flow::at(state.place, state.cookie).filter(|flow| is_to(*flow, &remote))?;
-        Some((flow, state))
+        let place = field!(state as *const SocketState, place);
+        let flow = flow::at(place, state.cookie).filter(|flow| is_to(*flow, &remote))?;
+        Some((flow, place, state))
     });
-    let (flow, state) = match known {
+    let (flow, place, state) = match known {
         Some(known) => known,
         None => match find(packet, sk, remote, direction, &mut own) {
             Some(found) => found,
@@ -62,7 +63,7 @@ pub fn count(packet: &Packet, direction: Direction) {
             // SAFETY: a live map value, and one or the caller's stack.
             unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
         }
-        ring::moved(flow, state.place);
+        ring::moved(flow, place);
     }
 }
 
@@ -101,7 +102,7 @@ fn find<'a>(
     remote: Remote,
     direction: Direction,
     own: &'a mut SocketState,
-) -> Option<(*mut Flow, &'a mut SocketState)> {
+) -> Option<(*mut Flow, u32, &'a mut SocketState)> {
     // SAFETY: not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() || !sock::is_udp(sk) {
@@ -112,14 +113,14 @@ fn find<'a>(
         return None;
     };
     let key = UdpKey { cookie: state.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
-    if let Some(flow) = lookup(&key, state) {
-        return Some((flow, state));
+    if let Some((flow, place)) = lookup(&key, state) {
+        return Some((flow, place, state));
     }
-    let Some(flow) = insert(packet, sk, &key, state, direction) else {
+    let Some((flow, place)) = insert(packet, sk, &key, state, direction) else {
         untracked(packet, direction);
         return None;
     };
-    Some((flow, state))
+    Some((flow, place, state))
 }
 
 /// Counts a datagram whose flow found no room.
@@ -135,7 +136,7 @@ fn untracked(packet: &Packet, direction: Direction) {
 /// The flow of a key. The table may still lead to an entry that was retired, or to one that another flow of the socket has
 /// taken since.
 #[inline(always)]
-fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<*mut Flow> {
+fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<(*mut Flow, u32)> {
     // SAFETY: a value of the map, an aligned integer.
     let place = *unsafe { UDP_PLACES.get(key) }?;
     let flow = flow::at(place, key.cookie)?;
@@ -148,7 +149,7 @@ fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<*mut Flow> {
         return None;
     }
     state.place = place;
-    Some(flow)
+    Some((flow, place))
 }
 
 /// Makes a flow. The table leads to it before a packet is counted in it, so that another CPU with a packet of the same new
@@ -160,11 +161,15 @@ fn insert(
     key: &UdpKey,
     state: &mut SocketState,
     direction: Direction,
-) -> Option<*mut Flow> {
+) -> Option<(*mut Flow, u32)> {
     let (laddr, lport) = local_endpoint(packet, sk, direction)?;
     let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner)?;
     // SAFETY: a live map value, which is nobody's yet.
-    unsafe { (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport } };
+    unsafe {
+        (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
+        // A late datagram of a closed socket.
+        (*new.flow).released = state.released;
+    }
     new.publish(key.cookie);
     if UDP_PLACES.insert(key, new.place, BPF_NOEXIST as u64).is_err() {
         // Another CPU was first, or a flow that userspace has ended left its key behind.
@@ -183,10 +188,10 @@ fn insert(
     }
     state.place = new.place;
     new.announce();
-    Some(new.flow)
+    Some((new.flow, new.place))
 }
 
-/// Leaves an entry in which nothing was counted to userspace, which frees it.
+/// Marks an entry in which nothing was counted. Userspace frees it.
 #[inline(always)]
 fn abandon(new: flow::NewFlow) {
     // SAFETY: a live map value, to which no key leads.

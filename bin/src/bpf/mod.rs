@@ -40,6 +40,9 @@ use crate::{
 /// What is lost in a container with a cgroup namespace of its own.
 pub const PART: &str = "only the sockets of this container are counted (to count all, run it on the host)";
 
+/// Number of the first interval.
+const FIRST_EPOCH: u32 = 1;
+
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
     running: Option<Running>,
@@ -95,6 +98,10 @@ impl Running {
         let entries = MappedArray::new(array(&ebpf, "FLOWS")?, flows, 0);
         let entries = entries.map_err(|error| Error::System("mmap", error))?;
 
+        // The first interval has begun before the first program runs: 0 is the number of none.
+        let control = ebpf.take_map(".bss").ok_or(Error::MissingMap(".bss"))?;
+        let mut control: Array<_, Control> = control.try_into().map_err(Error::Map)?;
+        control.set(0, Control { epoch: FIRST_EPOCH, overflow: 0 }, 0).map_err(Error::Map)?;
         let mut missing = Vec::new();
         if !cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
@@ -115,11 +122,11 @@ impl Running {
         Ok(Self {
             _links: links,
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
-            control: map(".bss")?.try_into().map_err(Error::Map)?,
+            control,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
             flows: Flows::new(entries, queue, udp_timeout, sees_releases),
             missing,
-            epoch: 0,
+            epoch: FIRST_EPOCH,
             seen: Stats::default(),
         })
     }
@@ -174,7 +181,7 @@ impl Running {
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
         self.running = Some(Running::new(self.entries, self.udp_timeout).map_err(explain)?);
-        self.begin_interval()
+        Ok(())
     }
 
     fn missing(&self) -> &[Missing] {
@@ -208,6 +215,10 @@ impl NetworkCollector for BpfCollector {
         if let Some(running) = &mut self.running {
             running.flows.end(keys, sink);
         }
+    }
+
+    fn patience(&mut self) -> Option<Duration> {
+        self.running.as_mut()?.flows.patience()
     }
 
     fn make_room(&mut self) {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use aya::{Ebpf, EbpfLoader};
 use tcptop_abi::MAX_FLOWS;
 
-use super::host::explain;
+use super::{host::explain, queue::capacity};
 use crate::{
     error::Error,
     privilege,
@@ -46,7 +46,7 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     let flows = flows.unwrap_or_else(|| entries(sys::memory::total()));
     let storage = makes_storage();
     loader.map_max_entries("FLOWS", flows);
-    loader.map_max_entries("FREE", flows.next_power_of_two());
+    loader.map_max_entries("FREE", capacity(flows));
     loader.map_max_entries("UDP_PLACES", flows);
     loader.map_max_entries("STATE_BY_COOKIE", if storage { 1 } else { flows });
     let ebpf = loader
@@ -59,8 +59,8 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     Ok(Loaded { ebpf, cgroup, flows })
 }
 
-/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (280 bytes
-/// for an entry of each, 128 more without socket storage) take no more than 0.43 % of the RAM, or 0.63 %; but 4096 at
+/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (288 bytes
+/// for an entry of each, 128 more without socket storage) take no more than 0.44 % of the RAM, or 0.64 %; but 4096 at
 /// least.
 fn entries(ram: u64) -> u32 {
     const RAM_PER_ENTRY: u64 = 64 * 1024;

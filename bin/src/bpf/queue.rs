@@ -1,8 +1,8 @@
 //! The queue of free places of the flow table, from userspace's end: `tcptop_abi::Places`.
 //!
 //! A place that was put into the queue rests before the queue's end moves behind it. No program that found its former flow
-//! runs that long, and the number written into the queue has reached every CPU. Nobody waits for that: who needs a place
-//! wakes userspace while there are others.
+//! runs that long, and the number written into the queue has reached every CPU. No program waits: userspace is woken while
+//! places are left, and looks again by itself while places rest that may be needed.
 
 use std::{collections::VecDeque, mem::offset_of, os::fd::BorrowedFd, time::Duration};
 
@@ -17,13 +17,22 @@ const REST: Duration = Duration::from_millis(20);
 /// Bytes of the queue that are mapped at a time, at least.
 const PIECE: usize = 32 * 1024;
 
-/// Userspace is woken when so many places were taken since it looked last, or half of those that were free. The fewer
-/// places are in use, the more of their flows are in the CPU's caches.
+/// Programs wake userspace after so many places were taken, or after half of the free ones if that is less. Small batches keep
+/// the entries in use within the CPU's caches.
 const BATCH: u32 = 2048;
 
-/// With fewer free places than this, userspace is to be woken, if so many are free now.
+/// Number of free places below which programs wake userspace, if so many are free now.
 fn wake_below(free: u32) -> u32 {
     free - (free / 2).min(BATCH)
+}
+
+/// How soon to look for places again while none is left.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Entries of the queue for a table of so many places: a power of two, and so many more than places that no entry is
+/// written again while a program that has taken it still reads it.
+pub fn capacity(flows: u32) -> u32 {
+    2 * flows.next_power_of_two()
 }
 
 /// The queue of free places.
@@ -45,7 +54,7 @@ impl Queue {
     /// The kernel's, when the maps cannot be mapped.
     pub fn new(ends: BorrowedFd<'_>, entries: BorrowedFd<'_>, flows: u32) -> Result<Self, Error> {
         let failed = |error| Error::System("mmap", error);
-        let size = flows.next_power_of_two();
+        let size = capacity(flows);
         let mut queue = Self {
             ends: MappedArray::new(ends, 1, 0).map_err(failed)?,
             entries: MappedArray::new(entries, size, PIECE).map_err(failed)?,
@@ -77,15 +86,17 @@ impl Queue {
     }
 
     /// Takes in places that no program finds by a socket any more. They are returned when they have rested.
-    pub fn put(&mut self, places: &[u32], now: Duration) {
+    pub fn put(&mut self, places: &mut Vec<u32>, now: Duration) {
         // The low half of the element is what programs read.
         let low = if cfg!(target_endian = "little") { 0 } else { 4 };
-        for place in places {
-            if self.entries.store(self.put & self.mask, low, *place) {
-                self.put = self.put.wrapping_add(1);
-            }
-        }
-        if !places.is_empty() {
+        let before = self.put;
+        // Where the queue cannot be mapped now, the place waits.
+        places.retain(|place| {
+            let stored = self.entries.store(self.put & self.mask, low, *place);
+            self.put = self.put.wrapping_add(u32::from(stored));
+            !stored
+        });
+        if self.put != before {
             self.resting.push_back((now, self.put));
         }
     }
@@ -102,6 +113,22 @@ impl Queue {
         }
         let free = self.ends().free();
         self.set(offset_of!(Places, wake_below), wake_below(free));
+    }
+
+    /// Whether less than a quarter of the table is free.
+    pub fn is_short(&mut self) -> bool {
+        let ends = self.ends();
+        ends.free() < ends.count / 4
+    }
+
+    /// How soon to drain although no program asks for it.
+    pub fn patience(&mut self) -> Option<Duration> {
+        let ends = self.ends();
+        match ends.free() {
+            _ if !self.resting.is_empty() && ends.free() < ends.count / 2 => Some(REST),
+            0 => Some(RETRY),
+            _ => None,
+        }
     }
 
     /// An interval has ended: gives memory back that was not used for some.

@@ -89,6 +89,9 @@ pub trait NetworkCollector {
     /// Ends connections that another source has seen end: hands up the last observation of each.
     fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>);
 
+    /// How soon it should be drained although its descriptor is not readable; `None`: there is no need.
+    fn patience(&mut self) -> Option<Duration>;
+
     /// Makes room again where connections that were handed up had theirs. To be called when the report is out.
     fn make_room(&mut self);
 

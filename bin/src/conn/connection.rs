@@ -34,6 +34,8 @@ pub struct Connection {
     pub missing: bool,
     /// It is in the table's list of connections that changed in this interval.
     pub listed: bool,
+    /// It is in the table's list of connections whose owner is pending.
+    pub owner_pending: bool,
     /// No /proc look-up for its owner before this interval, and the wait that led to it.
     pub retry: (u32, u32),
     /// Of one whose beginning nobody saw: this side accepted it.
@@ -64,6 +66,7 @@ impl Connection {
             end_unconfirmed: false,
             missing: false,
             listed: false,
+            owner_pending: false,
             retry: (0, 0),
             accepted: false,
         }

@@ -1,6 +1,6 @@
 //! Listening TCP sockets: whose they are, and so whose the connections are that nobody else is known to own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tcptop_abi::Endpoints;
 
@@ -10,7 +10,7 @@ use super::{ConnectionKey, Process};
 #[derive(Debug, Default)]
 pub struct Listeners {
     by_port: HashMap<u16, Vec<Listener>>,
-    /// Those that are gone, with the interval of that.
+    /// Listeners that closed, with the interval in which they did.
     gone: Vec<(ConnectionKey, u32)>,
 }
 
@@ -40,11 +40,11 @@ impl Listeners {
     /// An interval ends: forgets the listeners that were gone before it.
     pub fn prune(&mut self, interval: u32) {
         let Self { by_port, gone } = self;
-        let forgotten: Vec<Option<ConnectionKey>> =
-            gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| Some(key)).collect();
+        let forgotten: HashSet<ConnectionKey> =
+            gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| key).collect();
         if !forgotten.is_empty() {
             by_port.retain(|_, listeners| {
-                listeners.retain(|listener| !forgotten.contains(&listener.key));
+                listeners.retain(|listener| listener.key.is_none_or(|key| !forgotten.contains(&key)));
                 !listeners.is_empty()
             });
         }

@@ -41,8 +41,8 @@ pub struct Monitor<C> {
 pub struct Listing {
     /// Idle ones.
     pub idle: bool,
-    /// Those that ended.
-    pub ended: bool,
+    /// At most so many of those that ended: the busiest.
+    pub ended: usize,
     /// Sockets that wait for connections or datagrams.
     pub listening: bool,
 }
@@ -63,10 +63,7 @@ impl<C: NetworkCollector> Monitor<C> {
     pub fn start(mut collector: C, proc: &Path, listing: Listing) -> Result<Self, Error> {
         collector.start()?;
         let since = clock::monotonic();
-        let mut table = Table::default();
-        if !listing.ended {
-            table.drop_ended();
-        }
+        let mut table = Table::new(listing.ended);
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
                 fill(&mut table, &snapshot);
@@ -99,6 +96,11 @@ impl<C: NetworkCollector> Monitor<C> {
     pub fn drain(&mut self) {
         let Self { collector, table, proc, .. } = self;
         collector.drain(&mut |event| table.apply(event, &mut names(proc)));
+    }
+
+    /// How soon the collector should be drained, whatever else happens.
+    pub fn patience(&mut self) -> Option<Duration> {
+        self.collector.patience()
     }
 
     /// Ends the interval, hands its report to `print`, and returns what that returned. `last`: no other will follow.

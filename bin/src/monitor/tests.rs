@@ -78,6 +78,10 @@ impl NetworkCollector for Replay {
         });
     }
 
+    fn patience(&mut self) -> Option<Duration> {
+        None
+    }
+
     fn make_room(&mut self) {
         self.made_room += 1;
     }
@@ -88,7 +92,7 @@ impl NetworkCollector for Replay {
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let listing = Listing { idle, ended: true, listening: false };
+    let listing = Listing { idle, ended: usize::MAX, listening: false };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
     Monitor::start(replay, &tree.path(""), listing).expect("made up")
 }

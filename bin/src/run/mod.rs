@@ -23,6 +23,10 @@ use crate::{
     },
 };
 
+/// Connections that ended in an interval and may be among the rows of a text report that lists the busiest ones. In a minute,
+/// hundreds of thousands may end.
+const BUSIEST: usize = 4096;
+
 /// Where process information is.
 const PROC: &str = "/proc";
 
@@ -74,9 +78,18 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let (time, raw) = (output.time, output.raw);
     let mut printer = Printer::new(output, stop)?;
     let mut names = Names::new(Path::new(PROC), names);
+    // Whatever is summed, ordered otherwise, or asked for by name.
+    let all_ended = selection.closed
+        || selection.by.is_some()
+        || !selection.filter.is_empty()
+        || !csv && selection.order.is_some();
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
-        ended: !csv || selection.closed || selection.by.is_some() || !selection.filter.is_empty(),
+        ended: match () {
+            () if all_ended => usize::MAX,
+            () if csv => 0,
+            () => BUSIEST,
+        },
         listening,
     };
     let mut monitor = Monitor::start(BpfCollector::new(flows, udp_timeout), Path::new(PROC), listing)?;
@@ -104,8 +117,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut shortage = Shortage::new(header_tells);
     let mut reports = 0u64;
     loop {
-        let (mut tick, mut stop) = (false, false);
-        for source in epoll.wait().map_err(system("epoll_wait"))? {
+        let (mut tick, mut stop, mut idle) = (false, false, true);
+        for source in epoll.wait(monitor.patience()).map_err(system("epoll_wait"))? {
+            idle = false;
             match source {
                 Source::Ring => monitor.drain(),
                 Source::Timer => tick = timer.expirations() > 0,
@@ -117,6 +131,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                     losses.note(printer.begin(), 0)?;
                 }
             }
+        }
+        if idle {
+            monitor.drain();
         }
         if !tick && !stop {
             continue;

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 /// What became readable.
@@ -66,15 +67,17 @@ impl Epoll {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Blocks until something is readable, and says what.
+    /// Blocks until something is readable, and says what; after this time, nothing. `None`: without end.
     ///
     /// # Errors
     /// epoll_wait(2)'s, except EINTR.
-    pub fn wait(&self) -> io::Result<impl Iterator<Item = Source>> {
+    pub fn wait(&self, patience: Option<Duration>) -> io::Result<impl Iterator<Item = Source>> {
+        let patience =
+            patience.map_or(-1, |time| libc::c_int::try_from(time.as_millis()).unwrap_or(libc::c_int::MAX));
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; COUNT as usize];
         let ready = super::retry(|| {
             // SAFETY: `events` has room for the number of entries passed.
-            let ready = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), COUNT, -1) };
+            let ready = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), COUNT, patience) };
             usize::try_from(ready).map_err(|_| io::Error::last_os_error())
         })?;
         Ok(events.into_iter().take(ready).filter_map(|event| {

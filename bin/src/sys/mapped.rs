@@ -68,6 +68,11 @@ impl<T: Pod> MappedArray<T> {
         })
     }
 
+    /// Number of entries.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
     /// A copy of an entry; `None` when there is none or it cannot be mapped. Programs may write to it meanwhile: each word
     /// of the copy is one that was there, but they may be of different moments.
     pub fn read(&mut self, index: u32) -> Option<T> {

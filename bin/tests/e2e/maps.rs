@@ -1,62 +1,97 @@
-//! The tables of a process in the kernel, by bpf(2).
+//! The tables of a running tcptop in the kernel, by bpf(2): found through its programs, because tcptop keeps no descriptor of
+//! a table that it does not read.
 
 use std::{
-    fs, io,
+    collections::BTreeSet,
+    io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-/// Commands of bpf(2), include/uapi/linux/bpf.h.
-const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
-const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
-/// Types of maps that are hashes: plain, per CPU, and those that forget the oldest entry.
-const HASHES: [u32; 4] = [1, 5, 9, 10];
+use crate::programs;
 
-/// A hash map that a process holds.
-struct Hash {
-    id: u32,
-    key_bytes: usize,
-    fd: OwnedFd,
-}
+/// Commands of bpf(2), include/uapi/linux/bpf.h.
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+/// The bit of a flow's cookie that says that userspace has ended it.
+const RETIRED: u64 = 1 << 63;
 
 /// bpf(2) with the beginning of its attributes; the kernel takes the rest for zero.
-fn bpf(command: libc::c_int, attr: &mut [u64; 3]) -> io::Result<libc::c_long> {
+fn bpf(command: libc::c_int, attr: &mut [u64; 4]) -> io::Result<libc::c_long> {
     // SAFETY: the attributes are of the size that is given; what they point to outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// A word whose first four bytes are this number, as the attributes have it.
-fn first(number: u32) -> u64 {
+/// Two numbers as one word, in the order of memory.
+fn pair(first: u32, second: u32) -> u64 {
     let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&number.to_ne_bytes());
+    bytes[..4].copy_from_slice(&first.to_ne_bytes());
+    bytes[4..].copy_from_slice(&second.to_ne_bytes());
     u64::from_ne_bytes(bytes)
 }
 
-impl Hash {
-    /// The hash map that a file of /proc/<pid>/fdinfo tells of.
-    fn of(fdinfo: &str) -> Option<Self> {
-        let number = |name: &str| {
-            let line = fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(|digits| digits.trim().parse::<u32>().expect("a number"))
-        };
-        if !HASHES.contains(&number("map_type")?) {
-            return None;
-        }
-        let id = number("map_id").expect("every map has one");
-        let key_bytes = usize::try_from(number("key_size").expect("every hash has one")).expect("small");
-        let fd = bpf(BPF_MAP_GET_FD_BY_ID, &mut [first(id), 0, 0]).expect("BPF_MAP_GET_FD_BY_ID");
-        // SAFETY: just opened, nobody else's.
-        let fd = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
-        Some(Self { id, key_bytes, fd })
+fn open(command: libc::c_int, id: u32) -> OwnedFd {
+    let fd = bpf(command, &mut [pair(id, 0), 0, 0, 0]).expect("BPF_*_GET_FD_BY_ID");
+    // SAFETY: just opened, nobody else's.
+    unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
+}
+
+fn number(fd: &OwnedFd) -> u32 {
+    u32::try_from(fd.as_raw_fd()).expect("a descriptor")
+}
+
+/// Fills `info`, the beginning of a `struct bpf_prog_info` or `bpf_map_info`.
+fn info(fd: &OwnedFd, info: &mut [u32]) {
+    let length = u32::try_from(size_of_val(info)).expect("small");
+    let attr = &mut [pair(number(fd), length), info.as_mut_ptr().addr() as u64, 0, 0];
+    bpf(BPF_OBJ_GET_INFO_BY_FD, attr).expect("BPF_OBJ_GET_INFO_BY_FD");
+}
+
+/// The maps that a program uses.
+fn used_by(program: u32) -> Vec<u32> {
+    let fd = open(BPF_PROG_GET_FD_BY_ID, program);
+    let mut ids = [0u32; 32];
+    // `nr_map_ids` and `map_ids` are words 13 to 15.
+    let mut words = [0u32; 16];
+    words[13] = 32;
+    let address = (ids.as_mut_ptr().addr() as u64).to_ne_bytes();
+    words[14] = u32::from_ne_bytes(address[..4].try_into().expect("four"));
+    words[15] = u32::from_ne_bytes(address[4..].try_into().expect("four"));
+    info(&fd, &mut words);
+    ids[..words[13] as usize].to_vec()
+}
+
+/// A map.
+struct Map {
+    fd: OwnedFd,
+    name: String,
+    key_bytes: usize,
+    value_bytes: usize,
+    count: u32,
+}
+
+impl Map {
+    fn open(id: u32) -> Self {
+        let fd = open(BPF_MAP_GET_FD_BY_ID, id);
+        let mut words = [0u32; 10];
+        info(&fd, &mut words);
+        let name: Vec<u8> =
+            words[6..].iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
+        let name = String::from_utf8(name).expect("ASCII");
+        Self { fd, name, key_bytes: words[2] as usize, value_bytes: words[3] as usize, count: words[4] }
     }
 
-    /// How many entries it has. One that is removed meanwhile may make the kernel begin again: then some count twice.
+    /// Entries of a hash. One that is removed meanwhile may make the kernel begin again: then some count twice.
     fn entries(&self) -> usize {
-        let map = first(u32::try_from(self.fd.as_raw_fd()).expect("a descriptor"));
         let (mut key, mut next) = (vec![0u8; self.key_bytes], vec![0u8; self.key_bytes]);
         let mut before = 0;
         for count in 0..1_000_000 {
-            match bpf(BPF_MAP_GET_NEXT_KEY, &mut [map, before, next.as_mut_ptr().addr() as u64]) {
+            let attr = &mut [pair(number(&self.fd), 0), before, next.as_mut_ptr().addr() as u64, 0];
+            match bpf(BPF_MAP_GET_NEXT_KEY, attr) {
                 Ok(_) => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return count,
                 Err(error) => panic!("BPF_MAP_GET_NEXT_KEY: {error}"),
@@ -64,17 +99,40 @@ impl Hash {
             std::mem::swap(&mut key, &mut next);
             before = key.as_ptr().addr() as u64;
         }
-        panic!("map {} has no end", self.id);
+        panic!("map {} has no end", self.name);
+    }
+
+    /// Entries of the flow table that are a flow's or a listener's.
+    fn flows(&self) -> usize {
+        let mut value = vec![0u8; self.value_bytes];
+        let open = (0..self.count).filter(|place| {
+            let key = place.to_ne_bytes();
+            let attr = &mut [
+                pair(number(&self.fd), 0),
+                key.as_ptr().addr() as u64,
+                value.as_mut_ptr().addr() as u64,
+                0,
+            ];
+            bpf(BPF_MAP_LOOKUP_ELEM, attr).expect("BPF_MAP_LOOKUP_ELEM");
+            let cookie = u64::from_ne_bytes(value[..8].try_into().expect("eight"));
+            cookie != 0 && cookie & RETIRED == 0
+        });
+        open.count()
     }
 }
 
-/// The hash maps of a process: their ids, and how many entries each has.
-pub fn hashes(pid: u32) -> Vec<(u32, usize)> {
-    let mut found: Vec<Hash> = fs::read_dir(format!("/proc/{pid}/fdinfo"))
-        .expect("the process is alive")
-        .filter_map(|entry| Hash::of(&fs::read_to_string(entry.expect("readable").path()).ok()?))
-        .collect();
-    found.sort_by_key(|map| map.id);
-    found.dedup_by_key(|map| map.id);
-    found.iter().map(|map| (map.id, map.entries())).collect()
+/// What a tcptop keeps in the kernel: the name of each table that may grow, and how many entries are in use. Keys of UDP
+/// flows are left out: they go when their place is used again, and are as many as there are places at the most.
+pub fn in_use(pid: u32) -> Vec<(String, usize)> {
+    let (programs, _) = programs::held_by(pid);
+    let ids: BTreeSet<u32> = programs.into_iter().flat_map(used_by).collect();
+    let maps: Vec<Map> = ids.into_iter().map(Map::open).collect();
+    let used = |map: &Map| match map.name.as_str() {
+        "FLOWS" => Some((map.name.clone(), map.flows())),
+        "STATE_BY_COOKIE" => Some((map.name.clone(), map.entries())),
+        _ => None,
+    };
+    let used: Vec<_> = maps.iter().filter_map(used).collect();
+    assert_eq!(used.len(), 2, "the tables of tcptop");
+    used
 }

@@ -11,8 +11,8 @@ use crate::{
     sys::clock,
 };
 
-/// The counters of a flow that has ended are read this long after its end: until then, a program that was counting in it
-/// has finished. A run takes less than a microsecond, and so does the arrival of a store; on ARM, two stores may arrive in
+/// Userspace reads the final counters this long after a flow has ended, so that programs that were counting in it have
+/// finished. A run takes less than a microsecond, and so does the arrival of a store; on ARM, two stores may arrive in
 /// either order.
 const SETTLING: Duration = Duration::from_micros(50);
 
@@ -27,6 +27,8 @@ pub(super) struct Closed {
 /// What a walk found to have ended.
 #[derive(Default)]
 pub(super) struct Ended {
+    /// Few places are left: no ended flow keeps its own for long.
+    pub places_are_short: bool,
     /// TCP: no program counts there any more.
     pub closed: Vec<Closed>,
     /// UDP: programs may still count there.
@@ -49,7 +51,7 @@ impl Flows {
         }
     }
 
-    fn is_current(&self, silent: &Silent) -> bool {
+    pub(super) fn is_current(&self, silent: &Silent) -> bool {
         let tracked = &self.tracked[silent.place as usize];
         tracked.generation == silent.generation && tracked.silent == silent.epoch && !tracked.listed
     }
@@ -59,11 +61,15 @@ impl Flows {
         while let Some(oldest) =
             self.silent.pop_front_if(|oldest| now.saturating_sub(oldest.since) >= self.udp_timeout)
         {
-            // One that has moved since is announced again.
-            if self.is_current(&oldest)
-                && self.flow(oldest.place).is_some_and(|flow| flow.epoch == oldest.epoch)
-            {
-                expired.push(oldest.place);
+            if !self.is_current(&oldest) {
+                continue;
+            }
+            match self.entries.read(oldest.place) {
+                // It cannot be mapped now; later, perhaps.
+                None => return self.silent.push_front(oldest),
+                Some(flow) if flow.epoch == oldest.epoch => expired.push(oldest.place),
+                // One that has moved since is announced again.
+                Some(_) => {}
             }
         }
     }

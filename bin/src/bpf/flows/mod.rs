@@ -73,12 +73,7 @@ pub struct Flows {
 
 impl Flows {
     /// A table of which nothing is known yet.
-    pub const fn new(
-        entries: MappedArray<Flow>,
-        queue: Queue,
-        udp_timeout: Duration,
-        sees_releases: bool,
-    ) -> Self {
+    pub fn new(entries: MappedArray<Flow>, queue: Queue, udp_timeout: Duration, sees_releases: bool) -> Self {
         Self {
             entries,
             queue,
@@ -87,13 +82,16 @@ impl Flows {
             listed: Vec::new(),
             silent: VecDeque::new(),
             udp_timeout,
-            before: Duration::ZERO,
+            before: clock::monotonic(),
             sees_releases,
         }
     }
 
     /// A place was announced.
     pub fn announce(&mut self, place: u32) {
+        if place >= self.entries.count() {
+            return;
+        }
         let at = place as usize;
         if at >= self.tracked.len() {
             self.tracked.resize(at + 1, Tracked::default());
@@ -120,6 +118,11 @@ impl Flows {
         self.before = tick.now;
         // Ten thousand new connections at once are no reason to keep room for as many.
         self.listed.shrink_to(2 * self.listed.len());
+        // A flow that falls silent again and again leaves an entry each time.
+        if self.silent.len() > 2 * self.tracked.len() + 1024 {
+            let silent = mem::take(&mut self.silent);
+            self.silent = silent.into_iter().filter(|silent| self.is_current(silent)).collect();
+        }
         self.silent.shrink_to(2 * self.silent.len());
         self.entries.age();
         self.queue.age();
@@ -128,9 +131,13 @@ impl Flows {
     /// Returns the places of what was handed up as ended.
     pub fn make_room(&mut self) {
         let now = clock::monotonic();
-        self.queue.put(&self.retired, now);
-        self.retired.clear();
+        self.queue.put(&mut self.retired, now);
         self.queue.publish(now);
+    }
+
+    /// How soon to drain although no program asks for it: places rest that may be needed, or none is left.
+    pub fn patience(&mut self) -> Option<Duration> {
+        self.queue.patience()
     }
 
     /// Ends flows, and hands each up a last time.
@@ -159,7 +166,7 @@ impl Flows {
     }
 
     fn walk(&mut self, epoch: u32, tick: Option<Tick>, sink: Sink<'_>) {
-        let mut ended = Ended::default();
+        let mut ended = Ended { places_are_short: self.queue.is_short(), ..Ended::default() };
         let mut listed = mem::take(&mut self.listed);
         listed.retain(|place| {
             let keep = self.visit(*place, epoch, tick, &mut ended, sink);

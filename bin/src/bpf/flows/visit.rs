@@ -47,7 +47,7 @@ impl Flows {
                         .into_iter()
                         .for_each(|seen| sink(CollectorEvent::Listening(seen)));
                 }
-                return tick.is_none();
+                return tick.is_none() || flow.epoch >= epoch;
             }
             _ => {}
         }
@@ -65,8 +65,8 @@ impl Flows {
         announced
     }
 
-    /// A TCP connection or a listener has ended. A connection that nobody is known to own waits for one interval: the
-    /// process that still has its socket open shows itself by closing it.
+    /// A TCP connection or a listener has ended. A connection that nobody is known to own waits for one interval, unless
+    /// places are short: the process that still has its socket open shows itself by closing it.
     fn visit_closed(
         &mut self,
         place: u32,
@@ -81,7 +81,13 @@ impl Flows {
             ended.closed.push(Closed { place, is_listener, ended: flow.ended });
             return false;
         }
-        let Some(_) = tick else { return true };
+        if ended.places_are_short {
+            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
+            return false;
+        }
+        if tick.is_none() {
+            return true;
+        }
         let awaited = self.tracked[place as usize].awaited;
         if awaited != 0 && awaited < epoch {
             ended.closed.push(Closed { place, is_listener, ended: flow.ended });

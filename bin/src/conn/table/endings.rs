@@ -1,6 +1,6 @@
 //! How connections leave the table.
 
-use std::mem;
+use std::{cmp::Reverse, mem};
 
 use tcptop_abi::Endpoints;
 
@@ -16,7 +16,7 @@ impl Table {
         let Some(slot) = self.connections.get_mut(key.index as usize) else { return };
         let Some(mut connection) = slot.take_if(|connection| connection.record.key == key) else { return };
         self.count(connection.record.protocol, -1);
-        if self.drops_ended {
+        if self.most_ended == 0 {
             return;
         }
         let record = &mut connection.record;
@@ -32,6 +32,12 @@ impl Table {
             connection.learn(process, OwnerSource::Listener);
         }
         self.ended.push(connection);
+        if self.ended.len() / 2 >= self.most_ended {
+            self.ended.select_nth_unstable_by_key(self.most_ended, |connection| {
+                Reverse(connection.record.growth.sum())
+            });
+            self.ended.truncate(self.most_ended);
+        }
     }
 
     /// Connections whose end /proc must confirm.

@@ -1,10 +1,10 @@
 //! The end of an interval: what connections moved in it, and which of them the report lists.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use super::{Table, at};
 use crate::{
-    conn::{Connection, ConnectionRecord, OwnerSource, Traffic},
+    conn::{ConnectionRecord, OwnerSource, Traffic},
     sys::clock::Moment,
 };
 
@@ -17,7 +17,7 @@ impl Table {
             let Some(connection) = at(connections, *key) else { return false };
             connection.record.active = true;
             connection.record.last_active = Some(now);
-            if connection.source < OwnerSource::Proc {
+            if connection.source < OwnerSource::Proc && !mem::replace(&mut connection.owner_pending, true) {
                 owner_pending.push(*key);
             }
             true
@@ -26,10 +26,10 @@ impl Table {
             connection.record.active = true;
             connection.record.last_active.get_or_insert(now);
         }
-        let end = |connection: &Box<Connection>| (connection.record.last_active, connection.record.key);
         // A collector hands them up in this order, but for connections whose end it did not see.
         if !self.ended.is_sorted_by_key(|connection| connection.record.last_active) {
-            self.ended.sort_unstable_by_key(end);
+            self.ended
+                .sort_unstable_by_key(|connection| (connection.record.last_active, connection.record.key));
         }
         self.moved
     }

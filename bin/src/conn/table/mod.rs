@@ -34,14 +34,15 @@ pub struct Table {
     owner_pending: Vec<ConnectionKey>,
     /// Connections whose end /proc must confirm.
     end_unconfirmed: Vec<ConnectionKey>,
-    /// Connections that ended in this interval.
+    /// Connections that ended in this interval, in the boxes that they had before: they are many, and sorted.
+    #[expect(clippy::vec_box, reason = "a move of a pointer, not of a connection")]
     ended: Vec<Box<Connection>>,
     listeners: Listeners,
     names: Names,
     /// Number of the interval under way.
     interval: u32,
-    /// No report lists connections that ended: of them only the bytes are kept.
-    drops_ended: bool,
+    /// How many connections that ended are kept for a report: the busiest. Of others only the bytes are.
+    most_ended: usize,
     /// Bytes that all connections moved in this interval.
     moved: Traffic,
 }
@@ -58,9 +59,9 @@ impl Table {
         self.listeners.add(None, ends, process);
     }
 
-    /// From now on connections that end are not kept for the report.
-    pub fn drop_ended(&mut self) {
-        self.drops_ended = true;
+    /// An empty table, which keeps so many of the connections that end in an interval: the busiest.
+    pub fn new(most_ended: usize) -> Self {
+        Self { most_ended, ..Self::default() }
     }
 
     /// Takes in what a collector hands up.
@@ -123,7 +124,9 @@ impl Table {
         if index >= self.connections.len() {
             self.connections.resize_with(index + 1, || None);
         }
-        self.connections[index] = Some(connection);
+        let former = self.connections[index].replace(connection);
+        // One that its collector gave up without a word.
+        former.into_iter().for_each(|former| self.count(former.record.protocol, -1));
         self.count(seen.protocol, 1);
     }
 

@@ -29,11 +29,13 @@ impl Table {
             }
         }
         owner_pending.retain(|key| {
-            let Some(connection) = at(connections, *key).filter(|connection| !connection.listed) else {
-                return false;
-            };
-            search(connection);
-            connection.source < OwnerSource::Proc && connection.retry.1 < LONGEST_RETRY
+            let Some(connection) = at(connections, *key) else { return false };
+            if !connection.listed {
+                search(connection);
+            }
+            connection.owner_pending = connection.source < OwnerSource::Proc
+                && (connection.listed || connection.retry.1 < LONGEST_RETRY);
+            connection.owner_pending
         });
         wanted
     }

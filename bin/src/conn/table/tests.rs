@@ -70,7 +70,7 @@ fn tick(table: &mut Table, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
         sum += growth;
         sum
     });
-    assert!(rows == sum || table.drops_ended, "the rows add up to the total: {rows:?} {sum:?}");
+    assert!(rows == sum || table.most_ended < usize::MAX, "the rows add up to the total: {rows:?} {sum:?}");
     table.begin_interval();
     (sum, active, ended)
 }
@@ -81,7 +81,7 @@ const fn rx(rx: u64) -> Traffic {
 
 #[test]
 fn a_connection_that_lives_and_ends() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     moved(&mut table, owned(tcp(3, 10), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(10), 1, vec![]));
     assert_eq!((table.counts(), table.live().count()), ((1, 0), 1));
@@ -95,14 +95,14 @@ fn a_connection_that_lives_and_ends() {
 
 #[test]
 fn begun_and_ended_in_one_interval() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     ended(&mut table, owned(tcp(0, 15), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![Some(7)]));
 }
 
 #[test]
 fn an_index_that_is_used_again_is_another_connection() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     ended(&mut table, owned(tcp(0, 15), 7, true));
     let key = ConnectionKey { index: 0, generation: 2 };
     moved(&mut table, owned(Observation { key, ..tcp(0, 4) }, 8, true));
@@ -115,7 +115,7 @@ fn an_index_that_is_used_again_is_another_connection() {
 
 #[test]
 fn an_owner_that_does_not_show_itself_is_the_listener_s() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     let listener = Observation { state: Some(TcpState::Listen), ends: ends(80, 0), ..tcp(5, 0) };
     apply(&mut table, CollectorEvent::Listening(owned(listener, 5, true)));
     assert_eq!(table.counts(), (0, 0), "a listener is no connection");
@@ -130,8 +130,7 @@ fn an_owner_that_does_not_show_itself_is_the_listener_s() {
 
 #[test]
 fn what_no_report_lists_is_counted_all_the_same() {
-    let mut table = Table::default();
-    table.drop_ended();
+    let mut table = Table::new(0);
     moved(&mut table, owned(tcp(1, 10), 7, true));
     ended(&mut table, owned(tcp(1, 15), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![]));
@@ -140,7 +139,7 @@ fn what_no_report_lists_is_counted_all_the_same() {
 
 #[test]
 fn connections_end_in_the_order_of_their_ends() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     for (index, time) in [(1, 30), (2, 10), (3, 20)] {
         ended(&mut table, owned(Observation { ended: Moment::new(time), ..tcp(index, 1) }, index, true));
     }
@@ -149,7 +148,7 @@ fn connections_end_in_the_order_of_their_ends() {
 
 #[test]
 fn a_udp_flow_ends_with_its_last_active_interval() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     moved(&mut table, owned(udp(1, 10), 7, true));
     tick(&mut table, 1);
     tick(&mut table, 2);
@@ -161,7 +160,7 @@ fn a_udp_flow_ends_with_its_last_active_interval() {
 
 #[test]
 fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     let key = tcp(1, 0).key;
     moved(&mut table, owned(tcp(1, 10), 7, false));
     assert_eq!(table.ownerless(), []);
@@ -177,7 +176,7 @@ fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
 
 #[test]
 fn a_search_for_an_owner_is_repeated_less_and_less_often() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     let mut searched = Vec::new();
     for number in 1..=40 {
         moved(&mut table, tcp(1, u64::from(number)));
@@ -191,7 +190,7 @@ fn a_search_for_an_owner_is_repeated_less_and_less_often() {
 
 #[test]
 fn an_idle_connection_s_owner_is_searched_for_too() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     moved(&mut table, tcp(1, 1));
     let mut searched = Vec::new();
     for number in 1..=40 {
@@ -205,7 +204,7 @@ fn an_idle_connection_s_owner_is_searched_for_too() {
 
 #[test]
 fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     let seen = || Observation { end_unconfirmed: true, ..tcp(1, 1) };
     moved(&mut table, seen());
     moved(&mut table, seen());
@@ -218,7 +217,7 @@ fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
 
 #[test]
 fn a_connection_known_from_proc_is_found_by_its_ends() {
-    let mut table = Table::default();
+    let mut table = Table::new(usize::MAX);
     let mut known = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
     known.learn(process(4), OwnerSource::Proc);
     table.add_unseen(known);
@@ -227,4 +226,17 @@ fn a_connection_known_from_proc_is_found_by_its_ends() {
     assert_eq!(table.counts(), (1, 0), "the same");
     assert_eq!(table.live().next().and_then(|record| record.process), Some(process(4)));
     assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "what it moved before is no growth");
+}
+
+#[test]
+fn of_many_that_ended_the_busiest_are_kept() {
+    let mut table = Table::new(3);
+    for index in 0..20 {
+        ended(&mut table, owned(tcp(index, u64::from(index * 7 % 20)), index, true));
+    }
+    let sum = table.close_interval(SECOND);
+    assert_eq!(sum, rx((0..20).sum()), "all of them are counted");
+    let mut kept: Vec<u64> = table.ended().map(|record| record.growth.rx).collect();
+    kept.sort_unstable();
+    assert!(kept.len() < 6 && kept.ends_with(&[17, 18, 19]), "{kept:?}");
 }

@@ -42,8 +42,8 @@ fn socket(kind: libc::c_int, protocol: libc::c_int) -> Result<OwnedFd, Error> {
 /// Some intervals after the last socket was closed.
 fn assert_tables_are_empty(tcptop: Tcptop) {
     thread::sleep(Duration::from_millis(700));
-    let hashes = maps::hashes(tcptop.process().pid());
-    assert!(hashes.iter().all(|(_, entries)| *entries <= FEW), "ids and entries of hash maps: {hashes:?}");
+    let used = maps::in_use(tcptop.process().pid());
+    assert!(used.iter().all(|(_, entries)| *entries <= FEW), "entries in use: {used:?}");
     tcptop.stop();
 }
 
