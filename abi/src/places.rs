@@ -15,8 +15,8 @@ pub struct Places {
     pub count: u32,
     /// The queue's number of entries less one; the number is a power of two.
     pub mask: u32,
-    /// With fewer free places than this, userspace is woken once. The kernel programs then set it to 0, and userspace
-    /// sets it anew after it has returned what it could.
+    /// With fewer free places than this, userspace is woken once. The program that wakes it sets this to 0. Userspace
+    /// sets a new mark after it has returned the places that it could.
     pub wake_below: u32,
 }
 

@@ -20,7 +20,7 @@ const LIFECYCLE: &str = "lifecycle hooks per connection, both ends, ns";
 const RATIO: &str = "lifecycle hooks per connection, %";
 const KINDS: [&str; 2] = ["net of empty programs", "clocks included"];
 
-/// Measures the watcher, and the last release if there is one, started anew in every round: where the kernel puts a
+/// Measures the watcher, and the last release if there is one. Each round starts them again, because where the kernel puts a
 /// program and its maps makes a difference. Prints the medians of each load and program that ran at least once per a
 /// hundred operations.
 pub fn measure(settings: &Settings) {

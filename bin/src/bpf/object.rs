@@ -69,8 +69,8 @@ fn entries(ram: u64) -> u32 {
     (1 << most.ilog2()).clamp(LEAST, MAX_FLOWS)
 }
 
-/// Whether this kernel makes storage for sockets (kern/src/socket.rs). A build for debugging can be told not to use it, so
-/// that the other way is tested on any machine.
+/// Whether this kernel makes storage for sockets (kern/src/socket.rs). `TCPTOP_WITHOUT_STORAGE` makes a debug build use the
+/// hash instead, so that tests on any machine cover it.
 fn makes_storage() -> bool {
     if cfg!(debug_assertions) && std::env::var_os("TCPTOP_WITHOUT_STORAGE").is_some() {
         return false;

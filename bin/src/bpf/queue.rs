@@ -10,8 +10,8 @@ use tcptop_abi::Places;
 
 use crate::{error::Error, sys::mapped::MappedArray};
 
-/// How long a place rests. A run of a program takes microseconds; what one does that was interrupted for longer is told by
-/// the cookie (kern/src/flow.rs).
+/// How long a place rests. A run of a program takes microseconds. If one is interrupted for longer, the cookie shows it that
+/// the entry has changed hands (kern/src/flow.rs).
 const REST: Duration = Duration::from_millis(20);
 
 /// Bytes of the queue that are mapped at a time, at least.
@@ -48,7 +48,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Over the maps `PLACES` and `FREE`, for a table of `flows` places, none of which was used so far.
+    /// Maps `PLACES` (`ends`) and `FREE` (`entries`) for a table of `flows` unused places, and opens the table to the programs.
     ///
     /// # Errors
     /// The kernel's, when the maps cannot be mapped.
