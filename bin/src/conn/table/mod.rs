@@ -116,7 +116,9 @@ impl Table {
         let known = known.filter(|_| seen.opening == Opening::Unseen || seen.protocol == Protocol::Udp);
         let mut connection = known.unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
-            connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
+            if seen.opening == Opening::Unseen {
+                connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
+            }
             Box::new(connection)
         });
         connection.record.key = seen.key;
