@@ -16,6 +16,14 @@ pub struct StateEvent {
     pub place: u32,
 }
 
+/// A process made or used a socket, for the first time in about a second: who reads its name should do so at once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerEvent {
+    /// `Owner::tgid`.
+    pub tgid: u32,
+}
+
 /// The variants of [`TcptopEvent`].
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -24,6 +32,8 @@ pub union TcptopEventData {
     pub data: DataEvent,
     /// When `kind` is [`EventKind::STATE`].
     pub state: StateEvent,
+    /// When `kind` is [`EventKind::OWNER`].
+    pub owner: OwnerEvent,
 }
 
 /// One record of the event ring: a tagged union. A flow is announced at most once per interval, whatever happens to it;
@@ -45,4 +55,6 @@ impl EventKind {
     pub const DATA: u32 = 1;
     /// [`TcptopEventData::state`].
     pub const STATE: u32 = 2;
+    /// [`TcptopEventData::owner`].
+    pub const OWNER: u32 = 3;
 }

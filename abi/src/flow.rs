@@ -81,6 +81,10 @@ pub struct Flow {
     pub owner: Owner,
     /// Both ends.
     pub ends: Endpoints,
+    /// How `owner` got the socket: [`Claim`].
+    pub claim: u8,
+    /// Zero.
+    pub pad: [u8; 3],
     /// When the flow began: nanoseconds of `CLOCK_MONOTONIC`. 0: a TCP connection older than tcptop.
     pub began: u64,
     /// When the TCP connection ended, in the same clock. 0: it has not.
@@ -121,6 +125,18 @@ impl Flow {
         }
         counters
     }
+}
+
+/// How a process got the socket that it owns, in [`Flow::claim`].
+pub struct Claim;
+
+impl Claim {
+    /// It made, connected or sent from the socket, or closed it last.
+    pub const USED: u8 = 0;
+    /// It owns the listener that the socket was accepted from.
+    pub const LISTENER: u8 = 1;
+    /// It accepted the connection, or asked for its address.
+    pub const ACCEPTED: u8 = 2;
 }
 
 /// Bits of [`Flow::flags`].

@@ -3,25 +3,27 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::{
-    Control, Counters, DataEvent, Endpoints, Flow, Owner, Places, StateEvent, Stats, TcptopEvent, UdpKey,
+    Control, Counters, DataEvent, Endpoints, Flow, Owner, OwnerEvent, Places, StateEvent, Stats, TcptopEvent,
+    UdpKey,
 };
 
 const _: () = {
     assert!(size_of::<Counters>() == 40);
     assert!(size_of::<Endpoints>() == 36);
-    assert!(size_of::<Owner>() == 28);
+    assert!(size_of::<Owner>() == 40 && align_of::<Owner>() == 8);
     assert!(size_of::<UdpKey>() == 32);
-    assert!(size_of::<Flow>() == 168 && align_of::<Flow>() == 8);
+    assert!(size_of::<Flow>() == 184 && align_of::<Flow>() == 8);
     assert!(offset_of!(Flow, tx_seq) == 48);
     assert!(offset_of!(Flow, state) == 68);
     assert!(offset_of!(Flow, owner) == 72);
-    assert!(offset_of!(Flow, ends) == 100);
-    assert!(offset_of!(Flow, began) == 136);
+    assert!(offset_of!(Flow, ends) == 112);
+    assert!(offset_of!(Flow, began) == 152);
     assert!(size_of::<Stats>() == 32);
-    assert!(size_of::<Control>() == 8);
+    assert!(size_of::<Control>() == 16);
     assert!(size_of::<Places>() == 24);
     assert!(size_of::<DataEvent>() == 4);
     assert!(size_of::<StateEvent>() == 4);
+    assert!(size_of::<OwnerEvent>() == 4);
     assert!(size_of::<TcptopEvent>() == 8 && align_of::<TcptopEvent>() == 4);
     assert!(offset_of!(TcptopEvent, data) == 4);
 };

@@ -18,8 +18,8 @@ mod stats;
 mod tcp;
 
 pub use counters::Counters;
-pub use event::{DataEvent, EventKind, StateEvent, TcptopEvent, TcptopEventData};
-pub use flow::{Endpoints, Flow, FlowFlags, UdpKey};
+pub use event::{DataEvent, EventKind, OwnerEvent, StateEvent, TcptopEvent, TcptopEventData};
+pub use flow::{Claim, Endpoints, Flow, FlowFlags, UdpKey};
 pub use owner::{COMM_LEN, Owner};
 pub use places::Places;
 pub use stats::{Control, Stats};

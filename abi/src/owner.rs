@@ -13,11 +13,19 @@ pub struct Owner {
     pub tid: u32,
     /// Effective user id, in the initial user namespace.
     pub uid: u32,
+    /// When the hook saw it: `CLOCK_BOOTTIME`, see [`Owner::SEEN_SHIFT`].
+    pub seen: u32,
+    /// Id of its cgroup in the v2 tree: the inode number of the cgroup's directory, with the generation in the upper half
+    /// on a 32-bit kernel (include/linux/kernfs.h `kernfs_id_ino`, v5.10).
+    pub cgroup: u64,
     /// Name of the thread seen, NUL-padded.
     pub comm: [u8; COMM_LEN],
 }
 
 impl Owner {
+    /// `seen` counts in units of two to this power nanoseconds, 8.4 ms, and begins again after 417 days.
+    pub const SEEN_SHIFT: u32 = 23;
+
     /// True when a process was seen.
     #[inline(always)]
     pub const fn is_known(&self) -> bool {

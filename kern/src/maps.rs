@@ -7,11 +7,13 @@
 //! hand, and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
 //! (kernel/bpf/memalloc.c `irq_work_raise`, arch/arm/include/asm/irq_work.h, v6.1).
 
-use core::ptr::{read_volatile, write_volatile};
+use core::ptr::{null, read_volatile, write_volatile};
 
 use aya_ebpf::{
-    bindings::{BPF_F_MMAPABLE, bpf_spin_lock},
-    btf_maps::{self, SkStorage},
+    bindings::{
+        BPF_F_CLONE, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_spin_lock,
+    },
+    btf_maps,
     macros::{btf_map, map},
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
@@ -42,9 +44,36 @@ pub struct Lock {
     pub lock: bpf_spin_lock,
 }
 
-/// What the programs keep for each socket, in the socket's own storage.
+/// What the programs keep for each socket, in the socket's own storage. An accepted socket begins with a copy of its
+/// listener's (net/core/bpf_sk_storage.c `bpf_sk_storage_clone`, v5.10).
 #[btf_map]
-pub static SOCKET_STATE: SkStorage<SocketState> = SkStorage::new();
+pub static SOCKET_STATE: SocketStorage = SocketStorage::new();
+
+/// Definition of a map in socket storage. The one of aya-ebpf lacks `BPF_F_CLONE`.
+#[repr(C)]
+pub struct SocketStorage {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const SocketState,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+// SAFETY: the pointers are null; only their types matter, to the loader.
+unsafe impl Sync for SocketStorage {}
+
+impl SocketStorage {
+    const fn new() -> Self {
+        Self { r#type: null(), key: null(), value: null(), max_entries: null(), map_flags: null() }
+    }
+}
+
+/// By process id, cut to ten bits: the process that was announced there last, and when. See `owner::announce`.
+#[map]
+pub static ANNOUNCED: Array<u64> = Array::with_max_entries(ANNOUNCED_ENTRIES, 0);
+
+/// Entries of `ANNOUNCED`.
+pub const ANNOUNCED_ENTRIES: u32 = 1024;
 
 /// The same by socket cookie, where there is no storage. Elsewhere userspace gives it one entry.
 #[map]
@@ -64,7 +93,7 @@ pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
 /// What steers the programs. Of all maps, a global is the cheapest to read.
 #[unsafe(no_mangle)]
-static mut CONTROL: Control = Control { epoch: 0, overflow: 0 };
+static mut CONTROL: Control = Control { epoch: 0, overflow: 0, wakes: 0, eager: 0 };
 
 /// Number of the current reporting interval.
 #[inline(always)]
@@ -78,6 +107,26 @@ pub fn epoch() -> u32 {
 pub fn overflowed() -> bool {
     // SAFETY: an aligned integer.
     unsafe { read_volatile(&raw const CONTROL.overflow) != 0 }
+}
+
+/// Whether userspace wants to learn of every process at once.
+#[inline(always)]
+pub fn is_eager() -> bool {
+    // SAFETY: an aligned integer, which userspace writes.
+    unsafe { read_volatile(&raw const CONTROL.eager) != 0 }
+}
+
+/// Takes a permission to wake the reader. Two CPUs may take the same.
+#[inline(always)]
+pub fn may_wake() -> bool {
+    // SAFETY: an aligned integer.
+    unsafe {
+        let wakes = read_volatile(&raw const CONTROL.wakes);
+        if wakes != 0 {
+            write_volatile(&raw mut CONTROL.wakes, wakes - 1);
+        }
+        wakes != 0
+    }
 }
 
 /// Adds to this CPU's statistics.

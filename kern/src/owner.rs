@@ -1,25 +1,70 @@
 //! Which process a socket belongs to: the hooks that run in process context.
 
-use core::mem::MaybeUninit;
+use core::{
+    mem::MaybeUninit,
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::{
     Global,
     bindings::{bpf_sock, bpf_sock_addr},
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_comm},
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+        generated::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_boot_ns},
+    },
 };
-use tcptop_abi::{COMM_LEN, Flow, FlowFlags, Owner, TcpStateCode as State};
+use tcptop_abi::{COMM_LEN, Claim, Flow, FlowFlags, Owner, TcpStateCode as State};
 
-use crate::{flow, ring, sock, sock::field, socket, state::SocketState, words, words::zeroed};
+use crate::{
+    flow,
+    maps::{ANNOUNCED, ANNOUNCED_ENTRIES, is_eager, may_wake},
+    ring, sock,
+    sock::field,
+    socket,
+    state::SocketState,
+    words,
+    words::zeroed,
+};
 
-/// The process this hook runs in.
+/// The process this hook runs in. Announces it.
 #[inline(always)]
 fn current(pid_tgid: u64) -> Owner {
-    Owner {
-        tgid: (pid_tgid >> 32) as u32,
-        tid: pid_tgid as u32,
-        uid: bpf_get_current_uid_gid() as u32,
-        comm: comm(),
+    let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    // SAFETY: helpers without arguments.
+    let (now, cgroup) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_current_cgroup_id()) };
+    let seen = (now >> Owner::SEEN_SHIFT) as u32;
+    announce(tgid, tid, seen);
+    Owner { tgid, tid, uid: bpf_get_current_uid_gid() as u32, seen, cgroup, comm: comm() }
+}
+
+/// Announces a process of which userspace has more to read than a hook knows, if that was not done in the last second or
+/// so: later the process may be gone.
+#[inline(always)]
+fn announce(tgid: u32, tid: u32, seen: u32) {
+    const SECOND: u32 = 30 - Owner::SEEN_SHIFT;
+    if tid == tgid && !is_eager() {
+        return;
     }
+    let announcement = (tgid as u64) << 32 | (seen >> SECOND) as u64;
+    // Another process may have the same entry: then both are announced more often.
+    let Some(last) = ANNOUNCED.get_ptr_mut(tgid % ANNOUNCED_ENTRIES) else { return };
+    // SAFETY: a live map value, an aligned integer. Two CPUs may announce the same process.
+    unsafe {
+        if read_volatile(last) != announcement {
+            write_volatile(last, announcement);
+            ring::process(tgid, may_wake());
+        }
+    }
+}
+
+/// True for a thread of the kernel's workqueues. It works for others: it connects the further paths of a process's MPTCP
+/// connection, and closes what a process had left to io_uring.
+#[inline(always)]
+fn is_kernel_worker(owner: &Owner) -> bool {
+    const NAME: u64 = u64::from_ne_bytes(*b"kworker/");
+    // SAFETY: half of the name, which begins at a multiple of eight bytes.
+    let begin = unsafe { (&raw const owner.comm).cast::<u64>().read_volatile() };
+    begin == NAME
 }
 
 /// 1: the kernel lets us read thread names, which takes CAP_PERFMON besides CAP_BPF. Userspace sets it before loading;
@@ -57,12 +102,17 @@ pub fn created(sk: *mut bpf_sock) {
 #[inline(always)]
 fn take_over(state: &mut SocketState) -> bool {
     let pid_tgid = bpf_get_current_pid_tgid();
-    let is_new = state.owner.tgid != (pid_tgid >> 32) as u32;
-    if is_new {
-        // Concurrent writers each store one process; the last one stays.
-        state.owner = current(pid_tgid);
+    if state.owner.tgid == (pid_tgid >> 32) as u32 {
+        return false;
     }
-    is_new
+    let user = current(pid_tgid);
+    if state.owner.is_known() && is_kernel_worker(&user) {
+        return false;
+    }
+    // Concurrent writers each store one process; the last one stays.
+    state.owner = user;
+    state.claim = Claim::USED;
+    true
 }
 
 /// connect(2), or a datagram sent: the caller owns the socket now.
@@ -88,17 +138,23 @@ pub fn held(addr: *mut bpf_sock_addr) {
     let flow = flow::at(state.place, state.cookie);
     // SAFETY: a live map value.
     let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
-    if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0) || !take_over(state) {
+    if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0)
+        || !take_over(state) && state.claim != Claim::LISTENER
+    {
         return;
     }
+    state.claim = Claim::ACCEPTED;
     if let Some(flow) = flow {
         // SAFETY: two live map values.
         unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
+        flow.claim = Claim::ACCEPTED;
         ring::changed(flow, state.place);
     }
 }
 
-/// The last close(2). The process that closes an accepted connection last is taken for its owner.
+/// The last close(2). The process that closes an accepted connection last is taken for its owner: a server may accept in
+/// one process and serve in another. Only when the server that listens closes what another process has accepted, that one
+/// stays the owner.
 #[inline(always)]
 pub fn released(sk: *mut bpf_sock) {
     let tcp = sock::is_tcp(sk);
@@ -108,7 +164,7 @@ pub fn released(sk: *mut bpf_sock) {
     // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
     // closed the socket.
     let open = !matches!(field!(sk, state) as u8, State::CLOSE | State::LISTEN);
-    let state = if tcp && open { socket::find_or_make(sk, sk) } else { socket::find(sk, sk) };
+    let state = if tcp && open { socket::find_or_make(sk, sk) } else { socket::find_own(sk, sk) };
     let Some(state) = state else { return };
     mark_released(state, tcp);
     // A connection that is still open is forgotten when it ends.
@@ -136,9 +192,22 @@ fn mark_released(state: &mut SocketState, tcp: bool) {
     };
     flow.released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
-        flow.owner = current(bpf_get_current_pid_tgid());
+        name_closer(flow, state);
     }
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         ring::changed(flow, place);
+    }
+}
+
+#[inline(always)]
+fn name_closer(flow: &mut Flow, state: &SocketState) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let tgid = (pid_tgid >> 32) as u32;
+    if tgid == flow.owner.tgid || flow.claim == Claim::ACCEPTED && tgid == state.listener {
+        return;
+    }
+    let closer = current(pid_tgid);
+    if !flow.owner.is_known() || !is_kernel_worker(&closer) {
+        flow.owner = closer;
     }
 }

@@ -3,7 +3,9 @@
 use core::mem::transmute;
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use tcptop_abi::{DataEvent, EventKind, Flow, RING_BYTES, StateEvent, TcptopEvent, TcptopEventData};
+use tcptop_abi::{
+    DataEvent, EventKind, Flow, OwnerEvent, RING_BYTES, StateEvent, TcptopEvent, TcptopEventData,
+};
 
 use crate::maps::{EVENTS, epoch, stats};
 
@@ -42,15 +44,22 @@ fn is_news(flow: &mut Flow) -> bool {
     news
 }
 
+/// Announces a process. `wake`: the reader is to be woken at once.
+#[inline(always)]
+pub fn process(tgid: u32, wake: bool) {
+    submit(EventKind::OWNER, TcptopEventData { owner: OwnerEvent { tgid } }, wake);
+}
+
 #[inline(always)]
 fn emit(kind: u32, data: TcptopEventData, place: u32, wake: bool) {
+    submit(kind, data, wake || place.is_multiple_of(LOOK_STEP) && is_half_full());
+}
+
+#[inline(always)]
+fn submit(kind: u32, data: TcptopEventData, wake: bool) {
     // SAFETY: same size, and no invalid bit patterns. One word, for the verifier's sake: see `flow::entry`.
     let record: u64 = unsafe { transmute(TcptopEvent { kind, data }) };
-    let flag = if wake || place.is_multiple_of(LOOK_STEP) && is_half_full() {
-        BPF_RB_FORCE_WAKEUP as u64
-    } else {
-        BPF_RB_NO_WAKEUP as u64
-    };
+    let flag = if wake { BPF_RB_FORCE_WAKEUP as u64 } else { BPF_RB_NO_WAKEUP as u64 };
     if EVENTS.output::<u64>(&record, flag).is_err() {
         stats(|stats| stats.lost_events += 1);
     }

@@ -41,8 +41,9 @@ fn stored<T>(sk: *mut T, flags: u64) -> Option<&'static mut SocketState> {
 #[inline(always)]
 fn stored_or_made<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let state = stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64)?;
-    if state.cookie == 0 {
-        state.cookie = cookie(ctx);
+    let cookie = cookie(ctx);
+    if state.cookie != cookie {
+        state.begin(cookie);
     }
     Some(state)
 }
@@ -60,10 +61,21 @@ fn hashed(cookie: u64) -> Option<&'static mut SocketState> {
     STATE_BY_COOKIE.get_ptr_mut(cookie).and_then(|state| unsafe { state.as_mut() })
 }
 
-/// The state of a socket, if it was seen before.
+/// The state of a socket, if it was seen before. An accepted socket's may still be the copy of its listener's, with the
+/// listener's cookie: no flow of the socket is found by it.
 #[inline(always)]
 pub fn find<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     if has_storage() { stored(sk, 0) } else { hashed(cookie(ctx)) }
+}
+
+/// The state of a socket, unless it is still the copy of its listener's.
+#[inline(always)]
+pub fn find_own<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
+    if has_storage() {
+        stored(sk, 0).filter(|state| state.cookie == cookie(ctx))
+    } else {
+        hashed(cookie(ctx))
+    }
 }
 
 /// Finds or makes the state of a socket whose end a hook reports. `None` when there is no room.

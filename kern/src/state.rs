@@ -1,6 +1,6 @@
 //! What the programs keep for each socket.
 
-use tcptop_abi::Owner;
+use tcptop_abi::{Claim, Owner};
 
 use crate::words::Words;
 
@@ -8,6 +8,8 @@ use crate::words::Words;
 pub const NO_PLACE: u32 = u32::MAX;
 
 /// What the programs keep for one socket; all zero when new.
+///
+/// The kernel copies a listener's to each connection that it accepts (`BPF_F_CLONE`), with the listener's cookie.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SocketState {
@@ -28,10 +30,30 @@ pub struct SocketState {
     pub released: u8,
     /// UDP: 1 once the socket has had a second flow.
     pub several: u8,
-    pad: u16,
+    /// How `owner` got the socket: [`Claim`].
+    pub claim: u8,
+    pad: u8,
+    /// `Owner::tgid` of the listener that the socket was accepted from; 0: unknown, or it was not accepted.
+    pub listener: u32,
 }
 
-// SAFETY: `repr(C)` integers, 56 bytes without padding, alignment eight.
+impl SocketState {
+    /// Makes a state that is new, or a copy of a listener's, that of the socket with this cookie.
+    #[inline(always)]
+    pub fn begin(&mut self, cookie: u64) {
+        if self.cookie != 0 {
+            self.place = NO_PLACE;
+            self.quiet_place = NO_PLACE;
+            self.fin_seen = 0;
+            self.released = 0;
+            self.claim = Claim::LISTENER;
+            self.listener = self.owner.tgid;
+        }
+        self.cookie = cookie;
+    }
+}
+
+// SAFETY: `repr(C)` integers, 72 bytes without padding, alignment eight.
 unsafe impl Words for SocketState {}
 
-const _: () = assert!(size_of::<SocketState>() == 56);
+const _: () = assert!(size_of::<SocketState>() == 72);

@@ -198,6 +198,7 @@ pub fn describe(state: &SocketState, sk: *const bpf_sock, flags: u32, tcp_state:
     unsafe {
         (*new.flow).ends = sock::endpoints(sk);
         (*new.flow).released = state.released;
+        (*new.flow).claim = state.claim;
     }
     new.publish(state.cookie);
     new.announce();

@@ -1,27 +1,50 @@
 //! What the kernel programs write, in the words of a collector.
 
-use tcptop_abi::{EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent};
+use std::time::Duration;
+
+use tcptop_abi::{self as abi, EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent};
 
 use crate::{
-    collector::{ConnectionKey, Observation, ObservedOwner, Opening, Process, Protocol, TcpState, Traffic},
+    collector::{Claim, ConnectionKey, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic},
     sys::clock::Moment,
 };
 
-/// The place that a ring record announces; `None`: this version does not know the record.
-pub fn place(record: &[u8]) -> Option<u32> {
+/// What a ring record announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// The flow at this place of the table has news.
+    Place(u32),
+    /// This process begins to use sockets. By its id in the initial PID namespace.
+    Process(u32),
+}
+
+/// Reads a ring record; `None`: this version does not know it.
+pub fn record(record: &[u8]) -> Option<Announced> {
     let word = |at: usize| Some(u32::from_ne_bytes(record.get(at..at + 4)?.try_into().ok()?));
     if record.len() < size_of::<TcptopEvent>() {
         return None;
     }
-    // Both variants begin with the place.
+    // Each variant is one word.
     match word(0)? {
-        EventKind::DATA | EventKind::STATE => word(4),
+        EventKind::DATA | EventKind::STATE => word(4).map(Announced::Place),
+        EventKind::OWNER => word(4).map(Announced::Process),
         _ => None,
     }
 }
 
+/// What is needed to read entries of the flow table.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The hook that sees the end of sockets is attached.
+    pub sees_releases: bool,
+    /// The kernel programs number processes as /proc does.
+    pub pids_are_ours: bool,
+    /// Time since the boot, when the reading began.
+    pub now: Duration,
+}
+
 /// A flow of the table as an observation; `None`: it has no known protocol.
-pub fn observation(flow: &Flow, key: ConnectionKey, sees_releases: bool) -> Option<Observation> {
+pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<Observation> {
     let (protocol, state) = match flow.protocol {
         IPPROTO_TCP => (Protocol::Tcp, TcpState::from_code(flow.state)),
         IPPROTO_UDP => (Protocol::Udp, None),
@@ -35,7 +58,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, sees_releases: bool) -> Opti
     } else {
         Opening::Unseen
     };
-    let closed = flow.released != 0 || !sees_releases;
+    let closed = flow.released != 0 || !reading.sees_releases;
     Some(Observation {
         key,
         protocol,
@@ -44,20 +67,37 @@ pub fn observation(flow: &Flow, key: ConnectionKey, sees_releases: bool) -> Opti
         state,
         totals: flow.payload(),
         earlier: Traffic { rx: flow.earlier_rx, tx: flow.earlier_tx },
-        owner: owner(&flow.owner, opening == Opening::Active || flow.released != 0),
+        owner: owner(flow, opening, reading),
         began: Moment::new(flow.began),
         ended: Moment::new(flow.ended),
         end_unconfirmed: protocol == Protocol::Tcp && closed && !has(FlowFlags::STATE_EVENTS),
     })
 }
 
-fn owner(owner: &Owner, certain: bool) -> Option<ObservedOwner> {
-    let Owner { tgid, tid, uid, comm } = *owner;
-    owner.is_known().then_some(ObservedOwner {
-        process: Process { pid: tgid, uid, comm },
-        named_by_thread: tid != tgid,
-        certain,
+fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwner> {
+    let Owner { tgid, tid, uid, seen, cgroup, comm } = flow.owner;
+    let claim = match flow.claim {
+        _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
+        abi::Claim::LISTENER => Claim::Listener,
+        _ => Claim::Accepted,
+    };
+    flow.owner.is_known().then_some(ObservedOwner {
+        pid: if reading.pids_are_ours { tgid } else { 0 },
+        uid,
+        comm,
+        is_other_thread: tid != tgid,
+        seen: moment(seen, reading.now),
+        cgroup,
+        claim,
     })
+}
+
+/// The moment that `Owner::seen` counts, which is not after `now`: time since the boot.
+fn moment(seen: u32, now: Duration) -> Duration {
+    let now = u64::try_from(now.as_nanos() >> Owner::SEEN_SHIFT).unwrap_or(u64::MAX);
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    let age = (now as u32).wrapping_sub(seen);
+    Duration::from_nanos(now.saturating_sub(age.into()) << Owner::SEEN_SHIFT)
 }
 
 #[cfg(test)]
@@ -66,17 +106,21 @@ mod tests {
 
     const KEY: ConnectionKey = ConnectionKey { index: 3, generation: 7 };
 
-    fn record(kind: u32, place: u32) -> Vec<u8> {
-        [kind.to_ne_bytes(), place.to_ne_bytes()].concat()
+    const READING: Reading =
+        Reading { sees_releases: true, pids_are_ours: true, now: Duration::from_secs(100) };
+
+    fn event(kind: u32, word: u32) -> Vec<u8> {
+        [kind.to_ne_bytes(), word.to_ne_bytes()].concat()
     }
 
     #[test]
-    fn both_kinds_of_records_announce_a_place() {
-        assert_eq!(place(&record(EventKind::DATA, 5)), Some(5));
-        assert_eq!(place(&record(EventKind::STATE, u32::MAX)), Some(u32::MAX));
-        assert_eq!(place(&record(99, 5)), None);
+    fn records_announce_places_and_processes() {
+        assert_eq!(record(&event(EventKind::DATA, 5)), Some(Announced::Place(5)));
+        assert_eq!(record(&event(EventKind::STATE, u32::MAX)), Some(Announced::Place(u32::MAX)));
+        assert_eq!(record(&event(EventKind::OWNER, 42)), Some(Announced::Process(42)));
+        assert_eq!(record(&event(99, 5)), None);
         for length in 0..8 {
-            assert_eq!(place(&record(EventKind::DATA, 5)[..length]), None);
+            assert_eq!(record(&event(EventKind::DATA, 5)[..length]), None);
         }
     }
 
@@ -85,43 +129,58 @@ mod tests {
         let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, began: 9, ..Flow::default() };
         flow.ends.rport = 53;
         flow.counters.rx_bytes = 90;
-        flow.owner = Owner { tgid: 42, tid: 43, uid: 1, comm: [b'x'; 16] };
-        let seen = observation(&flow, KEY, true).expect("a protocol");
+        flow.owner = Owner { tgid: 42, tid: 43, uid: 1, seen: 7, cgroup: 8, comm: [b'x'; 16] };
+        let seen = observation(&flow, KEY, READING).expect("a protocol");
         assert_eq!(
             (seen.key, seen.protocol, seen.state, seen.opening),
             (KEY, Protocol::Udp, None, Opening::Active)
         );
         assert_eq!((seen.ends.rport, seen.totals.rx_bytes, seen.began), (53, 90, Moment::new(9)));
         let owner = seen.owner.expect("known");
-        assert_eq!((owner.process.pid, owner.named_by_thread, owner.certain), (42, true, true));
-        assert!(!observation(&Flow { released: 1, ..flow }, KEY, true).expect("a protocol").end_unconfirmed);
+        assert_eq!((owner.pid, owner.is_other_thread, owner.claim, owner.cgroup), (42, true, Claim::Used, 8));
+        assert_eq!(owner.seen, Duration::from_nanos(7 << Owner::SEEN_SHIFT));
+        let flow = Flow { released: 1, ..flow };
+        assert!(!observation(&flow, KEY, READING).expect("a protocol").end_unconfirmed);
+        let elsewhere = Reading { pids_are_ours: false, ..READING };
+        let owner = observation(&flow, KEY, elsewhere).and_then(|seen| seen.owner).expect("known");
+        assert_eq!((owner.pid, owner.uid), (0, 1), "its id is another process's here");
+    }
+
+    #[test]
+    fn moments_survive_the_counter_s_wrap() {
+        let turn = Duration::from_nanos(1 << (32 + Owner::SEEN_SHIFT));
+        let unit = ObservedOwner::SEEN_WITHIN;
+        assert_eq!(moment(5, turn + unit * 7), turn + unit * 5);
+        assert_eq!(moment(u32::MAX, turn + unit * 7), turn - unit);
+        assert_eq!(moment(7, unit * 7), unit * 7);
     }
 
     #[test]
     fn who_accepted_is_certain_once_the_socket_is_closed() {
-        let flow = Flow {
-            protocol: IPPROTO_TCP,
-            flags: FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS,
-            owner: Owner { tgid: 42, tid: 42, ..Owner::default() },
-            ..Flow::default()
+        let owner = Owner { tgid: 42, tid: 42, ..Owner::default() };
+        let flags = FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS;
+        let flow =
+            Flow { protocol: IPPROTO_TCP, flags, owner, claim: abi::Claim::ACCEPTED, ..Flow::default() };
+        let claim = |flow: &Flow| {
+            observation(flow, KEY, READING).and_then(|seen| seen.owner).map(|owner| owner.claim)
         };
-        let certain =
-            |flow: &Flow| observation(flow, KEY, true).and_then(|seen| seen.owner).map(|owner| owner.certain);
-        assert_eq!(certain(&flow), Some(false));
-        assert_eq!(certain(&Flow { released: 1, ..flow }), Some(true));
+        assert_eq!(claim(&flow), Some(Claim::Accepted));
+        assert_eq!(claim(&Flow { claim: abi::Claim::LISTENER, ..flow }), Some(Claim::Listener));
+        assert_eq!(claim(&Flow { released: 1, ..flow }), Some(Claim::Used));
     }
 
     #[test]
     fn the_end_of_an_older_connection_is_for_others_to_confirm() {
         let flow = Flow { protocol: IPPROTO_TCP, ..Flow::default() };
         let unconfirmed = |flow: &Flow, sees_releases| {
-            observation(flow, KEY, sees_releases).expect("a protocol").end_unconfirmed
+            let reading = Reading { sees_releases, ..READING };
+            observation(flow, KEY, reading).expect("a protocol").end_unconfirmed
         };
         assert!(!unconfirmed(&flow, true));
         assert!(unconfirmed(&flow, false));
         let released = Flow { released: 1, ..flow };
         assert!(unconfirmed(&released, true));
         assert!(!unconfirmed(&Flow { flags: FlowFlags::STATE_EVENTS, ..released }, true));
-        assert_eq!(observation(&Flow::default(), KEY, true), None, "no protocol");
+        assert_eq!(observation(&Flow::default(), KEY, READING), None, "no protocol");
     }
 }

@@ -10,6 +10,7 @@ mod host;
 mod object;
 mod programs;
 mod queue;
+mod wakes;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -23,18 +24,21 @@ use aya::{
 use tcptop_abi::{Control, Stats};
 
 use self::{
+    decode::{Announced, Reading},
     flows::{Flows, Tick},
     hooks::{HOOKS, Hook, RELEASE_PROGRAM},
     host::explain,
     object::Loaded,
     programs::Outcome,
     queue::Queue,
+    wakes::{Wakes, measured},
 };
 pub use self::{host::lockdown, object::root};
 use crate::{
-    collector::{ConnectionKey, Losses, Missing, NetworkCollector, Sink, Traffic},
+    collector::{CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Sink, Traffic},
     error::Error,
-    sys::{cgroup, mapped::MappedArray},
+    privilege,
+    sys::{cgroup, clock, mapped::MappedArray},
 };
 
 /// What is lost in a container with a cgroup namespace of its own.
@@ -46,15 +50,24 @@ const FIRST_EPOCH: u32 = 1;
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
     running: Option<Running>,
+    settings: CollectorSettings,
+}
+
+/// What the collector is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectorSettings {
     /// Entries of the flow table; `None`: as the RAM allows.
-    entries: Option<u32>,
-    udp_timeout: Duration,
+    pub entries: Option<u32>,
+    /// UDP flows end after so long a silence.
+    pub udp_timeout: Duration,
+    /// Each process is announced when it begins to use sockets, not only those whose name no hook knows.
+    pub announces_processes: bool,
 }
 
 impl BpfCollector {
-    /// With a flow table of this size (`None`: as the RAM allows), in which UDP flows end after so long a silence.
-    pub const fn new(entries: Option<u32>, udp_timeout: Duration) -> Self {
-        Self { running: None, entries, udp_timeout }
+    /// Not started yet.
+    pub const fn new(settings: CollectorSettings) -> Self {
+        Self { running: None, settings }
     }
 }
 
@@ -66,6 +79,10 @@ struct Running {
     stats: PerCpuArray<MapData, Stats>,
     flows: Flows,
     missing: Vec<Missing>,
+    /// Processes that were announced, and are to be handed up.
+    processes: Vec<u32>,
+    wakes: Wakes,
+    eager: bool,
     /// Number of the interval under way.
     epoch: u32,
     /// Statistics at the end of the last interval.
@@ -91,7 +108,8 @@ fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error
 }
 
 impl Running {
-    fn new(entries: Option<u32>, udp_timeout: Duration) -> Result<Self, Error> {
+    fn new(settings: CollectorSettings) -> Result<Self, Error> {
+        let CollectorSettings { entries, udp_timeout, announces_processes } = settings;
         let Loaded { mut ebpf, cgroup, flows } = object::load(entries)?;
         // Before the programs attach: they find free places in it.
         let queue = Queue::new(array(&ebpf, "PLACES")?, array(&ebpf, "FREE")?, flows)?;
@@ -101,7 +119,15 @@ impl Running {
         // The first interval has begun before the first program runs: 0 is the number of none.
         let control = ebpf.take_map(".bss").ok_or(Error::MissingMap(".bss"))?;
         let mut control: Array<_, Control> = control.try_into().map_err(Error::Map)?;
-        control.set(0, Control { epoch: FIRST_EPOCH, overflow: 0 }, 0).map_err(Error::Map)?;
+        let mut wakes = Wakes::begin(clock::monotonic());
+        let eager = announces_processes || !privilege::thread_names();
+        let begin = Control {
+            epoch: FIRST_EPOCH,
+            overflow: 0,
+            wakes: wakes.grant(clock::monotonic()),
+            eager: eager.into(),
+        };
+        control.set(0, begin, 0).map_err(Error::Map)?;
         let mut missing = Vec::new();
         if !cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
@@ -118,26 +144,48 @@ impl Running {
                 }
             }
         }
+        let reading = Reading { sees_releases, pids_are_ours: true, now: clock::boot() };
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
             _links: links,
             events: map("EVENTS")?.try_into().map_err(Error::Map)?,
             control,
             stats: map("STATS")?.try_into().map_err(Error::Map)?,
-            flows: Flows::new(entries, queue, udp_timeout, sees_releases),
+            flows: Flows::new(entries, queue, udp_timeout, reading),
             missing,
+            processes: Vec::new(),
+            wakes,
+            eager,
             epoch: FIRST_EPOCH,
             seen: Stats::default(),
         })
     }
 
-    /// Lists what the kernel programs announced.
-    fn read_ring(&mut self) {
+    /// Lists what the kernel programs announced, and hands up the processes.
+    fn read_ring(&mut self, sink: Sink<'_>) {
         while let Some(record) = self.events.next() {
-            if let Some(place) = decode::place(&record) {
-                self.flows.announce(place);
+            match decode::record(&record) {
+                Some(Announced::Place(place)) => self.flows.announce(place),
+                Some(Announced::Process(pid)) => self.processes.push(pid),
+                None => {}
             }
         }
+        // Now, before they exit.
+        let count = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
+        let spent = measured(|| {
+            self.processes.drain(..).for_each(|pid| sink(CollectorEvent::ProcessSeen(pid)));
+        });
+        self.processes.shrink_to(1024);
+        self.wakes.spend(count, spent);
+    }
+
+    /// Tells the kernel programs which interval it is, and how often they may wake us.
+    fn steer(&mut self) -> Result<(), Error> {
+        // An overflow that is not counted yet shows itself again with the next new flow.
+        let overflow = u32::from(self.seen.flows_full > 0);
+        let wakes = self.wakes.grant(clock::monotonic());
+        let control = Control { epoch: self.epoch, overflow, wakes, eager: self.eager.into() };
+        self.control.set(0, control, 0).map_err(Error::Map)
     }
 
     /// Statistics of all CPUs. No number goes back: one of 64 bits may be read in halves on a 32-bit host.
@@ -159,7 +207,7 @@ impl Running {
     }
 
     fn collect(&mut self, tick: Tick, sink: Sink<'_>) -> Losses {
-        self.read_ring();
+        self.read_ring(sink);
         let stats = self.sum_stats();
         if stats.lost_events != self.seen.lost_events {
             self.flows.announce_all();
@@ -180,7 +228,7 @@ impl Running {
 
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.running = Some(Running::new(self.entries, self.udp_timeout).map_err(explain)?);
+        self.running = Some(Running::new(self.settings).map_err(explain)?);
         Ok(())
     }
 
@@ -194,16 +242,16 @@ impl NetworkCollector for BpfCollector {
 
     fn drain(&mut self, sink: Sink<'_>) {
         let Some(running) = &mut self.running else { return };
-        running.read_ring();
+        running.read_ring(sink);
+        // Refused by nothing that the next interval would not show.
+        let _ = running.steer();
         running.flows.drain(running.epoch, sink);
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.epoch += 1;
-        // An overflow that is not counted yet shows itself again with the next new flow.
-        let overflow = u32::from(running.seen.flows_full > 0);
-        running.control.set(0, Control { epoch: running.epoch, overflow }, 0).map_err(Error::Map)
+        running.steer()
     }
 
     fn collect(&mut self, now: Duration, last: bool, sink: Sink<'_>) -> Losses {
@@ -218,7 +266,8 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn patience(&mut self) -> Option<Duration> {
-        self.running.as_mut()?.flows.patience()
+        let running = self.running.as_mut()?;
+        running.flows.patience().into_iter().chain(running.wakes.wait()).min()
     }
 
     fn make_room(&mut self) {

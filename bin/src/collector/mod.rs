@@ -15,7 +15,7 @@ use std::{os::fd::BorrowedFd, time::Duration};
 
 pub use self::{
     key::ConnectionKey,
-    observation::{Observation, ObservedOwner, Opening},
+    observation::{Claim, Observation, ObservedOwner, Opening},
     process::Process,
     protocol::Protocol,
     state::TcpState,
@@ -34,6 +34,8 @@ pub enum CollectorEvent {
     Listening(Observation),
     /// It no longer does; its key is free.
     StoppedListening(ConnectionKey),
+    /// A process begins to use sockets: what is to be known of it should be read at once. By its id in /proc.
+    ProcessSeen(u32),
 }
 
 /// A part of a source that this host does not have.

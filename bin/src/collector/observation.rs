@@ -1,8 +1,10 @@
 //! What a collector knows of one connection.
 
-use tcptop_abi::{Counters, Endpoints};
+use std::time::Duration;
 
-use super::{ConnectionKey, Process, Protocol, TcpState, Traffic};
+use tcptop_abi::{COMM_LEN, Counters, Endpoints, Owner};
+
+use super::{ConnectionKey, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection, as it is now.
@@ -48,11 +50,34 @@ pub enum Opening {
 /// A process that a collector saw use a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedOwner {
-    /// The process. Its name is a thread's if `named_by_thread`, and empty if the collector could not read it.
-    pub process: Process,
-    /// The name is that of a thread other than the first.
-    pub named_by_thread: bool,
-    /// It connected, sent from, or closed the socket. Otherwise it accepted the connection, and may have left it to a
-    /// child.
-    pub certain: bool,
+    /// Process id, as /proc numbers processes; 0: it has none there.
+    pub pid: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Name of the thread that was seen, NUL-padded; all zero if the collector could not read it.
+    pub comm: [u8; COMM_LEN],
+    /// The thread is not the process's first, so that the process's name may be another one.
+    pub is_other_thread: bool,
+    /// When it was seen, rounded down: time since the boot, with the time that the machine slept.
+    pub seen: Duration,
+    /// Id of its cgroup in the v2 tree; 0: not known.
+    pub cgroup: u64,
+    /// How it got the connection.
+    pub claim: Claim,
+}
+
+/// How a process got the connection that it owns; the better later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// It owns the listener that the connection was accepted from.
+    Listener,
+    /// It accepted the connection, and may have left it to a child.
+    Accepted,
+    /// It connected, sent from, or closed the socket.
+    Used,
+}
+
+impl ObservedOwner {
+    /// `seen` may be so much too early.
+    pub const SEEN_WITHIN: Duration = Duration::from_nanos(1 << Owner::SEEN_SHIFT);
 }

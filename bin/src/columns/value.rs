@@ -56,7 +56,10 @@ pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.ends.laddr, row.reco
 pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.ends.raddr);
 pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.ends.rport.into()), Unit::Label);
 pub const REMOTE: Value = Value::Endpoint(|row| (&row.record.ends.raddr, row.record.ends.rport));
-pub const PID: Value = Value::Number(|row, _| Some(row.record.process.as_ref()?.pid.into()), Unit::Label);
+pub const PID: Value = Value::Number(
+    |row, _| row.record.process.as_ref().map(|process| process.pid.into()).filter(|pid| *pid != 0),
+    Unit::Label,
+);
 pub const COMM: Value =
     Value::Name(|row, _| row.record.process.as_ref().map_or(b"", |process| process.name()));
 pub const CMDLINE: Value =

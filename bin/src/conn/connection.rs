@@ -2,23 +2,19 @@
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{ConnectionKey, ConnectionRecord, Process, Protocol, TcpState, Traffic};
-use crate::collector::{Observation, Opening};
+use super::{
+    ConnectionKey, ConnectionRecord, Process, Protocol, TcpState, Traffic,
+    owner::{Identified, OwnerSource},
+};
+use crate::collector::{Claim, Observation, Opening};
 
-/// How a connection's owner is known; later ones are better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OwnerSource {
-    /// Not at all.
-    #[default]
-    Unknown,
-    /// It is the owner of the listener that accepted it.
-    Listener,
-    /// It accepted the connection. A server may have left it to a child since.
-    Accepted,
-    /// A process had it open when /proc was read.
-    Proc,
-    /// A collector saw the process connect, send, or close.
-    Seen,
+/// When /proc is asked for an owner again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retry {
+    /// Not before this interval.
+    pub at: u32,
+    /// The wait that led to it, in intervals.
+    pub wait: u8,
 }
 
 /// A connection in the table.
@@ -36,14 +32,14 @@ pub struct Connection {
     pub listed: bool,
     /// It is in the table's list of connections whose owner is pending.
     pub owner_pending: bool,
-    /// No /proc look-up for its owner before this interval, and the wait that led to it.
-    pub retry: (u32, u32),
+    /// When /proc is asked for its owner again.
+    pub retry: Retry,
     /// Of one whose beginning nobody saw: this side accepted it.
     accepted: bool,
 }
 
 // With tens of thousands of them, each byte counts: one more than this, and musl's allocator takes 48 more.
-const _: () = assert!(size_of::<Connection>() <= 188);
+const _: () = assert!(size_of::<Connection>() <= 192);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
@@ -67,7 +63,7 @@ impl Connection {
             missing: false,
             listed: false,
             owner_pending: false,
-            retry: (0, 0),
+            retry: Retry { at: 0, wait: 0 },
             accepted: false,
         }
     }
@@ -109,6 +105,36 @@ impl Connection {
         record.state = seen.state;
         self.end_unconfirmed = seen.end_unconfirmed;
         changed
+    }
+
+    /// Learns which process a collector has seen last. True: it is another one than before.
+    pub fn learn_observed(&mut self, owner: &Identified, claim: Claim) -> bool {
+        let Identified { process, is_gone } = *owner;
+        let source = match claim {
+            _ if is_gone => OwnerSource::Exited,
+            // One of another PID namespace. /proc may know a process of ours that has it open too.
+            _ if process.pid == 0 => OwnerSource::Accepted,
+            Claim::Listener => OwnerSource::Listener,
+            Claim::Accepted => OwnerSource::Accepted,
+            Claim::Used => OwnerSource::Seen,
+        };
+        // What /proc showed since is better than who accepted it, and than who has exited.
+        let is_better_known = match self.source {
+            OwnerSource::Proc => source < OwnerSource::Proc,
+            OwnerSource::Exited => is_gone,
+            _ => false,
+        };
+        if is_better_known {
+            return false;
+        }
+        self.source = source;
+        self.record.process.replace(process) != Some(process)
+    }
+
+    /// Its owner has exited: another process may have it.
+    pub fn lose_owner(&mut self) {
+        self.source = OwnerSource::Exited;
+        self.retry = Retry::default();
     }
 
     /// Learns who it belongs to, unless that is known better. True: it is another process than before.
@@ -190,7 +216,7 @@ mod tests {
 
     #[test]
     fn better_knowledge_of_the_owner_wins() {
-        let process = |pid| Process { pid, uid: 0, comm: [0; 16] };
+        let process = |pid| Process { pid, uid: 0, start: 1, comm: [0; 16] };
         let mut connection = fresh();
         assert!(connection.learn(process(1), OwnerSource::Listener));
         assert!(connection.learn(process(2), OwnerSource::Accepted));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn process(pid: u32) -> Option<Process> {
-        Some(Process { pid, uid: 0, comm: [0; 16] })
+        Some(Process { pid, uid: 0, start: 1, comm: [0; 16] })
     }
 
     #[test]

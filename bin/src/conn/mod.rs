@@ -2,12 +2,13 @@
 
 mod connection;
 mod listeners;
-mod names;
+mod owner;
 mod record;
 mod report;
 mod table;
 
-pub use connection::{Connection, OwnerSource};
+pub use connection::Connection;
+pub use owner::{Identified, OwnerSource};
 pub use record::ConnectionRecord;
 pub use report::{Report, per_second};
 pub use table::Table;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tcptop_abi::{Endpoints, TcpStateCode};
 
-use super::{Monitor, names};
+use super::{Monitor, take_in};
 use crate::{
     collector::{ConnectionKey, NetworkCollector},
     conn::{OwnerSource, Protocol},
@@ -30,12 +30,14 @@ pub struct Schedule {
     look: Duration,
     /// For connections that no collector has seen.
     recheck: Duration,
+    /// Whether owners have exited.
+    exits: Duration,
 }
 
 impl Schedule {
     /// After the look at the start.
     pub fn begin(now: Duration) -> Self {
-        Self { look: now, recheck: now + UNSEEN_RECHECK }
+        Self { look: now, recheck: now + UNSEEN_RECHECK, exits: now }
     }
 }
 
@@ -93,6 +95,17 @@ impl<C: NetworkCollector> Monitor<C> {
         self.table.retain_unseen(|tuple| !gone.contains(tuple));
     }
 
+    /// Finds connections whose owner has exited, so that /proc is asked who has them now.
+    pub(super) fn leave_exited(&mut self, now: Duration) {
+        if now < self.schedule.exits {
+            return;
+        }
+        let begin = clock::cpu();
+        let Self { table, names, listing, .. } = self;
+        table.leave_exited(listing.idle, |process| names.is_gone(process));
+        self.schedule.exits = now + pause(begin);
+    }
+
     fn inquiry(&mut self, now: Duration) -> Inquiry {
         let unseen = if now >= self.schedule.recheck {
             self.schedule.recheck = now + UNSEEN_RECHECK;
@@ -131,8 +144,8 @@ impl<C: NetworkCollector> Monitor<C> {
     }
 
     fn end(&mut self, keys: Vec<ConnectionKey>) {
-        let Self { collector, table, proc, .. } = self;
-        collector.end(&keys, &mut |event| table.apply(event, &mut names(proc)));
+        let Self { collector, table, names, .. } = self;
+        collector.end(&keys, &mut |event| take_in(table, names, event));
     }
 }
 

@@ -11,13 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::COMM_LEN;
-
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
-    collector::{Losses, NetworkCollector},
-    conn::{Connection, ConnectionRecord, OwnerSource, Protocol, Report, Table, TcpState, Traffic},
+    collector::{CollectorEvent, NetworkCollector},
+    conn::{Connection, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
+    names::Names,
     proc,
     sys::clock,
 };
@@ -28,6 +27,7 @@ pub struct Monitor<C> {
     /// Where process information is: `/proc`.
     proc: PathBuf,
     table: Table,
+    names: Names,
     /// Monotonic time at which the interval under way began.
     since: Duration,
     listing: Listing,
@@ -60,7 +60,7 @@ impl<C: NetworkCollector> Monitor<C> {
     ///
     /// # Errors
     /// The collector's, when it cannot start.
-    pub fn start(mut collector: C, proc: &Path, listing: Listing) -> Result<Self, Error> {
+    pub fn start(mut collector: C, proc: &Path, listing: Listing, names: Names) -> Result<Self, Error> {
         collector.start()?;
         let since = clock::monotonic();
         let mut table = Table::new(listing.ended);
@@ -74,7 +74,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
         let listening = Listening::default();
-        Ok(Self { collector, proc, table, since, listing, listening, schedule, gaps })
+        Ok(Self { collector, proc, table, names, since, listing, listening, schedule, gaps })
     }
 
     /// The collector.
@@ -94,8 +94,8 @@ impl<C: NetworkCollector> Monitor<C> {
 
     /// Takes in what has ended, so that the collector has room for others.
     pub fn drain(&mut self) {
-        let Self { collector, table, proc, .. } = self;
-        collector.drain(&mut |event| table.apply(event, &mut names(proc)));
+        let Self { collector, table, names, .. } = self;
+        collector.drain(&mut |event| take_in(table, names, event));
     }
 
     /// How soon the collector should be drained, whatever else happens.
@@ -107,11 +107,16 @@ impl<C: NetworkCollector> Monitor<C> {
     ///
     /// # Errors
     /// The collector's.
-    pub fn tick<T>(&mut self, last: bool, print: impl FnOnce(&Report<'_>) -> T) -> Result<T, Error> {
+    pub fn tick<T>(
+        &mut self,
+        last: bool,
+        print: impl FnOnce(&Report<'_>, &mut Names) -> T,
+    ) -> Result<T, Error> {
         self.collector.begin_interval()?;
         let (now, wall) = (clock::monotonic(), clock::wall());
-        let Self { collector, table, proc, .. } = self;
-        let losses = collector.collect(now, last, &mut |event| table.apply(event, &mut names(proc)));
+        let Self { collector, table, names, .. } = self;
+        let losses = collector.collect(now, last, &mut |event| take_in(table, names, event));
+        self.leave_exited(now);
         self.ask_proc(now, last);
 
         let interval = now.saturating_sub(self.since);
@@ -119,31 +124,13 @@ impl<C: NetworkCollector> Monitor<C> {
         if self.listing.listening {
             self.listening.refresh(&self.proc, now);
         }
-        let report = self.report(wall, now, interval, moved, losses);
-        let printed = print(&report);
-        self.table.begin_interval();
-        self.since = now;
-        if !last {
-            self.collector.make_room();
-        }
-        Ok(printed)
-    }
-
-    fn report(
-        &self,
-        time: Duration,
-        now: Duration,
-        interval: Duration,
-        moved: Traffic,
-        losses: Losses,
-    ) -> Report<'_> {
+        let Self { table, names, listing, listening, .. } = self;
+        let (tcp, udp) = table.counts();
+        let live = if listing.idle { table.live().collect() } else { table.active().collect() };
         let mut total = moved;
         total += losses.untracked;
-        let (tcp, udp) = self.table.counts();
-        let live: Vec<&ConnectionRecord> =
-            if self.listing.idle { self.table.live().collect() } else { self.table.active().collect() };
-        Report {
-            time,
+        let report = Report {
+            time: wall,
             now: now.into(),
             interval,
             tcp,
@@ -153,9 +140,17 @@ impl<C: NetworkCollector> Monitor<C> {
             lost: losses.notifications,
             full: losses.full,
             live,
-            closed: self.table.ended().collect(),
-            listening: self.listening.records(),
+            closed: table.ended().collect(),
+            listening: listening.records(),
+        };
+        let printed = print(&report, names);
+        names.forget_others(|| table.all());
+        self.table.begin_interval();
+        self.since = now;
+        if !last {
+            self.collector.make_room();
         }
+        Ok(printed)
     }
 }
 
@@ -181,7 +176,10 @@ fn tcp_state(socket: &proc::SocketEntry) -> Option<TcpState> {
     TcpState::from_code(socket.state).filter(|_| socket.protocol == Protocol::Tcp)
 }
 
-/// Names of processes.
-fn names(proc: &Path) -> impl FnMut(u32) -> Option<[u8; COMM_LEN]> {
-    |pid| proc::process(proc, pid).map(|process| process.comm)
+/// Takes in what a collector hands up.
+fn take_in(table: &mut Table, names: &mut Names, event: CollectorEvent) {
+    match event {
+        CollectorEvent::ProcessSeen(pid) => names.read_now(pid),
+        event => table.apply(event, &mut |owner| names.identify(owner)),
+    }
 }

@@ -11,11 +11,12 @@ use tcptop_abi::Counters;
 use super::{Listing, Monitor, Report};
 use crate::{
     collector::{
-        CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Observation, ObservedOwner,
+        Claim, CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Observation, ObservedOwner,
         Opening, Sink,
     },
-    conn::{ConnectionRecord, Process, Protocol, TcpState, Traffic},
+    conn::{ConnectionRecord, Protocol, TcpState, Traffic},
     error::Error,
+    names::{Names, Wanted},
     proc::testing::{Tree, ends},
     sys::clock::Moment,
 };
@@ -94,7 +95,8 @@ fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay>
     tree.process(50, "listener", &["socket:[18165]"]);
     let listing = Listing { idle, ended: usize::MAX, listening: false };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
-    Monitor::start(replay, &tree.path(""), listing).expect("made up")
+    Monitor::start(replay, &tree.path(""), listing, Names::new(&tree.path(""), Wanted::default()))
+        .expect("made up")
 }
 
 /// The captured connection that the listener accepted; the collector does not know whose it is.
@@ -115,8 +117,16 @@ fn accepted(index: u32, rx_bytes: u64) -> Observation {
 }
 
 fn owned(seen: Observation, pid: u32) -> Observation {
-    let process = Process { pid, uid: 0, comm: [b'w'; 16] };
-    Observation { owner: Some(ObservedOwner { process, named_by_thread: false, certain: true }), ..seen }
+    let owner = ObservedOwner {
+        pid,
+        uid: 0,
+        comm: [b'w'; 16],
+        is_other_thread: false,
+        seen: Duration::from_secs(2),
+        cgroup: 0,
+        claim: Claim::Used,
+    };
+    Observation { owner: Some(owner), ..seen }
 }
 
 fn collected(events: Vec<CollectorEvent>) -> Recorded {
@@ -128,7 +138,7 @@ type Seen = (Traffic, Vec<ConnectionRecord>, Vec<ConnectionRecord>);
 
 fn tick(monitor: &mut Monitor<Replay>) -> Seen {
     let rows = |records: &[&ConnectionRecord]| records.iter().copied().cloned().collect();
-    let seen = |report: &Report<'_>| (report.total, rows(&report.live), rows(&report.closed));
+    let seen = |report: &Report<'_>, _: &mut Names| (report.total, rows(&report.live), rows(&report.closed));
     monitor.tick(false, seen).expect("made up")
 }
 
@@ -177,7 +187,7 @@ fn what_ended_before_the_interval_did_is_in_its_report() {
     ];
     let mut monitor = started(&tree, false, intervals);
     monitor.drain();
-    let report = |report: &Report<'_>| {
+    let report = |report: &Report<'_>, _: &mut Names| {
         let pids =
             |records: &[&ConnectionRecord]| records.iter().copied().filter_map(pid).collect::<Vec<_>>();
         (report.total, report.untracked, report.lost, report.full, pids(&report.live), pids(&report.closed))

@@ -1,20 +1,16 @@
-//! What processes and users are called beyond a process's short name: command lines, services and containers, users.
-//!
-//! All is looked up when a report wants it, once per report; what a process was called stays known for as long as a
-//! connection of it is reported, after its end too.
+//! What processes and users are called: names, command lines, services and containers, users.
 
+mod processes;
 mod unit;
+mod units;
 mod users;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use self::users::Users;
+use self::{processes::Processes, units::Units, users::Users};
 use crate::{
-    conn::{ConnectionRecord, Process},
-    proc,
+    collector::{ObservedOwner, Process},
+    conn::{ConnectionRecord, Identified},
 };
 
 /// Where users are listed.
@@ -31,78 +27,73 @@ pub struct Wanted {
     pub user: bool,
 }
 
-/// Names known so far.
-pub struct Names {
-    proc: PathBuf,
-    wanted: Wanted,
-    users: Users,
-    processes: HashMap<u32, Named>,
-    /// Number of the report under way.
-    report: u64,
+impl Wanted {
+    /// Something of each process that no hook tells.
+    pub const fn of_processes(self) -> bool {
+        self.cmdline || self.unit
+    }
 }
 
-/// What one process is called.
-#[derive(Default)]
-struct Named {
-    /// Its short name at that time: another one, and it is another process or another program.
-    comm: [u8; tcptop_abi::COMM_LEN],
-    cmdline: Vec<u8>,
-    unit: Vec<u8>,
-    /// The last report that wanted it.
-    report: u64,
+/// Names known so far.
+pub struct Names {
+    wanted: Wanted,
+    users: Users,
+    processes: Processes,
+    units: Units,
 }
 
 impl Names {
     /// None so far; `proc` is `/proc`.
     pub fn new(proc: &Path, wanted: Wanted) -> Self {
         let users = Users::new(Path::new(PASSWD));
-        Self { proc: proc.into(), wanted, users, processes: HashMap::new(), report: 0 }
+        let processes = Processes::new(proc.into(), wanted);
+        Self { wanted, users, processes, units: Units::default() }
     }
 
-    /// Looks up what the report with `records` may show.
-    pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord>) {
-        let Wanted { cmdline, unit, user } = self.wanted;
-        if !(cmdline || unit || user) {
-            return;
+    /// A process begins to use sockets: reads what is wanted of it while it lives.
+    pub fn read_now(&mut self, pid: u32) {
+        self.processes.read_now(pid);
+    }
+
+    /// The process that a collector has seen, under its name. `None`: it works for others.
+    pub fn identify(&mut self, owner: &ObservedOwner) -> Option<Identified> {
+        self.processes.identify(owner, &mut self.units)
+    }
+
+    /// Whether a process has exited, as far as is known.
+    pub fn is_gone(&mut self, process: &Process) -> bool {
+        self.processes.is_gone(process)
+    }
+
+    /// Looks up what rows of `records` may show.
+    pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord> + Clone) {
+        let processes = records.filter_map(|record| record.process.as_ref());
+        if self.wanted.user {
+            processes.clone().for_each(|process| self.users.look_up(process.uid));
         }
-        self.report += 1;
-        for process in records.filter_map(|record| record.process) {
-            if user {
-                self.users.look_up(process.uid);
-            }
-            if !(cmdline || unit) {
-                continue;
-            }
-            let named = self.processes.entry(process.pid).or_default();
-            if named.report == self.report {
-                continue;
-            }
-            named.report = self.report;
-            if named.comm != process.comm {
-                *named = Named { comm: process.comm, report: self.report, ..Named::default() };
-            }
-            // Of a process that has ended, the last words stay.
-            if cmdline && let Some(text) = proc::cmdline(&self.proc, process.pid) {
-                named.cmdline = text;
-            }
-            if unit && let Some(text) = proc::cgroup(&self.proc, process.pid) {
-                named.unit = unit::of(&text);
-            }
+        self.processes.refresh(processes);
+    }
+
+    /// Forgets processes, once there are many, that none of `records` needs.
+    pub fn forget_others<'a, R: Iterator<Item = &'a ConnectionRecord>>(
+        &mut self,
+        records: impl FnOnce() -> R,
+    ) {
+        if self.processes.are_many() {
+            self.processes.forget_others(records().filter_map(|record| record.process.as_ref()));
         }
-        let report = self.report;
-        self.processes.retain(|_, named| named.report == report);
     }
 
     /// Its command line, arguments apart by spaces; that of a kernel thread, or of a process that was gone before its
-    /// first report, is its name.
+    /// command line could be read, is its name.
     pub fn cmdline<'a>(&'a self, process: &'a Process) -> &'a [u8] {
-        let known = self.processes.get(&process.pid).map_or(b"".as_slice(), |named| &named.cmdline);
+        let known = self.processes.cmdline(process);
         if known.is_empty() { process.name() } else { known }
     }
 
     /// Its service or container; empty when it has none.
     pub fn unit(&self, process: &Process) -> &[u8] {
-        self.processes.get(&process.pid).map_or(b"", |named| &named.unit)
+        self.processes.unit(process)
     }
 
     /// A user's name, or the number in digits.
@@ -114,11 +105,16 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{conn::Protocol, output::samples, proc::testing::Tree};
+    use crate::{
+        conn::Protocol,
+        output::samples,
+        proc::testing::{self, Tree},
+    };
 
     #[test]
-    fn the_last_words_of_a_process_stay_while_it_is_reported() {
+    fn the_last_words_of_a_process_stay() {
         let tree = Tree::new();
+        tree.file("7/stat", &testing::stat(7, "nginx", 1));
         tree.file("7/cmdline", b"nginx: worker\0process\0");
         tree.file("7/cgroup", b"0::/system.slice/nginx.service\n");
         let wanted = Wanted { cmdline: true, unit: true, user: true };
@@ -138,6 +134,7 @@ mod tests {
         names.look_up([&record].into_iter());
         assert_eq!(known(&names), words);
         names.look_up(std::iter::empty());
-        assert_eq!(known(&names), (b"nginx".to_vec(), b"".to_vec()), "forgotten");
+        names.look_up([&record].into_iter());
+        assert_eq!(known(&names), words, "a report without it does not matter");
     }
 }

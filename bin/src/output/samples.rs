@@ -47,7 +47,7 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
 pub fn process(pid: u32, name: &[u8]) -> Option<Process> {
     let mut comm = [0; COMM_LEN];
     comm[..name.len()].copy_from_slice(name);
-    Some(Process { pid, uid: 0, comm })
+    Some(Process { pid, uid: 0, start: 1, comm })
 }
 
 fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Option<Counters> {

@@ -16,6 +16,7 @@ mod pids;
 mod process;
 mod snapshot;
 mod sockets;
+mod stat;
 mod stream;
 mod tables;
 #[cfg(test)]
@@ -27,9 +28,10 @@ use std::io;
 use std::path::Path;
 
 pub use lookup::{Answer, look_up, states};
-pub use process::{cgroup, cmdline, process};
+pub use process::{cgroup, cmdline};
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
+pub use stat::{Stat, stat};
 
 /// What could not be read; all zero: nothing is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -154,7 +154,7 @@ mod tests {
     fn a_holder_that_ended_is_no_owner() {
         let tree = Tree::new();
         tree.process(100, "gone", &["socket:[11]"]);
-        fs::remove_file(tree.path("100/comm")).expect("was there");
+        fs::remove_file(tree.path("100/stat")).expect("was there");
         assert_eq!(pid(&find(&tree, &[], &[11]), 11), None);
     }
 }

@@ -4,16 +4,18 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use tcptop_abi::COMM_LEN;
-
 use crate::conn::Process;
 
-use super::line::{Fields, decimal};
+use super::{
+    line::{Fields, decimal},
+    stat::stat,
+};
 
 /// The process with this pid under `root`. `None`: it is gone.
 pub fn process(root: &Path, pid: u32) -> Option<Process> {
     let uid = real_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
-    Some(Process { pid, uid, comm: comm(root, pid)? })
+    let stat = stat(root, pid)?;
+    Some(Process { pid, uid, start: Process::start(stat.start), comm: stat.comm })
 }
 
 /// Its command line, arguments apart by spaces; empty for a kernel thread. `None`: it is gone.
@@ -35,22 +37,6 @@ pub fn cgroup(root: &Path, pid: u32) -> Option<Vec<u8>> {
     fs::read(root.join(format!("{pid}/cgroup"))).ok()
 }
 
-/// The name of the process's main thread, NUL-padded.
-fn comm(root: &Path, pid: u32) -> Option<[u8; COMM_LEN]> {
-    let text = fs::read(root.join(format!("{pid}/comm"))).ok()?;
-    Some(name(&text))
-}
-
-/// The name in the text of `/proc/<pid>/comm`: at most 15 bytes, whichever they are (a newline too), and one newline
-/// (fs/proc/base.c, `comm_show`, v6.1). Kernel workers have longer ones, which are cut as the kernel's hooks cut them.
-fn name(text: &[u8]) -> [u8; COMM_LEN] {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let length = text.len().min(COMM_LEN - 1);
-    let mut comm = [0; COMM_LEN];
-    comm[..length].copy_from_slice(&text[..length]);
-    comm
-}
-
 /// The first of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
 /// (fs/proc/array.c, `task_state`, v6.1). The process's name, before it, cannot fake one: newlines in it are escaped.
 fn real_uid(status: &[u8]) -> Option<u32> {
@@ -63,7 +49,7 @@ fn real_uid(status: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proc::testing::{Random, Tree};
+    use crate::proc::testing::{self, Random, Tree};
 
     const STATUS: &[u8] =
         b"Name:\tsshd\\nUid:\t7 7\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t812\nNgid:\t0\nPid:\t812\n\
@@ -90,16 +76,7 @@ mod tests {
             let at = random.below(damaged.len());
             damaged[at] = *b"\n:\t 0\xff9U".get(random.below(10)).unwrap_or(&0);
             real_uid(&damaged);
-            name(&damaged[at..]);
         }
-    }
-
-    #[test]
-    fn names_of_any_bytes() {
-        assert_eq!(&name(b"sshd\n"), b"sshd\0\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(&name(b"a\nb\xff\n"), b"a\nb\xff\0\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(&name(b"kworker/0:1H-events_highpri\n"), b"kworker/0:1H-ev\0");
-        assert_eq!(name(b""), [0; COMM_LEN]);
     }
 
     #[test]
@@ -107,8 +84,8 @@ mod tests {
         let tree = Tree::new();
         tree.file("7/status", STATUS);
         assert_eq!(process(&tree.path(""), 7), None, "its name went first");
-        tree.file("7/comm", b"sshd\n");
+        tree.file("7/stat", &testing::stat(7, "sshd", 900));
         let found = process(&tree.path(""), 7).expect("now there is one");
-        assert_eq!((found.pid, found.uid, found.name()), (7, 1000, &b"sshd"[..]));
+        assert_eq!((found.pid, found.uid, found.start, found.name()), (7, 1000, 900, &b"sshd"[..]));
     }
 }

@@ -75,7 +75,7 @@ impl Tree {
 
     /// A process with these descriptors.
     pub fn process(&self, pid: u32, comm: &str, descriptors: &[&str]) {
-        self.file(&format!("{pid}/comm"), format!("{comm}\n").as_bytes());
+        self.file(&format!("{pid}/stat"), &stat(pid, comm, 100));
         self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t{pid}\t0\t0\t0\n").as_bytes());
         fs::create_dir(self.path(&format!("{pid}/fd"))).expect("a directory");
         for (number, target) in descriptors.iter().enumerate() {
@@ -128,4 +128,10 @@ pub fn socket(protocol: Protocol, local: &str, port: u16, inode: u64) -> SocketE
     let raddr = Ipv6Addr::UNSPECIFIED.octets();
     let ends = Endpoints { laddr, raddr, lport: port, rport: 0 };
     SocketEntry { protocol, ends, state, inode, namespace: 0 }
+}
+
+/// The text of `/proc/<pid>/stat` of a process that began so many clock ticks after the boot.
+pub fn stat(pid: u32, comm: &str, start: u64) -> Vec<u8> {
+    format!("{pid} ({comm}) S 1 {pid} {pid} 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0 0\n")
+        .into_bytes()
 }

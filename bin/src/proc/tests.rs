@@ -134,7 +134,7 @@ fn live_sockets_of_this_process() {
 
     let root = Path::new("/proc");
     let found = look_up(root, &wanted, &[process::id()]).expect("/proc");
-    let me = super::process(root, process::id()).expect("alive");
+    let me = super::process::process(root, process::id()).expect("alive");
     let owners: Vec<Option<Process>> = found.iter().map(|answer| answer.owner).collect();
     assert_eq!(owners, [Some(me), Some(me), None, Some(me), Some(me)], "one is not accepted yet");
     assert_eq!(found[0].listener, None);

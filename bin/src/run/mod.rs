@@ -8,7 +8,7 @@ use std::{os::fd::AsFd, path::Path};
 use self::{losses::Losses, notices::Shortage};
 use crate::{
     args::Settings,
-    bpf::BpfCollector,
+    bpf::{BpfCollector, CollectorSettings},
     collector::NetworkCollector,
     columns::Frame,
     conn::Report,
@@ -77,7 +77,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
 
     let (time, raw) = (output.time, output.raw);
     let mut printer = Printer::new(output, stop)?;
-    let mut names = Names::new(Path::new(PROC), names);
+    let settings =
+        CollectorSettings { entries: flows, udp_timeout, announces_processes: names.of_processes() };
+    let names = Names::new(Path::new(PROC), names);
     // Whatever is summed, ordered otherwise, or asked for by name.
     let all_ended = selection.closed
         || selection.by.is_some()
@@ -92,7 +94,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         },
         listening,
     };
-    let mut monitor = Monitor::start(BpfCollector::new(flows, udp_timeout), Path::new(PROC), listing)?;
+    let mut monitor = Monitor::start(BpfCollector::new(settings), Path::new(PROC), listing, names)?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(interval).map_err(system("timerfd"))?;
     let sources = [
@@ -140,12 +142,12 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         }
         reports += 1;
         let last = stop || count.is_some_and(|count| reports >= count);
-        let written = monitor.tick(last, |report| {
+        let written = monitor.tick(last, |report, names| {
             shortage.warn(report);
             let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
             names.look_up(records.filter(|record| selection.filter.passes(record)));
             let Report { time: now, interval, .. } = *report;
-            let frame = Frame { time: now, now: report.now, interval, form: time, raw, names: &names };
+            let frame = Frame { time: now, now: report.now, interval, form: time, raw, names };
             let mut groups = Vec::new();
             let view = selection.of(report, &frame, printer.room(), &mut groups);
             printer.report(report, &view, &frame)

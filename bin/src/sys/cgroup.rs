@@ -6,7 +6,7 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStringExt,
+        unix::ffi::{OsStrExt, OsStringExt},
     },
     path::PathBuf,
 };
@@ -47,6 +47,43 @@ pub fn open_root() -> io::Result<(OwnedFd, Place)> {
 pub fn is_whole(root: BorrowedFd<'_>) -> bool {
     // SAFETY: a descriptor and a string that ends with NUL.
     unsafe { libc::faccessat(root.as_raw_fd(), c"cgroup.events".as_ptr(), libc::F_OK, 0) != 0 }
+}
+
+/// The path of a cgroup below the root, `/` for the root, by its id (`bpf_get_current_cgroup_id`). Takes
+/// CAP_DAC_READ_SEARCH.
+///
+/// # Errors
+/// `ESTALE`: it is gone. Others: those of open_by_handle_at(2).
+pub fn path(root: BorrowedFd<'_>, place: &Place, id: u64) -> io::Result<Vec<u8>> {
+    /// `struct file_handle` of include/linux/fs.h, with the handle of a kernfs file: `FILEID_KERNFS` of
+    /// include/linux/exportfs.h and the id (fs/kernfs/mount.c `kernfs_encode_fh`, v5.10).
+    #[repr(C)]
+    struct Handle {
+        bytes: u32,
+        kind: i32,
+        id: [u32; 2],
+    }
+    // SAFETY: the eight bytes are integers either way, in the host's order.
+    let id = unsafe { std::mem::transmute::<u64, [u32; 2]>(id) };
+    let handle = Handle { bytes: 8, kind: 0xfe, id };
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: a descriptor, a handle of the length that it says, and flags.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            libc::c_long::from(root.as_raw_fd()),
+            &raw const handle,
+            libc::c_long::from(flags),
+        )
+    };
+    let directory = super::descriptor(opened)?;
+    let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?.into_os_string().into_vec();
+    let mount = match place {
+        Place::Mounted(mount) => mount.as_os_str().as_bytes(),
+        Place::Private => b"",
+    };
+    let below = path.strip_prefix(mount).unwrap_or(&path);
+    Ok(if below.is_empty() { b"/".to_vec() } else { below.to_vec() })
 }
 
 fn is_cgroup2(directory: &OwnedFd) -> bool {

@@ -38,6 +38,21 @@ pub fn monotonic() -> Duration {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// Time since the boot, with the time that the machine slept (`CLOCK_BOOTTIME`).
+pub fn boot() -> Duration {
+    read(libc::CLOCK_BOOTTIME)
+}
+
+/// One clock tick of /proc: `USER_HZ` is 100 wherever Linux runs (include/asm-generic/param.h; alpha, which differs, is
+/// none of our hosts).
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// So many clock ticks.
+pub const fn ticks(count: u64) -> Duration {
+    // 2^64 ns are 584 years.
+    Duration::from_nanos(count.saturating_mul(10_000_000))
+}
+
 /// CPU time that this process has used (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)

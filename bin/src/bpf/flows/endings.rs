@@ -112,7 +112,7 @@ impl Flows {
         settle(clock::monotonic());
         for (place, key) in expired {
             let flow = self.entries.read(place);
-            let seen = flow.and_then(|flow| decode::observation(&flow, key, self.sees_releases));
+            let seen = flow.and_then(|flow| decode::observation(&flow, key, self.reading));
             seen.into_iter().for_each(|seen| sink(CollectorEvent::Ended(seen)));
         }
     }

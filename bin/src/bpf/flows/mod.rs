@@ -12,7 +12,10 @@ use std::{collections::VecDeque, mem, time::Duration};
 use tcptop_abi::Flow;
 
 use self::endings::Ended;
-use super::{decode, queue::Queue};
+use super::{
+    decode::{self, Reading},
+    queue::Queue,
+};
 use crate::{
     collector::{ConnectionKey, Observation, Sink},
     sys::{clock, mapped::MappedArray},
@@ -67,13 +70,13 @@ pub struct Flows {
     udp_timeout: Duration,
     /// The end of the interval before.
     before: Duration,
-    /// The hook that sees the end of sockets is attached.
-    sees_releases: bool,
+    /// How entries are read.
+    reading: Reading,
 }
 
 impl Flows {
     /// A table of which nothing is known yet.
-    pub fn new(entries: MappedArray<Flow>, queue: Queue, udp_timeout: Duration, sees_releases: bool) -> Self {
+    pub fn new(entries: MappedArray<Flow>, queue: Queue, udp_timeout: Duration, reading: Reading) -> Self {
         Self {
             entries,
             queue,
@@ -83,7 +86,7 @@ impl Flows {
             silent: VecDeque::new(),
             udp_timeout,
             before: clock::monotonic(),
-            sees_releases,
+            reading,
         }
     }
 
@@ -157,7 +160,7 @@ impl Flows {
 
     /// A flow as an observation; `None`: it has no known protocol.
     fn observe(&self, place: u32, flow: &Flow) -> Option<Observation> {
-        decode::observation(flow, self.key(place), self.sees_releases)
+        decode::observation(flow, self.key(place), self.reading)
     }
 
     /// The flow at a place; `None`: there is none, or it was ended.
@@ -166,6 +169,7 @@ impl Flows {
     }
 
     fn walk(&mut self, epoch: u32, tick: Option<Tick>, sink: Sink<'_>) {
+        self.reading.now = clock::boot();
         let mut ended = Ended { places_are_short: self.queue.is_short(), ..Ended::default() };
         let mut listed = mem::take(&mut self.listed);
         listed.retain(|place| {

@@ -49,7 +49,6 @@ impl Table {
         active.shrink_to(1024);
         self.ended.clear();
         self.ended.shrink_to(1024);
-        self.names.clear();
         listeners.prune(self.interval);
         self.interval += 1;
         self.moved = Traffic::default();

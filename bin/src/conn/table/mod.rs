@@ -8,16 +8,13 @@ mod tests;
 
 use std::{collections::HashMap, mem};
 
-use tcptop_abi::{COMM_LEN, Endpoints};
+use tcptop_abi::Endpoints;
 
 use super::{
     Connection, ConnectionKey, ConnectionRecord, OwnerSource, Process, Protocol, Traffic,
-    listeners::Listeners, names::Names,
+    listeners::Listeners, owner::Identify,
 };
-use crate::collector::{CollectorEvent, Observation, ObservedOwner, Opening};
-
-/// Gives a process's name, from /proc.
-pub type NameLookUp<'a> = &'a mut dyn FnMut(u32) -> Option<[u8; COMM_LEN]>;
+use crate::collector::{CollectorEvent, Observation, Opening};
 
 /// The connections, open and just ended.
 #[derive(Debug, Default)]
@@ -38,7 +35,6 @@ pub struct Table {
     #[expect(clippy::vec_box, reason = "a move of a pointer, not of a connection")]
     ended: Vec<Box<Connection>>,
     listeners: Listeners,
-    names: Names,
     /// Number of the interval under way.
     interval: u32,
     /// How many connections that ended are kept for a report: the busiest. Of others only the bytes are.
@@ -65,23 +61,24 @@ impl Table {
     }
 
     /// Takes in what a collector hands up.
-    pub fn apply(&mut self, event: CollectorEvent, look_up: NameLookUp<'_>) {
+    pub fn apply(&mut self, event: CollectorEvent, identify: Identify<'_>) {
         match event {
-            CollectorEvent::Moved(seen) => self.observe(&seen, look_up),
+            CollectorEvent::Moved(seen) => self.observe(&seen, identify),
             CollectorEvent::Ended(seen) => {
-                self.observe(&seen, look_up);
+                self.observe(&seen, identify);
                 self.end(seen.key, seen.ended);
             }
             CollectorEvent::Listening(seen) => {
-                let owner = seen.owner.map(|owner| self.names.process(&owner, look_up));
+                let owner = seen.owner.and_then(|owner| identify(&owner)).map(|owner| owner.process);
                 self.listeners.add(Some(seen.key), &seen.ends, owner);
             }
             CollectorEvent::StoppedListening(key) => self.listeners.remove(key, self.interval),
+            CollectorEvent::ProcessSeen(_) => {}
         }
     }
 
-    fn observe(&mut self, seen: &Observation, look_up: NameLookUp<'_>) {
-        let owner = seen.owner.map(|owner| (self.names.process(&owner, look_up), source(&owner)));
+    fn observe(&mut self, seen: &Observation, identify: Identify<'_>) {
+        let owner = seen.owner.and_then(|owner| Some((identify(&owner)?, owner.claim)));
         if self.get(seen.key).is_none() {
             self.adopt(seen);
         }
@@ -91,11 +88,11 @@ impl Table {
         let before = connection.record.growth;
         let is_new = connection.record.totals.is_none();
         let mut changed = connection.observe(seen);
-        if let Some((process, source)) = owner {
-            changed |= connection.learn(process, source);
-            if is_new && source == OwnerSource::Accepted {
+        if let Some((owner, claim)) = owner {
+            changed |= connection.learn_observed(&owner, claim);
+            if is_new && connection.source == OwnerSource::Accepted {
                 // Whether a child has it by now is worth a look at /proc only if it lives longer than a report.
-                connection.retry.0 = *interval + 1;
+                connection.retry.at = *interval + 1;
             }
         }
         let Traffic { rx, tx } = connection.record.growth;
@@ -164,6 +161,11 @@ impl Table {
         (tcp + self.unseen.len() - unseen_udp, udp + unseen_udp)
     }
 
+    /// Every connection, open or ended in this interval, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &ConnectionRecord> {
+        self.live().chain(self.ended())
+    }
+
     /// Every open connection, in no order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
         let unseen = self.unseen.values();
@@ -175,9 +177,4 @@ impl Table {
 fn at(connections: &mut [Option<Box<Connection>>], key: ConnectionKey) -> Option<&mut Connection> {
     let connection = connections.get_mut(key.index as usize)?.as_deref_mut()?;
     (connection.record.key == key).then_some(connection)
-}
-
-/// How good a collector's knowledge of an owner is.
-const fn source(owner: &ObservedOwner) -> OwnerSource {
-    if owner.certain { OwnerSource::Seen } else { OwnerSource::Accepted }
 }

@@ -5,10 +5,10 @@ use std::mem;
 use tcptop_abi::Endpoints;
 
 use super::{Table, at};
-use crate::conn::{Connection, ConnectionKey, OwnerSource, Process};
+use crate::conn::{Connection, ConnectionKey, OwnerSource, Process, connection::Retry};
 
 /// Longest wait, in intervals, between two searches for an owner that /proc does not show.
-const LONGEST_RETRY: u32 = 64;
+const LONGEST_RETRY: u8 = 64;
 
 impl Table {
     /// Connections without a certain owner, for which it is time to search: active ones, and those that fell silent
@@ -17,9 +17,9 @@ impl Table {
         let Self { connections, active, owner_pending, interval, .. } = self;
         let mut wanted = Vec::new();
         let mut search = |connection: &mut Connection| {
-            if connection.source < OwnerSource::Proc && connection.retry.0 <= *interval {
-                let wait = (connection.retry.1 * 2).clamp(1, LONGEST_RETRY);
-                connection.retry = (*interval + wait, wait);
+            if connection.source < OwnerSource::Proc && connection.retry.at <= *interval {
+                let wait = (connection.retry.wait * 2).clamp(1, LONGEST_RETRY);
+                connection.retry = Retry { at: *interval + u32::from(wait), wait };
                 wanted.push(connection.record.key);
             }
         };
@@ -34,10 +34,30 @@ impl Table {
                 search(connection);
             }
             connection.owner_pending = connection.source < OwnerSource::Proc
-                && (connection.listed || connection.retry.1 < LONGEST_RETRY);
+                && (connection.listed || connection.retry.wait < LONGEST_RETRY);
             connection.owner_pending
         });
         wanted
+    }
+
+    /// Takes connections from owners that have exited, so that whoever has them now is searched for. `idle`: also those that
+    /// did not move.
+    pub fn leave_exited(&mut self, idle: bool, mut is_gone: impl FnMut(&Process) -> bool) {
+        let Self { connections, active, owner_pending, .. } = self;
+        let mut leave = |connection: &mut Connection| {
+            let found = matches!(connection.source, OwnerSource::Proc | OwnerSource::Seen);
+            if found && connection.record.process.as_ref().is_some_and(&mut is_gone) {
+                connection.lose_owner();
+                if !mem::replace(&mut connection.owner_pending, true) {
+                    owner_pending.push(connection.record.key);
+                }
+            }
+        };
+        if idle {
+            connections.iter_mut().flatten().for_each(|connection| leave(connection));
+        } else {
+            active.iter().for_each(|key| at(connections, *key).into_iter().for_each(&mut leave));
+        }
     }
 
     /// A connection's owner was found. One that was reported as somebody else's, or nobody's, is reported again.

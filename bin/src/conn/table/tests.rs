@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{CollectorEvent, Connection, ConnectionKey, Observation, ObservedOwner, Opening, Table, Traffic};
+use super::{CollectorEvent, Connection, ConnectionKey, Observation, Opening, Table, Traffic};
 use crate::{
-    conn::{OwnerSource, Process, Protocol, TcpState},
+    collector::{Claim, ObservedOwner},
+    conn::{Identified, OwnerSource, Process, Protocol, TcpState},
     sys::clock::Moment,
 };
 
@@ -39,16 +40,25 @@ fn udp(index: u32, rx_bytes: u64) -> Observation {
 }
 
 fn owned(seen: Observation, pid: u32, certain: bool) -> Observation {
-    let process = process(pid);
-    Observation { owner: Some(ObservedOwner { process, named_by_thread: false, certain }), ..seen }
+    let claim = if certain { Claim::Used } else { Claim::Accepted };
+    let owner = ObservedOwner {
+        pid,
+        uid: 0,
+        comm: [b'x'; 16],
+        is_other_thread: false,
+        seen: SECOND,
+        cgroup: 0,
+        claim,
+    };
+    Observation { owner: Some(owner), ..seen }
 }
 
 fn process(pid: u32) -> Process {
-    Process { pid, uid: 0, comm: [b'x'; 16] }
+    Process { pid, uid: 0, start: 1, comm: [b'x'; 16] }
 }
 
 fn apply(table: &mut Table, event: CollectorEvent) {
-    table.apply(event, &mut |_| None);
+    table.apply(event, &mut |owner| Some(Identified { process: process(owner.pid), is_gone: false }));
 }
 
 fn moved(table: &mut Table, seen: Observation) {

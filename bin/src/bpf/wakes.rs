@@ -1,0 +1,97 @@
+//! How often processes that begin to use sockets may wake us: reading what a process is called costs time, and the host
+//! may start thousands of them in a second.
+
+use std::time::Duration;
+
+use crate::sys::clock;
+
+/// One part in so many of a CPU's time may go into this.
+const SHARE: u32 = 100;
+
+/// So much of it may be saved up: enough for the processes that a shell script or a boot starts in a row.
+const SAVED: Duration = Duration::from_millis(40);
+
+/// At most so many wake-ups are granted at a time.
+const MOST: u32 = 64;
+
+/// What one wake-up costs, as long as none was measured.
+const ASSUMED: Duration = Duration::from_micros(200);
+
+/// The account of wake-ups.
+pub struct Wakes {
+    /// CPU time that may be spent.
+    credit: Duration,
+    /// When it was last added to, on the monotonic clock.
+    since: Duration,
+    /// What one costs, as a moving mean.
+    cost: Duration,
+}
+
+impl Wakes {
+    /// All credit, from now on.
+    pub fn begin(now: Duration) -> Self {
+        Self { credit: SAVED, since: now, cost: ASSUMED }
+    }
+
+    /// So many processes were read in so much CPU time.
+    pub fn spend(&mut self, processes: u32, cpu: Duration) {
+        if processes > 0 {
+            self.cost = (self.cost * 7 + cpu / processes) / 8;
+            self.credit = self.credit.saturating_sub(cpu);
+        }
+    }
+
+    /// How many wake-ups the kernel programs may take from now on.
+    pub fn grant(&mut self, now: Duration) -> u32 {
+        self.credit = (self.credit + now.saturating_sub(self.since) / SHARE).min(SAVED);
+        self.since = now;
+        let granted = self.credit.as_nanos() / self.cost.as_nanos().max(1);
+        u32::try_from(granted).unwrap_or(MOST).min(MOST)
+    }
+
+    /// How soon there will be credit for some, if there is none.
+    pub fn wait(&self) -> Option<Duration> {
+        let enough = self.cost * 8;
+        (self.credit < self.cost).then(|| (enough - self.credit) * SHARE)
+    }
+}
+
+/// CPU time that work takes.
+pub fn measured(work: impl FnOnce()) -> Duration {
+    let begin = clock::cpu();
+    work();
+    clock::cpu().saturating_sub(begin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_hundredth_of_the_time_and_some_in_advance() {
+        let mut wakes = Wakes::begin(Duration::ZERO);
+        assert_eq!((wakes.grant(Duration::ZERO), wakes.wait()), (MOST, None));
+        // A storm: each takes a millisecond.
+        let mut read = 0;
+        let mut now = Duration::ZERO;
+        while now < 10_000 * MS {
+            let granted = wakes.grant(now);
+            read += granted;
+            wakes.spend(granted, granted * MS);
+            now += wakes.wait().unwrap_or(MS);
+        }
+        assert!((100..=300).contains(&read), "{read} in ten seconds");
+    }
+
+    #[test]
+    fn a_cheap_one_is_never_refused() {
+        let mut wakes = Wakes::begin(Duration::ZERO);
+        for second in 1..100 {
+            assert_eq!(wakes.grant(second * 1000 * MS), MOST);
+            wakes.spend(50, MS * 5);
+            assert_eq!(wakes.wait(), None);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `/proc/<pid>/stat`: the name and the beginning of a process, in one line.
+
+use std::{fs, path::Path};
+
+use memchr::memrchr;
+use tcptop_abi::COMM_LEN;
+
+use super::line::{Fields, decimal};
+
+/// What the line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Name of the main thread, NUL-padded. Kernel workers have longer ones, which are cut as the kernel's hooks cut them.
+    pub comm: [u8; COMM_LEN],
+    /// When the process began, in clock ticks of `sysconf(_SC_CLK_TCK)` since the machine booted, rounded down.
+    pub start: u64,
+    /// It is a thread of the kernel.
+    pub is_kernel: bool,
+    /// It has exited, and nobody has waited for it yet: it has no descriptors any more.
+    pub is_zombie: bool,
+}
+
+/// `PF_KTHREAD` of include/linux/sched.h, the same in v5.10 to v6.18.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Reads the line of a process. `None`: it is gone.
+pub fn stat(root: &Path, pid: u32) -> Option<Stat> {
+    parse(&fs::read(root.join(format!("{pid}/stat"))).ok()?)
+}
+
+/// Fields, by single spaces (fs/proc/array.c `do_task_stat`, v6.1): pid, `(name)`, state, ppid, pgrp, session, tty_nr,
+/// tpgid, flags (9th), ..., num_threads (20th), itrealvalue, starttime (22nd), and more. The name may hold anything,
+/// parentheses and newlines too.
+fn parse(line: &[u8]) -> Option<Stat> {
+    let open = line.iter().position(|byte| *byte == b'(')?;
+    let close = memrchr(b')', line)?;
+    let mut fields = Fields::new(line.get(close + 1..)?);
+    let state = fields.next()?;
+    let flags = decimal(fields.nth(5)?)?;
+    let threads = decimal(fields.nth(10)?)?;
+    fields.next()?;
+    let start = decimal(fields.whole()?)?;
+    Some(Stat {
+        comm: name(line.get(open + 1..close)?),
+        start,
+        is_kernel: flags & PF_KTHREAD != 0,
+        // The main thread may have exited while others run on.
+        is_zombie: matches!(state, b"Z" | b"X") && threads <= 1,
+    })
+}
+
+/// At most 15 bytes of a name.
+fn name(text: &[u8]) -> [u8; COMM_LEN] {
+    let length = text.len().min(COMM_LEN - 1);
+    let mut comm = [0; COMM_LEN];
+    comm[..length].copy_from_slice(&text[..length]);
+    comm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::testing::Random;
+
+    const LINE: &[u8] =
+        b"812 (a) (b\n) S 1 812 812 0 -1 4194560 1230 5 2 0 7 3 0 0 20 0 2 0 4711 16142336 1200 \
+        18446744073709551615 1 1 0 0 0 0 0 4096 81923 0 0 0 17 1 0 0 0 0 0\n";
+
+    #[test]
+    fn the_name_may_hold_anything() {
+        let stat = parse(LINE).expect("as captured");
+        assert_eq!(&stat.comm, b"a) (b\n\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!((stat.start, stat.is_kernel, stat.is_zombie), (4711, false, false));
+    }
+
+    #[test]
+    fn kernel_threads_and_zombies() {
+        let worker = parse(
+            b"77 (kworker/0:1H-events_highpri) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 0 -20 1 0 120 0 0 1\n",
+        );
+        let worker = worker.expect("as captured");
+        assert_eq!((&worker.comm, worker.is_kernel), (b"kworker/0:1H-ev\0", true));
+        let zombie = |threads: u8| {
+            let line = format!("9 (x) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 {threads} 0 55 0 0\n");
+            parse(line.as_bytes()).expect("made up").is_zombie
+        };
+        assert_eq!((zombie(1), zombie(3)), (true, false), "its main thread alone has exited");
+    }
+
+    #[test]
+    fn truncated_lines_are_refused_or_complete() {
+        let whole = parse(LINE);
+        for length in 0..LINE.len() {
+            let part = parse(&LINE[..length]);
+            assert!(part.is_none() || part == whole, "cut at {length}");
+        }
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..20_000 {
+            let mut damaged = LINE.to_vec();
+            let at = random.below(damaged.len());
+            damaged[at] = *b") ( 0\xffSZ".get(random.below(9)).unwrap_or(&0);
+            parse(&damaged);
+        }
+    }
+}
