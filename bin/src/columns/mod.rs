@@ -145,7 +145,7 @@ pub static COLUMNS: [Column; 28] = [
     column(Id::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
         "its real user, by name where /etc/passwd has one"),
     column(Id::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
-        "its service or container, from its cgroup"),
+        "its service or container, or both, such as lxc:web/cron.service, from its cgroup"),
     column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
         "TCP state"),
     column(Id::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,

@@ -7,6 +7,7 @@
 
 mod balance;
 mod body;
+mod cgroup;
 mod cli;
 mod crew;
 mod exact;

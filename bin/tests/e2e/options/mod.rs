@@ -9,6 +9,7 @@ mod names;
 mod native;
 mod orders;
 mod silence;
+mod units;
 
 use std::{
     collections::HashMap,

@@ -14,7 +14,7 @@ fn command_lines_users_and_units() {
         assert!(mine.starts_with(&row["cmdline"]) && !row["cmdline"].is_empty(), "{row:?}");
         assert!(["root", "0"].contains(&row["user"].as_str()), "{row:?}");
         // Which unit it is depends on the host; a name of ours comes from the path.
-        let name = row["unit"].split(':').next_back().unwrap_or_default();
+        let name = row["unit"].split([':', '/']).next_back().unwrap_or_default();
         assert!(cgroup.contains(name), "{row:?} {cgroup}");
     }
     let finished = text(&["--cmdline", "--user", "-P", &list], || scene.play());

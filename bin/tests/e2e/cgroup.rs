@@ -1,0 +1,91 @@
+//! Cgroups of version 2 that tests make. Tests mount the tree themselves, because a host need not have mounted it.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use crate::{harness::Scratch, privilege::done};
+
+/// A cgroup below the root, made in a mount namespace of the calling thread's own, and removed when dropped.
+pub struct Cgroup {
+    mount: Scratch,
+    path: PathBuf,
+    pub directory: OwnedFd,
+}
+
+/// Runs the test in a thread, whose mount namespace is its own.
+pub fn inside(cgroup: &'static str, test: impl FnOnce(&Cgroup) + Send + 'static) {
+    thread::spawn(|| test(&Cgroup::new(cgroup))).join().expect("the test in its thread");
+}
+
+impl Cgroup {
+    fn new(name: &str) -> Self {
+        let mount = Scratch::new(name);
+        let target = CString::new(mount.0.as_os_str().as_bytes()).expect("no NUL");
+        let (none, data) = (std::ptr::null(), std::ptr::null());
+        // SAFETY: strings end with NUL.
+        unsafe {
+            done(libc::unshare(libc::CLONE_NEWNS).into()).expect("a namespace");
+            done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())
+                .expect("private");
+            done(libc::mount(c"x".as_ptr(), target.as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
+                .expect("cgroup2");
+        }
+        let path = mount.0.join(format!("tcptop-e2e-{}-{name}", std::process::id()));
+        fs::create_dir(&path).expect("a cgroup");
+        let directory = fs::File::open(&path).expect("a directory").into();
+        Self { mount, path, directory }
+    }
+
+    /// Makes cgroups below this one, and moves the process into the innermost of them.
+    pub fn take(&self, below: &str, pid: u32) {
+        let path = self.path.join(below);
+        fs::create_dir_all(&path).expect("cgroups");
+        fs::write(path.join("cgroup.procs"), pid.to_string()).expect("moved");
+    }
+
+    /// The command's process sees this cgroup as the root.
+    pub fn make_root_of(&self, command: &mut Command) {
+        let directory = self.directory.as_raw_fd();
+        // SAFETY: system calls on what the closure owns, and on a descriptor that the fork copies.
+        unsafe {
+            command.pre_exec(move || {
+                let procs = libc::openat(directory, c"cgroup.procs".as_ptr(), libc::O_WRONLY);
+                if procs < 0 || libc::write(procs, c"0".as_ptr().cast(), 1) != 1 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                libc::close(procs);
+                let data = std::ptr::null();
+                done(libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP).into())?;
+                done(libc::mount(c"x".as_ptr(), c"/sys/fs".as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
+            })
+        };
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        remove(&self.path);
+        let target = CString::new(self.mount.0.as_os_str().as_bytes()).expect("no NUL");
+        // SAFETY: the string ends with NUL.
+        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+/// Removes a cgroup and those below it. Their files go with them.
+fn remove(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|of| of.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(path);
+}

@@ -1,0 +1,70 @@
+//! Services and containers, by cgroups that are named as their managers name them.
+
+use std::collections::BTreeMap;
+
+use super::csv;
+use crate::{
+    cgroup::{Cgroup, inside},
+    puppet::Puppet,
+    traffic::{V4, accept, listen, receive},
+};
+
+/// Cgroups below the test's own, and what they stand for. `<id>` is an id of sixty-four digits.
+const UNITS: [(&str, &str); 12] = [
+    ("system.slice/cron.service", "cron.service"),
+    ("lxc.payload.a/system.slice/cron.service", "lxc:a/cron.service"),
+    ("lxc.payload.b/system.slice/cron.service", "lxc:b/cron.service"),
+    ("lxc/101/ns/system.slice/docker-<id>.scope", "lxc:101/docker:0123456789ab"),
+    ("user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service"),
+    ("docker/<id>/init.scope", "docker:0123456789ab"),
+    ("system.slice/haproxy.service/libpod-payload-<id>", "haproxy.service/libpod:0123456789ab"),
+    ("kubepods/burstable/pod1-2/<id>", "kubepods:0123456789ab"),
+    ("machine.slice/systemd-nspawn@m.service/payload/system.slice/cron.service", "machine:m/cron.service"),
+    ("openrc.sshd", "sshd"),
+    ("services/dnsmasq/cfg01411c", "dnsmasq"),
+    ("some/where", ""),
+];
+
+#[test]
+fn of_every_manager() {
+    inside("units", |cgroup| assert_eq!(grouped(cgroup), expected()));
+}
+
+/// Each process sends another amount, so that no row is taken for another.
+const fn amount(number: usize) -> u64 {
+    1_000 + number as u64
+}
+
+/// Units with the number of their connections and the bytes that these sent.
+type Sums = BTreeMap<String, (String, String)>;
+
+fn expected() -> Sums {
+    let sums = |(number, (_, unit)): (usize, &(&str, &str))| {
+        ((*unit).to_owned(), ("1".to_owned(), amount(number).to_string()))
+    };
+    UNITS.iter().enumerate().map(sums).collect()
+}
+
+/// What tcptop says when a process in each cgroup sends something.
+fn grouped(cgroup: &Cgroup) -> Sums {
+    let listener = listen(V4);
+    let address = listener.local_addr().expect("bound");
+    let id = "0123456789abcdef".repeat(4);
+    let mut puppets = Vec::new();
+    for (path, _) in UNITS {
+        let puppet = Puppet::new("e2e-unit");
+        cgroup.take(&path.replace("<id>", &id), puppet.owner.pid);
+        puppets.push(puppet);
+    }
+    let mut streams = Vec::new();
+    let rows = csv(&["--by", "unit", "-D", &address.port().to_string()], || {
+        for (number, puppet) in puppets.iter_mut().enumerate() {
+            puppet.tell(&format!("connect {address}"));
+            puppet.tell(&format!("send {}", amount(number)));
+            let stream = accept(&listener);
+            receive(&stream, amount(number));
+            streams.push(stream);
+        }
+    });
+    rows.iter().map(|row| (row["unit"].clone(), (row["conns"].clone(), row["tx_bytes"].clone()))).collect()
+}
