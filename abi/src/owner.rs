@@ -7,7 +7,8 @@ pub const COMM_LEN: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// Thread group id: what userspace calls the PID, in the initial PID namespace.
+    /// Thread group id: what userspace calls the PID, in the PID namespace that userspace chose; [`Owner::ELSEWHERE`]: it
+    /// has none there.
     pub tgid: u32,
     /// Id of the thread seen; differs from `tgid` when `comm` is a thread's name and not the process's.
     pub tid: u32,
@@ -23,6 +24,9 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Value of `tgid` for a process that runs outside of the chosen PID namespace, or in one within it.
+    pub const ELSEWHERE: u32 = u32::MAX;
+
     /// `seen` counts in units of two to this power nanoseconds, 8.4 ms, and begins again after 417 days.
     pub const SEEN_SHIFT: u32 = 23;
 

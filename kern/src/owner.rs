@@ -7,10 +7,13 @@ use core::{
 
 use aya_ebpf::{
     Global,
-    bindings::{bpf_sock, bpf_sock_addr},
+    bindings::{bpf_pidns_info, bpf_sock, bpf_sock_addr},
     helpers::{
         bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-        generated::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_boot_ns},
+        generated::{
+            bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_ns_current_pid_tgid,
+            bpf_ktime_get_boot_ns,
+        },
     },
 };
 use tcptop_abi::{COMM_LEN, Claim, Flow, FlowFlags, Owner, TcpStateCode as State};
@@ -25,6 +28,40 @@ use crate::{
     words,
     words::zeroed,
 };
+
+/// The PID namespace in which processes are numbered, by device and inode; inode 0: the initial one. Userspace sets it
+/// before loading. Others than the initial one take Linux 6.10.
+#[unsafe(no_mangle)]
+static PID_NAMESPACE_DEVICE: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static PID_NAMESPACE_INODE: Global<u64> = Global::new(0);
+
+/// Thread group id and thread id of the process this hook runs in, in the upper and the lower half.
+#[inline(always)]
+fn current_ids() -> u64 {
+    let inode = PID_NAMESPACE_INODE.load();
+    let initial = bpf_get_current_pid_tgid();
+    if inode == 0 {
+        return initial;
+    }
+    let mut ids = MaybeUninit::<bpf_pidns_info>::uninit();
+    // SAFETY: the buffer has the length passed, and the helper fills it even when it fails.
+    unsafe {
+        let failed = bpf_get_ns_current_pid_tgid(
+            PID_NAMESPACE_DEVICE.load(),
+            inode,
+            ids.as_mut_ptr(),
+            size_of::<bpf_pidns_info>() as u32,
+        );
+        if failed != 0 {
+            let is_first_thread = (initial >> 32) as u32 == initial as u32;
+            return (Owner::ELSEWHERE as u64) << 32
+                | if is_first_thread { Owner::ELSEWHERE as u64 } else { 0 };
+        }
+        let ids = ids.assume_init();
+        (ids.tgid as u64) << 32 | ids.pid as u64
+    }
+}
 
 /// The process this hook runs in. Announces it.
 #[inline(always)]
@@ -42,7 +79,7 @@ fn current(pid_tgid: u64) -> Owner {
 #[inline(always)]
 fn announce(tgid: u32, tid: u32, seen: u32) {
     const SECOND: u32 = 30 - Owner::SEEN_SHIFT;
-    if tid == tgid && !is_eager() {
+    if tgid == Owner::ELSEWHERE || tid == tgid && !is_eager() {
         return;
     }
     let announcement = (tgid as u64) << 32 | (seen >> SECOND) as u64;
@@ -94,14 +131,14 @@ pub fn created(sk: *mut bpf_sock) {
     if (sock::is_tcp(sk) || sock::is_udp(sk))
         && let Some(state) = socket::find_or_make(sk, sk)
     {
-        state.owner = current(bpf_get_current_pid_tgid());
+        state.owner = current(current_ids());
     }
 }
 
 /// The process of this hook is from now on the one that last used a socket. True: it was another one before.
 #[inline(always)]
 fn take_over(state: &mut SocketState) -> bool {
-    let pid_tgid = bpf_get_current_pid_tgid();
+    let pid_tgid = current_ids();
     if state.owner.tgid == (pid_tgid >> 32) as u32 {
         return false;
     }
@@ -186,7 +223,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) {
     // SAFETY: a live map value.
     let Some(flow) = found.and_then(|flow| unsafe { flow.as_mut() }) else {
         if !state.owner.is_known() {
-            state.owner = current(bpf_get_current_pid_tgid());
+            state.owner = current(current_ids());
         }
         return;
     };
@@ -201,7 +238,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) {
 
 #[inline(always)]
 fn name_closer(flow: &mut Flow, state: &SocketState) {
-    let pid_tgid = bpf_get_current_pid_tgid();
+    let pid_tgid = current_ids();
     let tgid = (pid_tgid >> 32) as u32;
     if tgid == flow.owner.tgid || flow.claim == Claim::ACCEPTED && tgid == state.listener {
         return;

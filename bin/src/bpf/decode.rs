@@ -82,7 +82,7 @@ fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwne
         _ => Claim::Accepted,
     };
     flow.owner.is_known().then_some(ObservedOwner {
-        pid: if reading.pids_are_ours { tgid } else { 0 },
+        pid: if reading.pids_are_ours && tgid != Owner::ELSEWHERE { tgid } else { 0 },
         uid,
         comm,
         is_other_thread: tid != tgid,

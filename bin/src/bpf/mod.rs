@@ -44,6 +44,13 @@ use crate::{
 /// What is lost in a container with a cgroup namespace of its own.
 pub const PART: &str = "only the sockets of this container are counted (to count all, run it on the host)";
 
+/// In a PID namespace of its own, before Linux 6.10.
+const FOREIGN_PIDS: Missing = Missing {
+    what: "process ids of this PID namespace",
+    lost: "owners have a name but no id until /proc shows them (Linux 6.10 translates ids; so does running tcptop on the \
+           host, or with the host's PID namespace)",
+};
+
 /// Number of the first interval.
 const FIRST_EPOCH: u32 = 1;
 
@@ -110,7 +117,7 @@ fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error
 impl Running {
     fn new(settings: CollectorSettings) -> Result<Self, Error> {
         let CollectorSettings { entries, udp_timeout, announces_processes } = settings;
-        let Loaded { mut ebpf, cgroup, flows } = object::load(entries)?;
+        let Loaded { mut ebpf, cgroup, flows, pids_are_ours } = object::load(entries)?;
         // Before the programs attach: they find free places in it.
         let queue = Queue::new(array(&ebpf, "PLACES")?, array(&ebpf, "FREE")?, flows)?;
         let entries = MappedArray::new(array(&ebpf, "FLOWS")?, flows, 0);
@@ -132,6 +139,9 @@ impl Running {
         if !cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
         }
+        if !pids_are_ours {
+            missing.push(FOREIGN_PIDS);
+        }
         let mut links = Vec::with_capacity(HOOKS.len());
         let mut sees_releases = true;
         for (hook, outcome) in programs::attach(&mut ebpf, cgroup.as_fd()) {
@@ -144,7 +154,7 @@ impl Running {
                 }
             }
         }
-        let reading = Reading { sees_releases, pids_are_ours: true, now: clock::boot() };
+        let reading = Reading { sees_releases, pids_are_ours, now: clock::boot() };
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
             _links: links,
@@ -166,8 +176,8 @@ impl Running {
         while let Some(record) = self.events.next() {
             match decode::record(&record) {
                 Some(Announced::Place(place)) => self.flows.announce(place),
-                Some(Announced::Process(pid)) => self.processes.push(pid),
-                None => {}
+                Some(Announced::Process(pid)) if self.flows.pids_are_ours() => self.processes.push(pid),
+                _ => {}
             }
         }
         // Now, before they exit.

@@ -9,7 +9,11 @@ use super::{host::explain, queue::capacity};
 use crate::{
     error::Error,
     privilege,
-    sys::{self, cgroup::Place},
+    sys::{
+        self,
+        cgroup::Place,
+        pid_namespace::{self, PidNamespace},
+    },
 };
 
 /// The object that build.rs made of `kern`.
@@ -23,6 +27,8 @@ pub struct Loaded {
     pub cgroup: OwnedFd,
     /// Entries of the flow table.
     pub flows: u32,
+    /// The programs number processes as /proc does.
+    pub pids_are_ours: bool,
 }
 
 /// What programs attach to.
@@ -49,14 +55,21 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     loader.map_max_entries("FREE", capacity(flows));
     loader.map_max_entries("UDP_PLACES", flows);
     loader.map_max_entries("STATE_BY_COOKIE", if storage { 1 } else { flows });
+    let (device, inode, pids_are_ours) = match pid_namespace::of_proc() {
+        PidNamespace::Initial => (0, 0, true),
+        PidNamespace::Other { device, inode } if translates_pids() => (device, inode, true),
+        PidNamespace::Other { .. } => (0, 0, false),
+    };
     let ebpf = loader
         .btf(None)
         .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
         .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
         .override_global("STORAGE", &u8::from(storage), true)
+        .override_global("PID_NAMESPACE_DEVICE", &device, true)
+        .override_global("PID_NAMESPACE_INODE", &inode, true)
         .load(OBJECT)
         .map_err(Error::Load)?;
-    Ok(Loaded { ebpf, cgroup, flows })
+    Ok(Loaded { ebpf, cgroup, flows, pids_are_ours })
 }
 
 /// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (288 bytes
@@ -78,6 +91,13 @@ fn makes_storage() -> bool {
     let (release, machine) = sys::kernel::release();
     // 64-bit ARM calls itself aarch64, but to a 32-bit program it may say armv8l. The hash works there too.
     !machine.starts_with("arm") || sys::kernel::version(&release).is_some_and(|version| version < (6, 19))
+}
+
+/// Whether the programs may ask for process ids in a PID namespace: `bpf_get_ns_current_pid_tgid` is for every kind of
+/// program since Linux 6.10 (kernel/bpf/helpers.c `bpf_base_func_proto`).
+fn translates_pids() -> bool {
+    let (release, _) = sys::kernel::release();
+    privilege::thread_names() && sys::kernel::version(&release).is_some_and(|version| version >= (6, 10))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
         } else {
             let hint =
                 |(key, (_, ends)): &(ConnectionKey, Tuple)| Some(self.table.likely_owner(*key, ends)?.pid);
-            let hints: Vec<u32> = inquiry.ownerless.iter().filter_map(hint).collect();
+            let hints: Vec<u32> = inquiry.ownerless.iter().filter_map(hint).filter(|pid| *pid != 0).collect();
             proc::look_up(&self.proc, &wanted, &hints)
         };
         self.schedule.look = now + pause(begin);

@@ -78,7 +78,8 @@ impl Processes {
             return None;
         }
         if owner.pid == 0 {
-            return Some(Identified { process: anonymous, is_gone: false });
+            let process = Process { comm: marked(owner), ..anonymous };
+            return Some(Identified { process, is_gone: false });
         }
         let Some(id) = self.find(owner) else {
             let process = Process { comm: marked(owner), ..anonymous };

@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod limit;
 pub mod mapped;
 pub mod memory;
+pub mod pid_namespace;
 pub mod poll;
 pub mod signal;
 pub mod timer;

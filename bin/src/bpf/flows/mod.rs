@@ -90,6 +90,11 @@ impl Flows {
         }
     }
 
+    /// Whether the kernel programs number processes as /proc does.
+    pub const fn pids_are_ours(&self) -> bool {
+        self.reading.pids_are_ours
+    }
+
     /// A place was announced.
     pub fn announce(&mut self, place: u32) {
         if place >= self.entries.count() {
