@@ -137,6 +137,12 @@ impl Connection {
         self.retry = Retry::default();
     }
 
+    /// Nobody knows any more whose it is.
+    pub const fn forget_owner(&mut self) {
+        self.source = OwnerSource::Unknown;
+        self.record.process = None;
+    }
+
     /// Learns who it belongs to, unless that is known better. True: it is another process than before.
     pub fn learn(&mut self, process: Process, source: OwnerSource) -> bool {
         if source < self.source {

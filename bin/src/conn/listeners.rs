@@ -12,6 +12,9 @@ pub struct Listeners {
     by_port: HashMap<u16, Vec<Listener>>,
     /// Listeners that closed, with the interval in which they did.
     gone: Vec<(ConnectionKey, u32)>,
+    /// Listeners whose owner no hook has seen: the kernel makes those of MPTCP for itself. With what /proc is asked for, and
+    /// how often it still will be.
+    ownerless: Vec<(ConnectionKey, Endpoints, u8)>,
 }
 
 #[derive(Debug)]
@@ -25,10 +28,35 @@ struct Listener {
 /// The two wildcard addresses, `::` and `::ffff:0.0.0.0`.
 const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
 
+/// How often /proc is asked for the owner of a listener. Some are the kernel's own.
+const ASKED: u8 = 4;
+
 impl Listeners {
     /// Adds one; `key`: its collector's, `None` when only /proc knows it.
     pub fn add(&mut self, key: Option<ConnectionKey>, ends: &Endpoints, process: Option<Process>) {
+        if let (Some(key), None) = (key, process) {
+            self.ownerless.push((key, *ends, ASKED));
+        }
         self.by_port.entry(ends.lport).or_default().push(Listener { key, laddr: ends.laddr, process });
+    }
+
+    /// Listeners whose owner /proc is to be asked for now.
+    pub fn ownerless(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
+        self.ownerless.retain_mut(|(.., left)| {
+            *left = left.saturating_sub(1);
+            *left > 0
+        });
+        self.ownerless.iter().map(|(key, ends, _)| (*key, *ends)).collect()
+    }
+
+    /// The owner of one of these was found.
+    pub fn learn(&mut self, key: ConnectionKey, process: Process) {
+        let Some(at) = self.ownerless.iter().position(|(other, ..)| *other == key) else { return };
+        let (_, ends, _) = self.ownerless.swap_remove(at);
+        let listeners = self.by_port.get_mut(&ends.lport).into_iter().flatten();
+        for listener in listeners.filter(|listener| listener.key == Some(key)) {
+            listener.process = Some(process);
+        }
     }
 
     /// A listener is gone. It still owns the connections that it never accepted, which end with it and are reported an
@@ -39,10 +67,11 @@ impl Listeners {
 
     /// An interval ends: forgets the listeners that were gone before it.
     pub fn prune(&mut self, interval: u32) {
-        let Self { by_port, gone } = self;
+        let Self { by_port, gone, ownerless } = self;
         let forgotten: HashSet<ConnectionKey> =
             gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| key).collect();
         if !forgotten.is_empty() {
+            ownerless.retain(|(key, ..)| !forgotten.contains(key));
             by_port.retain(|_, listeners| {
                 listeners.retain(|listener| listener.key.is_none_or(|key| !forgotten.contains(&key)));
                 !listeners.is_empty()
@@ -55,12 +84,19 @@ impl Listeners {
         self.by_port.contains_key(&port)
     }
 
-    /// The owner of the listener that accepts for this local end, an exact address before a wildcard.
+    /// The owner of the listeners that may have accepted for this local end: those with the exact address, before those
+    /// with a wildcard. `None` as well when they have several owners: they are in different network namespaces, or share
+    /// the port, and nothing here tells which one it was.
     pub fn owner(&self, ends: &Endpoints) -> Option<Process> {
         let listeners = self.by_port.get(&ends.lport)?;
-        let exact = listeners.iter().rev().find(|listener| listener.laddr == ends.laddr);
-        let wildcard = || listeners.iter().rev().find(|listener| ANY.contains(&listener.laddr));
-        exact.or_else(wildcard)?.process
+        let owner = |fits: &dyn Fn(&Listener) -> bool| {
+            let mut owners =
+                listeners.iter().filter(|listener| fits(listener)).map(|listener| listener.process);
+            let first = owners.next()?;
+            Some(first.filter(|_| owners.all(|other| other == first)))
+        };
+        let exact = owner(&|listener| listener.laddr == ends.laddr);
+        exact.or_else(|| owner(&|listener| ANY.contains(&listener.laddr))).flatten()
     }
 }
 
@@ -86,11 +122,13 @@ mod tests {
     fn an_exact_address_goes_before_a_wildcard() {
         let mut listeners = Listeners::default();
         listeners.add(key(1), &ends(0, 80), process(10));
+        listeners.add(key(3), &ends(0, 80), process(10));
         listeners.add(key(2), &ends(7, 80), process(20));
         assert_eq!(listeners.owner(&ends(7, 80)), process(20));
         assert_eq!(listeners.owner(&ends(8, 80)), process(10));
         assert_eq!(listeners.owner(&ends(8, 81)), None);
         listeners.remove(key(1).expect("given"), 5);
+        listeners.remove(key(3).expect("given"), 5);
         listeners.prune(5);
         assert_eq!(listeners.owner(&ends(8, 80)), process(10), "for what it never accepted");
         listeners.prune(6);
@@ -99,5 +137,26 @@ mod tests {
         listeners.remove(key(2).expect("given"), 6);
         listeners.prune(7);
         assert!(!listeners.has_port(80));
+    }
+
+    #[test]
+    fn nobody_is_named_where_two_may_be_meant() {
+        let mut listeners = Listeners::default();
+        listeners.add(None, &ends(0, 8080), process(10));
+        listeners.add(None, &ends(0, 8080), process(20));
+        assert_eq!(listeners.owner(&ends(7, 8080)), None, "one of them in a container");
+        listeners.add(None, &ends(7, 8080), process(20));
+        assert_eq!(listeners.owner(&ends(7, 8080)), process(20));
+    }
+
+    #[test]
+    fn a_listener_that_no_hook_has_seen_made() {
+        let mut listeners = Listeners::default();
+        listeners.add(key(1), &ends(0, 80), None);
+        assert_eq!(listeners.ownerless(), [(key(1).expect("given"), ends(0, 80))]);
+        listeners.learn(key(1).expect("given"), process(10).expect("given"));
+        assert_eq!((listeners.owner(&ends(8, 80)), listeners.ownerless().len()), (process(10), 0));
+        listeners.add(key(2), &ends(0, 81), None);
+        assert_eq!((0..9).filter(|_| !listeners.ownerless().is_empty()).count(), 3, "the kernel's own");
     }
 }

@@ -45,17 +45,22 @@ impl Schedule {
 struct Inquiry {
     /// Connections without a certain owner.
     ownerless: Vec<(ConnectionKey, Tuple)>,
+    /// Listeners without an owner.
+    listeners: Vec<(ConnectionKey, Endpoints)>,
     /// Connections whose end their collector will not see.
     end_unconfirmed: Vec<(ConnectionKey, Endpoints)>,
     /// Connections that never moved: whether they still exist.
     unseen: Vec<Tuple>,
+    /// Some owner is to be found.
+    seeks_owners: bool,
 }
 
 impl Inquiry {
     fn wanted(&self) -> Vec<Tuple> {
         let ownerless = self.ownerless.iter().map(|(_, tuple)| *tuple);
+        let listeners = self.listeners.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
         let unconfirmed = self.end_unconfirmed.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
-        ownerless.chain(unconfirmed).chain(self.unseen.iter().copied()).collect()
+        ownerless.chain(listeners).chain(unconfirmed).chain(self.unseen.iter().copied()).collect()
     }
 }
 
@@ -71,7 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
             return;
         }
         let begin = clock::cpu();
-        let answers = if inquiry.ownerless.is_empty() {
+        let answers = if !inquiry.seeks_owners {
             proc::states(&self.proc, &wanted)
         } else {
             let hint =
@@ -86,9 +91,16 @@ impl<C: NetworkCollector> Monitor<C> {
             return;
         };
         let (owners, answers) = answers.split_at(inquiry.ownerless.len());
+        let (listeners, answers) = answers.split_at(inquiry.listeners.len());
         let (unconfirmed, unseen) = answers.split_at(inquiry.end_unconfirmed.len());
+        for ((key, _), answer) in inquiry.listeners.iter().zip(listeners) {
+            answer.owner.into_iter().for_each(|process| self.table.learn_listener(*key, process));
+        }
         self.learn_owners(&inquiry.ownerless, owners);
         self.confirm_ends(&inquiry.end_unconfirmed, unconfirmed, last);
+        for (tuple, answer) in inquiry.unseen.iter().zip(unseen) {
+            answer.owner.into_iter().for_each(|process| self.table.learn_unseen(tuple, process));
+        }
         let gone =
             |(tuple, answer): (&Tuple, &proc::Answer)| has_ended(tuple.0, answer.state).then_some(*tuple);
         let gone: HashSet<Tuple> = inquiry.unseen.iter().zip(unseen).filter_map(gone).collect();
@@ -114,8 +126,18 @@ impl<C: NetworkCollector> Monitor<C> {
             Vec::new()
         };
         let ownerless = self.table.ownerless();
-        let ownerless = ownerless.into_iter().filter_map(|key| Some((key, self.table.ends(key)?))).collect();
-        Inquiry { ownerless, end_unconfirmed: self.table.take_end_unconfirmed(), unseen }
+        let ownerless: Vec<_> =
+            ownerless.into_iter().filter_map(|key| Some((key, self.table.ends(key)?))).collect();
+        let listeners = self.table.ownerless_listeners();
+        let seeks_owners = !(ownerless.is_empty() && listeners.is_empty())
+            || !unseen.is_empty() && self.table.are_unseen_ownerless();
+        Inquiry {
+            ownerless,
+            listeners,
+            end_unconfirmed: self.table.take_end_unconfirmed(),
+            unseen,
+            seeks_owners,
+        }
     }
 
     fn learn_owners(&mut self, wanted: &[(ConnectionKey, Tuple)], answers: &[proc::Answer]) {

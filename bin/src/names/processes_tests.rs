@@ -145,10 +145,11 @@ fn two_processes_of_one_id_that_were_both_read() {
 fn where_moments_are_too_close_the_name_decides() {
     let tree = Tree::new();
     let mut processes = Processes::new(tree.path(""), WANTED);
+    let now = clock::boot();
     live(&tree, 10, "innocent", "innocent --all", Duration::ZERO);
-    let owner = seen(10, "curl", false, Duration::ZERO);
+    let owner = ObservedOwner { seen: now, ..seen(10, "curl", false, Duration::ZERO) };
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "");
-    let owner = seen(10, "innocent", false, Duration::ZERO);
+    let owner = ObservedOwner { seen: now, ..seen(10, "innocent", false, Duration::ZERO) };
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "innocent --all");
 }
 

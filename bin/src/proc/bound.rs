@@ -25,7 +25,7 @@ impl Bound {
         &self.sockets
     }
 
-    /// Those that fit the local end of `ends` best, in one namespace or (`None`) in any. More than one: they share the
+    /// Those that fit the local end of `ends` best, in one namespace or (`None`) in each. More than one: they share the
     /// port (`SO_REUSEPORT`, other devices), or are in several namespaces, and nothing here tells which one it is.
     pub fn serving(
         &self,
@@ -36,15 +36,19 @@ impl Bound {
         let key = (protocol, ends.lport);
         let first = self.sockets.partition_point(|socket| order(socket) < key);
         let last = self.sockets.partition_point(|socket| order(socket) <= key);
-        let here =
-            move |socket: &&SocketEntry| namespace.is_none_or(|namespace| socket.namespace == namespace);
         let laddr = ends.laddr;
         let sockets = &self.sockets[first..last];
-        let best = sockets.iter().filter(here).filter_map(|socket| fit(&socket.ends.laddr, &laddr)).max();
-        sockets
-            .iter()
-            .filter(here)
-            .filter(move |socket| best.is_some() && fit(&socket.ends.laddr, &laddr) == best)
+        // An exact address in one namespace says nothing of another.
+        let best = move |namespace: u64| {
+            let here = sockets.iter().filter(|socket| socket.namespace == namespace);
+            here.filter_map(|socket| fit(&socket.ends.laddr, &laddr)).max()
+        };
+        sockets.iter().filter(move |socket| {
+            let fit = fit(&socket.ends.laddr, &laddr);
+            namespace.is_none_or(|namespace| socket.namespace == namespace)
+                && fit.is_some()
+                && fit == best(socket.namespace)
+        })
     }
 }
 
@@ -120,5 +124,11 @@ mod tests {
         assert_eq!(all, [1, 2, 3]);
         assert_eq!(serving(&bound, "192.0.2.2", 53, Some(9)), [3]);
         assert_eq!(serving(&bound, "192.0.2.2", 53, Some(8)), []);
+        let mut exact = socket(Protocol::Udp, "192.0.2.2", 53, 4);
+        exact.namespace = 7;
+        let bound = Bound::new(vec![here[0], elsewhere, exact]);
+        let mut all = serving(&bound, "192.0.2.2", 53, None);
+        all.sort_unstable();
+        assert_eq!(all, [1, 3, 4], "an exact address elsewhere proves nothing");
     }
 }

@@ -6,7 +6,7 @@ use tcptop_abi::Endpoints;
 
 use super::{Table, at};
 use crate::{
-    conn::{ConnectionKey, OwnerSource, Protocol, TcpState},
+    conn::{ConnectionKey, Protocol, TcpState},
     sys::clock::Moment,
 };
 
@@ -26,11 +26,6 @@ impl Table {
         // A UDP flow, or an end that nobody saw: the last interval in which it moved.
         record.last_active =
             if ended.is_some() { ended } else { record.last_active.filter(|_| record.growth.sum() == 0) };
-        if connection.source == OwnerSource::Unknown
-            && let Some(process) = self.listeners.owner(&connection.record.ends)
-        {
-            connection.learn(process, OwnerSource::Listener);
-        }
         self.ended.push(connection);
         if self.ended.len() / 2 >= self.most_ended {
             self.ended.select_nth_unstable_by_key(self.most_ended, |connection| {

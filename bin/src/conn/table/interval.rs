@@ -12,7 +12,7 @@ impl Table {
     /// Ends the interval, and returns what all connections moved in it.
     pub fn close_interval(&mut self, now: Duration) -> Traffic {
         let now = Moment::from(now);
-        let Self { connections, active, owner_pending, .. } = self;
+        let Self { connections, active, owner_pending, listeners, .. } = self;
         active.retain(|key| {
             let Some(connection) = at(connections, *key) else { return false };
             connection.record.active = true;
@@ -25,6 +25,11 @@ impl Table {
         for connection in &mut self.ended {
             connection.record.active = true;
             connection.record.last_active.get_or_insert(now);
+            if connection.source == OwnerSource::Unknown
+                && let Some(process) = listeners.owner(&connection.record.ends)
+            {
+                connection.learn(process, OwnerSource::Listener);
+            }
         }
         // A collector hands them up in this order, but for connections whose end it did not see.
         if !self.ended.is_sorted_by_key(|connection| connection.record.last_active) {

@@ -25,6 +25,9 @@ pub struct Table {
     open: (usize, usize),
     /// From /proc, without a packet so far.
     unseen: HashMap<(Protocol, Endpoints), Box<Connection>>,
+    /// More of these, with the ends of one of them, in other network namespaces.
+    #[expect(clippy::vec_box, reason = "as in `unseen`")]
+    twins: Vec<Box<Connection>>,
     /// Connections that changed in this interval.
     active: Vec<ConnectionKey>,
     /// Connections that fell silent before their owner was found for certain.
@@ -47,7 +50,28 @@ impl Table {
     /// Adds a connection that exists before any packet of it was seen.
     pub fn add_unseen(&mut self, connection: Connection) {
         let key = (connection.record.protocol, connection.record.ends);
-        self.unseen.insert(key, Box::new(connection));
+        if let Some(twin) = self.unseen.insert(key, Box::new(connection)) {
+            self.twins.push(twin);
+        }
+    }
+
+    /// Takes the unseen connection with these ends. Of several, nothing tells which one it is: then nobody owns it for now,
+    /// nor those that stay.
+    fn take_unseen(&mut self, key: (Protocol, Endpoints)) -> Option<Box<Connection>> {
+        let Self { unseen, twins, .. } = self;
+        let is_twin = |twin: &Connection| (twin.record.protocol, twin.record.ends) == key;
+        let Some(at) = twins.iter().position(|twin| is_twin(twin)) else { return unseen.remove(&key) };
+        let process = twins[at].record.process;
+        let mut all: Vec<&mut Connection> = twins
+            .iter_mut()
+            .filter(|twin| is_twin(twin))
+            .chain(unseen.get_mut(&key))
+            .map(|twin| &mut **twin)
+            .collect();
+        if !all.iter().all(|twin| twin.record.process == process) {
+            all.iter_mut().for_each(|twin| twin.forget_owner());
+        }
+        Some(twins.swap_remove(at))
     }
 
     /// Adds a listener that exists before the start.
@@ -108,8 +132,7 @@ impl Table {
     /// Makes the connection of a key that is not known yet.
     fn adopt(&mut self, seen: &Observation) {
         // One with the same ends that began after the start is another connection.
-        let known =
-            if self.unseen.is_empty() { None } else { self.unseen.remove(&(seen.protocol, seen.ends)) };
+        let known = if self.unseen.is_empty() { None } else { self.take_unseen((seen.protocol, seen.ends)) };
         let known = known.filter(|_| seen.opening == Opening::Unseen || seen.protocol == Protocol::Udp);
         let mut connection = known.unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
@@ -149,16 +172,32 @@ impl Table {
         self.unseen.keys()
     }
 
+    /// Whether some of these have no owner, or one that has exited.
+    pub fn are_unseen_ownerless(&self) -> bool {
+        self.unseen.values().any(|connection| connection.source < OwnerSource::Proc)
+    }
+
+    /// The owner of an unseen connection was found.
+    pub fn learn_unseen(&mut self, key: &(Protocol, Endpoints), process: Process) {
+        self.unseen.get_mut(key).into_iter().for_each(|connection| {
+            connection.learn(process, OwnerSource::Proc);
+        });
+    }
+
     /// Forgets unseen connections that are gone.
     pub fn retain_unseen(&mut self, mut exists: impl FnMut(&(Protocol, Endpoints)) -> bool) {
         self.unseen.retain(|key, _| exists(key));
+        let unseen = &self.unseen;
+        self.twins.retain(|twin| unseen.contains_key(&(twin.record.protocol, twin.record.ends)));
     }
 
     /// Open TCP connections and UDP flows.
     pub fn counts(&self) -> (usize, usize) {
-        let unseen_udp = self.unseen.keys().filter(|(protocol, _)| *protocol == Protocol::Udp).count();
-        let (tcp, udp) = self.open;
-        (tcp + self.unseen.len() - unseen_udp, udp + unseen_udp)
+        let (mut tcp, mut udp) = self.open;
+        for connection in self.unseen.values().chain(&self.twins) {
+            *if connection.record.protocol == Protocol::Tcp { &mut tcp } else { &mut udp } += 1;
+        }
+        (tcp, udp)
     }
 
     /// Every connection, open or ended in this interval, in no order.
@@ -168,7 +207,7 @@ impl Table {
 
     /// Every open connection, in no order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        let unseen = self.unseen.values();
+        let unseen = self.unseen.values().chain(&self.twins);
         self.connections.iter().flatten().chain(unseen).map(|connection| &connection.record)
     }
 }

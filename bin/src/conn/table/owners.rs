@@ -43,14 +43,23 @@ impl Table {
     /// Takes connections from owners that have exited, so that whoever has them now is searched for. `idle`: also those that
     /// did not move.
     pub fn leave_exited(&mut self, idle: bool, mut is_gone: impl FnMut(&Process) -> bool) {
-        let Self { connections, active, owner_pending, .. } = self;
-        let mut leave = |connection: &mut Connection| {
+        let Self { connections, unseen, active, owner_pending, .. } = self;
+        let mut has_left = |connection: &mut Connection| {
             let found = matches!(connection.source, OwnerSource::Proc | OwnerSource::Seen);
-            if found && connection.record.process.as_ref().is_some_and(&mut is_gone) {
+            let has_left = found && connection.record.process.as_ref().is_some_and(&mut is_gone);
+            if has_left {
                 connection.lose_owner();
-                if !mem::replace(&mut connection.owner_pending, true) {
-                    owner_pending.push(connection.record.key);
-                }
+            }
+            has_left
+        };
+        if idle {
+            unseen.values_mut().for_each(|connection| {
+                has_left(connection);
+            });
+        }
+        let mut leave = |connection: &mut Connection| {
+            if has_left(connection) && !mem::replace(&mut connection.owner_pending, true) {
+                owner_pending.push(connection.record.key);
             }
         };
         if idle {
@@ -72,6 +81,16 @@ impl Table {
     pub fn likely_owner(&self, key: ConnectionKey, ends: &Endpoints) -> Option<Process> {
         let known = self.get(key).and_then(|connection| connection.record.process);
         known.or_else(|| self.listeners.owner(ends))
+    }
+
+    /// Listeners whose owner no hook has seen, for which it is time to search.
+    pub fn ownerless_listeners(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
+        self.listeners.ownerless()
+    }
+
+    /// A listener's owner was found.
+    pub fn learn_listener(&mut self, key: ConnectionKey, process: Process) {
+        self.listeners.learn(key, process);
     }
 
     /// The owner of the listener that accepted a connection.

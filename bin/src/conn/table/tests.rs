@@ -250,3 +250,61 @@ fn of_many_that_ended_the_busiest_are_kept() {
     kept.sort_unstable();
     assert!(kept.len() < 6 && kept.ends_with(&[17, 18, 19]), "{kept:?}");
 }
+
+/// An older connection with the ends of `tcp`, which /proc has shown.
+fn older(table: &mut Table, pid: u32) {
+    let mut connection = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
+    connection.learn(process(pid), OwnerSource::Proc);
+    table.add_unseen(connection);
+}
+
+fn pids(table: &Table) -> Vec<Option<u32>> {
+    let mut pids: Vec<_> = table.live().map(|record| record.process.map(|process| process.pid)).collect();
+    pids.sort_unstable();
+    pids
+}
+
+#[test]
+fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
+    let mut table = Table::new(usize::MAX);
+    older(&mut table, 10);
+    older(&mut table, 20);
+    assert_eq!((pids(&table), table.counts()), (vec![Some(10), Some(20)], (2, 0)));
+    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
+    assert_eq!((pids(&table), table.counts()), (vec![None, None], (2, 0)), "either may have moved");
+    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(2, 70) });
+    assert_eq!((pids(&table), table.counts()), (vec![None, None], (2, 0)));
+    table.retain_unseen(|_| false);
+    assert_eq!(table.counts(), (2, 0));
+
+    let mut table = Table::new(usize::MAX);
+    older(&mut table, 10);
+    older(&mut table, 10);
+    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
+    assert_eq!(pids(&table), [Some(10), Some(10)], "both belong to one process");
+}
+
+#[test]
+fn whoever_has_it_now_takes_it_from_an_owner_that_has_exited() {
+    let mut table = Table::new(usize::MAX);
+    let gone = |table: &mut Table| {
+        let seen = owned(Observation { opening: Opening::Active, ..tcp(1, 70) }, 10, true);
+        table.apply(CollectorEvent::Moved(seen), &mut |owner| {
+            Some(Identified { process: process(owner.pid), is_gone: true })
+        });
+    };
+    moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 7) }, 10, true));
+    assert_eq!(table.ownerless(), [], "it connected");
+    table.leave_exited(false, |process| process.pid == 10);
+    let wanted = table.ownerless();
+    assert_eq!((wanted.len(), pids(&table)), (1, vec![Some(10)]), "and stays until another is found");
+    table.learn(wanted[0], process(20), OwnerSource::Proc);
+    gone(&mut table);
+    assert_eq!(pids(&table), [Some(20)]);
+    table.leave_exited(false, |process| process.pid == 20);
+    gone(&mut table);
+    assert_eq!(pids(&table), [Some(20)], "the last one");
+    // Another process sends: that is newer.
+    moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 71) }, 30, true));
+    assert_eq!(pids(&table), [Some(30)]);
+}
