@@ -23,6 +23,7 @@ mod held;
 mod hook_list;
 mod hooks;
 mod load;
+mod names;
 mod once;
 mod peers;
 mod process;
@@ -113,6 +114,7 @@ fn main() {
         "throughput" => throughput::measure(&settings),
         "busy" => busy::measure(&settings),
         "hooks" => hooks::measure(&settings),
+        "names" => names::measure(&settings),
         "peers" => peers::measure(&settings),
         "standing" => standing::measure(&settings),
         "first" => once::first_report(&settings),

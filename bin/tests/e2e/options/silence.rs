@@ -40,15 +40,19 @@ fn a_flow_ends_in_the_first_report_after_the_timeout() {
     let rows = cells(&finished.stdout);
     let reports: Vec<f64> = rows.iter().filter(|row| row["event"] == "total").map(reported).collect();
     for (client, last) in [&brief, &steady].into_iter().zip(last) {
-        let near = client.local_addr().expect("bound").port().to_string();
         let first =
             reports.iter().copied().find(|time| *time >= last + 2.0).expect("there were more reports");
+        // The timeout counts from the end of the flow's last interval. A slow machine may end that late, and then the next
+        // report is right.
+        let end = reports.iter().copied().find(|time| *time > last).expect("there were more reports");
+        let due = reports.iter().copied().find(|time| *time >= end + 1.8).expect("there were more reports");
+        let near = client.local_addr().expect("bound").port().to_string();
         let of_flow = |row: &&Cells| [&row["lport"], &row["rport"]].contains(&&near);
         let closed: Vec<f64> =
             rows.iter().filter(of_flow).filter(|row| row["event"] == "closed").map(reported).collect();
         let late: Vec<f64> = closed.iter().map(|time| time - last).collect();
         assert!(
-            closed == [first; 2],
+            [first, due].iter().any(|report| closed == [*report; 2]),
             "both ends are to be closed {:.1} s after the last datagram, not {late:.1?}; reports at {:.1?}",
             first - last,
             reports.iter().map(|time| time - last).collect::<Vec<_>>()
