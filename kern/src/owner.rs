@@ -63,7 +63,8 @@ fn current_ids() -> u64 {
     }
 }
 
-/// The process this hook runs in. Announces it.
+/// The process this hook runs in. Announces it. Each hook has a copy: the JIT compilers of 32-bit CPUs cannot call
+/// functions of a program.
 #[inline(always)]
 fn current(pid_tgid: u64) -> Owner {
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);

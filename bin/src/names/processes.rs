@@ -5,11 +5,7 @@
 //! kept for as long as rows need it. Whether a process that /proc shows is the one that was seen is decided by its start:
 //! who began after that moment is another one.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
 use tcptop_abi::COMM_LEN;
 
@@ -38,12 +34,14 @@ type Id = (u32, u32);
 pub struct Processes {
     proc: PathBuf,
     wanted: Wanted,
-    known: BTreeMap<Id, Known>,
+    /// Ascending by id. New processes mostly have the highest one.
+    known: Vec<Known>,
 }
 
 /// What is known of one.
 #[derive(Default)]
 struct Known {
+    id: Id,
     /// When it began, rounded down to a clock tick: time since the boot.
     start: Duration,
     comm: [u8; COMM_LEN],
@@ -61,7 +59,7 @@ struct Known {
 impl Processes {
     /// None so far; `proc` is `/proc`.
     pub const fn new(proc: PathBuf, wanted: Wanted) -> Self {
-        Self { proc, wanted, known: BTreeMap::new() }
+        Self { proc, wanted, known: Vec::new() }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
@@ -84,7 +82,8 @@ impl Processes {
         let Some(id) = self.find(owner) else {
             let process = Process { comm: marked(owner), ..anonymous };
             // Its cgroup may still tell the unit.
-            let known = self.known.entry((owner.pid, 0)).or_default();
+            let known = self.entry((owner.pid, 0));
+            let known = &mut self.known[known];
             known.is_gone = true;
             if self.wanted.unit && known.cgroup != owner.cgroup {
                 known.cgroup = owner.cgroup;
@@ -92,7 +91,8 @@ impl Processes {
             }
             return Some(Identified { process, is_gone: true });
         };
-        let known = self.known.get_mut(&id)?;
+        let known = self.position(id).ok()?;
+        let known = &mut self.known[known];
         if known.is_worker {
             return None;
         }
@@ -107,27 +107,48 @@ impl Processes {
 
     /// The known process that was seen.
     fn find(&mut self, owner: &ObservedOwner) -> Option<Id> {
-        let before = self.candidate(owner).map(|(id, known)| (id, known.verified, known.is_gone));
+        let before = self.candidate(owner).map(|known| (known.id, known.verified, known.is_gone));
         if let Some((id, verified, is_gone)) = before
             && (owner.seen <= verified || is_gone && owner.seen <= verified + SAME)
         {
             return Some(id);
         }
         self.read(owner.pid);
-        let now = self.candidate(owner);
-        if let Some((id, known)) = now
+        if let Some(known) = self.candidate(owner)
             && !known.is_gone
         {
-            return Some(id);
+            return Some(known.id);
         }
         let (id, verified, _) = before?;
         (owner.seen <= verified + SAME).then_some(id)
     }
 
     /// The youngest known process with this id that began before it was seen.
-    fn candidate(&self, owner: &ObservedOwner) -> Option<(Id, &Known)> {
-        let of_id = self.known.range((owner.pid, 1)..=(owner.pid, u32::MAX));
-        of_id.rev().map(|(id, known)| (*id, known)).find(|(_, known)| known.may_be(owner))
+    fn candidate(&self, owner: &ObservedOwner) -> Option<&Known> {
+        self.known[self.with_pid(owner.pid)].iter().rev().find(|known| known.may_be(owner))
+    }
+
+    /// The processes with this process id, whose start is known.
+    fn with_pid(&self, pid: u32) -> Range<usize> {
+        let first = self.known.partition_point(|known| known.id < (pid, 1));
+        let count = self.known[first..].iter().take_while(|known| known.id.0 == pid).count();
+        first..first + count
+    }
+
+    fn position(&self, id: Id) -> Result<usize, usize> {
+        self.known.binary_search_by_key(&id, |known| known.id)
+    }
+
+    fn get(&self, process: &Process) -> Option<&Known> {
+        self.position((process.pid, process.start)).ok().map(|at| &self.known[at])
+    }
+
+    /// Where the process with this id is, which is made if it is not known.
+    fn entry(&mut self, id: Id) -> usize {
+        self.position(id).unwrap_or_else(|at| {
+            self.known.insert(at, Known { id, ..Known::default() });
+            at
+        })
     }
 
     /// Reads which process has this id. What had it before is gone.
@@ -135,20 +156,20 @@ impl Processes {
         let now = clock::boot();
         let stat = proc::stat(&self.proc, pid).filter(|stat| !stat.is_zombie);
         let id = stat.map(|stat| (pid, Process::start(stat.start).max(1)));
-        for (other, known) in self.known.range_mut((pid, 1)..=(pid, u32::MAX)) {
-            known.is_gone |= Some(*other) != id;
+        let others = self.with_pid(pid);
+        for other in &mut self.known[others] {
+            other.is_gone |= Some(other.id) != id;
         }
         let (id, stat) = (id?, stat?);
-        let known = self.known.entry(id).or_default();
-        known.learn(&stat, now);
+        let known = self.entry(id);
+        self.known[known].learn(&stat, now);
         Some(id)
     }
 
     /// Reads the command line and the unit of a process, if they are wanted; what was read before stays where it is gone.
     fn read_words(&mut self, id: Id) {
         let Wanted { cmdline, unit, .. } = self.wanted;
-        let Some(known) = self.known.get_mut(&id) else { return };
-        if known.is_gone || !(cmdline || unit) {
+        if !(cmdline || unit) || self.position(id).is_ok_and(|at| self.known[at].is_gone) {
             return;
         }
         let words = cmdline.then(|| proc::cmdline(&self.proc, id.0)).flatten();
@@ -157,7 +178,8 @@ impl Processes {
         if self.read(id.0) != Some(id) {
             return;
         }
-        let Some(known) = self.known.get_mut(&id) else { return };
+        let Ok(known) = self.position(id) else { return };
+        let known = &mut self.known[known];
         if let Some(words) = words {
             known.cmdline = words;
         }
@@ -177,9 +199,6 @@ impl Processes {
             if process.pid == 0 || process.start == 0 || !seen.insert(id) {
                 continue;
             }
-            if !self.known.contains_key(&id) && self.read(process.pid) != Some(id) {
-                continue;
-            }
             self.read_words(id);
         }
     }
@@ -190,7 +209,7 @@ impl Processes {
         if process.pid == 0 {
             return false;
         }
-        let known = self.known.get(&id);
+        let known = self.get(process);
         if known.is_some_and(|known| known.is_gone || clock::boot() < known.verified + RECHECK) {
             return known.is_some_and(|known| known.is_gone);
         }
@@ -204,7 +223,8 @@ impl Processes {
     pub fn forget_others<'a>(&mut self, needed: impl Iterator<Item = &'a Process>) {
         let needed: HashSet<Id> = needed.map(|process| (process.pid, process.start)).collect();
         let now = clock::boot();
-        self.known.retain(|id, known| needed.contains(id) || now < known.verified + RECHECK);
+        self.known.retain(|known| needed.contains(&known.id) || now < known.verified + RECHECK);
+        self.known.shrink_to(2 * self.known.len());
     }
 
     /// More are known than is good for memory.
@@ -214,12 +234,12 @@ impl Processes {
 
     /// Its command line; empty when it is not known, and of a kernel thread.
     pub fn cmdline(&self, process: &Process) -> &[u8] {
-        self.known.get(&(process.pid, process.start)).map_or(b"", |known| &known.cmdline)
+        self.get(process).map_or(b"", |known| &known.cmdline)
     }
 
     /// Its service or container; empty when it has none, or it is not known.
     pub fn unit(&self, process: &Process) -> &[u8] {
-        self.known.get(&(process.pid, process.start)).map_or(b"", |known| &known.unit)
+        self.get(process).map_or(b"", |known| &known.unit)
     }
 }
 

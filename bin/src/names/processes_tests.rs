@@ -192,7 +192,7 @@ fn one_that_exits_or_only_waits_to_be_buried_is_gone() {
     assert!(!processes.is_gone(&process));
     tree.file("10/stat", b"10 (sshd) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 55 0 0\n");
     assert!(!processes.is_gone(&process), "not asked again at once");
-    processes.known.values_mut().for_each(|known| known.verified -= RECHECK);
+    processes.known.iter_mut().for_each(|known| known.verified -= RECHECK);
     assert!(processes.is_gone(&process));
 }
 
@@ -204,10 +204,10 @@ fn what_no_row_needs_is_forgotten() {
         live(&tree, pid, "x", "x", MINUTE);
         processes.read_now(pid);
     }
-    processes.known.values_mut().for_each(|known| known.verified -= RECHECK);
+    processes.known.iter_mut().for_each(|known| known.verified -= RECHECK);
     let needed = processes.identity(&seen(2, "x", false, SECOND));
     processes.forget_others([&needed].into_iter());
-    assert_eq!(processes.known.keys().map(|(pid, _)| *pid).collect::<Vec<_>>(), [2]);
+    assert_eq!(processes.known.iter().map(|known| known.id.0).collect::<Vec<_>>(), [2]);
     assert!(!processes.are_many());
 }
 
