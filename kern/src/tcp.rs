@@ -109,12 +109,26 @@ pub fn egress(packet: &Packet) {
 #[inline(always)]
 pub fn ingress(packet: &Packet) {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
-    if packet.transport.control[1] & FIN != 0 && !sk.is_null() {
-        note_fin(packet.skb, sk, segment(packet).end);
+    let fin = packet.transport.control[1] & FIN != 0;
+    if !(fin || overflowed()) || sk.is_null() || !is_connection(sk) {
+        return;
     }
-    if overflowed() && !sk.is_null() {
-        count_untracked_ingress(packet.skb, sk, segment(packet).payload);
+    let segment = segment(packet);
+    if fin {
+        note_fin(packet.skb, sk, segment.end);
     }
+    if overflowed() {
+        count_untracked_ingress(packet.skb, sk, segment.payload);
+    }
+}
+
+/// True for the socket of a TCP connection. False for a listener, and for a raw socket of the protocol TCP: the kernel hands
+/// each of these a copy of every segment.
+#[inline(always)]
+fn is_connection(common: *mut bpf_sock) -> bool {
+    // SAFETY: `common` is not null.
+    let sk = unsafe { bpf_sk_fullsock(common) };
+    !sk.is_null() && sock::is_tcp(sk) && field!(sk, state) as u8 != State::LISTEN
 }
 
 /// Records a FIN whose sequence number ends at `end`. Ignores a FIN at or below `rcv_nxt`: it is a duplicate, or was recorded

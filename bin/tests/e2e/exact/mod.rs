@@ -17,7 +17,7 @@ mod endings;
 mod fastopen;
 mod handed;
 mod mapped;
-mod native;
+pub mod native;
 mod offload;
 mod older;
 mod owners;

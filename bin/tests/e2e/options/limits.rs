@@ -1,9 +1,17 @@
 //! How much is counted.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
 use super::csv;
 use crate::{
-    harness::run,
-    traffic::{Own, V4, allow_descriptors, datagram, udp},
+    exact::native::leftovers::socket,
+    harness::{eventually, run},
+    namespace,
+    traffic::{Own, Pair, V4, allow_descriptors, datagram, transfer, udp},
 };
 
 #[test]
@@ -16,7 +24,7 @@ fn flows_that_find_no_room_are_counted_and_said() {
         &mut crate::harness::tcptop(&["--csv", "--flows", "1024", "--total", "-d", "0.5", "-n", "6"]),
         |_| (),
     );
-    let finished = std::thread::scope(|scope| {
+    let finished = thread::scope(|scope| {
         let waiter = scope.spawn(|| process.wait());
         while !waiter.is_finished() {
             for client in &clients {
@@ -40,4 +48,45 @@ fn more_flows_than_the_memory_would_give() {
     let rows = csv(&["--flows", "70000", "-q"], || ());
     assert_eq!(rows.len(), 1);
     run(&["--flows", "1023", "-1"]).assert_code(2);
+}
+
+/// The kernel hands each raw socket of the protocol a copy of every segment.
+#[test]
+fn copies_for_raw_sockets_are_not_untracked() {
+    const BYTES: u64 = 1_000_000;
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    allow_descriptors(4_096);
+    let process = super::Process::start(
+        &mut crate::harness::tcptop(&["--csv", "--flows", "1024", "--total", "-d", "0.3"]),
+        |_| BEGUN.store(true, Relaxed),
+    );
+    eventually("a header", || BEGUN.load(Relaxed).then_some(()));
+    let inside = thread::spawn(|| {
+        namespace::enter_new();
+        let pair = Pair::new(V4);
+        pair.exchange(1, 1);
+        let server = udp(V4);
+        let remote = server.local_addr().expect("bound");
+        let clients: Vec<_> = (0..1_100).map(|_| udp(V4)).collect();
+        for client in &clients {
+            client.send_to(&[0; 10], remote).expect("send");
+            datagram(&server, 10);
+        }
+        thread::sleep(Duration::from_millis(700));
+        let raw = || socket(libc::SOCK_RAW, libc::IPPROTO_TCP).expect("a socket");
+        let _raw: Vec<_> = (0..20).map(|_| raw()).collect();
+        transfer(&pair.client, &pair.server, BYTES);
+        thread::sleep(Duration::from_millis(400));
+    });
+    inside.join().expect("traffic");
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    assert!(finished.stderr.contains("tables are full"), "{}", finished.stderr);
+    let rows = super::cells(&finished.stdout);
+    let bytes =
+        rows.iter().filter(|row| row["event"] == "untracked").map(|row| row["rx_bytes"].parse::<u64>());
+    let bytes: u64 = bytes.map(|bytes| bytes.expect("a number")).sum();
+    // Others on this machine find no room meanwhile.
+    assert!((1..BYTES).contains(&bytes), "{bytes} untracked bytes received");
 }

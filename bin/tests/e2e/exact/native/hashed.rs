@@ -1,14 +1,15 @@
 //! Hosts whose kernel makes no storage for sockets: 32-bit ARM from Linux 6.19 on. A build for debugging behaves like that
 //! where it is asked to.
 
-use std::{thread, time::Duration};
+use std::{net::SocketAddr, os::fd::AsRawFd, thread, time::Duration};
 
+use super::leftovers::socket;
 use crate::{
     exact::case,
     harness::{Tcptop, is_static, tcptop},
-    maps,
+    maps, namespace,
     rows::Flow,
-    traffic::{V4, accept, allow_descriptors, connect, ends, listen, transfer},
+    traffic::{Pair, V4, V4_LENGTH, accept, allow_descriptors, connect, ends, listen, raw_v4, transfer},
 };
 
 /// Places of the flow table. Each connection on this machine takes two.
@@ -26,6 +27,13 @@ fn start() -> Option<Tcptop> {
     let mut command = tcptop(&["--csv", "--closed", "-d", "0.2", "--flows", &flows]);
     command.env("TCPTOP_WITHOUT_STORAGE", "1");
     Some(Tcptop::run(&mut command).excusing("tables are full"))
+}
+
+/// Some intervals later, no table has more entries than others on this machine use.
+fn assert_tables_are_empty(tcptop: &Tcptop) {
+    thread::sleep(Duration::from_millis(700));
+    let used = maps::in_use(tcptop.process().pid());
+    assert!(used.iter().all(|(_, entries)| *entries <= FEW), "entries in use: {used:?}");
 }
 
 /// Of more connections than there are places, none leaves anything behind in the table of sockets, and later ones have
@@ -52,9 +60,7 @@ fn connections_after_more_than_fit() {
         expected.extend(ends(flow, 300, 200));
     }
     tcptop.expect_closed(&expected);
-    thread::sleep(Duration::from_millis(700));
-    let used = maps::in_use(tcptop.process().pid());
-    assert!(used.iter().all(|(_, entries)| *entries <= FEW), "entries in use: {used:?}");
+    assert_tables_are_empty(&tcptop);
     case("more connections than fit, and 50 later ones, without socket storage", "-", tcptop, &expected);
 }
 
@@ -65,8 +71,60 @@ fn listeners_that_come_and_go() {
     for _ in 0..PLACES + 100 {
         drop(listen(V4));
     }
-    thread::sleep(Duration::from_millis(700));
-    let used = maps::in_use(tcptop.process().pid());
-    assert!(used.iter().all(|(_, entries)| *entries <= FEW), "entries in use: {used:?}");
+    assert_tables_are_empty(&tcptop);
+    tcptop.stop();
+}
+
+/// The kernel hands each of these sockets a copy of every segment, also of one with a FIN.
+#[test]
+fn raw_sockets_of_the_protocol_tcp() {
+    let Some(tcptop) = start() else { return };
+    let inside = thread::spawn(|| {
+        namespace::enter_new();
+        let raw = || socket(libc::SOCK_RAW, libc::IPPROTO_TCP).expect("a socket");
+        let raw: Vec<_> = (0..4 * FEW).map(|_| raw()).collect();
+        let pair = Pair::new(V4);
+        pair.exchange(10, 20);
+        drop(pair);
+        thread::sleep(Duration::from_millis(50));
+        drop(raw);
+    });
+    inside.join().expect("traffic");
+    assert_tables_are_empty(&tcptop);
+    tcptop.stop();
+}
+
+/// Sends a segment from port 9 that has only a FIN. Raw sockets add the IP header.
+fn send_fin(to: SocketAddr) {
+    let port = to.port().to_be_bytes();
+    // Ports, sequence number, acknowledgement number, five words and FIN, window, checksum, urgent pointer: RFC 9293
+    // section 3.1.
+    let mut segment = [0, 9, port[0], port[1], 0, 0, 1, 0, 0, 0, 0, 0, 0x50, 1, 1, 0, 0, 0, 0, 0];
+    // Both addresses, the protocol and the length are part of the checksum.
+    let words = segment.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+    let sum = words.sum::<u32>() + 2 * (0x7f00 + 1) + 6 + 20;
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded");
+    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+    let (socket, to) = (socket(libc::SOCK_RAW, libc::IPPROTO_TCP).expect("a socket"), raw_v4(0));
+    // SAFETY: both are of the sizes that are given.
+    let sent = unsafe {
+        let (data, address) = (segment.as_ptr().cast(), (&raw const to).cast());
+        libc::sendto(socket.as_raw_fd(), data, segment.len(), 0, address, V4_LENGTH)
+    };
+    assert_eq!(sent, 20, "sendto: {}", std::io::Error::last_os_error());
+}
+
+/// The kernel reports no state of a listener that is older than tcptop.
+#[test]
+fn older_listeners_that_get_a_fin() {
+    let listeners: Vec<_> = (0..4 * FEW).map(|_| listen(V4)).collect();
+    let Some(tcptop) = start() else { return };
+    for listener in &listeners {
+        send_fin(listener.local_addr().expect("bound"));
+    }
+    thread::sleep(Duration::from_millis(50));
+    drop(listeners);
+    assert_tables_are_empty(&tcptop);
     tcptop.stop();
 }

@@ -32,7 +32,8 @@ fn skipped(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").expect("stderr");
 }
 
-fn socket(kind: libc::c_int, protocol: libc::c_int) -> Result<OwnedFd, Error> {
+/// An IPv4 socket.
+pub fn socket(kind: libc::c_int, protocol: libc::c_int) -> Result<OwnedFd, Error> {
     // SAFETY: no pointer is passed.
     let fd = unsafe { libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, protocol) };
     // SAFETY: just opened, nobody else's.

@@ -9,7 +9,7 @@ mod gigabytes;
 mod groups;
 mod hashed;
 mod idle;
-mod leftovers;
+pub mod leftovers;
 mod link;
 mod link_local;
 mod lossy;
