@@ -199,21 +199,22 @@ pub fn released(sk: *mut bpf_sock) {
     if !tcp && !sock::is_udp(sk) {
         return;
     }
+    let tcp_state = field!(sk, state) as u8;
     // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
-    // closed the socket.
-    let open = !matches!(field!(sk, state) as u8, State::CLOSE | State::LISTEN);
-    let state = if tcp && open { socket::find_or_make(sk, sk) } else { socket::find_own(sk, sk) };
+    // closed the socket. In these four states the socket has no FIN to send, so nothing would remove a state made here.
+    let fin_follows = !matches!(tcp_state, State::CLOSE | State::LISTEN | State::SYN_SENT | State::FIN_WAIT2);
+    let state = if tcp && fin_follows { socket::find_or_make(sk, sk) } else { socket::find_own(sk, sk) };
     let Some(state) = state else { return };
-    mark_released(state, tcp);
-    // A connection that is still open is forgotten when it ends.
-    if !tcp || field!(sk, state) as u8 == State::CLOSE {
+    let has_flow = mark_released(state, tcp);
+    // Otherwise the end of the connection removes the state.
+    if !tcp || tcp_state == State::CLOSE || !has_flow && !fin_follows {
         socket::forget(state.cookie);
     }
 }
 
-/// Marks the flow of a socket whose last descriptor is closed, if there is one.
+/// Marks the flow of a socket whose last descriptor is closed. False: there is none.
 #[inline(always)]
-fn mark_released(state: &mut SocketState, tcp: bool) {
+fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
     state.released = Flow::RELEASED;
     let mut place = state.place;
     let mut found = flow::at(place, state.cookie);
@@ -226,7 +227,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) {
         if !state.owner.is_known() {
             state.owner = current(current_ids());
         }
-        return;
+        return false;
     };
     flow.released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
@@ -235,6 +236,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) {
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         ring::changed(flow, place);
     }
+    true
 }
 
 #[inline(always)]

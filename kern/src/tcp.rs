@@ -168,7 +168,11 @@ fn adopt(
     }
     let tcp_state = field!(sk, state) as u8;
     let flags = match tcp_state {
-        State::CLOSE | State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return None,
+        State::CLOSE => {
+            forget_released(skb, sk);
+            return None;
+        }
+        State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return None,
         State::SYN_SENT => FlowFlags::ACTIVE_OPEN,
         State::SYN_RECV => FlowFlags::PASSIVE_OPEN,
         State::FIN_WAIT1 => fin_in_flight(sk),
@@ -186,6 +190,17 @@ fn adopt(
     }
     stats(|stats| stats.untracked_tx_bytes += payload as u64);
     None
+}
+
+/// Forgets a socket that a process has closed by a reset, which leaves now. `owner::released` has made its state for a FIN,
+/// if the connection is older than tcptop.
+#[inline(always)]
+fn forget_released(skb: *mut __sk_buff, sk: *mut bpf_sock) {
+    if let Some(state) = socket::find(sk, skb)
+        && state.released != 0
+    {
+        socket::forget(state.cookie);
+    }
 }
 
 /// In these states our FIN is not acknowledged. With nothing in flight it waits for the peer's window, and has not left.

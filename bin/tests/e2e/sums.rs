@@ -1,7 +1,7 @@
 //! Text reports add up: what ended within an interval has rows too.
 
 use std::{
-    net::{TcpListener, UdpSocket},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     harness::run,
-    options::{cells, short_lived},
+    options::{cells, during, short_lived},
     sheet::{Entry, Sheet},
     traffic::{Own, V4, datagram, listen, udp},
 };
@@ -134,4 +134,34 @@ fn every_report_adds_up() {
         assert!(sheet.total.1 > BYTES.0, "{sheet:?}");
         sheet.assert_adds_up();
     }
+}
+
+/// Reports while 9,000 flows of one UDP socket begin and end within one interval.
+fn during_nine_thousand(rows: &str) -> String {
+    let args = ["--bytes", "-r", rows, "-d", "2", "--flows", "16384"];
+    let finished = during(&args, || {
+        let socket = udp("0.0.0.0:0");
+        for index in 0..9_000 {
+            let remote = Ipv4Addr::from_bits(Ipv4Addr::new(127, 9, 0, 1).to_bits() + index);
+            socket.send_to(&[0; 100], (remote, 9)).expect("send");
+        }
+    });
+    finished.stdout
+}
+
+#[test]
+fn all_rows_are_all_rows_however_many_ended() {
+    let sheet = Sheet::all(&during_nine_thousand("0")).pop().expect("a report");
+    let ended =
+        sheet.rows.iter().filter(|row| row.proto == "-udp" && row.remote.starts_with("127.9.")).count();
+    assert_eq!(ended, 9_000, "of {} rows", sheet.rows.len());
+    sheet.assert_adds_up();
+}
+
+#[test]
+fn what_more_there_is_counts_all_that_ended() {
+    let text = during_nine_thousand("10");
+    let more = text.lines().last().and_then(|line| line.strip_suffix(" more")?.parse().ok());
+    let more: usize = more.unwrap_or_else(|| panic!("no number: {text}"));
+    assert!((8_990..9_300).contains(&more), "{more} more");
 }

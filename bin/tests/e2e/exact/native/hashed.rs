@@ -9,7 +9,10 @@ use crate::{
     harness::{Tcptop, is_static, tcptop},
     maps, namespace,
     rows::Flow,
-    traffic::{Pair, V4, V4_LENGTH, accept, allow_descriptors, connect, ends, listen, raw_v4, transfer},
+    traffic::{
+        Pair, V4, V4_LENGTH, accept, allow_descriptors, close_by_reset, connect, ends, finish_sending,
+        listen, raw_v4, receive_to_end, transfer,
+    },
 };
 
 /// Places of the flow table. Each connection on this machine takes two.
@@ -127,4 +130,35 @@ fn older_listeners_that_get_a_fin() {
     drop(listeners);
     assert_tables_are_empty(&tcptop);
     tcptop.stop();
+}
+
+/// The socket of the end that resets is closed before its only segment leaves.
+#[test]
+fn older_connections_that_are_reset() {
+    allow_descriptors(4_096);
+    let pairs: Vec<_> = (0..4 * FEW).map(|_| Pair::new(V4)).collect();
+    let Some(tcptop) = start() else { return };
+    for pair in pairs {
+        close_by_reset(pair.client);
+    }
+    assert_tables_are_empty(&tcptop);
+    tcptop.stop();
+}
+
+/// Their ends that have sent a FIN send nothing more when they are closed.
+#[test]
+fn older_connections_that_were_half_closed() {
+    allow_descriptors(4_096);
+    let pairs: Vec<_> = (0..4 * FEW).map(|_| Pair::new(V4)).collect();
+    for pair in &pairs {
+        finish_sending(&pair.client);
+        assert_eq!(receive_to_end(&pair.server), 0);
+    }
+    let Some(tcptop) = start() else { return };
+    let (clients, servers): (Vec<_>, Vec<_>) =
+        pairs.into_iter().map(|pair| (pair.client, pair.server)).unzip();
+    drop(clients);
+    assert_tables_are_empty(&tcptop);
+    tcptop.stop();
+    drop(servers);
 }
