@@ -173,7 +173,9 @@ pub fn held(addr: *mut bpf_sock_addr) {
         return;
     }
     let Some(state) = socket::find_or_store(sk, addr) else { return };
-    let flow = flow::at(state.place, state.cookie);
+    // Read once: the connection may end meanwhile, and the place that is announced must be that of the flow.
+    let place = field!(&raw const *state, place);
+    let flow = flow::at(place, state.cookie);
     // SAFETY: a live map value.
     let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
     if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0)
@@ -186,7 +188,7 @@ pub fn held(addr: *mut bpf_sock_addr) {
         // SAFETY: two live map values.
         unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
         flow.claim = Claim::ACCEPTED;
-        ring::changed(flow, state.place);
+        ring::changed(flow, place);
     }
 }
 
@@ -216,10 +218,10 @@ pub fn released(sk: *mut bpf_sock) {
 #[inline(always)]
 fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
     state.released = Flow::RELEASED;
-    let mut place = state.place;
+    let mut place = field!(&raw const *state, place);
     let mut found = flow::at(place, state.cookie);
     if found.is_none() {
-        place = state.quiet_place;
+        place = field!(&raw const *state, quiet_place);
         found = flow::at(place, state.cookie);
     }
     // SAFETY: a live map value.
