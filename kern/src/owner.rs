@@ -1,6 +1,7 @@
 //! Which process a socket belongs to: the hooks that run in process context.
 
 use core::{
+    arch::asm,
     mem::MaybeUninit,
     ptr::{read_volatile, write_volatile},
 };
@@ -231,9 +232,15 @@ fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
         }
         return false;
     };
-    flow.released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
         name_closer(flow, state);
+    }
+    let released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
+    // Userspace may take the flow as soon as it is released: the owner is there before.
+    // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
+    unsafe {
+        asm!("");
+        write_volatile(&raw mut flow.released, released);
     }
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         ring::changed(flow, place);
