@@ -153,6 +153,8 @@ impl FlowFlags {
     pub const FIN_RECEIVED: u32 = 1 << 3;
     /// The kernel reports this socket's state changes, so its end will be seen as one.
     pub const STATE_EVENTS: u32 = 1 << 4;
+    /// The entry is a listener's, not a connection's.
+    pub const LISTENER: u32 = 1 << 5;
 }
 
 #[cfg(test)]

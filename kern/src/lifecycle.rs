@@ -64,17 +64,19 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
         flow_table_full();
         return;
     };
-    let (side, tcp_state) = match op {
+    let (kind, tcp_state) = match op {
         BPF_SOCK_OPS_TCP_CONNECT_CB => (FlowFlags::ACTIVE_OPEN, State::SYN_SENT),
-        BPF_SOCK_OPS_TCP_LISTEN_CB => (0, State::LISTEN),
+        BPF_SOCK_OPS_TCP_LISTEN_CB => (FlowFlags::LISTENER, State::LISTEN),
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => (FlowFlags::ACTIVE_OPEN, field!(sk, state) as u8),
         _ => (FlowFlags::PASSIVE_OPEN, field!(sk, state) as u8),
     };
-    let flags = side | FlowFlags::STATE_EVENTS;
+    let flags = kind | FlowFlags::STATE_EVENTS;
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
         // The peer's FIN of an earlier connection of this socket.
         state.fin_seen = 0;
-    } else if let Some(flow) = flow::at(state.place, state.cookie) {
+    } else if op != BPF_SOCK_OPS_TCP_LISTEN_CB
+        && let Some(flow) = flow::at(state.place, state.cookie)
+    {
         // SAFETY: a live map value, written under the socket lock.
         unsafe { (*flow).flags |= flags };
         return;

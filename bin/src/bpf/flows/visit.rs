@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use tcptop_abi::{Flow, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
 
 use super::{
     Flows, Silent, Tick, Tracked,
@@ -76,7 +76,7 @@ impl Flows {
         ended: &mut Ended,
         sink: Sink<'_>,
     ) -> bool {
-        let is_listener = flow.ends.rport == 0;
+        let is_listener = flow.flags & FlowFlags::LISTENER != 0;
         if is_listener || flow.owner.is_known() || flow.released != 0 || tick.is_some_and(|tick| tick.last) {
             ended.closed.push(Closed { place, is_listener, ended: flow.ended });
             return false;

@@ -14,6 +14,7 @@ mod link;
 mod link_local;
 mod lossy;
 mod origin;
+mod port_zero;
 mod remotes;
 mod space;
 mod wire;
