@@ -30,6 +30,8 @@ pub struct Report<'a> {
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.
     pub closed: Vec<&'a ConnectionRecord>,
+    /// How many others ended after they had moved bytes in this interval. They moved less than those in `closed`.
+    pub left_out: usize,
     /// Sockets that wait for connections or datagrams, if they were asked for.
     pub listening: &'a [ConnectionRecord],
 }

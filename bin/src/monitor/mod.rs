@@ -141,6 +141,7 @@ impl<C: NetworkCollector> Monitor<C> {
             full: losses.full,
             live,
             closed: table.ended().collect(),
+            left_out: table.left_out(),
             listening: listening.records(),
         };
         let printed = print(&report, names);

@@ -124,6 +124,7 @@ pub fn report(records: &Records) -> Report<'_> {
         full: 0,
         live: records.live.iter().collect(),
         closed: records.closed.iter().collect(),
+        left_out: 0,
         listening: &[],
     }
 }

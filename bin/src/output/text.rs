@@ -42,7 +42,8 @@ pub fn report(
         None | Some(0) => usize::MAX,
         Some(rows) => rows,
     };
-    let plan = Plan::new(view.rows.len(), limit, options.headings && !journal, lines);
+    let count = view.rows.len() + view.more;
+    let plan = Plan::new(count, limit.min(view.rows.len()), options.headings && !journal, lines);
     let rows = &view.rows[..plan.rows];
     let slots = layout(options, room, |column, most| {
         let mut cell = Vec::new();
@@ -62,7 +63,7 @@ pub fn report(
     }
     if plan.more {
         let start = out.len();
-        units::decimal((view.rows.len() - plan.rows) as u64, out);
+        units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
         width::cut(out, start, room.unwrap_or(usize::MAX));
         out.push(b'\n');
@@ -83,7 +84,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// For `count` rows, of which `limit` are wanted, in `lines` lines.
+    /// For `count` rows, of which the first `limit` can be shown, in `lines` lines.
     fn new(count: usize, limit: usize, titles: bool, lines: usize) -> Self {
         let used = usize::from(titles);
         if count <= limit && count.saturating_add(used) <= lines {

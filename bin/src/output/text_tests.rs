@@ -167,6 +167,25 @@ fn a_pipe_gets_twenty_rows_unless_asked_for_more() {
 }
 
 #[test]
+fn what_the_report_did_not_keep_is_more() {
+    let records = samples::records();
+    let report = Report { left_out: 900, ..samples::report(&records) };
+    let names = samples::names();
+    let last = |closed_active, rows| {
+        let selection = Selection { closed_active, ..samples::selection() };
+        let (mut groups, mut out) = (Vec::new(), Vec::new());
+        let frame = samples::frame(&report, &names);
+        let view = selection.of(&report, &frame, rows, &mut groups);
+        let options = Options { rows: Some(rows), ..samples::options() };
+        super::report(&report, &view, &options, None, &frame, &mut out);
+        String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
+    };
+    assert_eq!(last(true, 3).as_deref(), Some("904 more"), "of seven rows");
+    assert_eq!(last(true, 7).as_deref(), Some("900 more"));
+    assert_eq!(last(false, 3).as_deref(), Some("2 more"), "open ones");
+}
+
+#[test]
 fn rows_only_and_sums_only() {
     let rows = with(false, None, &Options { headings: false, ..samples::options() });
     assert!(rows.starts_with("tcp ") && rows.lines().count() == 5, "{rows}");

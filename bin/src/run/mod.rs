@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Connections that ended in an interval and may be among the rows of a text report that lists the busiest ones. In a minute,
+/// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
 /// hundreds of thousands may end.
 const BUSIEST: usize = 4096;
 
@@ -90,7 +90,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         ended: match () {
             () if all_ended => usize::MAX,
             () if csv => 0,
-            () => BUSIEST,
+            () => printer.room().max(BUSIEST),
         },
         listening,
     };

@@ -38,6 +38,8 @@ pub struct Selection {
 pub struct View<'a> {
     /// The rows, in order.
     pub rows: Vec<Row<'a>>,
+    /// How many rows follow these that the report did not keep.
+    pub more: usize,
     /// What they moved in the interval, open and ended ones; `None`: nothing was left out by a filter.
     pub shown: Option<Traffic>,
 }
@@ -92,7 +94,8 @@ impl Selection {
         if let Some(order) = self.order {
             order.sort(&mut rows, frame);
         }
-        View { rows, shown }
+        let more = if self.live && self.closed_active { report.left_out } else { 0 };
+        View { rows, more, shown }
     }
 }
 

@@ -31,7 +31,8 @@ impl Table {
             self.ended.select_nth_unstable_by_key(self.most_ended, |connection| {
                 Reverse(connection.record.growth.sum())
             });
-            self.ended.truncate(self.most_ended);
+            let others = self.ended.drain(self.most_ended..);
+            self.left_out += others.filter(|connection| connection.record.growth.sum() > 0).count();
         }
     }
 

@@ -53,6 +53,7 @@ impl Table {
         // Ten thousand new connections at once are no reason to keep room for as many.
         active.shrink_to(1024);
         self.ended.clear();
+        self.left_out = 0;
         self.ended.shrink_to(1024);
         listeners.prune(self.interval);
         self.interval += 1;
@@ -69,5 +70,10 @@ impl Table {
     /// Connections that ended, in the order of their end.
     pub fn ended(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.ended.iter().map(|connection| &connection.record)
+    }
+
+    /// How many others ended after they had moved bytes in the interval.
+    pub const fn left_out(&self) -> usize {
+        self.left_out
     }
 }

@@ -42,6 +42,8 @@ pub struct Table {
     interval: u32,
     /// How many connections that ended are kept for a report: the busiest. Of others only the bytes are.
     most_ended: usize,
+    /// How many of the others moved bytes in this interval.
+    left_out: usize,
     /// Bytes that all connections moved in this interval.
     moved: Traffic,
 }

@@ -249,6 +249,10 @@ fn of_many_that_ended_the_busiest_are_kept() {
     let mut kept: Vec<u64> = table.ended().map(|record| record.growth.rx).collect();
     kept.sort_unstable();
     assert!(kept.len() < 6 && kept.ends_with(&[17, 18, 19]), "{kept:?}");
+    let moved = kept.iter().filter(|bytes| **bytes > 0).count();
+    assert_eq!(moved + table.left_out(), 19, "one moved nothing");
+    table.begin_interval();
+    assert_eq!(table.left_out(), 0);
 }
 
 /// An older connection with the ends of `tcp`, which /proc has shown.
