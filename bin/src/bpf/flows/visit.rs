@@ -77,23 +77,20 @@ impl Flows {
         sink: Sink<'_>,
     ) -> bool {
         let is_listener = flow.flags & FlowFlags::LISTENER != 0;
-        if is_listener || flow.owner.is_known() || flow.released != 0 || tick.is_some_and(|tick| tick.last) {
-            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
-            return false;
-        }
-        if ended.places_are_short {
-            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
-            return false;
-        }
-        if tick.is_none() {
-            return true;
-        }
+        let is_last = tick.is_some_and(|tick| tick.last);
         let awaited = self.tracked[place as usize].awaited;
-        if awaited != 0 && awaited < epoch {
+        let waited = tick.is_some() && awaited != 0 && awaited < epoch;
+        if is_listener
+            || flow.owner.is_known()
+            || flow.released != 0
+            || ended.places_are_short
+            || is_last
+            || waited
+        {
             ended.closed.push(Closed { place, is_listener, ended: flow.ended });
             return false;
         }
-        if awaited == 0 {
+        if tick.is_some() && awaited == 0 {
             self.tracked[place as usize].awaited = epoch;
             self.observe(place, flow).into_iter().for_each(|seen| sink(CollectorEvent::Moved(seen)));
         }
