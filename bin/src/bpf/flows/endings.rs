@@ -4,7 +4,7 @@ use std::{collections::HashSet, mem::offset_of, time::Duration};
 
 use tcptop_abi::{Flow, IPPROTO_UDP};
 
-use super::{Flows, Silent, Tracked};
+use super::{Flows, Silent, Tracked, is_unused};
 use crate::{
     bpf::decode,
     collector::{CollectorEvent, Sink},
@@ -111,7 +111,8 @@ impl Flows {
         }
         settle(clock::monotonic());
         for (place, key) in expired {
-            let flow = self.entries.read(place);
+            // `visit` never handed up an unused one.
+            let flow = self.entries.read(place).filter(|flow| !is_unused(flow));
             let seen = flow.and_then(|flow| decode::observation(&flow, key, self.reading));
             seen.into_iter().for_each(|seen| sink(CollectorEvent::Ended(seen)));
         }

@@ -5,11 +5,13 @@
 //! handed up with its final counters, and its place goes back through the [`Queue`].
 
 mod endings;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use std::{collections::VecDeque, mem, time::Duration};
 
-use tcptop_abi::Flow;
+use tcptop_abi::{Counters, Flow, IPPROTO_UDP};
 
 use self::endings::Ended;
 use super::{
@@ -195,6 +197,12 @@ impl Flows {
         self.close(&mut ended, sink);
         self.expire(&ended.flows, sink);
     }
+}
+
+/// Whether an entry is a UDP flow's in which nothing was counted: the program that makes it will count in it or abandon it.
+const fn is_unused(flow: &Flow) -> bool {
+    let Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, .. } = flow.counters;
+    flow.protocol == IPPROTO_UDP && rx_bytes | tx_bytes | rx_packets | tx_packets == 0
 }
 
 /// Whether an entry is a flow's that userspace has not ended.

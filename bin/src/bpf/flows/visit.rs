@@ -7,7 +7,7 @@ use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
 use super::{
     Flows, Silent, Tick, Tracked,
     endings::{Closed, Ended},
-    is_open,
+    is_open, is_unused,
 };
 use crate::collector::{CollectorEvent, Sink};
 
@@ -29,6 +29,9 @@ impl Flows {
         if flow.abandoned != 0 {
             self.retire(place, &flow);
             return false;
+        }
+        if is_unused(&flow) {
+            return true;
         }
         match (flow.protocol, flow.state) {
             (IPPROTO_UDP, _) if flow.released != 0 => {

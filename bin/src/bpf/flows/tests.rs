@@ -1,0 +1,136 @@
+//! The flow table over files instead of BPF maps. The tests write into it as the kernel programs do.
+
+use std::{
+    fs::{File, remove_file},
+    mem::offset_of,
+    os::fd::AsFd,
+    process,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use tcptop_abi::{Counters, Flow, IPPROTO_UDP, Places};
+
+use super::{Flows, Tick};
+use crate::{
+    bpf::queue::{Queue, capacity},
+    collector::CollectorEvent,
+    sys::{clock, mapped::MappedArray},
+};
+
+const PLACES: u32 = 64;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A file that a map of this many bytes fits into.
+fn file(bytes: u32) -> File {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("tcptop-flows-{}-{}", process::id(), NUMBER.fetch_add(1, Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let file = File::options().read(true).write(true).create_new(true).open(&path).expect("a new file");
+    remove_file(path).expect("just made");
+    // Whole pages of any size.
+    file.set_len(u64::from(bytes).next_multiple_of(65_536)).expect("room");
+    file
+}
+
+/// The table, and what the programs see of it.
+struct Scene {
+    flows: Flows,
+    kern: MappedArray<Flow>,
+    epoch: u32,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let entries = file(PLACES * 168);
+        let map = || MappedArray::new(entries.as_fd(), PLACES, 0).expect("a mapping");
+        let (ends, free) = (file(24), file(capacity(PLACES) * 8));
+        let queue = Queue::new(ends.as_fd(), free.as_fd(), PLACES).expect("a mapping");
+        let mut places: MappedArray<Places> = MappedArray::new(ends.as_fd(), 1, 0).expect("a mapping");
+        assert!(places.store(0, offset_of!(Places, unused), PLACES / 4));
+        Self { flows: Flows::new(map(), queue, TIMEOUT, true), kern: map(), epoch: 1 }
+    }
+
+    fn set(&mut self, place: u32, offset: usize, value: u32) {
+        assert!(self.kern.store(place, offset, value));
+    }
+
+    /// Publishes a flow in this interval, with an owner, as `flow::alloc` and `NewFlow::publish` do.
+    fn publish(&mut self, place: u32, protocol: u8, state: u8) {
+        self.mark(place, protocol, state, 0);
+        self.set(place, offset_of!(Flow, owner), 7);
+        self.set(place, offset_of!(Flow, epoch), self.epoch);
+        self.set(place, low(offset_of!(Flow, cookie)), 100 + place);
+    }
+
+    /// Writes the four bytes that begin with the state.
+    fn mark(&mut self, place: u32, protocol: u8, state: u8, abandoned: u8) {
+        self.set(place, offset_of!(Flow, state), u32::from_ne_bytes([state, protocol, 0, abandoned]));
+    }
+
+    /// Counts a datagram that was sent.
+    fn send(&mut self, place: u32, bytes: u32) {
+        let counters = offset_of!(Flow, counters);
+        self.set(place, low(counters + offset_of!(Counters, tx_bytes)), bytes);
+        self.set(place, low(counters + offset_of!(Counters, tx_packets)), 1);
+    }
+
+    /// The end of an interval: what is handed up.
+    fn tick(&mut self) -> Vec<CollectorEvent> {
+        let mut events = Vec::new();
+        let tick = Tick { now: clock::monotonic(), last: false };
+        self.epoch += 1;
+        self.flows.collect(self.epoch - 1, tick, &mut |event| events.push(event));
+        events
+    }
+
+    fn is_retired(&mut self, place: u32) -> bool {
+        self.kern.read(place).expect("mapped").cookie & Flow::RETIRED != 0
+    }
+}
+
+/// Where the low half of a 64-bit field is.
+const fn low(offset: usize) -> usize {
+    if cfg!(target_endian = "little") { offset } else { offset + 4 }
+}
+
+/// The places of connections that ended, in the order in which they were handed up.
+fn ended(events: &[CollectorEvent]) -> Vec<u32> {
+    let place = |event: &CollectorEvent| match event {
+        CollectorEvent::Ended(seen) => Some(seen.key.index),
+        _ => None,
+    };
+    events.iter().filter_map(place).collect()
+}
+
+#[test]
+fn a_udp_flow_is_handed_up_once_a_datagram_counts_in_it() {
+    let mut scene = Scene::new();
+    for place in [0, 1] {
+        scene.publish(place, IPPROTO_UDP, 0);
+    }
+    // Announcements were lost: places are read while programs still make the flows.
+    scene.flows.announce_all();
+    assert_eq!(scene.tick(), []);
+    // Another CPU was first to make the one, and the other is used.
+    scene.mark(0, IPPROTO_UDP, 0, 1);
+    scene.send(1, 30);
+    let events = scene.tick();
+    let moved = |event: &CollectorEvent| matches!(event, CollectorEvent::Moved(seen) if seen.key.index == 1);
+    assert!(events.len() == 1 && moved(&events[0]), "{events:?}");
+    assert!(scene.is_retired(0) && !scene.is_retired(1));
+}
+
+#[test]
+fn a_udp_flow_that_ends_before_a_datagram_counts_in_it_is_not_handed_up() {
+    let mut scene = Scene::new();
+    for place in [0, 1] {
+        scene.publish(place, IPPROTO_UDP, 0);
+    }
+    scene.send(1, 30);
+    scene.flows.announce_all();
+    let mut events = Vec::new();
+    scene.flows.expire(&[0, 1], &mut |event| events.push(event));
+    assert_eq!((ended(&events), events.len()), (vec![1], 1));
+    assert!(scene.is_retired(0) && scene.is_retired(1));
+}
