@@ -20,8 +20,16 @@ const SETTLING: Duration = Duration::from_micros(50);
 pub(super) struct Closed {
     pub place: u32,
     pub is_listener: bool,
-    /// `Flow::ended`.
-    pub ended: u64,
+    /// `Flow::ended`. Now, if the kernel programs did not see the end: they count there until this moment.
+    pub ended: Duration,
+}
+
+impl Closed {
+    /// What was found at a place.
+    pub fn new(place: u32, flow: &Flow, is_listener: bool) -> Self {
+        let ended = if flow.ended == 0 { clock::monotonic() } else { Duration::from_nanos(flow.ended) };
+        Self { place, is_listener, ended }
+    }
 }
 
 /// What a walk found to have ended.
@@ -80,7 +88,7 @@ impl Flows {
         // end in the order of their ends.
         ended.closed.sort_unstable_by_key(|closed| (!closed.is_listener, closed.ended));
         let newest = ended.closed.iter().map(|closed| closed.ended).max();
-        newest.into_iter().for_each(|newest| settle(Duration::from_nanos(newest)));
+        newest.into_iter().for_each(settle);
         for Closed { place, is_listener, .. } in ended.closed.drain(..) {
             let Some(flow) = self.flow(place) else { continue };
             let seen = self.observe(place, &flow);

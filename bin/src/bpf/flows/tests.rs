@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::{Counters, Flow, IPPROTO_UDP, Places};
+use tcptop_abi::{Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
 
 use super::{Flows, Tick};
 use crate::{
@@ -133,4 +133,15 @@ fn a_udp_flow_that_ends_before_a_datagram_counts_in_it_is_not_handed_up() {
     scene.flows.expire(&[0, 1], &mut |event| events.push(event));
     assert_eq!((ended(&events), events.len()), (vec![1], 1));
     assert!(scene.is_retired(0) && scene.is_retired(1));
+}
+
+#[test]
+fn a_connection_whose_end_has_no_time_ends_now() {
+    let mut scene = Scene::new();
+    for place in [0, 1] {
+        scene.publish(place, IPPROTO_TCP, TcpStateCode::CLOSE);
+        scene.flows.announce(place);
+    }
+    scene.set(1, low(offset_of!(Flow, ended)), 5);
+    assert_eq!(ended(&scene.tick()), [1, 0]);
 }

@@ -90,7 +90,7 @@ impl Flows {
             || is_last
             || waited
         {
-            ended.closed.push(Closed { place, is_listener, ended: flow.ended });
+            ended.closed.push(Closed::new(place, flow, is_listener));
             return false;
         }
         if tick.is_some() && awaited == 0 {
