@@ -59,9 +59,11 @@ impl Flows {
         }
     }
 
+    /// Whether a flow was not seen to move since it fell silent. A listed one counts too: it may be listed only because its
+    /// entry could not be mapped.
     pub(super) fn is_current(&self, silent: &Silent) -> bool {
         let tracked = &self.tracked[silent.place as usize];
-        tracked.generation == silent.generation && tracked.silent == silent.epoch && !tracked.listed
+        tracked.generation == silent.generation && tracked.silent == silent.epoch
     }
 
     /// Adds UDP flows that were silent for too long.

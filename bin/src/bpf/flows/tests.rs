@@ -11,7 +11,7 @@ use std::{
 
 use tcptop_abi::{Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
 
-use super::{Flows, Tick};
+use super::{Flows, Silent, Tick, Tracked};
 use crate::{
     bpf::queue::{Queue, capacity},
     collector::CollectorEvent,
@@ -144,4 +144,18 @@ fn a_connection_whose_end_has_no_time_ends_now() {
     }
     scene.set(1, low(offset_of!(Flow, ended)), 5);
     assert_eq!(ended(&scene.tick()), [1, 0]);
+}
+
+#[test]
+fn a_silent_flow_that_is_listed_expires() {
+    let mut scene = Scene::new();
+    scene.publish(3, IPPROTO_UDP, 0);
+    scene.send(3, 30);
+    // It was announced with all others, and its entry could not be mapped.
+    scene.flows.announce(3);
+    scene.flows.tracked[3] = Tracked { silent: 1, ..scene.flows.tracked[3] };
+    scene.flows.silent.push_back(Silent { place: 3, generation: 0, epoch: 1, since: Duration::ZERO });
+    let mut expired = Vec::new();
+    scene.flows.find_expired(TIMEOUT, &mut expired);
+    assert_eq!(expired, [3]);
 }
