@@ -5,8 +5,9 @@
 //!
 //! - TCP counts under the socket lock. The end of a connection takes the place from its socket under the same lock, so that
 //!   no run finds it afterwards.
-//! - UDP has no lock. Userspace ends a flow by changing its cookie (`Flow::RETIRED`). A program that has counted compares
-//!   the cookie once more: if it is another one, it takes back what it added, wherever that went.
+//! - UDP has no lock. Userspace ends a flow by setting `Flow::RETIRED` in its cookie. A program that has counted reads the
+//!   cookie once more: if the bit is set, it takes back what it added. If another flow has the entry, it leaves it alone: the
+//!   entry was cleared for that flow, and a number taken from it would make its counters wrap.
 //! - `owner::released` writes its marks without the lock. A place rests for 20 ms between two flows
 //!   (bin/src/bpf/queue.rs), which is ten thousand times as long as such a run.
 

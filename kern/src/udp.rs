@@ -48,11 +48,15 @@ pub fn count(packet: &Packet, direction: Direction) {
     let (bytes, datagrams) = (packet.payload(HEADER) as u64, field!(packet.skb, gso_segs).max(1) as u64);
     // SAFETY: a live map value.
     unsafe { add_both(flow, direction, bytes, datagrams) };
-    if field!(flow, cookie) != state.cookie {
-        // Userspace has just ended this flow.
-        // SAFETY: as above.
-        unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
-        untracked(packet, direction);
+    let cookie = field!(flow, cookie);
+    if cookie != state.cookie {
+        // Userspace has just ended this flow. If another one has the entry by now, this program was interrupted for long: the
+        // entry was cleared meanwhile, and nothing is left to be taken back.
+        if cookie == state.cookie | Flow::RETIRED {
+            // SAFETY: as above.
+            unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
+            untracked(packet, direction);
+        }
         return;
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
