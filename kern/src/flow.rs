@@ -36,9 +36,12 @@ fn entry(place: u32) -> Option<*mut Flow> {
     (!flow.is_null()).then_some(flow.cast())
 }
 
-/// The flow at a place, if it is this socket's.
+/// The flow at a place, if it is this socket's. Cookie 0 is no socket's: entries that are not in use have it.
 #[inline(always)]
 pub fn at(place: u32, cookie: u64) -> Option<*mut Flow> {
+    if cookie == 0 {
+        return None;
+    }
     let flow = entry(place)?;
     // SAFETY: a live map value.
     (field!(flow, cookie) == cookie).then_some(flow)
