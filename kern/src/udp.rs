@@ -1,6 +1,6 @@
 //! UDP: payload bytes and datagrams, from the packets themselves.
 
-use core::arch::asm;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{
     Global,
@@ -31,7 +31,7 @@ pub fn count(packet: &Packet, direction: Direction) {
         return;
     }
     let Some(remote) = remote(packet, sk, direction) else { return };
-    let mut own = zeroed();
+    let mut own = MaybeUninit::uninit();
     let state = socket::find(sk, packet.skb);
     let known = state.and_then(|state| {
         let place = field!(state as *const SocketState, place);
@@ -98,21 +98,21 @@ fn is_to(flow: *const Flow, remote: &Remote) -> bool {
 }
 
 /// The flow of another remote end than the last, made if it is a new one. `own` is room for the state of a socket that has
-/// no other.
+/// no other. It is cleared here: most packets do not get here.
 #[inline(always)]
 fn find<'a>(
     packet: &Packet,
     common: *mut bpf_sock,
     remote: Remote,
     direction: Direction,
-    own: &'a mut SocketState,
+    own: &'a mut MaybeUninit<SocketState>,
 ) -> Option<(*mut Flow, u32, &'a mut SocketState)> {
     // SAFETY: not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() || !sock::is_udp(sk) {
         return None;
     }
-    let Some(state) = socket::find_or_make_for_packet(sk, packet.skb, own) else {
+    let Some(state) = socket::find_or_make_for_packet(sk, packet.skb, own.write(zeroed())) else {
         untracked(packet, direction);
         return None;
     };
