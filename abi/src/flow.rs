@@ -89,9 +89,9 @@ pub struct Flow {
     pub began: u64,
     /// When the TCP connection ended, in the same clock. 0: it has not.
     pub ended: u64,
-    /// TCP connection older than tcptop: payload bytes received before its first packet was seen.
+    /// TCP connection older than tcptop: payload bytes received until its first segment left that was seen.
     pub earlier_rx: u64,
-    /// The same of payload bytes sent; the SYN of the side that connected is still part of it.
+    /// The same of payload bytes sent, with those of that segment. The SYN of the side that connected is still part of it.
     pub earlier_tx: u64,
 }
 

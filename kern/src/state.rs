@@ -20,7 +20,9 @@ pub struct SocketState {
     /// Place of the flow that the socket's packets count in; of UDP, the flow used last. The entry there is the socket's
     /// if it has its cookie.
     pub place: u32,
-    /// Place of an entry in which no packet counts: a listener's, or that of the connection that ended last.
+    /// Place of an entry that belongs to this socket, but in which its packets do not count: that of its listener while it
+    /// listens, or that of its last connection once that one has ended. Hooks on the socket's close find it here, to write
+    /// who closed it.
     pub quiet_place: u32,
     /// TCP: 1 once a FIN of the peer arrived, in order or not. Only the ingress program writes it and the next field.
     pub fin_seen: u32,

@@ -23,7 +23,7 @@ pub struct Observation {
     /// Payload bytes, packets, retransmits and RTT since the connection began. Of [`Opening::Unseen`], `tx_bytes` has one
     /// more if this side connected: its SYN (RFC 9293 section 3.4).
     pub totals: Counters,
-    /// The part of `totals` that was moved before the collector saw the connection.
+    /// The part of `totals` that was moved until the collector saw the connection, its first packet seen included.
     pub earlier: Traffic,
     /// The process that it belongs to, as far as the collector has seen.
     pub owner: Option<ObservedOwner>,

@@ -96,7 +96,7 @@ pub const UDP_BYTES: usize = 2_000;
 pub const OTHER_BYTES: u64 = 1_000;
 
 impl Scene {
-    /// Without a connection: one that is older than tcptop counts in its interval from its first segment on only.
+    /// Without a connection: one that is older than tcptop counts in its interval after its first segment only.
     pub fn new() -> Self {
         let mut other = Puppet::new("e2e-other");
         let address: SocketAddr = other.tell(&format!("listen {V4}")).parse().expect("an address");
