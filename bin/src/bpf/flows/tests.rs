@@ -13,12 +13,16 @@ use tcptop_abi::{Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode}
 
 use super::{Flows, Silent, Tick, Tracked};
 use crate::{
-    bpf::queue::{Queue, capacity},
+    bpf::{
+        decode::Reading,
+        queue::{Queue, capacity},
+    },
     collector::CollectorEvent,
     sys::{clock, mapped::MappedArray},
 };
 
 const PLACES: u32 = 64;
+const READING: Reading = Reading { sees_releases: true, pids_are_ours: true, now: Duration::ZERO };
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A file that a map of this many bytes fits into.
@@ -48,7 +52,7 @@ impl Scene {
         let queue = Queue::new(ends.as_fd(), free.as_fd(), PLACES).expect("a mapping");
         let mut places: MappedArray<Places> = MappedArray::new(ends.as_fd(), 1, 0).expect("a mapping");
         assert!(places.store(0, offset_of!(Places, unused), PLACES / 4));
-        Self { flows: Flows::new(map(), queue, TIMEOUT, true), kern: map(), epoch: 1 }
+        Self { flows: Flows::new(map(), queue, TIMEOUT, READING), kern: map(), epoch: 1 }
     }
 
     fn set(&mut self, place: u32, offset: usize, value: u32) {
