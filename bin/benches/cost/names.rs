@@ -128,7 +128,7 @@ fn shares(rows: &str, pids: &[u32], program: &str, has_cgroup: bool) -> [(&'stat
     ]
 }
 
-/// Measures each program that is installed, at each rate, for the time that is set, in turns.
+/// Measures each program that is installed, at each rate, for four times the time that is set, in turns.
 pub fn measure(settings: &Settings) {
     let port = serve();
     let cgroup = Cgroup::new();
@@ -144,7 +144,7 @@ pub fn measure(settings: &Settings) {
         }
         for rate in RATES {
             for watcher in settings.in_turns(0) {
-                one(watcher, program, command, port, rate, settings.time, cgroup.as_ref());
+                one(watcher, program, command, port, rate, settings.time * 4, cgroup.as_ref());
             }
         }
     }
