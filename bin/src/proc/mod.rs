@@ -1,9 +1,10 @@
 //! The /proc room: which sockets exist, in every network namespace, and which process holds them.
 //!
 //! `line` and `stream` read bytes; `sockets` knows a line of a socket table, `tables` the four tables of a namespace,
-//! `namespaces` all namespaces; `owners` goes from a socket to its process; `bound` finds the listener. On top,
-//! [`Snapshot`] is everything there is at the start, [`look_up`] asks for particular connections later on. Both read
-//! each table once and the processes' descriptors at most once. Whatever ends while they read is simply not there.
+//! `namespaces` all namespaces; `owners` goes from a socket to its process, and `threads` names the threads with
+//! descriptors of their own; `bound` finds the listener. On top, [`Snapshot`] is everything there is at the start,
+//! [`look_up`] asks for particular connections later on. Both read each table once and the processes' descriptors at most
+//! once. Whatever ends while they read is simply not there.
 //!
 //! The root, `/proc`, is a parameter, so that tests read captured files.
 
@@ -23,6 +24,7 @@ mod tables;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::io;
 use std::path::Path;

@@ -1,15 +1,15 @@
-//! Socket inode → process, through `/proc/<pid>/fd`.
+//! Socket inode → process, through `/proc/<pid>/fd`, and for what is not there, through `/proc/<pid>/task/<tid>/fd`.
 //!
 //! A socket that several processes hold (inherited by fork, or passed on) is attributed to the one with the lowest
 //! pid, but to pid 1 only if it is alone. The lowest pid is most often the process that opened the socket: what
 //! inherited it by accident (a helper started without close-on-exec) comes later, and comes and goes, while a row's
 //! owner should stay. Pid 1 holds sockets on behalf of the services it activates. And as processes are searched in
 //! that order, the search can stop at the last inode found without changing the answer. Only a hint overrides it.
-//! Not seen: sockets held by an io_uring, in flight between processes, or only by a thread that outlived its leader.
+//! Not seen: sockets held by an io_uring, or in flight between processes.
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -17,6 +17,18 @@ use crate::conn::Process;
 
 use super::line::inode;
 use super::process::process;
+use super::threads;
+
+/// What a table of descriptors shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    /// Some descriptors.
+    Shown,
+    /// None.
+    Empty,
+    /// We may not look.
+    Denied,
+}
 
 /// What the search found.
 #[derive(Debug, Default)]
@@ -39,15 +51,21 @@ impl Owners {
         let mut missing = wanted.len();
         let holders = wanted.into_iter().map(|inode| (inode, 0)).collect();
         let mut owners = Self { holders, ..Self::default() };
-        let mut searched = HashSet::new();
+        let mut known = HashSet::new();
+        let mut searched = Vec::new();
         for pid in hints.iter().chain(pids) {
             if missing == 0 {
                 break;
             }
-            if searched.insert(*pid) {
-                owners.search(root, *pid, &mut missing);
+            if known.insert(*pid) {
+                searched.push((*pid, owners.search(&root.join(format!("{pid}/fd")), *pid, &mut missing)));
             }
         }
+        if missing > 0 {
+            owners.search_threads(root, &mut searched, &mut missing, threads::same(root));
+        }
+        // Pid 1 holds sockets for others only, who hold them too.
+        owners.denied = searched.iter().filter(|(pid, table)| *pid != 1 && *table == Table::Denied).count();
         let mut found: Vec<u32> =
             owners.holders.iter().map(|(_, pid)| *pid).filter(|pid| *pid != 0).collect();
         found.sort_unstable();
@@ -56,26 +74,49 @@ impl Owners {
         owners
     }
 
-    /// Looks through the descriptors of one process. One that is gone, or has none (a kernel thread), has no sockets.
-    fn search(&mut self, root: &Path, pid: u32, missing: &mut usize) {
-        let mut path = root.join(format!("{pid}/fd"));
-        let descriptors = match fs::read_dir(&path) {
-            Ok(descriptors) => descriptors,
-            Err(error) => {
-                self.denied += usize::from(error.kind() == ErrorKind::PermissionDenied);
-                return;
+    /// Looks through the tables of threads that do not share the one of their process, in the order of `searched`.
+    fn search_threads(
+        &mut self,
+        root: &Path,
+        searched: &mut [(u32, Table)],
+        missing: &mut usize,
+        same: threads::Same,
+    ) {
+        for (pid, table) in searched {
+            for tid in threads::apart(root, *pid, *table != Table::Shown, same) {
+                match self.search(&root.join(format!("{pid}/task/{tid}/fd")), *pid, missing) {
+                    Table::Shown => *table = Table::Shown,
+                    Table::Empty => {}
+                    // So are those of the other threads.
+                    Table::Denied => break,
+                }
+                if *missing == 0 {
+                    return;
+                }
             }
+        }
+    }
+
+    /// Looks through the descriptors of a thread of process `pid`. One that is gone, or has none (a kernel thread), has no
+    /// sockets.
+    fn search(&mut self, table: &Path, pid: u32, missing: &mut usize) -> Table {
+        let denies = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+        let descriptors = match fs::read_dir(table) {
+            Ok(descriptors) => descriptors,
+            Err(error) if denies(&error) => return Table::Denied,
+            Err(_) => return Table::Empty,
         };
+        let mut shown = Table::Empty;
+        let mut path = table.to_path_buf();
         for descriptor in descriptors.flatten() {
             path.push(descriptor.file_name());
             // The link is read, never followed: stat(2) of a file on a dead network file system would hang.
             let link = path.read_link();
             path.pop();
-            if link.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
-                // Pid 1 holds sockets for others only, who hold them too.
-                self.denied += usize::from(pid != 1);
-                return;
+            if link.as_ref().is_err_and(denies) {
+                return Table::Denied;
             }
+            shown = Table::Shown;
             let Some(inode) = link.ok().and_then(|link| inode(link.as_os_str().as_bytes(), b"socket")) else {
                 continue;
             };
@@ -88,6 +129,7 @@ impl Owners {
                 }
             }
         }
+        shown
     }
 
     /// The process that holds a socket. `None`: nobody was found, or it has ended meanwhile.
@@ -106,55 +148,5 @@ impl Owners {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proc::pids::pids;
-    use crate::proc::testing::Tree;
-
-    fn find(tree: &Tree, hints: &[u32], wanted: &[u64]) -> Owners {
-        let root = tree.path("");
-        Owners::find(&root, hints, &pids(&root), wanted.to_vec())
-    }
-
-    fn pid(owners: &Owners, inode: u64) -> Option<u32> {
-        owners.process(inode).map(|process| process.pid)
-    }
-
-    #[test]
-    fn inodes_among_other_descriptors() {
-        let tree = Tree::new();
-        tree.process(100, "one", &["/dev/null", "socket:[11]", "pipe:[12]", "anon_inode:[eventpoll]"]);
-        tree.process(200, "two", &["socket:[12]", "socket:[13]", "socket:[junk]"]);
-        tree.process(2, "kthreadd", &[]);
-        let owners = find(&tree, &[], &[13, 12, 11, 11, 0, 99]);
-        assert_eq!(
-            [11, 12, 13, 99, 0].map(|inode| pid(&owners, inode)),
-            [Some(100), Some(200), Some(200), None, None]
-        );
-        assert_eq!(owners.process(11).map(|process| process.name().to_vec()), Some(b"one".to_vec()));
-        assert_eq!(owners.common([12, 13].into_iter()), owners.process(12));
-        assert_eq!(owners.common([11, 12].into_iter()), None);
-        assert_eq!(owners.common([12, 99].into_iter()), None);
-        assert_eq!(owners.common([].into_iter()), None);
-    }
-
-    #[test]
-    fn shared_sockets_go_to_the_lowest_pid_but_not_to_init() {
-        let tree = Tree::new();
-        tree.process(1, "init", &["socket:[5]", "socket:[6]"]);
-        tree.process(300, "server", &["socket:[5]", "socket:[7]"]);
-        tree.process(301, "worker", &["socket:[5]", "socket:[7]"]);
-        let owners = find(&tree, &[], &[5, 6, 7]);
-        assert_eq!([5, 6, 7].map(|inode| pid(&owners, inode)), [Some(300), Some(1), Some(300)]);
-        let hinted = find(&tree, &[301, 999], &[7]);
-        assert_eq!(pid(&hinted, 7), Some(301));
-    }
-
-    #[test]
-    fn a_holder_that_ended_is_no_owner() {
-        let tree = Tree::new();
-        tree.process(100, "gone", &["socket:[11]"]);
-        fs::remove_file(tree.path("100/stat")).expect("was there");
-        assert_eq!(pid(&find(&tree, &[], &[11]), 11), None);
-    }
-}
+#[path = "owners_tests.rs"]
+mod tests;

@@ -77,9 +77,18 @@ impl Tree {
     pub fn process(&self, pid: u32, comm: &str, descriptors: &[&str]) {
         self.file(&format!("{pid}/stat"), &stat(pid, comm, 100));
         self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t{pid}\t0\t0\t0\n").as_bytes());
-        fs::create_dir(self.path(&format!("{pid}/fd"))).expect("a directory");
-        for (number, target) in descriptors.iter().enumerate() {
-            self.link(&format!("{pid}/fd/{number}"), target);
+        self.descriptors(&format!("{pid}/fd"), descriptors);
+    }
+
+    /// A thread of a process, with these descriptors.
+    pub fn thread(&self, pid: u32, tid: u32, descriptors: &[&str]) {
+        self.descriptors(&format!("{pid}/task/{tid}/fd"), descriptors);
+    }
+
+    fn descriptors(&self, directory: &str, targets: &[&str]) {
+        fs::create_dir_all(self.path(directory)).expect("a directory");
+        for (number, target) in targets.iter().enumerate() {
+            self.link(&format!("{directory}/{number}"), target);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{crew, handing, harness::LIMIT, namespace, puppet::MARK, shared, traffic};
+use crate::{crew, handing, harness::LIMIT, namespace, puppet::MARK, shared, threads, traffic};
 
 /// The sockets of a puppet.
 #[derive(Default)]
@@ -138,6 +138,8 @@ impl Body {
                     String::new()
                 }
                 "exec" => handing::become_another(MARK, word(), self.stream.take().expect("ours").into()),
+                "retire" => threads::retire(std::mem::take(self)),
+                "part" => threads::part(std::mem::take(self)),
                 "contain" => {
                     namespace::contain_children();
                     String::new()

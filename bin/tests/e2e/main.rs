@@ -32,4 +32,5 @@ mod shared;
 mod sheet;
 mod sums;
 mod tcp;
+mod threads;
 mod traffic;

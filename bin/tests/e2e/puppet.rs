@@ -1,7 +1,8 @@
 //! Another process with sockets, moved by strings.
 //!
 //! A puppet is this same binary: with `TCPTOP_E2E_PUPPET` set it obeys lines of its standard input, each answered by
-//! one line, and never reaches the test runner's `main`. So it has one thread, and that thread's name is the process's.
+//! one line, and never reaches the test runner's `main`. So it has one
+//! thread until an order makes another (`threads`), and that thread's name is the process's.
 
 use std::{
     io::{BufRead, BufReader, Write},

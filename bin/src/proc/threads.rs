@@ -1,0 +1,89 @@
+//! Threads of a process whose descriptors `/proc/<pid>/fd` does not show: it shows the table of the main thread.
+//!
+//! A thread has a table of its own after unshare(2) with `CLONE_FILES`. When the main thread has exited, its table is gone,
+//! and the other threads keep theirs.
+
+use std::fs;
+use std::os::linux::fs::MetadataExt;
+use std::path::Path;
+use std::process;
+
+use crate::sys::kcmp;
+
+use super::pids::pids;
+
+/// Tells whether two threads have the same table. `None`: not known.
+pub type Same = fn(u32, u32) -> Option<bool>;
+
+/// The kernel's answer, where the ids under `root` are those that system calls of this process take.
+pub fn same(root: &Path) -> Same {
+    let me = root.join("self").read_link().ok();
+    let is_ours = me.is_some_and(|me| me.as_os_str() == process::id().to_string().as_str());
+    if is_ours { kcmp::same_descriptors } else { |_, _| None }
+}
+
+/// Threads of a process, ascending, whose tables the main thread does not share; of neighbours that share one, the first.
+/// `bare`: the main thread's table shows nothing. Only then are threads of which nothing is known among them.
+pub fn apart(root: &Path, pid: u32, bare: bool, same: Same) -> Vec<u32> {
+    /// Links of a directory with one directory in it: /proc counts threads so (fs/proc/base.c `proc_task_getattr`, v6.1).
+    const SINGLE: u64 = 3;
+    let directory = root.join(format!("{pid}/task"));
+    if !fs::metadata(&directory).is_ok_and(|directory| directory.st_nlink() != SINGLE) {
+        return Vec::new();
+    }
+    let mut apart = Vec::new();
+    for tid in pids(&directory) {
+        if tid == pid {
+            continue;
+        }
+        let others = [Some(pid), apart.last().copied()];
+        let mut answers = others.into_iter().flatten().map(|other| same(other, tid));
+        if answers.all(|answer| answer.map_or(bare, |same| !same)) {
+            apart.push(tid);
+        }
+    }
+    apart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::testing::Tree;
+
+    fn tree() -> Tree {
+        let tree = Tree::new();
+        for file in
+            ["10/task/10/comm", "20/task/20/comm", "20/task/21/comm", "20/task/22/comm", "20/task/31/comm"]
+        {
+            tree.file(file, b"");
+        }
+        tree
+    }
+
+    #[test]
+    fn one_of_each_table() {
+        let tree = tree();
+        // By tens.
+        let same: Same = |one, other| Some(one / 10 == other / 10);
+        assert_eq!(apart(&tree.path(""), 20, false, same), [31]);
+        let all_apart: Same = |one, other| Some(one == other);
+        assert_eq!(apart(&tree.path(""), 20, false, all_apart), [21, 22, 31]);
+        // The main thread has exited, the others share.
+        let exited: Same = |one, _| Some(one != 20);
+        assert_eq!(apart(&tree.path(""), 20, true, exited), [21]);
+    }
+
+    #[test]
+    fn where_nothing_is_known() {
+        let tree = tree();
+        let unknown = same(&tree.path(""));
+        assert_eq!(apart(&tree.path(""), 20, false, unknown), []);
+        assert_eq!(apart(&tree.path(""), 20, true, unknown), [21, 22, 31]);
+        assert_eq!(apart(&tree.path(""), 30, true, unknown), [], "it is gone");
+    }
+
+    #[test]
+    fn a_process_of_one_thread() {
+        assert_eq!(apart(&tree().path(""), 10, true, |_, _| panic!("there is nothing to compare")), []);
+    }
+}

@@ -1,0 +1,83 @@
+//! Sockets of threads that outlive the main thread of their process, or that have descriptors of their own: older than
+//! tcptop, so that only /proc tells whose they are.
+
+use std::{fs, io, process, thread, time::Duration};
+
+use crate::{body::Body, harness::Tcptop, puppet::Puppet, rows::Flow};
+
+/// Lets another thread of a puppet obey from now on, and has the main thread exit.
+pub fn retire(body: Body) -> ! {
+    thread::spawn(|| {
+        let fd = format!("/proc/{}/fd", process::id());
+        while fs::read_dir(&fd).is_ok_and(|mut descriptors| descriptors.next().is_some()) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        go_on(body)
+    });
+    // SAFETY: ends this thread alone. It owns nothing that another thread uses.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("a thread has exited")
+}
+
+/// Lets another thread of a puppet obey from now on, which shares no descriptors with the main thread.
+pub fn part(body: Body) -> ! {
+    let thread = thread::spawn(|| {
+        // SAFETY: no pointer is passed. What was open stays open in both tables.
+        let result = unsafe { libc::unshare(libc::CLONE_FILES) };
+        assert_eq!(result, 0, "unshare: {}", io::Error::last_os_error());
+        go_on(body)
+    });
+    let Err(_) = thread.join();
+    process::exit(1)
+}
+
+fn go_on(mut body: Body) -> ! {
+    println!();
+    body.obey();
+    process::exit(0)
+}
+
+/// A server prepared by an order has a connection that is older than tcptop, and is found to have it.
+fn owns_its_socket(order: &str, name: &str) {
+    let (mut server, mut client) = (Puppet::new(name), Puppet::new("thread-client"));
+    if order == "part" {
+        server.tell(order);
+    }
+    let address = server.tell("listen 127.0.0.1:0");
+    let local = client.tell(&format!("connect {address}"));
+    server.tell("accept");
+    client.tell("send 2000");
+    server.tell("receive 2000");
+    if order == "retire" {
+        server.tell(order);
+    }
+    let flow = Flow::tcp(local.parse().expect("an address"), address.parse().expect("an address"));
+
+    let tcptop = Tcptop::start();
+    server.tell("send 300");
+    client.tell("receive 300");
+    let expected = [flow.moved(&client.owner, 300, 2_000), flow.flipped().moved(&server.owner, 2_000, 300)];
+    tcptop.expect_live(&expected);
+    client.tell("close");
+    server.tell("close");
+    tcptop.finish(&expected);
+}
+
+#[test]
+fn the_main_thread_has_exited() {
+    owns_its_socket("retire", "retired-server");
+}
+
+#[test]
+fn a_thread_has_descriptors_of_its_own() {
+    /// `KCMP_FILES` of include/uapi/linux/kcmp.h.
+    const FILES: libc::c_long = 2;
+    let me = libc::c_long::from(process::id());
+    // SAFETY: numbers only.
+    if unsafe { libc::syscall(libc::SYS_kcmp, me, me, FILES, 0, 0) } != 0 {
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
+        println!("not tried: without CONFIG_KCMP such threads are not searched");
+        return;
+    }
+    owns_its_socket("part", "parted-server");
+}
