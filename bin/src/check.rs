@@ -6,6 +6,7 @@ use crate::{
     bpf,
     error::OLDEST,
     exit, privilege,
+    proc::Snapshot,
     sys::{self, cgroup::Place},
 };
 
@@ -38,12 +39,7 @@ pub fn report() -> (String, u8) {
             false
         }
     };
-    let proc = fs::read("/proc/self/net/tcp");
-    let found = proc.as_ref().map_or_else(
-        |error| format!("{error}: connections older than tcptop appear with their next packet"),
-        |_| "connections older than tcptop, and owners".into(),
-    );
-    line(&mut text, proc.is_ok(), "/proc", &found);
+    of_proc(&mut text, Path::new("/proc"));
     let _ = writeln!(text, "not needed: {}", not_needed());
     text.push_str(if runs { "tcptop can run here.\n" } else { "tcptop cannot run here.\n" });
     let code = match (runs, privileged) {
@@ -100,6 +96,21 @@ fn hooks(text: &mut String) -> bool {
         }
     }
     runs
+}
+
+/// What /proc shows.
+fn of_proc(text: &mut String, proc: &Path) {
+    match Snapshot::take(proc) {
+        Err(error) => {
+            let found = format!("{error}: connections older than tcptop appear with their next packet");
+            line(text, false, "/proc", &found);
+        }
+        Ok(snapshot) => {
+            line(text, true, "/proc", "connections older than tcptop");
+            let gap = snapshot.gaps(proc).of_owners();
+            line(text, gap.is_none(), "owners", gap.unwrap_or("the open files of all processes"));
+        }
+    }
 }
 
 /// What other tools ask for, as it is here.

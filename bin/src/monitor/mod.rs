@@ -67,7 +67,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
                 fill(&mut table, &snapshot);
-                Gaps::Some(snapshot.gaps)
+                Gaps::Some(snapshot.gaps(proc))
             }
             Err(error) => Gaps::All(error),
         };

@@ -2,13 +2,15 @@
 //!
 //! `line` and `stream` read bytes; `sockets` knows a line of a socket table, `tables` the four tables of a namespace,
 //! `namespaces` all namespaces; `owners` goes from a socket to its process, and `threads` names the threads with
-//! descriptors of their own; `bound` finds the listener. On top, [`Snapshot`] is everything there is at the start,
+//! descriptors of their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. On top, [`Snapshot`] is everything there is at the start,
 //! [`look_up`] asks for particular connections later on. Both read each table once and the processes' descriptors at most
 //! once. Whatever ends while they read is simply not there.
 //!
 //! The root, `/proc`, is a parameter, so that tests read captured files.
 
 mod bound;
+mod gaps;
+mod hiding;
 mod line;
 mod lookup;
 mod namespaces;
@@ -29,20 +31,12 @@ mod threads;
 use std::io;
 use std::path::Path;
 
+pub use gaps::Gaps;
 pub use lookup::{Answer, look_up, states};
 pub use process::{cgroup, cmdline};
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
 pub use stat::{Stat, stat};
-
-/// What could not be read; all zero: nothing is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gaps {
-    /// Lines of the socket tables that make no sense.
-    pub malformed: usize,
-    /// Processes whose descriptors we may not see, so that owners may be missing: without root, those of other users.
-    pub denied: usize,
-}
 
 /// Passes every socket of every network namespace of `pids` to `sink`, our own namespace first; returns how many lines
 /// were malformed. Takes the memory of one small buffer, however many sockets there are.

@@ -11,7 +11,7 @@ use super::bound::Bound;
 use super::owners::Owners;
 use super::pids::pids;
 use super::sockets::SocketEntry;
-use super::{Gaps, sockets};
+use super::{Gaps, hiding, sockets};
 
 /// The machine's sockets at one moment.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Snapshot {
     bound: Bound,
     /// Whose they are.
     owners: Owners,
-    /// What could not be read.
-    pub gaps: Gaps,
+    /// Lines of the tables that make no sense.
+    malformed: usize,
 }
 
 impl Snapshot {
@@ -43,8 +43,12 @@ impl Snapshot {
         })?;
         let inodes = connections.iter().chain(&bound).map(|entry| entry.inode).collect();
         let owners = Owners::find(root, &[], &pids, inodes);
-        let gaps = Gaps { malformed, denied: owners.denied };
-        Ok(Self { connections, bound: Bound::new(bound), owners, gaps })
+        Ok(Self { connections, bound: Bound::new(bound), owners, malformed })
+    }
+
+    /// What `root`, from which it was taken, did not show.
+    pub fn gaps(&self, root: &Path) -> Gaps {
+        Gaps { malformed: self.malformed, denied: self.owners.denied, hidden: hiding::hides(root) }
     }
 
     /// Listening TCP sockets and unconnected UDP sockets, by protocol and local port.
@@ -76,7 +80,7 @@ mod tests {
         tree.process(60, "client", &["socket:[18167]", "socket:[18188]"]);
         let snapshot = Snapshot::take(&tree.path("")).expect("captured");
         assert_eq!((snapshot.connections.len(), snapshot.bound().len()), (29 - 7 - 2, 7));
-        assert_eq!(snapshot.gaps, Gaps::default());
+        assert_eq!(snapshot.gaps(&tree.path("")), Gaps::default());
         let pid = |process: Option<Process>| process.map(|process| process.pid);
         for socket in &snapshot.connections {
             let expected = match socket.inode {

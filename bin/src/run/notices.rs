@@ -1,6 +1,7 @@
 //! What is said on stderr beside the reports.
 
 use std::{
+    fmt,
     io::{self, Write},
     mem,
 };
@@ -21,27 +22,26 @@ pub fn missing(missing: &[Missing]) {
     let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
 }
 
-/// Says once, on stderr, what connections older than tcptop will lack.
+/// Says once, on stderr, what /proc does not show.
 pub fn gaps(gaps: &Gaps) {
     let mut stderr = io::stderr();
     // A closed stderr must not end the reports.
-    let _ = match gaps {
+    let mut say = |text: fmt::Arguments<'_>| _ = writeln!(stderr, "tcptop: {text}");
+    match gaps {
         Gaps::All(error) => {
-            writeln!(
-                stderr,
-                "tcptop: /proc/net cannot be read ({error}): older connections appear with their next packet"
-            )
+            say(format_args!(
+                "/proc/net cannot be read ({error}): older connections appear with their next packet"
+            ));
         }
-        Gaps::Some(gaps) if gaps.denied > 0 => writeln!(
-            stderr,
-            "tcptop: {} processes may not be looked into: older connections of theirs have no owner",
-            gaps.denied
-        ),
-        Gaps::Some(gaps) if gaps.malformed > 0 => {
-            writeln!(stderr, "tcptop: {} lines of /proc/net make no sense and were left out", gaps.malformed)
+        Gaps::Some(gaps) => {
+            if let Some(text) = gaps.of_owners() {
+                say(format_args!("{text}"));
+            }
+            if gaps.malformed > 0 {
+                say(format_args!("{} lines of /proc/net make no sense and were left out", gaps.malformed));
+            }
         }
-        Gaps::Some(_) => Ok(()),
-    };
+    }
 }
 
 /// The kernel's tables or the ring were too small. A text report says so in its header line; others have no place for it.

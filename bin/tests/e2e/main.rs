@@ -15,6 +15,7 @@ mod files;
 mod footprint;
 mod handing;
 mod harness;
+mod hidden;
 mod hosts;
 mod lacking;
 mod lifecycle;

@@ -15,13 +15,13 @@ use crate::{
 const NOBODY: u32 = 65_534;
 
 /// Capability numbers of include/uapi/linux/capability.h.
-const CAP_NET_ADMIN: u32 = 12;
+pub const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
+pub const CAP_PERFMON: u32 = 38;
+pub const CAP_BPF: u32 = 39;
 
 /// A command for a copy that every user may run.
-fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
+pub fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     let copy = scratch.0.join("tcptop");
     // A child made meanwhile would have the copy open for writing, and it could not be run.
     let alone = SPAWNING.read().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -34,7 +34,7 @@ fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
 }
 
 /// Makes the child a plain user with these capabilities and no other.
-fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
+pub fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe { command.pre_exec(|| become_nobody_with(capabilities)) };
 }
@@ -139,7 +139,7 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
     as_nobody_with(&mut command, capabilities);
     // /proc/<pid>/fd of other users' processes is closed to it, and it says so when it looks for an owner.
     let _older = Pair::new(V4);
-    let tcptop = Tcptop::run(&mut command).noting("processes may not be looked into");
+    let tcptop = Tcptop::run(&mut command).noting("the open files of some processes may not be read");
     let pair = Pair::new(V4);
     pair.exchange(4_000, 2_000);
     let expected = pair.ends(4_000, 2_000);

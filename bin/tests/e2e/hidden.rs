@@ -1,0 +1,87 @@
+//! What /proc does not show to a plain user: it is said at the start, and by --check.
+
+use std::{ffi::CStr, os::unix::process::CommandExt, process::Command};
+
+use crate::{
+    harness::{Process, Scratch, Tcptop, eventually},
+    privilege::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, as_nobody_with, cover_sys_fs, done, reachable},
+    rows::{Owner, Row},
+    traffic::{Pair, V4},
+};
+
+/// Capability numbers of include/uapi/linux/capability.h.
+const CAP_DAC_READ_SEARCH: u32 = 2;
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// A command of a plain user with these capabilities, for whom /proc is mounted with these options.
+fn with_proc(
+    scratch: &Scratch,
+    args: &[&str],
+    options: &'static CStr,
+    capabilities: &'static [u32],
+) -> Command {
+    let mut command = reachable(scratch, args);
+    cover_sys_fs(&mut command, c"cgroup2");
+    // SAFETY: the closure makes one system call, on strings of the program's own.
+    unsafe {
+        command.pre_exec(move || {
+            let kind = c"proc".as_ptr();
+            done(libc::mount(kind, c"/proc".as_ptr(), kind, 0, options.as_ptr().cast()).into())
+        })
+    };
+    as_nobody_with(&mut command, capabilities);
+    command
+}
+
+/// Runs it beside a connection that is older, and returns the owners that its rows have, and what --check says of owners.
+fn owners(
+    name: &str,
+    options: &'static CStr,
+    capabilities: &'static [u32],
+    note: Option<&'static str>,
+) -> (Vec<Option<Owner>>, String) {
+    let scratch = Scratch::new(name);
+    let check = Process::start(&mut with_proc(&scratch, &["--check"], options, capabilities), |_| ()).wait();
+    check.assert_success();
+    let says =
+        check.stdout.lines().find(|line| line.contains(" owners ")).expect("a line of owners").to_owned();
+
+    let older = Pair::new(V4);
+    let args = ["--csv", "--closed", "-d", "0.2"];
+    let mut tcptop = Tcptop::run(&mut with_proc(&scratch, &args, options, capabilities));
+    if let Some(note) = note {
+        tcptop = tcptop.noting(note);
+    }
+    older.exchange(4_000, 2_000);
+    let mine = |row: &Row| row.flow == older.flow && row.tx_bytes == Some(4_000);
+    eventually("its bytes", || tcptop.rows().iter().any(mine).then_some(()));
+    let rows = tcptop.stop();
+    (rows.into_iter().filter(mine).map(|row| row.owner).collect(), says)
+}
+
+/// What shows everything when /proc hides processes.
+const ALL: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
+const THREE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON];
+
+#[test]
+fn a_proc_that_hides_processes_is_told() {
+    for options in [c"hidepid=1", c"hidepid=invisible", c"hidepid=ptraceable"] {
+        let (owners, says) =
+            owners("hidden", options, THREE, Some("/proc is mounted with hidepid and hides"));
+        assert!(owners.iter().all(Option::is_none), "{owners:?}");
+        assert!(says.starts_with("no ") && says.contains("CAP_SYS_PTRACE"), "{says}");
+    }
+    let (owners, says) =
+        owners("closed", c"", THREE, Some("the open files of some processes may not be read"));
+    assert!(owners.iter().all(Option::is_none), "{owners:?}");
+    assert!(says.starts_with("no ") && says.contains("CAP_SYS_PTRACE"), "{says}");
+}
+
+#[test]
+fn a_proc_that_hides_nothing_from_five_capabilities() {
+    for options in [c"", c"hidepid=invisible", c"hidepid=ptraceable"] {
+        let (owners, says) = owners("shown", options, ALL, None);
+        assert!(owners.iter().all(|owner| *owner == Some(Owner::me())), "{owners:?}");
+        assert!(says.starts_with("yes "), "{says}");
+    }
+}
