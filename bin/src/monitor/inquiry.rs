@@ -85,9 +85,18 @@ impl<C: NetworkCollector> Monitor<C> {
             proc::look_up(&self.proc, &wanted, &hints)
         };
         self.schedule.look = now + pause(begin);
-        // An unreadable /proc says nothing: a connection is taken to have ended with its socket.
-        let Ok(answers) = answers else {
-            self.end(inquiry.end_unconfirmed.iter().map(|(key, _)| *key).collect());
+        let answers = proc::found(answers).unwrap_or_else(|out_of| {
+            self.out_of = Some(out_of);
+            None
+        });
+        let Some(answers) = answers else {
+            let unconfirmed = inquiry.end_unconfirmed.iter().map(|(key, _)| *key);
+            if self.out_of.is_some() && !last {
+                unconfirmed.for_each(|key| self.table.keep_end_unconfirmed(key, false));
+            } else {
+                // An unreadable /proc says nothing: a connection is taken to have ended with its socket.
+                self.end(unconfirmed.collect());
+            }
             return;
         };
         let (owners, answers) = answers.split_at(inquiry.ownerless.len());

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use super::inquiry::pause;
 use crate::{
     conn::{Connection, ConnectionRecord, TcpState},
-    proc::Snapshot,
+    proc::{self, OutOf, Snapshot},
     sys::clock,
 };
 
@@ -18,14 +18,17 @@ pub struct Listening {
 
 impl Listening {
     /// Looks anew, unless the last look was too dear to be repeated already.
-    pub fn refresh(&mut self, proc: &Path, now: Duration) {
+    ///
+    /// # Errors
+    /// There was no descriptor or memory to look with.
+    pub fn refresh(&mut self, proc: &Path, now: Duration) -> Result<(), OutOf> {
         if now < self.next_look {
-            return;
+            return Ok(());
         }
         let begin = clock::cpu();
         // An unreadable /proc says nothing; the start has told of it.
-        if let Ok(snapshot) = Snapshot::take(proc) {
-            let record = |socket: &crate::proc::SocketEntry| {
+        if let Some(snapshot) = proc::found(Snapshot::take(proc))? {
+            let record = |socket: &proc::SocketEntry| {
                 // UDP has no states, but waits all the same: filters take it for that.
                 let mut connection = Connection::new(socket.protocol, socket.ends, Some(TcpState::Listen));
                 connection.record.process = snapshot.owner(socket);
@@ -35,6 +38,7 @@ impl Listening {
             self.records.sort_unstable_by_key(|record| (record.protocol, record.ends.lport));
         }
         self.next_look = now + pause(begin);
+        Ok(())
     }
 
     /// The sockets.

@@ -17,7 +17,7 @@ use crate::{
     conn::{Connection, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
-    proc,
+    proc::{self, OutOf},
     sys::clock,
 };
 
@@ -34,6 +34,8 @@ pub struct Monitor<C> {
     listening: Listening,
     schedule: Schedule,
     gaps: Gaps,
+    /// What there was no more of when /proc was to be read last.
+    out_of: Option<OutOf>,
 }
 
 /// What reports list besides active connections.
@@ -74,7 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
         let listening = Listening::default();
-        Ok(Self { collector, proc, table, names, since, listing, listening, schedule, gaps })
+        Ok(Self { collector, proc, table, names, since, listing, listening, schedule, gaps, out_of: None })
     }
 
     /// The collector.
@@ -85,6 +87,11 @@ impl<C: NetworkCollector> Monitor<C> {
     /// What connections older than tcptop may lack.
     pub const fn gaps(&self) -> &Gaps {
         &self.gaps
+    }
+
+    /// What there is no more of, so that /proc cannot be read now.
+    pub const fn out_of(&self) -> Option<OutOf> {
+        self.out_of
     }
 
     /// Ends counting.
@@ -116,13 +123,16 @@ impl<C: NetworkCollector> Monitor<C> {
         let (now, wall) = (clock::monotonic(), clock::wall());
         let Self { collector, table, names, .. } = self;
         let losses = collector.collect(now, last, &mut |event| take_in(table, names, event));
-        self.leave_exited(now);
-        self.ask_proc(now, last);
+        self.out_of = self.out_of.and_then(|_| proc::out_of(&self.proc));
+        if self.out_of.is_none() || last {
+            self.leave_exited(now);
+            self.ask_proc(now, last);
+        }
 
         let interval = now.saturating_sub(self.since);
         let moved = self.table.close_interval(now);
-        if self.listing.listening {
-            self.listening.refresh(&self.proc, now);
+        if self.listing.listening && self.out_of.is_none() {
+            self.out_of = self.listening.refresh(&self.proc, now).err();
         }
         let Self { table, names, listing, listening, .. } = self;
         let (tcp, udp) = table.counts();
@@ -146,6 +156,7 @@ impl<C: NetworkCollector> Monitor<C> {
         };
         let printed = print(&report, names);
         names.forget_others(|| table.all());
+        self.out_of = names.take_out_of().or(self.out_of);
         self.table.begin_interval();
         self.since = now;
         if !last {

@@ -17,8 +17,11 @@ use crate::{
     conn::{ConnectionRecord, Protocol, TcpState, Traffic},
     error::Error,
     names::{Names, Wanted},
-    proc::testing::{Tree, ends},
-    sys::clock::Moment,
+    proc::{
+        OutOf,
+        testing::{self, Tree, ends},
+    },
+    sys::{clock::Moment, limit::without_opening},
 };
 
 /// What happens in one interval.
@@ -241,4 +244,39 @@ fn an_end_that_the_collector_cannot_see_is_confirmed_by_proc() {
     }
     assert_eq!((ended, monitor.collector().ended.as_slice()), (vec![key], [key].as_slice()));
     assert_eq!(total, rx(1700), "what it moved until then counts");
+}
+
+#[test]
+fn without_descriptors_no_connection_ends_and_no_owner_is_lost() {
+    testing::alone("monitor::tests::without_descriptors_no_connection_ends_and_no_owner_is_lost", || {
+        let tree = Tree::captured();
+        tree.process(70, "worker", &["socket:[18175]"]);
+        let gone = Observation {
+            end_unconfirmed: true,
+            ends: ends("192.0.2.1", 8081, "192.0.2.9", 1),
+            ..accepted(2, 800)
+        };
+        let key = gone.key;
+        let moved = vec![CollectorEvent::Moved(accepted(1, 100)), CollectorEvent::Moved(gone)];
+        let mut monitor = started(&tree, true, vec![collected(vec![]), collected(moved)]);
+        tick(&mut monitor);
+        assert_eq!(monitor.out_of(), None);
+        without_opening(|| {
+            for _ in 0..100 {
+                let (_, live, closed) = tick(&mut monitor);
+                assert!(closed.is_empty() && live.iter().any(|record| record.key == key));
+                assert_eq!(monitor.out_of(), Some(OutOf::Descriptors));
+            }
+        })
+        .expect("setrlimit");
+        let start = Instant::now();
+        let mut owner = None;
+        while monitor.collector().ended.is_empty() || owner != Some(70) {
+            assert!(start.elapsed() < Duration::from_secs(30), "{owner:?}");
+            let (_, live, _) = tick(&mut monitor);
+            owner = live.iter().find(|record| record.key.index == 1).and_then(pid);
+            assert_eq!(monitor.out_of(), None);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
 }

@@ -11,6 +11,7 @@ use self::{processes::Processes, units::Units, users::Users};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::{ConnectionRecord, Identified},
+    proc::OutOf,
 };
 
 /// Where users are listed.
@@ -63,6 +64,11 @@ impl Names {
     /// Whether a process has exited, as far as is known.
     pub fn is_gone(&mut self, process: &Process) -> bool {
         self.processes.is_gone(process)
+    }
+
+    /// What there was no more of when /proc was to be read, since this was asked last.
+    pub const fn take_out_of(&mut self) -> Option<OutOf> {
+        self.processes.take_out_of()
     }
 
     /// Looks up what rows of `records` may show.

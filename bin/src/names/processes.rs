@@ -13,7 +13,7 @@ use super::{Wanted, unit, units::Units};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::Identified,
-    proc::{self, Stat},
+    proc::{self, OutOf, Stat},
     sys::clock,
 };
 
@@ -36,6 +36,8 @@ pub struct Processes {
     wanted: Wanted,
     /// Ascending by id. New processes mostly have the highest one.
     known: Vec<Known>,
+    /// What there was no more of when /proc was to be read.
+    out_of: Option<OutOf>,
 }
 
 /// What is known of one.
@@ -59,7 +61,7 @@ struct Known {
 impl Processes {
     /// None so far; `proc` is `/proc`.
     pub const fn new(proc: PathBuf, wanted: Wanted) -> Self {
-        Self { proc, wanted, known: Vec::new() }
+        Self { proc, wanted, known: Vec::new(), out_of: None }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
@@ -151,10 +153,16 @@ impl Processes {
         })
     }
 
-    /// Reads which process has this id. What had it before is gone.
+    /// Reads which process has this id. What had it before is gone. `None`: no process has, or /proc cannot be read.
     fn read(&mut self, pid: u32) -> Option<Id> {
         let now = clock::boot();
-        let stat = proc::stat(&self.proc, pid).filter(|stat| !stat.is_zombie);
+        let stat = match proc::stat(&self.proc, pid) {
+            Ok(stat) => stat.filter(|stat| !stat.is_zombie),
+            Err(out_of) => {
+                self.out_of = Some(out_of);
+                return None;
+            }
+        };
         let id = stat.map(|stat| (pid, Process::start(stat.start).max(1)));
         let others = self.with_pid(pid);
         for other in &mut self.known[others] {
@@ -172,8 +180,8 @@ impl Processes {
         if !(cmdline || unit) || self.position(id).is_ok_and(|at| self.known[at].is_gone) {
             return;
         }
-        let words = cmdline.then(|| proc::cmdline(&self.proc, id.0)).flatten();
-        let cgroup = unit.then(|| proc::cgroup(&self.proc, id.0)).flatten();
+        let words = cmdline.then(|| proc::cmdline(&self.proc, id.0)).and_then(|words| self.answered(words));
+        let cgroup = unit.then(|| proc::cgroup(&self.proc, id.0)).and_then(|cgroup| self.answered(cgroup));
         // Another process may have got the id while these were read.
         if self.read(id.0) != Some(id) {
             return;
@@ -216,7 +224,22 @@ impl Processes {
         if process.start == 0 {
             return true;
         }
-        self.read(process.pid) != Some(id)
+        let now = self.read(process.pid);
+        // Without an answer it is taken to live.
+        self.out_of.is_none() && now != Some(id)
+    }
+
+    /// What /proc has answered. `None`: nothing, or it could not be asked.
+    fn answered<T>(&mut self, answer: Result<Option<T>, OutOf>) -> Option<T> {
+        answer.unwrap_or_else(|out_of| {
+            self.out_of = Some(out_of);
+            None
+        })
+    }
+
+    /// What there was no more of when /proc was to be read, since this was asked last.
+    pub const fn take_out_of(&mut self) -> Option<OutOf> {
+        self.out_of.take()
     }
 
     /// Forgets processes that no row needs, once there are many.

@@ -5,7 +5,8 @@ use std::fs;
 use super::*;
 use crate::{
     collector::Claim,
-    proc::testing::{Tree, stat},
+    proc::testing::{self, Tree, stat},
+    sys::limit::without_opening,
 };
 
 const WANTED: Wanted = Wanted { cmdline: true, unit: true, user: false };
@@ -215,4 +216,36 @@ impl Processes {
     fn identity(&mut self, owner: &ObservedOwner) -> Process {
         self.identify(owner, &mut Units::default()).expect("somebody").process
     }
+}
+
+#[test]
+fn without_descriptors_nobody_is_gone() {
+    testing::alone("names::processes::tests::without_descriptors_nobody_is_gone", || {
+        let tree = Tree::new();
+        let mut processes = Processes::new(tree.path(""), WANTED);
+        live(&tree, 10, "curl", "curl example.org", MINUTE);
+        live(&tree, 11, "wget", "wget example.org", MINUTE);
+        let (known, new) = (seen(10, "curl", false, SECOND), seen(11, "wget", false, SECOND));
+        let process = processes.identify(&known, &mut Units::default()).expect("somebody").process;
+        let age = |known: &mut Known| known.verified = known.verified.saturating_sub(2 * RECHECK);
+        processes.known.iter_mut().for_each(age);
+        assert_eq!(processes.take_out_of(), None);
+        without_opening(|| {
+            assert!(!processes.is_gone(&process));
+            assert_eq!(processes.take_out_of(), Some(OutOf::Descriptors));
+            assert_eq!(processes.take_out_of(), None);
+            assert!(!identify(&mut processes, &known).expect("somebody").is_gone);
+            assert_eq!(identify(&mut processes, &new).expect("somebody").name, "wget");
+        })
+        .expect("setrlimit");
+        processes.take_out_of();
+        assert!(!processes.is_gone(&process));
+        for (owner, cmdline) in [(known, "curl example.org"), (new, "wget example.org")] {
+            assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, cmdline);
+        }
+        assert_eq!(processes.take_out_of(), None);
+        end(&tree, 10);
+        processes.known.iter_mut().for_each(age);
+        assert!(processes.is_gone(&process), "now it is");
+    });
 }

@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
+    io,
     os::fd::{AsFd, OwnedFd},
 };
 
 use super::unit;
-use crate::sys::cgroup::{self, Place};
+use crate::{
+    proc,
+    sys::cgroup::{self, Place},
+};
 
 /// So many are kept.
 const ENOUGH: usize = 1024;
@@ -26,21 +30,22 @@ impl Units {
             self.by_id.clear();
         }
         if !self.by_id.contains_key(&id) {
-            let unit = self.find(id).unwrap_or_default();
-            self.by_id.insert(id, unit);
+            // Without a descriptor to look with, it is looked for again.
+            let Ok(unit) = proc::found(self.find(id)) else { return b"" };
+            self.by_id.insert(id, unit.unwrap_or_default());
         }
         self.by_id.get(&id).map_or(b"", Vec::as_slice)
     }
 
-    fn find(&mut self, id: u64) -> Option<Vec<u8>> {
+    fn find(&mut self, id: u64) -> io::Result<Vec<u8>> {
         if id == 0 {
-            return None;
+            return Ok(Vec::new());
         }
-        if self.root.is_none() {
-            self.root = cgroup::open_root().ok();
-        }
-        let (root, place) = self.root.as_ref()?;
-        let path = cgroup::path(root.as_fd(), place, id).ok()?;
-        Some(unit::of(&[b"0::", path.as_slice(), b"\n"].concat()))
+        let (root, place) = match &mut self.root {
+            Some(root) => root,
+            none => none.insert(cgroup::open_root()?),
+        };
+        let path = cgroup::path(root.as_fd(), place, id)?;
+        Ok(unit::of(&[b"0::", path.as_slice(), b"\n"].concat()))
     }
 }

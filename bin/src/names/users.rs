@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::proc;
+
 /// Users met so far.
 pub struct Users {
     file: PathBuf,
@@ -18,13 +20,16 @@ impl Users {
         Self { file: file.into(), names: HashMap::new() }
     }
 
-    /// Learns the name of a user not met before. The file is read once per such user.
+    /// Learns the name of a user not met before. The file is read once per such user, and again if there was no
+    /// descriptor to read it with.
     pub fn look_up(&mut self, uid: u32) {
-        let Self { file, names } = self;
-        names.entry(uid).or_insert_with(|| {
-            let text = fs::read(file).unwrap_or_default();
-            find(&text, uid).map_or_else(|| uid.to_string().into_bytes(), <[u8]>::to_vec)
-        });
+        if self.names.contains_key(&uid) {
+            return;
+        }
+        let Ok(text) = proc::found(fs::read(&self.file)) else { return };
+        let name = find(text.as_deref().unwrap_or_default(), uid);
+        let name = name.map_or_else(|| uid.to_string().into_bytes(), <[u8]>::to_vec);
+        self.names.insert(uid, name);
     }
 
     /// The name of a user met, or the number.

@@ -34,11 +34,11 @@ pub struct Answer {
 /// the unconnected socket that fits its local end best ([`Bound::serving`]).
 ///
 /// # Errors
-/// The socket tables of our own network namespace cannot be read.
+/// The socket tables of our own network namespace cannot be read, or there was no descriptor or memory to look with.
 pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> io::Result<Vec<Answer>> {
-    let pids = pids(root);
+    let pids = pids(root)?;
     let matches = Matches::find(root, &pids, wanted)?;
-    let owners = Owners::find(root, hints, &pids, matches.inodes());
+    let owners = Owners::find(root, hints, &pids, matches.inodes())?;
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &owners)).collect())
 }
 
@@ -47,7 +47,7 @@ pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> 
 /// # Errors
 /// As [`look_up`].
 pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<Answer>> {
-    let matches = Matches::find(root, &pids(root), wanted)?;
+    let matches = Matches::find(root, &pids(root)?, wanted)?;
     let nobody = Owners::default();
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody)).collect())
 }

@@ -4,7 +4,8 @@
 //! `namespaces` all namespaces; `owners` goes from a socket to its process, and `threads` names the threads with
 //! descriptors of their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. On top, [`Snapshot`] is everything there is at the start,
 //! [`look_up`] asks for particular connections later on. Both read each table once and the processes' descriptors at most
-//! once. Whatever ends while they read is simply not there.
+//! once. Whatever ends while they read is simply not there; without a descriptor to read with ([`OutOf`]), nothing is
+//! answered.
 //!
 //! The root, `/proc`, is a parameter, so that tests read captured files.
 
@@ -14,6 +15,7 @@ mod hiding;
 mod line;
 mod lookup;
 mod namespaces;
+mod out_of;
 mod owners;
 mod pids;
 mod process;
@@ -33,6 +35,7 @@ use std::path::Path;
 
 pub use gaps::Gaps;
 pub use lookup::{Answer, look_up, states};
+pub use out_of::{OutOf, found};
 pub use process::{cgroup, cmdline};
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
@@ -51,4 +54,10 @@ fn sockets(root: &Path, pids: &[u32], sink: &mut dyn FnMut(SocketEntry)) -> io::
         Ok(())
     })?;
     Ok(malformed)
+}
+
+/// What there is no more of for a look at `root`. `None`: a look is possible.
+pub fn out_of(root: &Path) -> Option<OutOf> {
+    // Nothing else needs as many descriptors at a time.
+    tables::Tables::open(&root.join("self/net")).err().and_then(|error| OutOf::of(&error))
 }

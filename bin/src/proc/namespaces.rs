@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::line::inode;
+use super::out_of::found;
 use super::tables::Tables;
 
 /// Opens the socket tables of every network namespace that a process of `pids` is in, our own first, and passes them
@@ -15,7 +16,7 @@ use super::tables::Tables;
 /// (fs/proc/proc_net.c, `get_proc_task_net`, v6.1), `/proc/net` a link to `self/net`.
 ///
 /// # Errors
-/// Our own namespace's tables cannot be opened; or `visit` returned an error.
+/// Our own namespace's tables cannot be opened, or there was no descriptor or memory to open another's with; or `visit` returned an error.
 pub fn tables(
     root: &Path,
     pids: &[u32],
@@ -27,7 +28,7 @@ pub fn tables(
     for pid in pids {
         let process = root.join(pid.to_string());
         let Some(id) = namespace(&process).filter(|id| !seen.contains(id)) else { continue };
-        let Ok(tables) = Tables::open(&process.join("net")) else { continue };
+        let Some(tables) = found(Tables::open(&process.join("net")))? else { continue };
         // Ended, or moved elsewhere, while the files were opened one by one: another process will do.
         if namespace(&process) != Some(id) {
             continue;
@@ -54,7 +55,7 @@ mod tests {
     fn seen(tree: &Tree) -> Vec<u64> {
         let mut seen = Vec::new();
         let root = tree.path("");
-        tables(&root, &pids(&root), &mut |id, _| {
+        tables(&root, &pids(&root).expect("descriptors"), &mut |id, _| {
             seen.push(id);
             Ok(())
         })

@@ -16,6 +16,7 @@ use std::path::Path;
 use crate::conn::Process;
 
 use super::line::inode;
+use super::out_of::{OutOf, found};
 use super::process::process;
 use super::threads;
 
@@ -44,7 +45,10 @@ pub struct Owners {
 impl Owners {
     /// Searches the holders of `wanted` (inode 0, no holder, is ignored) in the processes `hints`, then `pids`, in
     /// their order, each once, and stops when each socket is found.
-    pub fn find(root: &Path, hints: &[u32], pids: &[u32], mut wanted: Vec<u64>) -> Self {
+    ///
+    /// # Errors
+    /// There was no descriptor or memory to open a file or directory with.
+    pub fn find(root: &Path, hints: &[u32], pids: &[u32], mut wanted: Vec<u64>) -> Result<Self, OutOf> {
         wanted.retain(|inode| *inode != 0);
         wanted.sort_unstable();
         wanted.dedup();
@@ -58,20 +62,22 @@ impl Owners {
                 break;
             }
             if known.insert(*pid) {
-                searched.push((*pid, owners.search(&root.join(format!("{pid}/fd")), *pid, &mut missing)));
+                searched.push((*pid, owners.search(&root.join(format!("{pid}/fd")), *pid, &mut missing)?));
             }
         }
         if missing > 0 {
-            owners.search_threads(root, &mut searched, &mut missing, threads::same(root));
+            owners.search_threads(root, &mut searched, &mut missing, threads::same(root))?;
         }
         // Pid 1 holds sockets for others only, who hold them too.
         owners.denied = searched.iter().filter(|(pid, table)| *pid != 1 && *table == Table::Denied).count();
-        let mut found: Vec<u32> =
+        let mut holders: Vec<u32> =
             owners.holders.iter().map(|(_, pid)| *pid).filter(|pid| *pid != 0).collect();
-        found.sort_unstable();
-        found.dedup();
-        owners.processes = found.into_iter().filter_map(|pid| process(root, pid)).collect();
-        owners
+        holders.sort_unstable();
+        holders.dedup();
+        for pid in holders {
+            owners.processes.extend(process(root, pid)?);
+        }
+        Ok(owners)
     }
 
     /// Looks through the tables of threads that do not share the one of their process, in the order of `searched`.
@@ -81,40 +87,40 @@ impl Owners {
         searched: &mut [(u32, Table)],
         missing: &mut usize,
         same: threads::Same,
-    ) {
+    ) -> Result<(), OutOf> {
         for (pid, table) in searched {
-            for tid in threads::apart(root, *pid, *table != Table::Shown, same) {
-                match self.search(&root.join(format!("{pid}/task/{tid}/fd")), *pid, missing) {
+            for tid in threads::apart(root, *pid, *table != Table::Shown, same)? {
+                match self.search(&root.join(format!("{pid}/task/{tid}/fd")), *pid, missing)? {
                     Table::Shown => *table = Table::Shown,
                     Table::Empty => {}
                     // So are those of the other threads.
                     Table::Denied => break,
                 }
                 if *missing == 0 {
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
     /// Looks through the descriptors of a thread of process `pid`. One that is gone, or has none (a kernel thread), has no
     /// sockets.
-    fn search(&mut self, table: &Path, pid: u32, missing: &mut usize) -> Table {
+    fn search(&mut self, table: &Path, pid: u32, missing: &mut usize) -> Result<Table, OutOf> {
         let denies = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
         let descriptors = match fs::read_dir(table) {
-            Ok(descriptors) => descriptors,
-            Err(error) if denies(&error) => return Table::Denied,
-            Err(_) => return Table::Empty,
+            Err(error) if denies(&error) => return Ok(Table::Denied),
+            descriptors => found(descriptors)?,
         };
         let mut shown = Table::Empty;
         let mut path = table.to_path_buf();
-        for descriptor in descriptors.flatten() {
+        for descriptor in descriptors.into_iter().flatten().flatten() {
             path.push(descriptor.file_name());
             // The link is read, never followed: stat(2) of a file on a dead network file system would hang.
             let link = path.read_link();
             path.pop();
             if link.as_ref().is_err_and(denies) {
-                return Table::Denied;
+                return Ok(Table::Denied);
             }
             shown = Table::Shown;
             let Some(inode) = link.ok().and_then(|link| inode(link.as_os_str().as_bytes(), b"socket")) else {
@@ -129,7 +135,7 @@ impl Owners {
                 }
             }
         }
-        shown
+        Ok(shown)
     }
 
     /// The process that holds a socket. `None`: nobody was found, or it has ended meanwhile.

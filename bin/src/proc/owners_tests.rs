@@ -11,7 +11,8 @@ use crate::proc::testing::Tree;
 
 fn find(tree: &Tree, hints: &[u32], wanted: &[u64]) -> Owners {
     let root = tree.path("");
-    Owners::find(&root, hints, &pids(&root), wanted.to_vec())
+    let pids = pids(&root).expect("descriptors");
+    Owners::find(&root, hints, &pids, wanted.to_vec()).expect("descriptors")
 }
 
 fn pid(owners: &Owners, inode: u64) -> Option<u32> {
@@ -79,7 +80,7 @@ fn a_table_of_a_thread_s_own_is_searched_where_it_is_known_to_be_one() {
     let search = |same: threads::Same| {
         let mut owners = Owners { holders: vec![(11, 0)], ..Owners::default() };
         let mut missing = 1;
-        owners.search_threads(&root, &mut [(100, Table::Shown)], &mut missing, same);
+        owners.search_threads(&root, &mut [(100, Table::Shown)], &mut missing, same).expect("descriptors");
         (owners.holders[0].1, missing)
     };
     assert_eq!(search(|_, tid| Some(tid == 103)), (100, 0));
@@ -114,7 +115,7 @@ fn a_live_thread_with_its_own_table() {
     });
     let wanted = receiver.recv().expect("a socket");
     let me = process::id();
-    let owners = Owners::find(Path::new("/proc"), &[], &[me], vec![wanted]);
+    let owners = Owners::find(Path::new("/proc"), &[], &[me], vec![wanted]).expect("descriptors");
     let has_kcmp = crate::sys::kcmp::same_descriptors(me, me).is_some();
     assert_eq!(pid(&owners, wanted), has_kcmp.then_some(me));
     drop(release);

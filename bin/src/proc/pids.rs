@@ -5,18 +5,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::line::decimal;
+use super::out_of::{OutOf, found};
 
 /// The pids under `root`, ascending, but 1 last.
 ///
 /// The order decides whom a shared socket is attributed to, see [`super::owners`].
-pub fn pids(root: &Path) -> Vec<u32> {
+///
+/// # Errors
+/// There was no descriptor or memory to open the directory with.
+pub fn pids(root: &Path) -> Result<Vec<u32>, OutOf> {
     let mut pids = Vec::new();
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+    for entry in found(fs::read_dir(root))?.into_iter().flatten().flatten() {
         let pid = decimal(entry.file_name().as_bytes()).and_then(|pid| u32::try_from(pid).ok());
         pids.extend(pid);
     }
     pids.sort_unstable_by_key(|pid| if *pid == 1 { u32::MAX } else { *pid });
-    pids
+    Ok(pids)
 }
 
 #[cfg(test)]
@@ -30,7 +34,7 @@ mod tests {
         for name in ["1/comm", "20/comm", "3/comm", "self/comm", "net/tcp", "99999999999/comm"] {
             tree.file(name, b"");
         }
-        assert_eq!(pids(&tree.path("")), [3, 20, 1]);
-        assert_eq!(pids(&tree.path("absent")), []);
+        assert_eq!(pids(&tree.path("")), Ok(vec![3, 20, 1]));
+        assert_eq!(pids(&tree.path("absent")), Ok(vec![]));
     }
 }

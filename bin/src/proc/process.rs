@@ -8,33 +8,47 @@ use crate::conn::Process;
 
 use super::{
     line::{Fields, decimal},
-    stat::stat,
+    out_of::{OutOf, found},
+    stat::{Stat, stat},
 };
 
 /// The process with this pid under `root`. `None`: it is gone.
-pub fn process(root: &Path, pid: u32) -> Option<Process> {
-    let uid = real_uid(&fs::read(root.join(format!("{pid}/status"))).ok()?)?;
-    let stat = stat(root, pid)?;
-    Some(Process { pid, uid, start: Process::start(stat.start), comm: stat.comm })
+///
+/// # Errors
+/// There was no descriptor or memory to open a file with.
+pub fn process(root: &Path, pid: u32) -> Result<Option<Process>, OutOf> {
+    let status = found(fs::read(root.join(format!("{pid}/status"))))?;
+    let Some(uid) = status.and_then(|status| real_uid(&status)) else { return Ok(None) };
+    let process = |stat: Stat| Process { pid, uid, start: Process::start(stat.start), comm: stat.comm };
+    Ok(stat(root, pid)?.map(process))
 }
 
 /// Its command line, arguments apart by spaces; empty for a kernel thread. `None`: it is gone.
-pub fn cmdline(root: &Path, pid: u32) -> Option<Vec<u8>> {
-    let file = fs::File::open(root.join(format!("{pid}/cmdline"))).ok()?;
+///
+/// # Errors
+/// There was no descriptor or memory to open the file with.
+pub fn cmdline(root: &Path, pid: u32) -> Result<Option<Vec<u8>>, OutOf> {
     let mut text = Vec::new();
-    file.take(LONGEST_CMDLINE).read_to_end(&mut text).ok()?;
+    let file = fs::File::open(root.join(format!("{pid}/cmdline")));
+    let read = file.and_then(|file| file.take(LONGEST_CMDLINE).read_to_end(&mut text));
+    if found(read)?.is_none() {
+        return Ok(None);
+    }
     text.truncate(text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
     text.shrink_to_fit();
     text.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
-    Some(text)
+    Ok(Some(text))
 }
 
 /// Bytes that are read and kept: a Java server has a command line of kilobytes.
 const LONGEST_CMDLINE: u64 = 512;
 
 /// The text of its `/proc/<pid>/cgroup`. `None`: it is gone, or this kernel has no cgroups.
-pub fn cgroup(root: &Path, pid: u32) -> Option<Vec<u8>> {
-    fs::read(root.join(format!("{pid}/cgroup"))).ok()
+///
+/// # Errors
+/// There was no descriptor or memory to open the file with.
+pub fn cgroup(root: &Path, pid: u32) -> Result<Option<Vec<u8>>, OutOf> {
+    found(fs::read(root.join(format!("{pid}/cgroup"))))
 }
 
 /// The first of the four numbers of the line `Uid:` (real, effective, saved, file system) of `/proc/<pid>/status`
@@ -83,9 +97,9 @@ mod tests {
     fn a_process_that_is_gone() {
         let tree = Tree::new();
         tree.file("7/status", STATUS);
-        assert_eq!(process(&tree.path(""), 7), None, "its name went first");
+        assert_eq!(process(&tree.path(""), 7), Ok(None), "its name went first");
         tree.file("7/stat", &testing::stat(7, "sshd", 900));
-        let found = process(&tree.path(""), 7).expect("now there is one");
+        let found = process(&tree.path(""), 7).expect("descriptors").expect("now there is one");
         assert_eq!((found.pid, found.uid, found.start, found.name()), (7, 1000, 900, &b"sshd"[..]));
     }
 }

@@ -32,7 +32,7 @@ impl Snapshot {
     /// # Errors
     /// The socket tables of our own network namespace cannot be read.
     pub fn take(root: &Path) -> io::Result<Self> {
-        let pids = pids(root);
+        let pids = pids(root)?;
         let (mut connections, mut bound) = (Vec::new(), Vec::new());
         let malformed = sockets(root, &pids, &mut |entry| {
             if entry.is_bound() {
@@ -42,7 +42,7 @@ impl Snapshot {
             }
         })?;
         let inodes = connections.iter().chain(&bound).map(|entry| entry.inode).collect();
-        let owners = Owners::find(root, &[], &pids, inodes);
+        let owners = Owners::find(root, &[], &pids, inodes)?;
         Ok(Self { connections, bound: Bound::new(bound), owners, malformed })
     }
 

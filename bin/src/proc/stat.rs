@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use memchr::memrchr;
 use tcptop_abi::COMM_LEN;
 
-use super::line::{Fields, decimal};
+use super::{
+    line::{Fields, decimal},
+    out_of::{OutOf, found},
+};
 
 /// What the line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +27,11 @@ pub struct Stat {
 const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// Reads the line of a process. `None`: it is gone.
-pub fn stat(root: &Path, pid: u32) -> Option<Stat> {
-    parse(&fs::read(root.join(format!("{pid}/stat"))).ok()?)
+///
+/// # Errors
+/// There was no descriptor or memory to open the file with.
+pub fn stat(root: &Path, pid: u32) -> Result<Option<Stat>, OutOf> {
+    Ok(found(fs::read(root.join(format!("{pid}/stat"))))?.and_then(|line| parse(&line)))
 }
 
 /// Fields, by single spaces (fs/proc/array.c `do_task_stat`, v6.1): pid, `(name)`, state, ppid, pgrp, session, tty_nr,

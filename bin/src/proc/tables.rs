@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::conn::Protocol;
 
+use super::OutOf;
 use super::sockets::{SocketEntry, is_header};
 use super::stream;
 
@@ -29,6 +30,7 @@ impl Tables {
             match File::open(&path) {
                 Ok(file) => tables.push((file, protocol)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if OutOf::of(&error).is_some() => return Err(error),
                 Err(error) => {
                     return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
                 }

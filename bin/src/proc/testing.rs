@@ -100,6 +100,19 @@ impl Drop for Tree {
     }
 }
 
+/// Runs the body of the test with this name in a process of its own, for what it does to the whole process.
+pub fn alone(test: &str, body: impl FnOnce()) {
+    const MARK: &str = "TCPTOP_TEST_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return body();
+    }
+    let mut command = process::Command::new(std::env::current_exe().expect("/proc/self/exe"));
+    let output = command.args([test, "--exact", "--nocapture"]).env(MARK, "").output().expect("this program");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let passed = output.status.success() && text.contains("1 passed");
+    assert!(passed, "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Noise, the same in each run: xorshift64 (Marsaglia 2003).
 pub struct Random(pub u64);
 

@@ -10,8 +10,9 @@ use tcptop_abi::{Endpoints, TcpStateCode as Code};
 use crate::conn::{Process, Protocol};
 
 use super::lookup::Answer;
-use super::testing::{Tree, captured, ends};
-use super::{Snapshot, look_up};
+use super::testing::{self, Tree, captured, ends};
+use super::{OutOf, Snapshot, cmdline, look_up, out_of, stat};
+use crate::sys::limit::without_opening;
 
 fn pids(answers: &[Answer]) -> Vec<Option<u32>> {
     answers.iter().map(|answer| answer.owner.map(|process| process.pid)).collect()
@@ -134,7 +135,7 @@ fn live_sockets_of_this_process() {
 
     let root = Path::new("/proc");
     let found = look_up(root, &wanted, &[process::id()]).expect("/proc");
-    let me = super::process::process(root, process::id()).expect("alive");
+    let me = super::process::process(root, process::id()).expect("descriptors").expect("alive");
     let owners: Vec<Option<Process>> = found.iter().map(|answer| answer.owner).collect();
     assert_eq!(owners, [Some(me), Some(me), None, Some(me), Some(me)], "one is not accepted yet");
     assert_eq!(found[0].listener, None);
@@ -155,4 +156,27 @@ fn live_sockets_of_this_process() {
     let ended = look_up(root, &wanted, &[]).expect("/proc");
     assert!(ended.iter().all(|answer| answer.owner.is_none()));
     assert_eq!(ended[3].state, None, "a UDP socket leaves nothing behind");
+}
+
+#[test]
+fn without_descriptors_nothing_is_answered() {
+    testing::alone("proc::tests::without_descriptors_nothing_is_answered", || {
+        let tree = Tree::captured();
+        let us = "192.0.2.1";
+        let wanted = [(Protocol::Tcp, ends(us, 40001, us, 8080))];
+        assert_eq!(pids(&captured_answers(&tree, &wanted)), [Some(60)]);
+        let root = tree.path("");
+        without_opening(|| {
+            let error = look_up(&root, &wanted, &[]).expect_err("no descriptors");
+            assert_eq!(OutOf::of(&error), Some(OutOf::Descriptors));
+            assert_eq!(Snapshot::take(&root).err().as_ref().and_then(OutOf::of), Some(OutOf::Descriptors));
+            assert_eq!(stat(&root, 60), Err(OutOf::Descriptors));
+            assert_eq!(cmdline(&root, 60), Err(OutOf::Descriptors));
+            assert_eq!(out_of(&root), Some(OutOf::Descriptors));
+        })
+        .expect("setrlimit");
+        assert_eq!(out_of(&root), None);
+        assert_eq!(stat(&root, 61), Ok(None), "there is none");
+        assert_eq!(pids(&look_up(&root, &wanted, &[]).expect("captured")), [Some(60)]);
+    });
 }

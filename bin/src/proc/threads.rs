@@ -10,7 +10,7 @@ use std::process;
 
 use crate::sys::kcmp;
 
-use super::pids::pids;
+use super::{out_of::OutOf, pids::pids};
 
 /// Tells whether two threads have the same table. `None`: not known.
 pub type Same = fn(u32, u32) -> Option<bool>;
@@ -24,15 +24,18 @@ pub fn same(root: &Path) -> Same {
 
 /// Threads of a process, ascending, whose tables the main thread does not share; of neighbours that share one, the first.
 /// `bare`: the main thread's table shows nothing. Only then are threads of which nothing is known among them.
-pub fn apart(root: &Path, pid: u32, bare: bool, same: Same) -> Vec<u32> {
+///
+/// # Errors
+/// There was no descriptor or memory to list the threads with.
+pub fn apart(root: &Path, pid: u32, bare: bool, same: Same) -> Result<Vec<u32>, OutOf> {
     /// Links of a directory with one directory in it: /proc counts threads so (fs/proc/base.c `proc_task_getattr`, v6.1).
     const SINGLE: u64 = 3;
     let directory = root.join(format!("{pid}/task"));
     if !fs::metadata(&directory).is_ok_and(|directory| directory.st_nlink() != SINGLE) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut apart = Vec::new();
-    for tid in pids(&directory) {
+    for tid in pids(&directory)? {
         if tid == pid {
             continue;
         }
@@ -42,7 +45,7 @@ pub fn apart(root: &Path, pid: u32, bare: bool, same: Same) -> Vec<u32> {
             apart.push(tid);
         }
     }
-    apart
+    Ok(apart)
 }
 
 #[cfg(test)]
@@ -65,25 +68,28 @@ mod tests {
         let tree = tree();
         // By tens.
         let same: Same = |one, other| Some(one / 10 == other / 10);
-        assert_eq!(apart(&tree.path(""), 20, false, same), [31]);
+        assert_eq!(apart(&tree.path(""), 20, false, same), Ok(vec![31]));
         let all_apart: Same = |one, other| Some(one == other);
-        assert_eq!(apart(&tree.path(""), 20, false, all_apart), [21, 22, 31]);
+        assert_eq!(apart(&tree.path(""), 20, false, all_apart), Ok(vec![21, 22, 31]));
         // The main thread has exited, the others share.
         let exited: Same = |one, _| Some(one != 20);
-        assert_eq!(apart(&tree.path(""), 20, true, exited), [21]);
+        assert_eq!(apart(&tree.path(""), 20, true, exited), Ok(vec![21]));
     }
 
     #[test]
     fn where_nothing_is_known() {
         let tree = tree();
         let unknown = same(&tree.path(""));
-        assert_eq!(apart(&tree.path(""), 20, false, unknown), []);
-        assert_eq!(apart(&tree.path(""), 20, true, unknown), [21, 22, 31]);
-        assert_eq!(apart(&tree.path(""), 30, true, unknown), [], "it is gone");
+        assert_eq!(apart(&tree.path(""), 20, false, unknown), Ok(vec![]));
+        assert_eq!(apart(&tree.path(""), 20, true, unknown), Ok(vec![21, 22, 31]));
+        assert_eq!(apart(&tree.path(""), 30, true, unknown), Ok(vec![]), "it is gone");
     }
 
     #[test]
     fn a_process_of_one_thread() {
-        assert_eq!(apart(&tree().path(""), 10, true, |_, _| panic!("there is nothing to compare")), []);
+        assert_eq!(
+            apart(&tree().path(""), 10, true, |_, _| panic!("there is nothing to compare")),
+            Ok(vec![])
+        );
     }
 }

@@ -152,6 +152,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let view = selection.of(report, &frame, printer.room(), &mut groups);
             printer.report(report, &view, &frame)
         })?;
+        shortage.warn_of_proc(monitor.out_of());
         losses.note(written, 1)?;
         if last {
             monitor.stop();

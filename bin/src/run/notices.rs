@@ -44,17 +44,19 @@ pub fn gaps(gaps: &Gaps) {
     }
 }
 
-/// The kernel's tables or the ring were too small. A text report says so in its header line; others have no place for it.
+/// The kernel's tables or the ring were too small, or there is nothing to read /proc with. A text report says the first in
+/// its header line; others have no place for it.
 pub struct Shortage {
     told: bool,
     lost: bool,
     full: bool,
+    proc: bool,
 }
 
 impl Shortage {
     /// `told`: the header line of the reports tells.
     pub const fn new(told: bool) -> Self {
-        Self { told, lost: false, full: false }
+        Self { told, lost: false, full: false, proc: false }
     }
 
     /// Says on stderr what is short, each the first time.
@@ -74,6 +76,15 @@ impl Shortage {
                 "tcptop: {} event records did not fit the ring; what they told was read from the tables (said once)",
                 report.lost
             );
+        }
+    }
+
+    /// Says on stderr why /proc cannot be read now, each time that begins.
+    pub fn warn_of_proc(&mut self, out_of: Option<impl fmt::Display>) {
+        let before = mem::replace(&mut self.proc, out_of.is_some());
+        if let Some(out_of) = out_of.filter(|_| !before) {
+            // A closed stderr must not end the reports.
+            let _ = writeln!(io::stderr(), "tcptop: {out_of}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod body;
 mod cgroup;
 mod cli;
 mod crew;
+mod descriptors;
 mod exact;
 mod files;
 mod footprint;

@@ -1,0 +1,123 @@
+//! A limit of descriptors that falls while tcptop runs: it is said, reports go on, and names come back with the limit.
+
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    harness::{Process, eventually, tcptop},
+    options::{Cells, cells},
+    puppet::Puppet,
+};
+
+/// Limits the descriptors that a process may have.
+fn limit(pid: u32, count: u64) {
+    let pid = libc::pid_t::try_from(pid).expect("a pid");
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel reads and writes whole limits of this stack frame.
+    unsafe {
+        assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit), 0);
+        limit.rlim_cur = libc::rlim_t::try_from(count).expect("a limit").min(limit.rlim_max);
+        assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()), 0);
+    }
+}
+
+/// The first descriptor that a process does not have.
+fn first_free(pid: u32) -> u64 {
+    (0..).find(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err()).expect("few are open")
+}
+
+/// A connection between two puppets, on which bytes move when asked.
+struct Talk {
+    server: Puppet,
+    client: Puppet,
+    port: String,
+}
+
+impl Talk {
+    fn begin(name: &str) -> Self {
+        let (mut server, mut client) = (Puppet::new(name), Puppet::new("limit-client"));
+        let address = server.tell("listen 127.0.0.1:0");
+        client.tell(&format!("connect {address}"));
+        server.tell("accept");
+        let port = address.rsplit(':').next().expect("a port").into();
+        Self { server, client, port }
+    }
+
+    fn move_bytes(&mut self) {
+        self.client.tell("send 10");
+        self.server.tell("receive 10");
+    }
+
+    /// The rows of the server's end.
+    fn rows(&self, output: &str) -> Vec<Cells> {
+        cells(output).into_iter().filter(|row| row["lport"] == self.port).collect()
+    }
+}
+
+/// `spare`: how many descriptors are left under the limit.
+fn falls(spare: u64) {
+    let mut older = Talk::begin("limit-older");
+    older.move_bytes();
+    let output = Arc::new(Mutex::new(String::new()));
+    let writer = Arc::clone(&output);
+    let mut command = tcptop(&["--csv", "-d", "0.1", "--columns", "lport,pid,comm,cmdline,user,rx_bytes"]);
+    let process =
+        Process::start(&mut command, move |line| writer.lock().expect("not poisoned").push_str(line));
+    let written = || output.lock().expect("not poisoned").clone();
+    eventually("a header", || (!written().is_empty()).then_some(()));
+    let has_cmdline = |row: &Cells, comm: &str| row["comm"] == comm && row["cmdline"].contains("e2e");
+
+    older.move_bytes();
+    let named = |talk: &Talk, comm| talk.rows(&written()).last().is_some_and(|row| has_cmdline(row, comm));
+    eventually("the older connection", || named(&older, "limit-older").then_some(()));
+
+    limit(process.pid(), first_free(process.pid()) + spare);
+    let mut newer = Talk::begin("limit-newer");
+    for _ in 0..5 {
+        older.move_bytes();
+        newer.move_bytes();
+        thread::sleep(Duration::from_millis(200));
+    }
+    let received = |talk: &Talk| talk.rows(&written()).last().is_some_and(|row| row["rx_bytes"] == "50");
+    eventually("reports under the limit", || received(&newer).then_some(()));
+    let rows = older.rows(&written());
+    assert!(rows.iter().all(|row| has_cmdline(row, "limit-older")), "{rows:?}");
+
+    limit(process.pid(), 1024);
+    eventually("names when the limit is gone", || {
+        newer.move_bytes();
+        thread::sleep(Duration::from_millis(50));
+        named(&newer, "limit-newer").then_some(())
+    });
+    // A report after that, so that a second fall is another one.
+    let rows = newer.rows(&written()).len();
+    eventually("another report", || {
+        newer.move_bytes();
+        thread::sleep(Duration::from_millis(50));
+        (newer.rows(&written()).len() > rows + 2).then_some(())
+    });
+
+    limit(process.pid(), first_free(process.pid()));
+    newer.move_bytes();
+    // Owners are asked once in a second whether they have exited.
+    thread::sleep(Duration::from_millis(1500));
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    let notice = "tcptop: too many open files: owners and names are missing until the limit is raised (`ulimit -n`, \
+                  prlimit)";
+    assert_eq!(finished.stderr.lines().collect::<Vec<_>>(), [notice, notice]);
+}
+
+#[test]
+fn no_descriptor_is_left() {
+    falls(0);
+}
+
+#[test]
+fn too_few_for_a_look_are_left() {
+    falls(2);
+}
