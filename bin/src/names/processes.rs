@@ -182,13 +182,15 @@ impl Processes {
         }
         let words = cmdline.then(|| proc::cmdline(&self.proc, id.0)).and_then(|words| self.answered(words));
         let cgroup = unit.then(|| proc::cgroup(&self.proc, id.0)).and_then(|cgroup| self.answered(cgroup));
-        // Another process may have got the id while these were read.
-        if self.read(id.0) != Some(id) {
+        // Another process may have got the id while these were read. If nobody has it now, they are the last words of the one
+        // that had it before.
+        if self.read(id.0).is_some_and(|other| other != id) {
             return;
         }
         let Ok(known) = self.position(id) else { return };
         let known = &mut self.known[known];
-        if let Some(words) = words {
+        // A process that is exiting has none any more (kernel/exit.c `do_exit`, v6.1: `exit_mm` comes before `exit_files`).
+        if let Some(words) = words.filter(|words| !words.is_empty()) {
             known.cmdline = words;
         }
         if let Some(cgroup) = cgroup {

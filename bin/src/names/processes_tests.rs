@@ -106,6 +106,18 @@ fn what_was_read_in_time_stays() {
 }
 
 #[test]
+fn a_process_that_exits_keeps_its_command_line() {
+    let tree = Tree::new();
+    let mut processes = Processes::new(tree.path(""), WANTED);
+    live(&tree, 10, "curl", "curl example.org", MINUTE);
+    let owner = seen(10, "curl", false, SECOND);
+    assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "curl example.org");
+    // Its memory is gone, its sockets are not yet.
+    tree.file("10/cmdline", b"");
+    assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "curl example.org");
+}
+
+#[test]
 fn who_has_the_id_later_is_another_process() {
     let tree = Tree::new();
     let mut processes = Processes::new(tree.path(""), WANTED);
