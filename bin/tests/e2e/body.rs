@@ -8,7 +8,14 @@ use std::{
     },
 };
 
-use crate::{crew, handing, harness::LIMIT, namespace, puppet::MARK, shared, threads, traffic};
+use crate::{
+    crew, handing,
+    harness::LIMIT,
+    namespace,
+    puppet::MARK,
+    shared, threads, traffic,
+    whose::orders::{self, Sockets},
+};
 
 /// The sockets of a puppet.
 #[derive(Default)]
@@ -149,7 +156,10 @@ impl Body {
                     None => continue,
                 },
                 "leave" => return,
-                _ => panic!("unknown order {line:?}"),
+                order => {
+                    let Self { listener, stream, .. } = self;
+                    orders::obey(order, word, Sockets { listener, stream })
+                }
             };
             println!("{answer}");
         }

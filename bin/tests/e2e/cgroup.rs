@@ -52,6 +52,20 @@ impl Cgroup {
         fs::write(path.join("cgroup.procs"), pid.to_string()).expect("moved");
     }
 
+    /// Makes cgroups below this one. The command's process begins in the innermost of them.
+    pub fn begin_in(&self, below: &str, command: &mut Command) {
+        let path = self.path.join(below);
+        fs::create_dir_all(&path).expect("cgroups");
+        let procs = fs::File::options().write(true).open(path.join("cgroup.procs")).expect("a cgroup");
+        // SAFETY: one system call, on a descriptor that the closure owns.
+        unsafe {
+            command.pre_exec(move || {
+                let moved = libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
+                if moved == 1 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            })
+        };
+    }
+
     /// The command's process sees this cgroup as the root.
     pub fn make_root_of(&self, command: &mut Command) {
         let directory = self.directory.as_raw_fd();

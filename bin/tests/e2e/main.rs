@@ -36,3 +36,4 @@ mod sums;
 mod tcp;
 mod threads;
 mod traffic;
+mod whose;

@@ -1,6 +1,7 @@
 //! Connections in network namespaces of their own: containers, as the kernel sees them.
 
 use std::{
+    fs::File,
     net::{TcpListener, UdpSocket},
     os::fd::AsRawFd,
     thread,
@@ -19,6 +20,23 @@ pub fn enter_new() {
     let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     assert_eq!(result, 0, "unshare: {}", std::io::Error::last_os_error());
     raise_loopback();
+}
+
+/// Moves the calling thread into a process's network namespace.
+pub fn enter(pid: u32) {
+    enter_file(&format!("/proc/{pid}/ns/net"), libc::CLONE_NEWNET);
+}
+
+/// Children of this process, from now on, are in the PID namespace of that process's children.
+pub fn enter_pids(pid: u32) {
+    enter_file(&format!("/proc/{pid}/ns/pid_for_children"), libc::CLONE_NEWPID);
+}
+
+fn enter_file(path: &str, kind: libc::c_int) {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // SAFETY: no pointer is passed.
+    let result = unsafe { libc::setns(file.as_raw_fd(), kind) };
+    assert_eq!(result, 0, "setns: {}", std::io::Error::last_os_error());
 }
 
 /// Children of this process, from now on, are in a network and a PID namespace of their own.

@@ -75,7 +75,7 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
 }
 
 /// The running kernel's major and minor version.
-fn kernel() -> (u32, u32) {
+pub fn kernel() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

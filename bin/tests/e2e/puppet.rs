@@ -1,8 +1,8 @@
 //! Another process with sockets, moved by strings.
 //!
 //! A puppet is this same binary: with `TCPTOP_E2E_PUPPET` set it obeys lines of its standard input, each answered by
-//! one line, and never reaches the test runner's `main`. So it has one
-//! thread until an order makes another (`threads`), and that thread's name is the process's.
+//! one line, and never reaches the test runner's `main`. It has one thread, whose name is the process's, until an order
+//! makes another (`threads`), or unless it is asked to obey in another one.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,6 +14,8 @@ use crate::{body::Body, harness::spawn, rows::Owner, traffic};
 
 /// Names a puppet.
 pub const MARK: &str = "TCPTOP_E2E_PUPPET";
+/// Names the thread in which a puppet obeys, if that is not its first one.
+const THREAD: &str = "TCPTOP_E2E_THREAD";
 
 /// A puppet, killed when dropped.
 pub struct Puppet {
@@ -26,9 +28,12 @@ pub struct Puppet {
 impl Puppet {
     /// Starts a process of this name (15 bytes at most).
     pub fn new(name: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("/proc/self/exe"));
-        command.env(MARK, name).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = spawn(&mut command);
+        Self::by(&mut command(name), name)
+    }
+
+    /// Starts the process of a command for a puppet of this name.
+    pub fn by(command: &mut Command, name: &str) -> Self {
+        let mut child = spawn(command);
         let orders = child.stdin.take().expect("piped");
         let answers = BufReader::new(child.stdout.take().expect("piped"));
         let mut puppet = Self { child, orders, answers, owner: Owner { pid: 0, comm: name.into() } };
@@ -61,11 +66,46 @@ impl Puppet {
         self.child.wait().expect("a child of ours");
     }
 
+    /// Lets it make a child that has its connection, and kills it. The child obeys from now on, under this name.
+    pub fn bequeath(&mut self, name: &str) -> Owner {
+        let heir = self.tell("fork").parse().expect("a number");
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+        self.exec(name);
+        self.owner.pid = heir;
+        self.owner.clone()
+    }
+
     /// Lets it exit by itself with all its sockets open.
     pub fn leave(mut self) {
         writeln!(self.orders, "leave").expect("alive");
         self.child.wait().expect("a child of ours");
     }
+}
+
+/// A command for a puppet of this name.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("/proc/self/exe"));
+    command.env(MARK, name).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// A command for a puppet of this name that obeys in a thread of another name.
+pub fn threaded(name: &str, thread: &str) -> Command {
+    let mut command = command(name);
+    command.env(THREAD, thread);
+    command
+}
+
+/// Runs a puppet that has all its orders when it starts, and waits until it has left: it lives for milliseconds. Returns
+/// its id.
+pub fn play(command: &mut Command, orders: &str) -> u32 {
+    let mut child = spawn(command);
+    let pid = child.id();
+    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("alive");
+    let status = child.wait().expect("a child of ours");
+    assert!(status.success(), "{orders}: {status}");
+    pid
 }
 
 impl Drop for Puppet {
@@ -86,6 +126,10 @@ extern "C" fn before_main() {
     name.push(0);
     // SAFETY: a NUL-terminated string. Read by the kernel, for the calling thread.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-    let obeyed = std::panic::catch_unwind(|| Body::default().obey());
+    let obey = || Body::default().obey();
+    let obeyed = match std::env::var(THREAD) {
+        Ok(thread) => std::thread::Builder::new().name(thread).spawn(obey).expect("a thread").join(),
+        Err(_) => std::panic::catch_unwind(obey),
+    };
     std::process::exit(if obeyed.is_ok() { 0 } else { 1 });
 }

@@ -1,20 +1,20 @@
 //! Sockets on addresses that others have too.
 
 use std::{
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 use crate::{
     harness::LIMIT,
-    traffic::{Own, set_option},
+    traffic::{self, Own, set_option},
 };
 
-/// A bound socket with SO_REUSEPORT.
-fn bound(kind: libc::c_int, address: SocketAddr) -> OwnedFd {
+/// A bound socket with SO_REUSEPORT; protocol 0: the kind's own.
+pub fn bound(kind: libc::c_int, protocol: libc::c_int, address: SocketAddr) -> OwnedFd {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: no pointer is passed.
-    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
     assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
     // SAFETY: just opened, nobody else's.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -51,16 +51,32 @@ fn bind<T>(fd: &OwnedFd, name: &T) -> libc::c_int {
 
 /// A listener.
 pub fn listen(address: SocketAddr) -> TcpListener {
-    let fd = bound(libc::SOCK_STREAM, address);
+    listen_by(0, address)
+}
+
+/// A listener of this protocol.
+pub fn listen_by(protocol: libc::c_int, address: SocketAddr) -> TcpListener {
+    let fd = bound(libc::SOCK_STREAM, protocol, address);
     // SAFETY: no pointer is passed.
     let result = unsafe { libc::listen(fd.as_raw_fd(), 128) };
     assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
     fd.into()
 }
 
+/// A connection of this protocol from one IPv4 address to another.
+pub fn connect_by(protocol: libc::c_int, local: SocketAddr, remote: SocketAddrV4) -> TcpStream {
+    let fd = bound(libc::SOCK_STREAM, protocol, local);
+    let address = libc::in_addr { s_addr: u32::from_ne_bytes(remote.ip().octets()) };
+    let name = libc::sockaddr_in { sin_addr: address, ..traffic::raw_v4(remote.port()) };
+    // SAFETY: `name` is of the size that is given.
+    let result = unsafe { libc::connect(fd.as_raw_fd(), (&raw const name).cast(), traffic::V4_LENGTH) };
+    assert_eq!(result, 0, "connect {remote}: {}", std::io::Error::last_os_error());
+    fd.into()
+}
+
 /// A UDP socket.
 pub fn udp(address: SocketAddr) -> Own<UdpSocket> {
-    let socket = UdpSocket::from(bound(libc::SOCK_DGRAM, address));
+    let socket = UdpSocket::from(bound(libc::SOCK_DGRAM, 0, address));
     socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
     Own::new(socket)
 }

@@ -16,5 +16,5 @@ mod lossy;
 mod origin;
 mod port_zero;
 mod remotes;
-mod space;
+pub mod space;
 mod wire;

@@ -1,0 +1,6 @@
+//! What takes programs of the build machine.
+
+mod dig;
+mod paths;
+pub mod ring;
+mod uring;

@@ -1,0 +1,122 @@
+//! A tcptop that numbers processes otherwise than the machine does: it is in a PID namespace with its own /proc, like a
+//! privileged container's. There, a process that has the number of a client outside must not be taken for it.
+
+use std::process::Command;
+
+use super::{
+    log::{Log, owner},
+    pid_space::make_first,
+};
+use crate::{
+    hosts::feign_2_6,
+    options::Cells,
+    privilege::kernel,
+    puppet::{Puppet, command, threaded},
+    traffic::{V4, accept, listen, receive},
+};
+
+/// What a tcptop in a PID namespace wrote about three clients, and said on stderr; and the id of the third one there. The
+/// clients send one, two and three thousand bytes: one outside, another outside in a thread, and one inside.
+struct Scene {
+    rows: Vec<Cells>,
+    said: String,
+    inside: String,
+}
+
+/// The rows of the client that sent so much.
+fn of<'a>(scene: &'a Scene, sent: &str) -> Vec<&'a Cells> {
+    let rows: Vec<&Cells> = scene.rows.iter().filter(|row| row["tx_bytes"] == sent).collect();
+    assert!(!rows.is_empty(), "none of {sent} bytes");
+    rows
+}
+
+/// Enters the PID namespace of the tcptop.
+fn enter(puppet: &mut Puppet, log: &Log) {
+    puppet.tell(&format!("enter-pids {}", log.pid()));
+}
+
+fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
+    let listener = listen(V4);
+    let address = listener.local_addr().expect("bound");
+    let log = Log::prepared(&["-d", "1", "-D", &address.port().to_string()], prepare);
+    let outside = Puppet::by(command("e2e-outside").arg("--outside"), "e2e-outside");
+    let mut thread = threaded("e2e-outside", "out-thread");
+    let in_thread = Puppet::by(thread.arg("--outside"), "e2e-outside");
+    let mut innocents = Vec::new();
+    for client in [&outside, &in_thread] {
+        let mut maker = Puppet::by(command("e2e-maker").arg("--innocent"), "e2e-maker");
+        enter(&mut maker, &log);
+        maker.tell(&format!("bear {} e2e-innocent", client.owner.pid));
+        innocents.push(maker);
+    }
+    let mut inside = Puppet::by(command("e2e-inside").arg("--inside"), "e2e-inside");
+    enter(&mut inside, &log);
+    inside.tell("fork");
+    let id = inside.tell("pid");
+    let mut clients = [outside, in_thread, inside];
+    let mut servers = Vec::new();
+    for (client, sent) in clients.iter_mut().zip([1_000, 2_000, 3_000]) {
+        client.tell(&format!("connect {address}"));
+        servers.push(accept(&listener));
+        client.tell(&format!("send {sent}"));
+        receive(&servers[servers.len() - 1], sent);
+    }
+    let sent = ["1000", "2000", "3000"];
+    for sent in sent {
+        log.expect(sent, |row| row["event"] == "live" && row["tx_bytes"] == sent);
+    }
+    for client in &mut clients {
+        client.tell("close");
+    }
+    drop(servers);
+    for sent in sent {
+        log.expect(sent, |row| row["event"] == "closed" && row["tx_bytes"] == sent);
+    }
+    // The first process of a namespace ends only after all others.
+    drop((clients, innocents));
+    let (rows, said) = log.stop_saying();
+    let named = |row: &Cells| row["comm"].contains("innocent") || row["cmdline"].contains("innocent");
+    assert!(!rows.iter().any(named), "{rows:?}");
+    Scene { rows, said, inside: id }
+}
+
+/// Panics unless the clients outside have names of their own, and no ids.
+fn assert_outside(scene: &Scene) {
+    for row in of(scene, "1000") {
+        assert_eq!(owner(row), ("", "e2e-outside"), "{row:?}");
+    }
+    for row in of(scene, "2000") {
+        assert!([("", "e2e-outside"), ("", "{out-thread}")].contains(&owner(row)), "{row:?}");
+    }
+}
+
+/// Since Linux 6.10 the kernel programs ask for the ids of the namespace.
+#[test]
+fn clients_inside_and_outside() {
+    if kernel() < (6, 10) {
+        println!("skipped: Linux 6.10 is the first that translates process ids");
+        return;
+    }
+    let scene = play(make_first);
+    assert_eq!(scene.said, "");
+    assert_outside(&scene);
+    for row in of(&scene, "3000") {
+        assert_eq!(owner(row), (&*scene.inside, "e2e-inside"), "{row:?}");
+        assert!(row["cmdline"].ends_with(" --inside"), "{row:?}");
+    }
+}
+
+#[test]
+fn where_the_kernel_does_not_translate_ids() {
+    let scene = play(|command| {
+        make_first(command);
+        feign_2_6(command);
+    });
+    assert!(scene.said.contains("without process ids of this PID namespace"), "{}", scene.said);
+    assert_eq!(scene.said.lines().count(), 1, "{}", scene.said);
+    assert_outside(&scene);
+    for row in of(&scene, "3000") {
+        let known = [("", "e2e-inside"), (&*scene.inside, "e2e-inside")];
+        assert!(known.contains(&owner(row)), "{row:?}");
+    }
+}

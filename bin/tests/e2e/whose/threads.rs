@@ -1,0 +1,29 @@
+//! A process whose sockets are made and used in a thread of another name, and that exits right after.
+
+use super::{
+    log::{Log, owner},
+    server::{ANSWER, QUESTION, answer, question},
+};
+use crate::{
+    puppet::{play, threaded},
+    traffic::{V4, listen},
+};
+
+const COUNT: usize = 10;
+
+#[test]
+fn the_process_is_named_and_found() {
+    let listener = listen(V4);
+    let address = listener.local_addr().expect("bound");
+    let log = Log::start(&["-d", "0.5", "-D", &address.port().to_string(), "--comm", "e2e-digger"]);
+    let server = answer(listener, COUNT);
+    for _ in 0..COUNT {
+        let pid = play(&mut threaded("e2e-digger", "isc-net-0000"), &question(address)).to_string();
+        let row = log.expect(&pid, |row| row["event"] == "closed" && row["pid"] == pid);
+        assert_eq!(owner(&row), (&*pid, "e2e-digger"), "{row:?}");
+        let moved = [&row["rx_bytes"], &row["tx_bytes"]];
+        assert_eq!(moved, [&ANSWER.to_string(), &QUESTION.to_string()], "{row:?}");
+    }
+    server.join().expect("a server");
+    log.stop();
+}
