@@ -1,5 +1,6 @@
 //! What processes and users are called: names, command lines, services and containers, users.
 
+mod known;
 mod processes;
 mod unit;
 mod units;

@@ -9,11 +9,16 @@ use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
 use tcptop_abi::COMM_LEN;
 
-use super::{Wanted, unit, units::Units};
+use super::{
+    Wanted,
+    known::{Id, Known, marked},
+    unit,
+    units::Units,
+};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::Identified,
-    proc::{self, OutOf, Stat},
+    proc::{self, OutOf},
     sys::clock,
 };
 
@@ -27,9 +32,6 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// So many processes are kept before those that no row needs are forgotten.
 const ENOUGH: usize = 1024;
 
-/// What identifies a process: its id, and its start as in [`Process::start`].
-type Id = (u32, u32);
-
 /// The processes known.
 pub struct Processes {
     proc: PathBuf,
@@ -38,24 +40,6 @@ pub struct Processes {
     known: Vec<Known>,
     /// What there was no more of when /proc was to be read.
     out_of: Option<OutOf>,
-}
-
-/// What is known of one.
-#[derive(Default)]
-struct Known {
-    id: Id,
-    /// When it began, rounded down to a clock tick: time since the boot.
-    start: Duration,
-    comm: [u8; COMM_LEN],
-    /// It is a worker of the kernel, which works for others.
-    is_worker: bool,
-    /// When /proc showed it last.
-    verified: Duration,
-    is_gone: bool,
-    /// Its cgroup, as a collector has seen it; 0: not known.
-    cgroup: u64,
-    cmdline: Vec<u8>,
-    unit: Vec<u8>,
 }
 
 impl Processes {
@@ -266,42 +250,6 @@ impl Processes {
     pub fn unit(&self, process: &Process) -> &[u8] {
         self.get(process).map_or(b"", |known| &known.unit)
     }
-}
-
-impl Known {
-    fn learn(&mut self, stat: &Stat, now: Duration) {
-        self.start = clock::ticks(stat.start);
-        self.comm = stat.comm;
-        self.is_worker = stat.is_kernel && stat.comm.starts_with(b"kworker/");
-        self.verified = now;
-        self.is_gone = false;
-    }
-
-    /// Whether it may be the process that was seen. Both moments are rounded down. Where they are too close to tell, the name
-    /// decides.
-    fn may_be(&self, owner: &ObservedOwner) -> bool {
-        let latest = owner.seen + ObservedOwner::SEEN_WITHIN;
-        if self.start + clock::TICK <= owner.seen {
-            return true;
-        }
-        let named = owner.comm != [0; COMM_LEN] && !owner.is_other_thread;
-        self.start <= latest && (!named || owner.comm == self.comm)
-    }
-}
-
-/// The name of a thread in braces, where the process's name is not to be had: `{isc-net-0000}`. Of the longest names, the
-/// end is cut.
-fn marked(owner: &ObservedOwner) -> [u8; COMM_LEN] {
-    if !owner.is_other_thread {
-        return owner.comm;
-    }
-    const ROOM: usize = COMM_LEN - 3;
-    let length = memchr::memchr(0, &owner.comm).unwrap_or(COMM_LEN).min(ROOM);
-    let mut comm = [0; COMM_LEN];
-    comm[0] = b'{';
-    comm[1..=length].copy_from_slice(&owner.comm[..length]);
-    comm[length + 1] = b'}';
-    comm
 }
 
 #[cfg(test)]
