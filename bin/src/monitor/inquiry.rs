@@ -123,7 +123,8 @@ impl<C: NetworkCollector> Monitor<C> {
         }
         let begin = clock::cpu();
         let Self { table, names, listing, .. } = self;
-        table.leave_exited(listing.idle, |process| names.is_gone(process));
+        let boot = clock::boot();
+        table.leave_exited(listing.idle, |process| names.is_gone(process, boot));
         self.schedule.exits = now + pause(begin);
     }
 

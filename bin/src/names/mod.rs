@@ -6,7 +6,7 @@ mod unit;
 mod units;
 mod users;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use self::{processes::Processes, units::Units, users::Users};
 use crate::{
@@ -62,9 +62,9 @@ impl Names {
         self.processes.identify(owner, &mut self.units)
     }
 
-    /// Whether a process has exited, as far as is known.
-    pub fn is_gone(&mut self, process: &Process) -> bool {
-        self.processes.is_gone(process)
+    /// Whether a process has exited, as far as is known. `now`: time since the boot.
+    pub fn is_gone(&mut self, process: &Process, now: Duration) -> bool {
+        self.processes.is_gone(process, now)
     }
 
     /// What there was no more of when /proc was to be read, since this was asked last.

@@ -197,22 +197,23 @@ impl Processes {
         }
     }
 
-    /// Whether a process has exited, as far as /proc has shown. It is asked at most once in a second.
-    pub fn is_gone(&mut self, process: &Process) -> bool {
+    /// Whether a process has exited, as far as /proc has shown. It is asked at most once in a second. `now`: time since the
+    /// boot.
+    pub fn is_gone(&mut self, process: &Process, now: Duration) -> bool {
         let id = (process.pid, process.start);
         if process.pid == 0 {
             return false;
         }
         let known = self.get(process);
-        if known.is_some_and(|known| known.is_gone || clock::boot() < known.verified + RECHECK) {
+        if known.is_some_and(|known| known.is_gone || now < known.verified + RECHECK) {
             return known.is_some_and(|known| known.is_gone);
         }
         if process.start == 0 {
             return true;
         }
-        let now = self.read(process.pid);
+        let present = self.read(process.pid);
         // Without an answer it is taken to live.
-        self.out_of.is_none() && now != Some(id)
+        self.out_of.is_none() && present != Some(id)
     }
 
     /// What /proc has answered. `None`: nothing, or it could not be asked.

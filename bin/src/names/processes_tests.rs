@@ -202,11 +202,11 @@ fn one_that_exits_or_only_waits_to_be_buried_is_gone() {
     let owner = seen(10, "sshd", false, SECOND);
     live(&tree, 10, "sshd", "sshd", MINUTE);
     let process = processes.identify(&owner, &mut Units::default()).expect("somebody").process;
-    assert!(!processes.is_gone(&process));
+    assert!(!processes.is_gone(&process, clock::boot()));
     tree.file("10/stat", b"10 (sshd) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 55 0 0\n");
-    assert!(!processes.is_gone(&process), "not asked again at once");
+    assert!(!processes.is_gone(&process, clock::boot()), "not asked again at once");
     processes.known.iter_mut().for_each(|known| known.verified -= RECHECK);
-    assert!(processes.is_gone(&process));
+    assert!(processes.is_gone(&process, clock::boot()));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn without_descriptors_nobody_is_gone() {
         processes.known.iter_mut().for_each(age);
         assert_eq!(processes.take_out_of(), None);
         without_opening(|| {
-            assert!(!processes.is_gone(&process));
+            assert!(!processes.is_gone(&process, clock::boot()));
             assert_eq!(processes.take_out_of(), Some(OutOf::Descriptors));
             assert_eq!(processes.take_out_of(), None);
             assert!(!identify(&mut processes, &known).expect("somebody").is_gone);
@@ -251,13 +251,13 @@ fn without_descriptors_nobody_is_gone() {
         })
         .expect("setrlimit");
         processes.take_out_of();
-        assert!(!processes.is_gone(&process));
+        assert!(!processes.is_gone(&process, clock::boot()));
         for (owner, cmdline) in [(known, "curl example.org"), (new, "wget example.org")] {
             assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, cmdline);
         }
         assert_eq!(processes.take_out_of(), None);
         end(&tree, 10);
         processes.known.iter_mut().for_each(age);
-        assert!(processes.is_gone(&process), "now it is");
+        assert!(processes.is_gone(&process, clock::boot()), "now it is");
     });
 }
