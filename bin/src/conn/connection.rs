@@ -8,15 +8,6 @@ use super::{
 };
 use crate::collector::{Claim, Observation, Opening};
 
-/// When /proc is asked for an owner again.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Retry {
-    /// Not before this interval.
-    pub at: u32,
-    /// The wait that led to it, in intervals.
-    pub wait: u8,
-}
-
 /// A connection in the table.
 #[derive(Debug)]
 pub struct Connection {
@@ -32,14 +23,16 @@ pub struct Connection {
     pub listed: bool,
     /// It is in the table's list of connections whose owner is pending.
     pub owner_pending: bool,
-    /// When /proc is asked for its owner again.
-    pub retry: Retry,
+    /// /proc is not asked for its owner before this interval.
+    pub retry_at: u32,
+    /// The wait that led to it, in intervals.
+    pub retry_wait: u8,
     /// Of one whose beginning nobody saw: this side accepted it.
     accepted: bool,
 }
 
 // With tens of thousands of them, each byte counts: one more than this, and musl's allocator takes 48 more.
-const _: () = assert!(size_of::<Connection>() <= 192);
+const _: () = assert!(size_of::<Connection>() <= 188);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
@@ -63,7 +56,8 @@ impl Connection {
             missing: false,
             listed: false,
             owner_pending: false,
-            retry: Retry { at: 0, wait: 0 },
+            retry_at: 0,
+            retry_wait: 0,
             accepted: false,
         }
     }
@@ -134,7 +128,7 @@ impl Connection {
     /// Its owner has exited: another process may have it.
     pub fn lose_owner(&mut self) {
         self.source = OwnerSource::Exited;
-        self.retry = Retry::default();
+        (self.retry_at, self.retry_wait) = (0, 0);
     }
 
     /// Nobody knows any more whose it is.

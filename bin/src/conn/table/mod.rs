@@ -118,7 +118,7 @@ impl Table {
             changed |= connection.learn_observed(&owner, claim);
             if is_new && connection.source == OwnerSource::Accepted {
                 // Whether a child has it by now is worth a look at /proc only if it lives longer than a report.
-                connection.retry.at = *interval + 1;
+                connection.retry_at = *interval + 1;
             }
         }
         let Traffic { rx, tx } = connection.record.growth;

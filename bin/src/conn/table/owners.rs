@@ -5,7 +5,7 @@ use std::mem;
 use tcptop_abi::Endpoints;
 
 use super::{Table, at};
-use crate::conn::{Connection, ConnectionKey, OwnerSource, Process, connection::Retry};
+use crate::conn::{Connection, ConnectionKey, OwnerSource, Process};
 
 /// Longest wait, in intervals, between two searches for an owner that /proc does not show.
 const LONGEST_RETRY: u8 = 64;
@@ -17,9 +17,9 @@ impl Table {
         let Self { connections, active, owner_pending, interval, .. } = self;
         let mut wanted = Vec::new();
         let mut search = |connection: &mut Connection| {
-            if connection.source < OwnerSource::Proc && connection.retry.at <= *interval {
-                let wait = (connection.retry.wait * 2).clamp(1, LONGEST_RETRY);
-                connection.retry = Retry { at: *interval + u32::from(wait), wait };
+            if connection.source < OwnerSource::Proc && connection.retry_at <= *interval {
+                let wait = (connection.retry_wait * 2).clamp(1, LONGEST_RETRY);
+                (connection.retry_at, connection.retry_wait) = (*interval + u32::from(wait), wait);
                 wanted.push(connection.record.key);
             }
         };
@@ -34,7 +34,7 @@ impl Table {
                 search(connection);
             }
             connection.owner_pending = connection.source < OwnerSource::Proc
-                && (connection.listed || connection.retry.wait < LONGEST_RETRY);
+                && (connection.listed || connection.retry_wait < LONGEST_RETRY);
             connection.owner_pending
         });
         wanted
