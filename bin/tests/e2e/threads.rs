@@ -72,7 +72,7 @@ fn the_main_thread_has_exited() {
 fn a_thread_has_descriptors_of_its_own() {
     /// `KCMP_FILES` of include/uapi/linux/kcmp.h.
     const FILES: libc::c_long = 2;
-    let me = libc::c_long::from(process::id());
+    let me = libc::c_long::from(libc::pid_t::try_from(process::id()).expect("a pid"));
     // SAFETY: numbers only.
     if unsafe { libc::syscall(libc::SYS_kcmp, me, me, FILES, 0, 0) } != 0 {
         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
