@@ -64,6 +64,7 @@ fn both_of_one_connection() {
         log.expect(local, |row| row["event"] == "closed" && row["remote"].starts_with(local));
     }
     let rows = log.stop();
+    assert!(!rows.iter().any(|row| row["comm"].starts_with("kworker")), "{rows:#?}");
     let (made, accepted) = (closed(&rows, "remote"), closed(&rows, "local"));
     assert_eq!((made.len(), accepted.len()), (2, 2), "{rows:#?}");
     assert_all_of(&made, &client);
