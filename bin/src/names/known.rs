@@ -9,6 +9,9 @@ use crate::{collector::ObservedOwner, proc::Stat, sys::clock};
 /// What identifies a process: its id, and its start as in [`Process::start`].
 pub type Id = (u32, u32);
 
+/// So soon after a process was seen, its id is not another's yet.
+const SOON: Duration = Duration::from_millis(50);
+
 /// What is known of one process.
 #[derive(Default)]
 pub struct Known {
@@ -20,6 +23,8 @@ pub struct Known {
     pub comm: [u8; COMM_LEN],
     /// It is a worker of the kernel, which works for others.
     pub is_worker: bool,
+    /// When /proc showed it first.
+    pub met: Duration,
     /// When /proc showed it last.
     pub verified: Duration,
     /// It has exited.
@@ -38,19 +43,23 @@ impl Known {
         self.start = clock::ticks(stat.start);
         self.comm = stat.comm;
         self.is_worker = stat.is_kernel && stat.comm.starts_with(b"kworker/");
+        if self.met.is_zero() {
+            self.met = now;
+        }
         self.verified = now;
-        self.is_gone = false;
+        self.is_gone = stat.is_zombie;
     }
 
     /// Whether it may be the process that was seen. Both moments are rounded down. Where they are too close to tell, the name
-    /// decides.
+    /// decides; or, of a thread, whether /proc was read so soon that no other process can have got the id.
     pub fn may_be(&self, owner: &ObservedOwner) -> bool {
         let latest = owner.seen + ObservedOwner::SEEN_WITHIN;
         if self.start + clock::TICK <= owner.seen {
             return true;
         }
         let named = owner.comm != [0; COMM_LEN] && !owner.is_other_thread;
-        self.start <= latest && (!named || owner.comm == self.comm)
+        let is_same = if named { owner.comm == self.comm } else { self.met <= latest + SOON };
+        self.start <= latest && is_same
     }
 }
 

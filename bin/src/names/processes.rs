@@ -32,6 +32,12 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// So many processes are kept before those that no row needs are forgotten.
 const ENOUGH: usize = 1024;
 
+/// A command line and a unit, as far as they were read.
+struct Words {
+    cmdline: Option<Vec<u8>>,
+    unit: Option<Vec<u8>>,
+}
+
 /// The processes known.
 pub struct Processes {
     proc: PathBuf,
@@ -50,8 +56,10 @@ impl Processes {
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
     pub fn read_now(&mut self, pid: u32) {
+        // The words first: a process that exits loses its command line before its name.
+        let words = self.words(pid);
         if let Some(id) = self.read(pid) {
-            self.read_words(id);
+            self.keep(id, words);
         }
     }
 
@@ -100,13 +108,8 @@ impl Processes {
             return Some(id);
         }
         self.read(owner.pid);
-        if let Some(known) = self.candidate(owner)
-            && !known.is_gone
-        {
-            return Some(known.id);
-        }
-        let (id, verified, _) = before?;
-        (owner.seen <= verified + SAME).then_some(id)
+        let known = self.candidate(owner)?;
+        (!known.is_gone || owner.seen <= known.verified + SAME).then_some(known.id)
     }
 
     /// The youngest known process with this id that began before it was seen.
@@ -137,11 +140,12 @@ impl Processes {
         })
     }
 
-    /// Reads which process has this id. What had it before is gone. `None`: no process has, or /proc cannot be read.
+    /// Reads which process has this id. What had it before is gone. `None`: no process has, but for one that has exited, or
+    /// /proc cannot be read.
     fn read(&mut self, pid: u32) -> Option<Id> {
         let now = clock::boot();
         let stat = match proc::stat(&self.proc, pid) {
-            Ok(stat) => stat.filter(|stat| !stat.is_zombie),
+            Ok(stat) => stat,
             Err(out_of) => {
                 self.out_of = Some(out_of);
                 return None;
@@ -155,30 +159,37 @@ impl Processes {
         let (id, stat) = (id?, stat?);
         let known = self.entry(id);
         self.known[known].learn(&stat, now);
-        Some(id)
+        (!stat.is_zombie).then_some(id)
     }
 
-    /// Reads the command line and the unit of a process, if they are wanted; what was read before stays where it is gone.
-    fn read_words(&mut self, id: Id) {
+    /// Reads the command line and the unit of a process, as far as they are wanted.
+    fn words(&mut self, pid: u32) -> Words {
         let Wanted { cmdline, unit, .. } = self.wanted;
-        if !(cmdline || unit) || self.position(id).is_ok_and(|at| self.known[at].is_gone) {
-            return;
-        }
-        let words = cmdline.then(|| proc::cmdline(&self.proc, id.0)).and_then(|words| self.answered(words));
-        let cgroup = unit.then(|| proc::cgroup(&self.proc, id.0)).and_then(|cgroup| self.answered(cgroup));
-        // Another process may have got the id while these were read. If nobody has it now, they are the last words of the one
-        // that had it before.
-        if self.read(id.0).is_some_and(|other| other != id) {
-            return;
-        }
+        let cmdline = cmdline.then(|| proc::cmdline(&self.proc, pid)).and_then(|words| self.answered(words));
+        let cgroup = unit.then(|| proc::cgroup(&self.proc, pid)).and_then(|cgroup| self.answered(cgroup));
+        // A process that is exiting has none any more (kernel/exit.c `do_exit`, v6.1: `exit_mm` comes before `exit_files`).
+        let cmdline = cmdline.filter(|words| !words.is_empty());
+        Words { cmdline, unit: cgroup.map(|cgroup| unit::of(&cgroup)) }
+    }
+
+    /// Keeps what was read of a process. What was not read stays as it was.
+    fn keep(&mut self, id: Id, words: Words) {
         let Ok(known) = self.position(id) else { return };
         let known = &mut self.known[known];
-        // A process that is exiting has none any more (kernel/exit.c `do_exit`, v6.1: `exit_mm` comes before `exit_files`).
-        if let Some(words) = words.filter(|words| !words.is_empty()) {
-            known.cmdline = words;
+        words.cmdline.into_iter().for_each(|cmdline| known.cmdline = cmdline);
+        words.unit.into_iter().for_each(|unit| known.unit = unit);
+    }
+
+    /// Reads anew the command line and the unit of a process.
+    fn read_words(&mut self, id: Id) {
+        if self.position(id).is_ok_and(|at| self.known[at].is_gone) {
+            return;
         }
-        if let Some(cgroup) = cgroup {
-            known.unit = unit::of(&cgroup);
+        let words = self.words(id.0);
+        // Another process may have got the id while these were read. If nobody has it now, they are the last words of the one
+        // that had it before.
+        if self.read(id.0).is_none_or(|other| other == id) {
+            self.keep(id, words);
         }
     }
 

@@ -164,6 +164,10 @@ fn where_moments_are_too_close_the_name_decides() {
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "");
     let owner = ObservedOwner { seen: now, ..seen(10, "innocent", false, Duration::ZERO) };
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "innocent --all");
+    let thread = ObservedOwner { seen: now, ..seen(10, "thread", true, Duration::ZERO) };
+    assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "innocent", "read at once");
+    processes.known.iter_mut().for_each(|known| known.met += SECOND);
+    assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "{thread}", "read too late");
 }
 
 #[test]
@@ -207,6 +211,18 @@ fn one_that_exits_or_only_waits_to_be_buried_is_gone() {
     assert!(!processes.is_gone(&process, clock::boot()), "not asked again at once");
     processes.known.iter_mut().for_each(|known| known.verified -= RECHECK);
     assert!(processes.is_gone(&process, clock::boot()));
+}
+
+#[test]
+fn one_that_waits_to_be_buried_still_has_its_name() {
+    let tree = Tree::new();
+    let mut processes = Processes::new(tree.path(""), WANTED);
+    let owner = seen(10, "isc-net-0000", true, SECOND);
+    tree.file("10/stat", b"10 (dig) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0\n");
+    processes.read_now(10);
+    end(&tree, 10);
+    let shown = identify(&mut processes, &owner).expect("somebody");
+    assert_eq!((&*shown.name, shown.is_gone), ("dig", true));
 }
 
 #[test]
