@@ -124,10 +124,8 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         if tp.is_null() {
             return;
         }
-        tcp::read(flow, state, tp, None);
-    }
-    if matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK) {
-        flow.flags |= FlowFlags::FIN_RECEIVED;
+        let closed_by_peer = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
+        tcp::read(flow, state, tp, None, if closed_by_peer { FlowFlags::FIN_RECEIVED } else { 0 });
     }
     if new == State::CLOSE {
         end(flow, state, place);

@@ -1,5 +1,7 @@
 //! TCP: the kernel's own totals, read at egress and in `sock_ops`.
 
+use core::arch::asm;
+
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},
     helpers::generated::{bpf_jiffies64, bpf_sk_fullsock, bpf_tcp_sock as tcp_sock},
@@ -84,17 +86,15 @@ pub fn egress(packet: &Packet) {
     if tp.is_null() {
         return;
     }
-    read(flow, state, tp, Some(&segment));
-    if segment.flags & FIN != 0 {
-        flow.flags |= FlowFlags::FIN_SENT;
-    }
+    let mut fins = if segment.flags & FIN != 0 { FlowFlags::FIN_SENT } else { 0 };
     if flow.flags & FlowFlags::STATE_EVENTS == 0 {
         flow.state = field!(sk, state) as u8;
         // Its FIN may have arrived before tcptop, and waited for bytes before it.
         if matches!(flow.state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING) {
-            flow.flags |= FlowFlags::FIN_RECEIVED;
+            fins |= FlowFlags::FIN_RECEIVED;
         }
     }
+    read(flow, state, tp, Some(&segment), fins);
     if !is_known && !flow.began_after_start() {
         let sent = flow.flags & FlowFlags::FIN_SENT != 0;
         let received = flow.flags & FlowFlags::FIN_RECEIVED != 0;
@@ -255,9 +255,25 @@ fn jiffies() -> u32 {
 }
 
 /// Copies the socket's totals. `leaving`: the segment now at egress, counted when it begins no later than what was sent
-/// before. (A reset that answers a stray segment has its sequence number from that segment.)
+/// before. (A reset that answers a stray segment has its sequence number from that segment.) `fins`: FINs that the totals
+/// may hold, [`FlowFlags::FIN_SENT`] and [`FlowFlags::FIN_RECEIVED`].
 #[inline(always)]
-pub fn read(flow: &mut Flow, state: &SocketState, tp: *const bpf_tcp_sock, leaving: Option<&Segment>) {
+pub fn read(
+    flow: &mut Flow,
+    state: &SocketState,
+    tp: *const bpf_tcp_sock,
+    leaving: Option<&Segment>,
+    mut fins: u32,
+) {
+    let received = field!(tp, rcv_nxt);
+    if state.fin_seen != 0 && at_or_after(received, state.fin_end) {
+        fins |= FlowFlags::FIN_RECEIVED;
+    }
+    // The marks come before the totals: userspace takes the FINs out of what it reads, and never takes a byte back. What it
+    // reads in between is one byte too few for a moment.
+    flow.flags |= fins;
+    // SAFETY: no instruction; the compiler moves no store across it.
+    unsafe { asm!("") };
     let una = field!(tp, snd_una);
     let nxt = field!(tp, snd_nxt);
     let sent = match leaving {
@@ -270,14 +286,11 @@ pub fn read(flow: &mut Flow, state: &SocketState, tp: *const bpf_tcp_sock, leavi
         counters.tx_bytes = tx_bytes;
         flow.tx_seq = sent;
     }
-    flow.rx_seq = field!(tp, rcv_nxt);
+    flow.rx_seq = received;
     counters.rx_bytes = field!(tp, bytes_received);
     counters.rx_packets = field!(tp, segs_in) as u64;
     counters.tx_packets = field!(tp, segs_out) as u64;
     counters.retransmits = field!(tp, total_retrans);
     counters.rtt_us = field!(tp, srtt_us) >> 3;
     flow.read_at = jiffies();
-    if state.fin_seen != 0 && at_or_after(flow.rx_seq, state.fin_end) {
-        flow.flags |= FlowFlags::FIN_RECEIVED;
-    }
 }
