@@ -102,8 +102,11 @@ fn falls(spare: u64) {
 
     limit(process.pid(), first_free(process.pid()));
     newer.move_bytes();
-    // Owners are asked once in a second whether they have exited.
-    thread::sleep(Duration::from_millis(1500));
+    // Owners are asked once in a second whether they have exited. On an emulated machine that is later.
+    for _ in 0..15 {
+        newer.move_bytes();
+        thread::sleep(Duration::from_millis(200));
+    }
     process.signal(libc::SIGINT);
     let finished = process.wait();
     finished.assert_code(0);

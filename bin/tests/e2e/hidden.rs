@@ -41,12 +41,13 @@ fn owners(
     note: Option<&'static str>,
 ) -> (Vec<Option<Owner>>, String) {
     let scratch = Scratch::new(name);
+    // Whose open files are looked at.
+    let older = Pair::new(V4);
     let check = Process::start(&mut with_proc(&scratch, &["--check"], options, capabilities), |_| ()).wait();
     check.assert_success();
     let says =
         check.stdout.lines().find(|line| line.contains(" owners ")).expect("a line of owners").to_owned();
 
-    let older = Pair::new(V4);
     let args = ["--csv", "--closed", "-d", "0.2"];
     let mut tcptop = Tcptop::run(&mut with_proc(&scratch, &args, options, capabilities));
     if let Some(note) = note {
