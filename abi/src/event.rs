@@ -20,8 +20,8 @@ pub struct StateEvent {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerEvent {
-    /// `Owner::tgid`.
-    pub tgid: u32,
+    /// `Owner::pid`, without the bit.
+    pub pid: u32,
 }
 
 /// The variants of [`TcptopEvent`].

@@ -7,11 +7,10 @@ pub const COMM_LEN: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// Thread group id: what userspace calls the PID, in the PID namespace that userspace chose; [`Owner::ELSEWHERE`]: it
-    /// has none there.
+    /// Thread group id in the initial PID namespace. It tells processes apart.
     pub tgid: u32,
-    /// Id of the thread seen; differs from `tgid` when `comm` is a thread's name and not the process's.
-    pub tid: u32,
+    /// Process id in the PID namespace that userspace chose, 0 if it has none there; with [`Owner::OTHER_THREAD`].
+    pub pid: u32,
     /// Effective user id, in the initial user namespace.
     pub uid: u32,
     /// When the hook saw it: `CLOCK_BOOTTIME`, see [`Owner::SEEN_SHIFT`].
@@ -24,8 +23,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Value of `tgid` for a process that runs outside of the chosen PID namespace, or in one within it.
-    pub const ELSEWHERE: u32 = u32::MAX;
+    /// Bit of `pid`: the thread seen is not the first of its process, so that `comm` is not the process's name. Ids have 22
+    /// bits (include/linux/threads.h `PID_MAX_LIMIT`).
+    pub const OTHER_THREAD: u32 = 1 << 31;
 
     /// `seen` counts in units of two to this power nanoseconds, 8.4 ms, and begins again after 417 days.
     pub const SEEN_SHIFT: u32 = 23;

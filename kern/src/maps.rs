@@ -45,7 +45,9 @@ pub struct Lock {
 }
 
 /// What the programs keep for each socket, in the socket's own storage. An accepted socket begins with a copy of its
-/// listener's (net/core/bpf_sk_storage.c `bpf_sk_storage_clone`, v5.10).
+/// listener's (net/core/bpf_sk_storage.c `bpf_sk_storage_clone`, v5.10). If the kernel has no memory for the copy, it drops
+/// the handshake's last segment, as it does when it has none for the socket; the peer's next segment tries again. So does a
+/// `net.core.optmem_max` that is lowered below some 300 bytes while a listener is there.
 #[btf_map]
 pub static SOCKET_STATE: SocketStorage = SocketStorage::new();
 
@@ -68,13 +70,6 @@ impl SocketStorage {
     }
 }
 
-/// By process id, cut to ten bits: the process that was announced there last, and when. See `owner::announce`.
-#[map]
-pub static ANNOUNCED: Array<u64> = Array::with_max_entries(ANNOUNCED_ENTRIES, 0);
-
-/// Entries of `ANNOUNCED`.
-pub const ANNOUNCED_ENTRIES: u32 = 1024;
-
 /// The same by socket cookie, where there is no storage. Elsewhere userspace gives it one entry.
 #[map]
 pub static STATE_BY_COOKIE: HashMap<u64, SocketState> = HashMap::with_max_entries(MAX_FLOWS, 0);
@@ -82,6 +77,13 @@ pub static STATE_BY_COOKIE: HashMap<u64, SocketState> = HashMap::with_max_entrie
 /// Places in `FLOWS` of UDP flows. An entry may outlive its flow: it goes when the flow's place is taken again.
 #[map]
 pub static UDP_PLACES: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
+
+/// By process id, cut to eleven bits: the process that was announced there last, and when. See `owner::announce`.
+#[map]
+pub static ANNOUNCED: Array<u64> = Array::with_max_entries(ANNOUNCED_ENTRIES, 0);
+
+/// Entries of `ANNOUNCED`.
+pub const ANNOUNCED_ENTRIES: u32 = 2048;
 
 /// Which flows have news, for userspace.
 #[map]

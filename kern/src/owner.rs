@@ -37,30 +37,23 @@ static PID_NAMESPACE_DEVICE: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static PID_NAMESPACE_INODE: Global<u64> = Global::new(0);
 
-/// Thread group id and thread id of the process this hook runs in, in the upper and the lower half.
+/// Id of this process in the chosen PID namespace; 0: it has none there.
 #[inline(always)]
-fn current_ids() -> u64 {
+fn chosen_id(tgid: u32) -> u32 {
     let inode = PID_NAMESPACE_INODE.load();
-    let initial = bpf_get_current_pid_tgid();
     if inode == 0 {
-        return initial;
+        return tgid;
     }
     let mut ids = MaybeUninit::<bpf_pidns_info>::uninit();
-    // SAFETY: the buffer has the length passed, and the helper fills it even when it fails.
+    // SAFETY: the buffer has the length passed, and the helper fills it even when it fails, then with zeros.
     unsafe {
-        let failed = bpf_get_ns_current_pid_tgid(
+        bpf_get_ns_current_pid_tgid(
             PID_NAMESPACE_DEVICE.load(),
             inode,
             ids.as_mut_ptr(),
             size_of::<bpf_pidns_info>() as u32,
         );
-        if failed != 0 {
-            let is_first_thread = (initial >> 32) as u32 == initial as u32;
-            return (Owner::ELSEWHERE as u64) << 32
-                | if is_first_thread { Owner::ELSEWHERE as u64 } else { 0 };
-        }
-        let ids = ids.assume_init();
-        (ids.tgid as u64) << 32 | ids.pid as u64
+        ids.assume_init().tgid
     }
 }
 
@@ -69,29 +62,32 @@ fn current_ids() -> u64 {
 #[inline(always)]
 fn current(pid_tgid: u64) -> Owner {
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    let pid = chosen_id(tgid);
+    let other_thread = if tid == tgid { 0 } else { Owner::OTHER_THREAD };
     // SAFETY: helpers without arguments.
     let (now, cgroup) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_current_cgroup_id()) };
     let seen = (now >> Owner::SEEN_SHIFT) as u32;
-    announce(tgid, tid, seen);
-    Owner { tgid, tid, uid: bpf_get_current_uid_gid() as u32, seen, cgroup, comm: comm() }
+    announce(pid, other_thread != 0, seen);
+    let uid = bpf_get_current_uid_gid() as u32;
+    Owner { tgid, pid: pid | other_thread, uid, seen, cgroup, comm: comm() }
 }
 
 /// Announces a process of which userspace has more to read than a hook knows, if that was not done in the last second or
 /// so: later the process may be gone.
 #[inline(always)]
-fn announce(tgid: u32, tid: u32, seen: u32) {
+fn announce(pid: u32, is_other_thread: bool, seen: u32) {
     const SECOND: u32 = 30 - Owner::SEEN_SHIFT;
-    if tgid == Owner::ELSEWHERE || tid == tgid && !is_eager() {
+    if pid == 0 || !is_other_thread && !is_eager() {
         return;
     }
-    let announcement = (tgid as u64) << 32 | (seen >> SECOND) as u64;
+    let announcement = (pid as u64) << 32 | (seen >> SECOND) as u64;
     // Another process may have the same entry: then both are announced more often.
-    let Some(last) = ANNOUNCED.get_ptr_mut(tgid % ANNOUNCED_ENTRIES) else { return };
+    let Some(last) = ANNOUNCED.get_ptr_mut(pid % ANNOUNCED_ENTRIES) else { return };
     // SAFETY: a live map value, an aligned integer. Two CPUs may announce the same process.
     unsafe {
         if read_volatile(last) != announcement {
             write_volatile(last, announcement);
-            ring::process(tgid, may_wake());
+            ring::process(pid, may_wake());
         }
     }
 }
@@ -103,7 +99,7 @@ fn is_kernel_worker(owner: &Owner) -> bool {
     const NAME: u64 = u64::from_ne_bytes(*b"kworker/");
     // SAFETY: half of the name, which begins at a multiple of eight bytes.
     let begin = unsafe { (&raw const owner.comm).cast::<u64>().read_volatile() };
-    begin == NAME
+    begin == NAME && owner.uid == 0
 }
 
 /// 1: the kernel lets us read thread names, which takes CAP_PERFMON besides CAP_BPF. Userspace sets it before loading;
@@ -133,14 +129,14 @@ pub fn created(sk: *mut bpf_sock) {
     if (sock::is_tcp(sk) || sock::is_udp(sk))
         && let Some(state) = socket::find_or_make(sk, sk)
     {
-        state.owner = current(current_ids());
+        state.owner = current(bpf_get_current_pid_tgid());
     }
 }
 
 /// The process of this hook is from now on the one that last used a socket. True: it was another one before.
 #[inline(always)]
 fn take_over(state: &mut SocketState) -> bool {
-    let pid_tgid = current_ids();
+    let pid_tgid = bpf_get_current_pid_tgid();
     if state.owner.tgid == (pid_tgid >> 32) as u32 {
         return false;
     }
@@ -228,7 +224,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
     // SAFETY: a live map value.
     let Some(flow) = found.and_then(|flow| unsafe { flow.as_mut() }) else {
         if !state.owner.is_known() {
-            state.owner = current(current_ids());
+            state.owner = current(bpf_get_current_pid_tgid());
         }
         return false;
     };
@@ -250,7 +246,7 @@ fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
 
 #[inline(always)]
 fn name_closer(flow: &mut Flow, state: &SocketState) {
-    let pid_tgid = current_ids();
+    let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     if tgid == flow.owner.tgid || flow.claim == Claim::ACCEPTED && tgid == state.listener {
         return;

@@ -46,8 +46,8 @@ fn is_news(flow: &mut Flow) -> bool {
 
 /// Announces a process. `wake`: the reader is to be woken at once.
 #[inline(always)]
-pub fn process(tgid: u32, wake: bool) {
-    submit(EventKind::OWNER, TcptopEventData { owner: OwnerEvent { tgid } }, wake);
+pub fn process(pid: u32, wake: bool) {
+    submit(EventKind::OWNER, TcptopEventData { owner: OwnerEvent { pid } }, wake);
 }
 
 #[inline(always)]

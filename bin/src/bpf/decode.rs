@@ -14,7 +14,7 @@ use crate::{
 pub enum Announced {
     /// The flow at this place of the table has news.
     Place(u32),
-    /// This process begins to use sockets. By its id in the initial PID namespace.
+    /// This process begins to use sockets. By `Owner::pid`.
     Process(u32),
 }
 
@@ -75,17 +75,17 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
 }
 
 fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwner> {
-    let Owner { tgid, tid, uid, seen, cgroup, comm } = flow.owner;
+    let Owner { pid, uid, seen, cgroup, comm, .. } = flow.owner;
     let claim = match flow.claim {
         _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
         abi::Claim::LISTENER => Claim::Listener,
         _ => Claim::Accepted,
     };
     flow.owner.is_known().then_some(ObservedOwner {
-        pid: if reading.pids_are_ours && tgid != Owner::ELSEWHERE { tgid } else { 0 },
+        pid: if reading.pids_are_ours { pid & !Owner::OTHER_THREAD } else { 0 },
         uid,
         comm,
-        is_other_thread: tid != tgid,
+        is_other_thread: pid & Owner::OTHER_THREAD != 0,
         seen: moment(seen, reading.now),
         cgroup,
         claim,
@@ -129,7 +129,8 @@ mod tests {
         let mut flow = Flow { cookie: 5, protocol: IPPROTO_UDP, began: 9, ..Flow::default() };
         flow.ends.rport = 53;
         flow.counters.rx_bytes = 90;
-        flow.owner = Owner { tgid: 42, tid: 43, uid: 1, seen: 7, cgroup: 8, comm: [b'x'; 16] };
+        flow.owner =
+            Owner { tgid: 42, pid: 42 | Owner::OTHER_THREAD, uid: 1, seen: 7, cgroup: 8, comm: [b'x'; 16] };
         let seen = observation(&flow, KEY, READING).expect("a protocol");
         assert_eq!(
             (seen.key, seen.protocol, seen.state, seen.opening),
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn who_accepted_is_certain_once_the_socket_is_closed() {
-        let owner = Owner { tgid: 42, tid: 42, ..Owner::default() };
+        let owner = Owner { tgid: 42, pid: 42, ..Owner::default() };
         let flags = FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS;
         let flow =
             Flow { protocol: IPPROTO_TCP, flags, owner, claim: abi::Claim::ACCEPTED, ..Flow::default() };

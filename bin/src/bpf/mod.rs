@@ -51,6 +51,9 @@ const FOREIGN_PIDS: Missing = Missing {
            host, or with the host's PID namespace)",
 };
 
+/// After so many records, flows are looked at that may have ended, though the interval has not.
+const MANY: u32 = 1024;
+
 /// Number of the first interval.
 const FIRST_EPOCH: u32 = 1;
 
@@ -90,6 +93,8 @@ struct Running {
     processes: Vec<u32>,
     wakes: Wakes,
     eager: bool,
+    /// Records since the flows were last looked at.
+    unwalked: u32,
     /// Number of the interval under way.
     epoch: u32,
     /// Statistics at the end of the last interval.
@@ -166,6 +171,7 @@ impl Running {
             processes: Vec::new(),
             wakes,
             eager,
+            unwalked: 0,
             epoch: FIRST_EPOCH,
             seen: Stats::default(),
         })
@@ -174,26 +180,44 @@ impl Running {
     /// Lists what the kernel programs announced, and hands up the processes.
     fn read_ring(&mut self, sink: Sink<'_>) {
         while let Some(record) = self.events.next() {
+            self.unwalked += 1;
             match decode::record(&record) {
                 Some(Announced::Place(place)) => self.flows.announce(place),
                 Some(Announced::Process(pid)) if self.flows.pids_are_ours() => self.processes.push(pid),
                 _ => {}
             }
         }
-        // Now, before they exit.
-        let count = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
+        if self.processes.is_empty() {
+            return;
+        }
+        // Now, before they exit; the newest are the likeliest to live.
+        let oldest = self.processes.len().saturating_sub(self.wakes.affordable());
+        let mut processes = self.processes.split_off(oldest);
+        processes.sort_unstable();
+        processes.dedup();
+        self.processes = Vec::new();
         let spent = measured(|| {
-            self.processes.drain(..).for_each(|pid| sink(CollectorEvent::ProcessSeen(pid)));
+            processes.iter().for_each(|pid| sink(CollectorEvent::ProcessSeen(*pid)));
         });
-        self.processes.shrink_to(1024);
-        self.wakes.spend(count, spent);
+        self.wakes.spend(u32::try_from(processes.len()).unwrap_or(u32::MAX), spent);
+    }
+
+    /// Takes in what the programs woke us for: processes, or flows that ended and whose places may be needed.
+    fn drain(&mut self, sink: Sink<'_>) {
+        self.read_ring(sink);
+        // Refused by nothing that the next interval would not show.
+        let _ = self.steer();
+        if self.unwalked >= MANY || self.flows.wants_places() {
+            self.unwalked = 0;
+            self.flows.drain(self.epoch, sink);
+        }
     }
 
     /// Tells the kernel programs which interval it is, and how often they may wake us.
     fn steer(&mut self) -> Result<(), Error> {
         // An overflow that is not counted yet shows itself again with the next new flow.
         let overflow = u32::from(self.seen.flows_full > 0);
-        let wakes = self.wakes.grant(clock::monotonic());
+        let wakes = if self.flows.pids_are_ours() { self.wakes.grant(clock::monotonic()) } else { 0 };
         let control = Control { epoch: self.epoch, overflow, wakes, eager: self.eager.into() };
         self.control.set(0, control, 0).map_err(Error::Map)
     }
@@ -252,10 +276,7 @@ impl NetworkCollector for BpfCollector {
 
     fn drain(&mut self, sink: Sink<'_>) {
         let Some(running) = &mut self.running else { return };
-        running.read_ring(sink);
-        // Refused by nothing that the next interval would not show.
-        let _ = running.steer();
-        running.flows.drain(running.epoch, sink);
+        running.drain(sink);
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {

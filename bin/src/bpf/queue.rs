@@ -121,6 +121,11 @@ impl Queue {
         ends.free() < ends.count / 4
     }
 
+    /// Whether a program has asked to drain: it does so once, when few places are left.
+    pub fn has_asked(&mut self) -> bool {
+        self.ends().wake_below == 0
+    }
+
     /// How soon to drain although no program asks for it.
     pub fn patience(&mut self) -> Option<Duration> {
         let ends = self.ends();

@@ -21,6 +21,8 @@ const ASSUMED: Duration = Duration::from_micros(200);
 pub struct Wakes {
     /// CPU time that may be spent.
     credit: Duration,
+    /// CPU time that was spent beyond it.
+    debt: Duration,
     /// When it was last added to, on the monotonic clock.
     since: Duration,
     /// What one costs, as a moving mean.
@@ -30,28 +32,37 @@ pub struct Wakes {
 impl Wakes {
     /// All credit, from now on.
     pub fn begin(now: Duration) -> Self {
-        Self { credit: SAVED, since: now, cost: ASSUMED }
+        Self { credit: SAVED, debt: Duration::ZERO, since: now, cost: ASSUMED }
     }
 
     /// So many processes were read in so much CPU time.
     pub fn spend(&mut self, processes: u32, cpu: Duration) {
         if processes > 0 {
             self.cost = (self.cost * 7 + cpu / processes) / 8;
+            self.debt += cpu.saturating_sub(self.credit);
             self.credit = self.credit.saturating_sub(cpu);
         }
     }
 
+    /// How many processes may be read now, whether they woke us or not. Of more, most have exited by now.
+    pub fn affordable(&self) -> usize {
+        let affordable = self.credit.as_nanos() / self.cost.as_nanos().max(1);
+        usize::try_from(affordable).unwrap_or(usize::MAX).max(1)
+    }
+
     /// How many wake-ups the kernel programs may take from now on.
     pub fn grant(&mut self, now: Duration) -> u32 {
-        self.credit = (self.credit + now.saturating_sub(self.since) / SHARE).min(SAVED);
+        let earned = now.saturating_sub(self.since) / SHARE;
         self.since = now;
+        self.credit = (self.credit + earned.saturating_sub(self.debt)).min(SAVED);
+        self.debt = self.debt.saturating_sub(earned);
         let granted = self.credit.as_nanos() / self.cost.as_nanos().max(1);
         u32::try_from(granted).unwrap_or(MOST).min(MOST)
     }
 
     /// How soon there will be credit for some, if there is none.
     pub fn wait(&self) -> Option<Duration> {
-        let enough = self.cost * 8;
+        let enough = self.cost * 8 + self.debt;
         (self.credit < self.cost).then(|| (enough - self.credit) * SHARE)
     }
 }

@@ -19,9 +19,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// The field of that name, from clock ticks.
+    /// The field of that name, from clock ticks. A process that begins with the machine counts as one of the first tick.
     pub const fn start(ticks: u64) -> u32 {
-        (ticks & 0xffff_ffff) as u32
+        let start = (ticks & 0xffff_ffff) as u32;
+        if start == 0 { 1 } else { start }
     }
 
     /// The name without its padding.

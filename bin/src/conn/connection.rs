@@ -106,8 +106,9 @@ impl Connection {
         let Identified { process, is_gone } = *owner;
         let source = match claim {
             _ if is_gone => OwnerSource::Exited,
-            // One of another PID namespace. /proc may know a process of ours that has it open too.
-            _ if process.pid == 0 => OwnerSource::Accepted,
+            // One of another PID namespace. /proc may know a process of ours that has the very connection open; of a UDP
+            // flow it might only know a process at the same port.
+            _ if process.pid == 0 && self.record.protocol == Protocol::Tcp => OwnerSource::Accepted,
             Claim::Listener => OwnerSource::Listener,
             Claim::Accepted => OwnerSource::Accepted,
             Claim::Used => OwnerSource::Seen,

@@ -59,6 +59,16 @@ impl Listeners {
         }
     }
 
+    /// Forgets listeners that only /proc has shown, and whose process has exited: nobody tells of their end.
+    pub fn forget_exited(&mut self, mut is_gone: impl FnMut(&Process) -> bool) {
+        self.by_port.retain(|_, listeners| {
+            listeners.retain(|listener| {
+                listener.key.is_some() || !listener.process.as_ref().is_some_and(&mut is_gone)
+            });
+            !listeners.is_empty()
+        });
+    }
+
     /// A listener is gone. It still owns the connections that it never accepted, which end with it and are reported an
     /// interval later.
     pub fn remove(&mut self, key: ConnectionKey, interval: u32) {
@@ -158,5 +168,15 @@ mod tests {
         assert_eq!((listeners.owner(&ends(8, 80)), listeners.ownerless().len()), (process(10), 0));
         listeners.add(key(2), &ends(0, 81), None);
         assert_eq!((0..9).filter(|_| !listeners.ownerless().is_empty()).count(), 3, "the kernel's own");
+    }
+
+    #[test]
+    fn a_service_that_was_restarted() {
+        let mut listeners = Listeners::default();
+        listeners.add(None, &ends(0, 80), process(10));
+        listeners.add(key(1), &ends(0, 80), process(20));
+        assert_eq!(listeners.owner(&ends(8, 80)), None);
+        listeners.forget_exited(|process| process.pid == 10);
+        assert_eq!(listeners.owner(&ends(8, 80)), process(20));
     }
 }

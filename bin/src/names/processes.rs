@@ -38,6 +38,10 @@ struct Words {
     unit: Option<Vec<u8>>,
 }
 
+/// More are not read before they are needed: in a long interval, a host may start so many. A command line and a unit take
+/// some 260 bytes together.
+const MOST: usize = 8 * ENOUGH;
+
 /// The processes known.
 pub struct Processes {
     proc: PathBuf,
@@ -56,6 +60,9 @@ impl Processes {
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
     pub fn read_now(&mut self, pid: u32) {
+        if self.known.len() >= MOST {
+            return;
+        }
         // The words first: a process that exits loses its command line before its name.
         let words = self.words(pid);
         if let Some(id) = self.read(pid) {
@@ -66,10 +73,11 @@ impl Processes {
     /// The process that was seen, under its name. `None`: a worker of the kernel, which is nobody's.
     pub fn identify(&mut self, owner: &ObservedOwner, units: &mut Units) -> Option<Identified> {
         let anonymous = Process { pid: owner.pid, uid: owner.uid, start: 0, comm: owner.comm };
-        if owner.comm.starts_with(b"kworker/") {
-            return None;
-        }
         if owner.pid == 0 {
+            // Of the machine's, as they are seen from a PID namespace. Anybody but root may call itself so.
+            if owner.uid == 0 && owner.comm.starts_with(b"kworker/") {
+                return None;
+            }
             let process = Process { comm: marked(owner), ..anonymous };
             return Some(Identified { process, is_gone: false });
         }
@@ -151,7 +159,7 @@ impl Processes {
                 return None;
             }
         };
-        let id = stat.map(|stat| (pid, Process::start(stat.start).max(1)));
+        let id = stat.map(|stat| (pid, Process::start(stat.start)));
         let others = self.with_pid(pid);
         for other in &mut self.known[others] {
             other.is_gone |= Some(other.id) != id;

@@ -187,16 +187,20 @@ fn a_process_that_was_known_long_before_proves_nothing() {
 fn kernel_workers_own_nothing() {
     let tree = Tree::new();
     let mut processes = Processes::new(tree.path(""), WANTED);
-    assert!(identify(&mut processes, &seen(10, "kworker/1:3", false, SECOND)).is_none());
-    // PF_KTHREAD, where a hook may not read names.
+    let elsewhere = ObservedOwner { uid: 0, ..seen(0, "kworker/1:3", false, SECOND) };
+    assert!(identify(&mut processes, &elsewhere).is_none(), "as it is seen from a PID namespace");
+    // By PF_KTHREAD, with or without a name that a hook has read.
     tree.file(
         "11/stat",
         b"11 (kworker/1:3-events) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 0 -20 1 0 1 0 0 1\n",
     );
-    assert!(identify(&mut processes, &seen(11, "", false, SECOND)).is_none());
-    // Anybody may call itself so.
-    live(&tree, 12, "kworker/1:3", "", MINUTE);
-    assert!(identify(&mut processes, &seen(12, "", false, SECOND)).is_some());
+    for name in ["", "kworker/1:3"] {
+        assert!(identify(&mut processes, &seen(11, name, false, SECOND)).is_none(), "{name:?}");
+        // Anybody may call itself so.
+        live(&tree, 12, "kworker/1:3", "", MINUTE);
+        assert!(identify(&mut processes, &seen(12, name, false, SECOND)).is_some(), "{name:?}");
+    }
+    assert!(identify(&mut processes, &seen(13, "kworker/1:3", false, SECOND)).is_some(), "it is gone");
 }
 
 #[test]

@@ -39,15 +39,17 @@ impl Bound {
         let laddr = ends.laddr;
         let sockets = &self.sockets[first..last];
         // An exact address in one namespace says nothing of another.
-        let best = move |namespace: u64| {
-            let here = sockets.iter().filter(|socket| socket.namespace == namespace);
-            here.filter_map(|socket| fit(&socket.ends.laddr, &laddr)).max()
-        };
+        let mut best: Vec<(u64, Fit)> = Vec::new();
+        for socket in sockets {
+            let Some(fit) = fit(&socket.ends.laddr, &laddr) else { continue };
+            match best.iter_mut().find(|(other, _)| *other == socket.namespace) {
+                Some((_, best)) => *best = fit.max(*best),
+                None => best.push((socket.namespace, fit)),
+            }
+        }
         sockets.iter().filter(move |socket| {
-            let fit = fit(&socket.ends.laddr, &laddr);
             namespace.is_none_or(|namespace| socket.namespace == namespace)
-                && fit.is_some()
-                && fit == best(socket.namespace)
+                && fit(&socket.ends.laddr, &laddr).is_some_and(|fit| best.contains(&(socket.namespace, fit)))
         })
     }
 }

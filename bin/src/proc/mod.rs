@@ -1,11 +1,11 @@
 //! The /proc room: which sockets exist, in every network namespace, and which process holds them.
 //!
-//! `line` and `stream` read bytes; `sockets` knows a line of a socket table, `tables` the four tables of a namespace,
-//! `namespaces` all namespaces; `owners` goes from a socket to its process, and `threads` names the threads with
-//! descriptors of their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. On top, [`Snapshot`] is everything there is at the start,
-//! [`look_up`] asks for particular connections later on. Both read each table once and the processes' descriptors at most
-//! once. Whatever ends while they read is simply not there; without a descriptor to read with ([`OutOf`]), nothing is
-//! answered.
+//! `line` and `stream` read bytes. `sockets` knows a line of a socket table, `tables` the four tables of a namespace, and
+//! `namespaces` all namespaces. `owners` goes from a socket to its process; `threads` names the threads with descriptors of
+//! their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. [`Snapshot`] is everything that
+//! there is at the start, and [`look_up`] asks for particular connections later. Both read each table once, and the
+//! descriptors of a process at most once. Whatever ends while they read is simply not there. Without a descriptor to read
+//! with ([`OutOf`]), they answer nothing.
 //!
 //! The root, `/proc`, is a parameter, so that tests read captured files.
 

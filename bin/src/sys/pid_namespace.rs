@@ -22,21 +22,27 @@ pub enum PidNamespace {
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h, the same since v3.8; in include/uapi/linux/nsfs.h since v6.18.
 const INITIAL: &[u8] = b"pid:[4026531836]";
 
-/// The namespace of /proc: that of its process 1, or where that may not be inspected, our own.
+/// The namespace of /proc: that of its process 1. Where that may not be inspected, our own, if /proc knows us by our id; if
+/// it does not, it was mounted outside.
 pub fn of_proc() -> PidNamespace {
-    let file = ["/proc/1/ns/pid", "/proc/self/ns/pid"].into_iter().find_map(|file| {
-        let name = fs::read_link(file).ok()?;
-        Some((name, fs::metadata(file).ok()?))
-    });
-    match file {
-        Some((name, file)) if name.as_os_str().as_bytes() != INITIAL => {
-            let device = file.st_dev();
-            let (major, minor) = (libc::major(device), libc::minor(device));
-            PidNamespace::Other { device: u64::from(major) << 20 | u64::from(minor), inode: file.st_ino() }
+    read("/proc/1/ns/pid").unwrap_or_else(|| {
+        let id = fs::read_link("/proc/self").unwrap_or_default();
+        if id.as_os_str().as_bytes() != std::process::id().to_string().as_bytes() {
+            return PidNamespace::Initial;
         }
         // A kernel without PID namespaces has one.
-        _ => PidNamespace::Initial,
+        read("/proc/self/ns/pid").unwrap_or(PidNamespace::Initial)
+    })
+}
+
+fn read(file: &str) -> Option<PidNamespace> {
+    let name = fs::read_link(file).ok()?;
+    if name.as_os_str().as_bytes() == INITIAL {
+        return Some(PidNamespace::Initial);
     }
+    let file = fs::metadata(file).ok()?;
+    let (major, minor) = (libc::major(file.st_dev()), libc::minor(file.st_dev()));
+    Some(PidNamespace::Other { device: u64::from(major) << 20 | u64::from(minor), inode: file.st_ino() })
 }
 
 #[cfg(test)]
@@ -44,9 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_is_there() {
-        if let PidNamespace::Other { inode, .. } = of_proc() {
-            assert!(inode > 0);
-        }
+    fn another_kind_of_namespace_is_not_the_initial_one() {
+        let inode = fs::metadata("/proc/self/ns/mnt").map(|file| file.st_ino());
+        let Ok(inode) = inode else { return };
+        assert!(
+            matches!(read("/proc/self/ns/mnt"), Some(PidNamespace::Other { inode: other, .. }) if other == inode)
+        );
+        assert_eq!(read("/proc/self/ns/none"), None);
+        let name = fs::read_link("/proc/self/ns/pid").expect("as for mnt");
+        let is_initial = name.as_os_str().as_bytes() == INITIAL;
+        assert_eq!(read("/proc/self/ns/pid") == Some(PidNamespace::Initial), is_initial);
     }
 }

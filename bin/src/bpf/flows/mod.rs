@@ -145,6 +145,11 @@ impl Flows {
         self.queue.publish(now);
     }
 
+    /// Whether places are needed of flows that have ended.
+    pub fn wants_places(&mut self) -> bool {
+        self.queue.has_asked() || self.queue.patience().is_some()
+    }
+
     /// How soon to drain although no program asks for it: places rest that may be needed, or none is left.
     pub fn patience(&mut self) -> Option<Duration> {
         self.queue.patience()

@@ -43,7 +43,8 @@ impl Table {
     /// Takes connections from owners that have exited, so that whoever has them now is searched for. `idle`: also those that
     /// did not move.
     pub fn leave_exited(&mut self, idle: bool, mut is_gone: impl FnMut(&Process) -> bool) {
-        let Self { connections, unseen, active, owner_pending, .. } = self;
+        let Self { connections, unseen, active, owner_pending, listeners, .. } = self;
+        listeners.forget_exited(&mut is_gone);
         let mut has_left = |connection: &mut Connection| {
             let found = matches!(connection.source, OwnerSource::Proc | OwnerSource::Seen);
             let has_left = found && connection.record.process.as_ref().is_some_and(&mut is_gone);
