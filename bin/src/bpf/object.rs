@@ -72,8 +72,8 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     Ok(Loaded { ebpf, cgroup, flows, pids_are_ours })
 }
 
-/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (288 bytes
-/// for an entry of each, 128 more without socket storage) take no more than 0.44 % of the RAM, or 0.64 %; but 4096 at
+/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (304 bytes
+/// for an entry of each, 144 more without socket storage) take no more than 0.47 % of the RAM, or 0.69 %; but 4096 at
 /// least.
 fn entries(ram: u64) -> u32 {
     const RAM_PER_ENTRY: u64 = 64 * 1024;
