@@ -37,8 +37,13 @@ pub fn of_proc() -> PidNamespace {
 
 fn read(file: &str) -> Option<PidNamespace> {
     let name = fs::read_link(file).ok()?;
-    if name.as_os_str().as_bytes() == INITIAL {
+    let name = name.as_os_str().as_bytes();
+    if name == INITIAL {
         return Some(PidNamespace::Initial);
+    }
+    // Of a process that may not be inspected, Linux 5.10 gives an empty name.
+    if name.is_empty() {
+        return None;
     }
     let file = fs::metadata(file).ok()?;
     let (major, minor) = (libc::major(file.st_dev()), libc::minor(file.st_dev()));
