@@ -80,4 +80,9 @@ pub enum Claim {
 impl ObservedOwner {
     /// `seen` may be so much too early.
     pub const SEEN_WITHIN: Duration = Duration::from_nanos(1 << Owner::SEEN_SHIFT);
+
+    /// Whether `comm` is the name of the process, and not of another thread of it, or missing.
+    pub fn names_process(&self) -> bool {
+        self.comm != [0; COMM_LEN] && !self.is_other_thread
+    }
 }

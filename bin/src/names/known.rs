@@ -57,8 +57,7 @@ impl Known {
         if self.start + clock::TICK <= owner.seen {
             return true;
         }
-        let named = owner.comm != [0; COMM_LEN] && !owner.is_other_thread;
-        let is_same = if named { owner.comm == self.comm } else { self.met <= latest + SOON };
+        let is_same = if owner.names_process() { owner.comm == self.comm } else { self.met <= latest + SOON };
         self.start <= latest && is_same
     }
 }

@@ -7,8 +7,6 @@
 
 use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
-use tcptop_abi::COMM_LEN;
-
 use super::{
     Wanted,
     known::{Id, Known, marked},
@@ -102,18 +100,16 @@ impl Processes {
             known.cgroup = owner.cgroup;
             known.unit = units.of(owner.cgroup).to_vec();
         }
-        let named = owner.comm != [0; COMM_LEN] && !owner.is_other_thread;
-        let comm = if named { owner.comm } else { known.comm };
+        let comm = if owner.names_process() { owner.comm } else { known.comm };
         Some(Identified { process: Process { start: id.1, comm, ..anonymous }, is_gone: known.is_gone })
     }
 
     /// The known process that was seen.
     fn find(&mut self, owner: &ObservedOwner) -> Option<Id> {
-        let before = self.candidate(owner).map(|known| (known.id, known.verified, known.is_gone));
-        if let Some((id, verified, is_gone)) = before
-            && (owner.seen <= verified || is_gone && owner.seen <= verified + SAME)
+        if let Some(known) = self.candidate(owner)
+            && (owner.seen <= known.verified || known.is_gone && owner.seen <= known.verified + SAME)
         {
-            return Some(id);
+            return Some(known.id);
         }
         self.read(owner.pid);
         let known = self.candidate(owner)?;
@@ -188,7 +184,7 @@ impl Processes {
         words.unit.into_iter().for_each(|unit| known.unit = unit);
     }
 
-    /// Reads anew the command line and the unit of a process.
+    /// Reads the command line and the unit of a process again: both may change.
     fn read_words(&mut self, id: Id) {
         if self.position(id).is_ok_and(|at| self.known[at].is_gone) {
             return;
@@ -201,7 +197,7 @@ impl Processes {
         }
     }
 
-    /// Reads anew what rows of these processes show.
+    /// Reads the command lines and units of these processes again, each once.
     pub fn refresh<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
         if !(self.wanted.cmdline || self.wanted.unit) {
             return;

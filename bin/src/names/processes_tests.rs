@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tcptop_abi::COMM_LEN;
+
 use super::*;
 use crate::{
     collector::Claim,

@@ -8,7 +8,7 @@ pub fn same_descriptors(one: u32, other: u32) -> Option<bool> {
     let id = |id: u32| libc::c_long::from(libc::pid_t::try_from(id).unwrap_or(-1));
     // SAFETY: numbers only; the last two are for other kinds of comparison.
     let order = unsafe { libc::syscall(libc::SYS_kcmp, id(one), id(other), FILES, 0, 0) };
-    // Different ones are told by their order.
+    // kcmp(2) returns 0 for the same table, and 1 or 2 for the order of two different ones.
     (order >= 0).then_some(order == 0)
 }
 
