@@ -3,13 +3,16 @@
 //! What belongs to BPF stays in this room: places of the flow table, socket cookies, the numbers of intervals, and how
 //! places become free again.
 
+mod control;
 mod decode;
 mod flows;
 mod hooks;
 mod host;
+mod losses;
 mod object;
 mod programs;
 mod queue;
+mod ring;
 mod wakes;
 
 use std::{
@@ -17,25 +20,24 @@ use std::{
     time::Duration,
 };
 
-use aya::{
-    Ebpf,
-    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
-};
-use tcptop_abi::{Control, Stats};
+use aya::{Ebpf, maps::Map};
 
 use self::{
+    control::Steering,
     decode::{Announced, Reading},
     flows::{Flows, Tick},
     hooks::{HOOKS, Hook, RELEASE_PROGRAM},
     host::explain,
+    losses::Statistics,
     object::Loaded,
     programs::Outcome,
     queue::Queue,
-    wakes::{Wakes, measured},
+    ring::Ring,
+    wakes::measured,
 };
 pub use self::{host::lockdown, object::root};
 use crate::{
-    collector::{CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Sink, Traffic},
+    collector::{CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Sink},
     error::Error,
     privilege,
     sys::{cgroup, clock, mapped::MappedArray},
@@ -53,9 +55,6 @@ const FOREIGN_PIDS: Missing = Missing {
 
 /// After so many records, flows are looked at that may have ended, though the interval has not.
 const MANY: u32 = 1024;
-
-/// Number of the first interval.
-const FIRST_EPOCH: u32 = 1;
 
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
@@ -84,21 +83,15 @@ impl BpfCollector {
 struct Running {
     /// Hold the programs: dropping them detaches and frees these.
     _links: Vec<OwnedFd>,
-    events: RingBuf<MapData>,
-    control: Array<MapData, Control>,
-    stats: PerCpuArray<MapData, Stats>,
+    ring: Ring,
+    steering: Steering,
+    statistics: Statistics,
     flows: Flows,
     missing: Vec<Missing>,
     /// Processes that were announced, and are to be handed up.
     processes: Vec<u32>,
-    wakes: Wakes,
-    eager: bool,
     /// Records since the flows were last looked at.
     unwalked: u32,
-    /// Number of the interval under way.
-    epoch: u32,
-    /// Statistics at the end of the last interval.
-    seen: Stats,
 }
 
 /// Loads and attaches everything for a moment: what became of each hook.
@@ -128,18 +121,7 @@ impl Running {
         let entries = MappedArray::new(array(&ebpf, "FLOWS")?, flows, 0);
         let entries = entries.map_err(|error| Error::System("mmap", error))?;
 
-        // The first interval has begun before the first program runs: 0 is the number of none.
-        let control = ebpf.take_map(".bss").ok_or(Error::MissingMap(".bss"))?;
-        let mut control: Array<_, Control> = control.try_into().map_err(Error::Map)?;
-        let mut wakes = Wakes::begin(clock::monotonic());
-        let eager = announces_processes || !privilege::thread_names();
-        let begin = Control {
-            epoch: FIRST_EPOCH,
-            overflow: 0,
-            wakes: wakes.grant(clock::monotonic()),
-            eager: eager.into(),
-        };
-        control.set(0, begin, 0).map_err(Error::Map)?;
+        let steering = Steering::begin(&mut ebpf, announces_processes || !privilege::thread_names())?;
         let mut missing = Vec::new();
         if !cgroup::is_whole(cgroup.as_fd()) {
             missing.push(Missing { what: "the cgroup root", lost: PART });
@@ -163,35 +145,28 @@ impl Running {
         let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
         Ok(Self {
             _links: links,
-            events: map("EVENTS")?.try_into().map_err(Error::Map)?,
-            control,
-            stats: map("STATS")?.try_into().map_err(Error::Map)?,
+            ring: Ring::new(map("EVENTS")?)?,
+            steering,
+            statistics: Statistics::new(map("STATS")?)?,
             flows: Flows::new(entries, queue, udp_timeout, reading),
             missing,
             processes: Vec::new(),
-            wakes,
-            eager,
             unwalked: 0,
-            epoch: FIRST_EPOCH,
-            seen: Stats::default(),
         })
     }
 
     /// Lists what the kernel programs announced, and hands up the processes.
     fn read_ring(&mut self, sink: Sink<'_>) {
-        while let Some(record) = self.events.next() {
-            self.unwalked += 1;
-            match decode::record(&record) {
-                Some(Announced::Place(place)) => self.flows.announce(place),
-                Some(Announced::Process(pid)) if self.flows.pids_are_ours() => self.processes.push(pid),
-                _ => {}
-            }
-        }
+        self.unwalked += self.ring.read(|announced| match announced {
+            Announced::Place(place) => self.flows.announce(place),
+            Announced::Process(pid) if self.flows.pids_are_ours() => self.processes.push(pid),
+            Announced::Process(_) => {}
+        });
         if self.processes.is_empty() {
             return;
         }
         // Now, before they exit; the newest are the likeliest to live.
-        let oldest = self.processes.len().saturating_sub(self.wakes.affordable());
+        let oldest = self.processes.len().saturating_sub(self.steering.wakes.affordable());
         let mut processes = self.processes.split_off(oldest);
         processes.sort_unstable();
         processes.dedup();
@@ -199,7 +174,7 @@ impl Running {
         let spent = measured(|| {
             processes.iter().for_each(|pid| sink(CollectorEvent::ProcessSeen(*pid)));
         });
-        self.wakes.spend(u32::try_from(processes.len()).unwrap_or(u32::MAX), spent);
+        self.steering.wakes.spend(u32::try_from(processes.len()).unwrap_or(u32::MAX), spent);
     }
 
     /// Takes in what the programs woke us for: processes, or flows that ended and whose places may be needed.
@@ -209,53 +184,22 @@ impl Running {
         let _ = self.steer();
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
-            self.flows.drain(self.epoch, sink);
+            self.flows.drain(self.steering.epoch(), sink);
         }
     }
 
     /// Tells the kernel programs which interval it is, and how often they may wake us.
     fn steer(&mut self) -> Result<(), Error> {
-        // An overflow that is not counted yet shows itself again with the next new flow.
-        let overflow = u32::from(self.seen.flows_full > 0);
-        let wakes = if self.flows.pids_are_ours() { self.wakes.grant(clock::monotonic()) } else { 0 };
-        let control = Control { epoch: self.epoch, overflow, wakes, eager: self.eager.into() };
-        self.control.set(0, control, 0).map_err(Error::Map)
-    }
-
-    /// Statistics of all CPUs. No number goes back: one of 64 bits may be read in halves on a 32-bit host.
-    fn sum_stats(&self) -> Stats {
-        let per_cpu = self.stats.get(&0, 0);
-        let mut sum = Stats::default();
-        for stats in per_cpu.iter().flat_map(|values| values.iter()) {
-            sum.untracked_rx_bytes += stats.untracked_rx_bytes;
-            sum.untracked_tx_bytes += stats.untracked_tx_bytes;
-            sum.lost_events += stats.lost_events;
-            sum.flows_full += stats.flows_full;
-        }
-        Stats {
-            untracked_rx_bytes: sum.untracked_rx_bytes.max(self.seen.untracked_rx_bytes),
-            untracked_tx_bytes: sum.untracked_tx_bytes.max(self.seen.untracked_tx_bytes),
-            lost_events: sum.lost_events.max(self.seen.lost_events),
-            flows_full: sum.flows_full.max(self.seen.flows_full),
-        }
+        self.steering.publish(self.statistics.overflowed(), self.flows.pids_are_ours())
     }
 
     fn collect(&mut self, tick: Tick, sink: Sink<'_>) -> Losses {
         self.read_ring(sink);
-        let stats = self.sum_stats();
-        if stats.lost_events != self.seen.lost_events {
+        let losses = self.statistics.losses();
+        if losses.notifications > 0 {
             self.flows.announce_all();
         }
-        self.flows.collect(self.epoch - 1, tick, sink);
-        let losses = Losses {
-            untracked: Traffic {
-                rx: stats.untracked_rx_bytes - self.seen.untracked_rx_bytes,
-                tx: stats.untracked_tx_bytes - self.seen.untracked_tx_bytes,
-            },
-            notifications: stats.lost_events - self.seen.lost_events,
-            full: stats.flows_full - self.seen.flows_full,
-        };
-        self.seen = stats;
+        self.flows.collect(self.steering.epoch() - 1, tick, sink);
         losses
     }
 }
@@ -271,7 +215,7 @@ impl NetworkCollector for BpfCollector {
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.running.as_ref().map(|running| running.events.as_fd())
+        self.running.as_ref().map(|running| running.ring.as_fd())
     }
 
     fn drain(&mut self, sink: Sink<'_>) {
@@ -281,7 +225,7 @@ impl NetworkCollector for BpfCollector {
 
     fn begin_interval(&mut self) -> Result<(), Error> {
         let Some(running) = &mut self.running else { return Ok(()) };
-        running.epoch += 1;
+        running.steering.next();
         running.steer()
     }
 
@@ -298,7 +242,7 @@ impl NetworkCollector for BpfCollector {
 
     fn patience(&mut self) -> Option<Duration> {
         let running = self.running.as_mut()?;
-        running.flows.patience().into_iter().chain(running.wakes.wait()).min()
+        running.flows.patience().into_iter().chain(running.steering.wakes.wait()).min()
     }
 
     fn make_room(&mut self) {
