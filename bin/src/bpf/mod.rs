@@ -21,6 +21,7 @@ use std::{
 };
 
 use aya::{Ebpf, maps::Map};
+use tcptop_abi::RING_BYTES;
 
 use self::{
     control::Steering,
@@ -55,6 +56,9 @@ const FOREIGN_PIDS: Missing = Missing {
 
 /// After so many records, flows are looked at that may have ended, though the interval has not.
 const MANY: u32 = 1024;
+
+/// How soon to look at the ring again if the kernel was still writing a record, whether the ring is waited for or not.
+const HELD_UP: Duration = Duration::from_millis(20);
 
 /// Counts through cgroup BPF programs. Idle until started.
 pub struct BpfCollector {
@@ -104,10 +108,10 @@ pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
     Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
 }
 
-/// A descriptor of an array that stays with the object.
-fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> {
+/// A descriptor of a map that stays with the object.
+fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> {
     match ebpf.map(name) {
-        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
+        Some(Map::Array(data) | Map::RingBuf(data)) => Ok(data.fd().as_fd()),
         _ => Err(Error::MissingMap(name)),
     }
 }
@@ -117,9 +121,10 @@ impl Running {
         let CollectorSettings { entries, udp_timeout, announces_processes } = settings;
         let Loaded { mut ebpf, cgroup, flows, pids_are_ours } = object::load(entries)?;
         // Before the programs attach: they find free places in it.
-        let queue = Queue::new(array(&ebpf, "PLACES")?, array(&ebpf, "FREE")?, flows)?;
-        let entries = MappedArray::new(array(&ebpf, "FLOWS")?, flows, 0);
-        let entries = entries.map_err(|error| Error::System("mmap", error))?;
+        let queue = Queue::new(map(&ebpf, "PLACES")?, map(&ebpf, "FREE")?, flows)?;
+        let unmapped = |error| Error::System("mmap", error);
+        let entries = MappedArray::new(map(&ebpf, "FLOWS")?, flows, 0).map_err(unmapped)?;
+        let ring = Ring::new(map(&ebpf, "EVENTS")?, RING_BYTES).map_err(unmapped)?;
 
         let steering = Steering::begin(&mut ebpf, announces_processes || !privilege::thread_names())?;
         let mut missing = Vec::new();
@@ -142,12 +147,12 @@ impl Running {
             }
         }
         let reading = Reading { sees_releases, pids_are_ours, now: clock::boot() };
-        let mut map = |name: &'static str| ebpf.take_map(name).ok_or(Error::MissingMap(name));
+        let statistics = ebpf.take_map("STATS").ok_or(Error::MissingMap("STATS"))?;
         Ok(Self {
             _links: links,
-            ring: Ring::new(map("EVENTS")?)?,
+            ring,
             steering,
-            statistics: Statistics::new(map("STATS")?)?,
+            statistics: Statistics::new(statistics)?,
             flows: Flows::new(entries, queue, udp_timeout, reading),
             missing,
             processes: Vec::new(),
@@ -155,15 +160,16 @@ impl Running {
         })
     }
 
-    /// Lists what the kernel programs announced, and hands up the processes.
-    fn read_ring(&mut self, sink: Sink<'_>) {
-        self.unwalked += self.ring.read(|announced| match announced {
+    /// Lists what the kernel programs announced, and hands up the processes. Returns the number of records.
+    fn read_ring(&mut self, sink: Sink<'_>) -> u32 {
+        let records = self.ring.read(|announced| match announced {
             Announced::Place(place) => self.flows.announce(place),
             Announced::Process(pid) if self.flows.pids_are_ours() => self.processes.push(pid),
             Announced::Process(_) => {}
         });
+        self.unwalked += records;
         if self.processes.is_empty() {
-            return;
+            return records;
         }
         // Now, before they exit; the newest are the likeliest to live.
         let oldest = self.processes.len().saturating_sub(self.steering.wakes.affordable());
@@ -175,17 +181,19 @@ impl Running {
             processes.iter().for_each(|pid| sink(CollectorEvent::ProcessSeen(*pid)));
         });
         self.steering.wakes.spend(u32::try_from(processes.len()).unwrap_or(u32::MAX), spent);
+        records
     }
 
     /// Takes in what the programs woke us for: processes, or flows that ended and whose places may be needed.
-    fn drain(&mut self, sink: Sink<'_>) {
-        self.read_ring(sink);
+    fn drain(&mut self, sink: Sink<'_>) -> bool {
+        let records = self.read_ring(sink);
         // Refused by nothing that the next interval would not show.
         let _ = self.steer();
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
             self.flows.drain(self.steering.epoch(), sink);
         }
+        records > 0
     }
 
     /// Tells the kernel programs which interval it is, and how often they may wake us.
@@ -195,7 +203,8 @@ impl Running {
 
     fn collect(&mut self, tick: Tick, sink: Sink<'_>) -> Losses {
         self.read_ring(sink);
-        let losses = self.statistics.losses();
+        let mut losses = self.statistics.losses();
+        losses.notifications += self.ring.take_skips();
         if losses.notifications > 0 {
             self.flows.announce_all();
         }
@@ -218,9 +227,8 @@ impl NetworkCollector for BpfCollector {
         self.running.as_ref().map(|running| running.ring.as_fd())
     }
 
-    fn drain(&mut self, sink: Sink<'_>) {
-        let Some(running) = &mut self.running else { return };
-        running.drain(sink);
+    fn drain(&mut self, sink: Sink<'_>) -> bool {
+        self.running.as_mut().is_some_and(|running| running.drain(sink))
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {
@@ -242,7 +250,9 @@ impl NetworkCollector for BpfCollector {
 
     fn patience(&mut self) -> Option<Duration> {
         let running = self.running.as_mut()?;
-        running.flows.patience().into_iter().chain(running.steering.wakes.wait()).min()
+        let held_up = running.ring.is_held_up().then_some(HELD_UP);
+        let patience = [running.flows.patience(), running.steering.wakes.wait(), held_up];
+        patience.into_iter().flatten().min()
     }
 
     fn make_room(&mut self) {

@@ -75,8 +75,8 @@ pub trait NetworkCollector {
     /// Becomes readable when the collector should be drained before the interval ends.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Hands up connections that ended, so that there is room for others.
-    fn drain(&mut self, sink: Sink<'_>);
+    /// Hands up connections that ended, so that there is room for others. False: there was no news.
+    fn drain(&mut self, sink: Sink<'_>) -> bool;
 
     /// Ends an interval and begins the next.
     ///

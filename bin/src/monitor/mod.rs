@@ -99,10 +99,10 @@ impl<C: NetworkCollector> Monitor<C> {
         self.collector.stop();
     }
 
-    /// Takes in what has ended, so that the collector has room for others.
-    pub fn drain(&mut self) {
+    /// Takes in what has ended, so that the collector has room for others. False: there was no news.
+    pub fn drain(&mut self) -> bool {
         let Self { collector, table, names, .. } = self;
-        collector.drain(&mut |event| take_in(table, names, event));
+        collector.drain(&mut |event| take_in(table, names, event))
     }
 
     /// How soon the collector should be drained, whatever else happens.

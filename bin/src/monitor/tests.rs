@@ -57,9 +57,12 @@ impl NetworkCollector for Replay {
         None
     }
 
-    fn drain(&mut self, sink: Sink<'_>) {
-        let now = self.intervals.front_mut();
-        now.into_iter().flat_map(|now| std::mem::take(&mut now.drained)).for_each(sink);
+    fn drain(&mut self, sink: Sink<'_>) -> bool {
+        let drained = self.intervals.front_mut().map(|now| std::mem::take(&mut now.drained));
+        let drained = drained.unwrap_or_default();
+        let news = !drained.is_empty();
+        drained.into_iter().for_each(sink);
+        news
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {

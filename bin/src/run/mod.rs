@@ -27,6 +27,10 @@ use crate::{
 /// hundreds of thousands may end.
 const BUSIEST: usize = 4096;
 
+/// If the ring is readable so many times in a row and yields nothing, it is not waited for until the tick, so that it cannot
+/// keep the loop busy. A record that is still being written is rarely met more than once.
+const FRUITLESS: u32 = 100;
+
 /// Where process information is.
 const PROC: &str = "/proc";
 
@@ -117,13 +121,18 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.begin(), 0)?;
 
     let mut shortage = Shortage::new(header_tells);
-    let mut reports = 0u64;
+    let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle) = (false, false, true);
         for source in epoll.wait(monitor.patience()).map_err(system("epoll_wait"))? {
             idle = false;
             match source {
-                Source::Ring => monitor.drain(),
+                Source::Ring => {
+                    fruitless = if monitor.drain() { 0 } else { fruitless + 1 };
+                    if fruitless == FRUITLESS {
+                        listen_to_ring(&epoll, &monitor, false)?;
+                    }
+                }
                 Source::Timer => tick = timer.expirations() > 0,
                 Source::Signal => stop = true,
                 Source::Hangup => return Err(Stopped::ReaderGone),
@@ -140,6 +149,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         if !tick && !stop {
             continue;
         }
+        if fruitless >= FRUITLESS {
+            listen_to_ring(&epoll, &monitor, true)?;
+        }
+        fruitless = 0;
         reports += 1;
         let last = stop || count.is_some_and(|count| reports >= count);
         let written = monitor.tick(last, |report, names| {
@@ -160,4 +173,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             return losses.settle(count.is_some());
         }
     }
+}
+
+/// Waits for the ring, or does not.
+fn listen_to_ring(epoll: &Epoll, monitor: &Monitor<BpfCollector>, listen: bool) -> Result<(), Error> {
+    let Some(ring) = monitor.collector().descriptor() else { return Ok(()) };
+    let done = if listen { epoll.listen(ring, Source::Ring) } else { epoll.mute(ring, Source::Ring) };
+    done.map_err(|error| Error::System("epoll_ctl", error))
 }

@@ -58,12 +58,37 @@ impl Epoll {
         }
     }
 
+    /// Stops waiting for `fd`, until it is listened to again.
+    ///
+    /// # Errors
+    /// epoll_ctl(2)'s.
+    pub fn mute(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, 0, source)
+    }
+
+    /// Waits for `fd` again.
+    ///
+    /// # Errors
+    /// epoll_ctl(2)'s.
+    pub fn listen(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN as u32, source)
+    }
+
     fn watch(&self, fd: BorrowedFd<'_>, events: u32, source: Source) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, events, source)
+    }
+
+    fn control(
+        &self,
+        operation: libc::c_int,
+        fd: BorrowedFd<'_>,
+        events: u32,
+        source: Source,
+    ) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: source as u64 };
         // SAFETY: both descriptors are open, `event` outlives the call.
-        let result = unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-        };
+        let result =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
@@ -84,5 +109,27 @@ impl Epoll {
             let token = event.u64;
             SOURCES.into_iter().find(|source| *source as u64 == token)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::fd::AsFd};
+
+    use super::*;
+
+    #[test]
+    fn a_muted_source_is_not_named() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let epoll = Epoll::new().expect("an instance");
+        let named = || epoll.wait(Some(Duration::ZERO)).expect("epoll_wait").collect::<Vec<_>>();
+        writer.write_all(b"1").expect("room");
+        epoll.add(reader.as_fd(), Source::Ring).expect("a pipe");
+        assert_eq!((named(), named()), (vec![Source::Ring], vec![Source::Ring]));
+        epoll.mute(reader.as_fd(), Source::Ring).expect("a pipe");
+        writer.write_all(b"2").expect("room");
+        assert_eq!(named(), []);
+        epoll.listen(reader.as_fd(), Source::Ring).expect("a pipe");
+        assert_eq!(named(), [Source::Ring]);
     }
 }

@@ -13,6 +13,10 @@ use std::{
 
 use aya::Pod;
 
+use super::page_size;
+#[cfg(target_pointer_width = "32")]
+use super::whole;
+
 /// A piece stays mapped for so many calls of [`MappedArray::age`] after its last use.
 const KEPT: u8 = 16;
 
@@ -74,7 +78,7 @@ impl<T: Pod> MappedArray<T> {
     }
 
     /// A copy of an entry; `None` when there is none or it cannot be mapped. Programs may write to it meanwhile: each eight
-    /// bytes of the copy were there at one moment, but not all of them at the same. On a 32-bit host see [`whole`].
+    /// bytes of the copy were there at one moment, but not all of them at the same. On a 32-bit host see `whole`.
     pub fn read(&mut self, index: u32) -> Option<T> {
         let entry = self.entry(index)?;
         let mut value = std::mem::MaybeUninit::<T>::uninit();
@@ -173,74 +177,9 @@ unsafe fn load(at: *mut u64) -> u64 {
 #[cfg(target_pointer_width = "32")]
 unsafe fn load(at: *mut u64) -> u64 {
     let upper = usize::from(cfg!(target_endian = "little"));
-    whole(|half| {
-        let index = if half == Half::Upper { upper } else { 1 - upper };
+    whole(|is_upper| {
+        let index = if is_upper { upper } else { 1 - upper };
         // SAFETY: by this function's contract.
         unsafe { AtomicU32::from_ptr(at.cast::<u32>().add(index)) }.load(Ordering::Acquire)
     })
-}
-
-/// Half of a 64-bit integer.
-#[cfg(any(test, target_pointer_width = "32"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    Lower,
-    Upper,
-}
-
-/// Reads a 64-bit counter by its halves, while a program may write it. The JIT compiler of 32-bit ARM stores the lower half,
-/// then the upper one (arch/arm/net/bpf_jit_32.c `emit_str_r`, v6.1).
-///
-/// The result is never more than the counter: a lower half is taken only if the upper half was the same before and after it.
-/// It is 4 GiB less if the program has stored only the lower half so far. The table keeps the highest number that it was
-/// told, so such a reading changes nothing.
-#[cfg(any(test, target_pointer_width = "32"))]
-fn whole(mut read: impl FnMut(Half) -> u32) -> u64 {
-    let mut upper = read(Half::Upper);
-    loop {
-        let lower = read(Half::Lower);
-        let again = read(Half::Upper);
-        if again == upper {
-            return u64::from(upper) << 32 | u64::from(lower);
-        }
-        upper = again;
-    }
-}
-
-fn page_size() -> usize {
-    // SAFETY: a call without pointers.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A counter that steps from one value to another by two stores, before these reads.
-    fn read_while_it_grows(from: u64, to: u64, stores: [usize; 2]) -> u64 {
-        let mut reads = 0;
-        whole(|half| {
-            let [lower, upper] = stores.map(|store| if reads >= store { to } else { from });
-            reads += 1;
-            match half {
-                Half::Lower => u32::try_from(lower & u64::from(u32::MAX)).expect("masked"),
-                Half::Upper => u32::try_from(upper >> 32).expect("shifted"),
-            }
-        })
-    }
-
-    #[test]
-    fn a_counter_read_in_halves_is_never_too_high() {
-        const FROM: u64 = 0x1_ffff_ff00;
-        const TO: u64 = 0x2_0000_0100;
-        for lower in 0..5 {
-            for upper in lower..6 {
-                let read = read_while_it_grows(FROM, TO, [lower, upper]);
-                let half_way = TO - (1 << 32);
-                assert!([FROM, TO, half_way].contains(&read), "{read:x}: stores before {lower}, {upper}");
-            }
-        }
-        assert_eq!(read_while_it_grows(FROM, TO, [0, 0]), TO);
-        assert_eq!(read_while_it_grows(FROM, TO, [9, 9]), FROM);
-    }
 }

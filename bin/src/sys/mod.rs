@@ -12,6 +12,7 @@ pub mod mapped;
 pub mod memory;
 pub mod pid_namespace;
 pub mod poll;
+pub mod ring;
 pub mod signal;
 pub mod timer;
 pub mod tty;
@@ -42,5 +43,61 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+/// Reads a 64-bit number by its halves while the kernel or one of its programs may write it; `read(true)` reads the upper
+/// half. (The JIT compiler of 32-bit ARM stores the lower half, then the upper one: arch/arm/net/bpf_jit_32.c `emit_str_r`,
+/// v6.1.)
+///
+/// The result is never more than a number that only grows: a lower half is taken only if the upper half was the same before
+/// and after it. It is 4 GiB less if the program has stored only the lower half so far. The table keeps the highest number
+/// that it was told, so such a reading changes nothing.
+fn whole(mut read: impl FnMut(bool) -> u32) -> u64 {
+    let mut upper = read(true);
+    loop {
+        let lower = read(false);
+        let again = read(true);
+        if again == upper {
+            return u64::from(upper) << 32 | u64::from(lower);
+        }
+        upper = again;
+    }
+}
+
+/// Bytes of a page.
+pub fn page_size() -> usize {
+    // SAFETY: a call without pointers.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A counter that steps from one value to another by two stores, before these reads.
+    fn read_while_it_grows(from: u64, to: u64, stores: [usize; 2]) -> u64 {
+        let mut reads = 0;
+        whole(|is_upper| {
+            let [lower, upper] = stores.map(|store| if reads >= store { to } else { from });
+            reads += 1;
+            let half = if is_upper { upper >> 32 } else { lower & u64::from(u32::MAX) };
+            u32::try_from(half).expect("32 bits")
+        })
+    }
+
+    #[test]
+    fn a_counter_read_in_halves_is_never_too_high() {
+        const FROM: u64 = 0x1_ffff_ff00;
+        const TO: u64 = 0x2_0000_0100;
+        for lower in 0..5 {
+            for upper in lower..6 {
+                let read = read_while_it_grows(FROM, TO, [lower, upper]);
+                let half_way = TO - (1 << 32);
+                assert!([FROM, TO, half_way].contains(&read), "{read:x}: stores before {lower}, {upper}");
+            }
+        }
+        assert_eq!(read_while_it_grows(FROM, TO, [0, 0]), TO);
+        assert_eq!(read_while_it_grows(FROM, TO, [9, 9]), FROM);
     }
 }

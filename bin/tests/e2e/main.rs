@@ -29,6 +29,7 @@ mod privilege;
 mod programs;
 mod puppet;
 mod refusal;
+mod ring;
 mod rows;
 mod shared;
 mod sheet;

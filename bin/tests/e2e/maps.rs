@@ -68,6 +68,8 @@ fn used_by(program: u32) -> Vec<u32> {
 /// A map.
 struct Map {
     fd: OwnedFd,
+    /// `enum bpf_map_type` of include/uapi/linux/bpf.h.
+    kind: u32,
     name: String,
     key_bytes: usize,
     value_bytes: usize,
@@ -82,7 +84,8 @@ impl Map {
         let name: Vec<u8> =
             words[6..].iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
         let name = String::from_utf8(name).expect("ASCII");
-        Self { fd, name, key_bytes: words[2] as usize, value_bytes: words[3] as usize, count: words[4] }
+        let [kind, _, key_bytes, value_bytes, count, ..] = words;
+        Self { fd, kind, name, key_bytes: key_bytes as usize, value_bytes: value_bytes as usize, count }
     }
 
     /// Entries of a hash. One that is removed meanwhile may make the kernel begin again: then some count twice.
@@ -121,18 +124,29 @@ impl Map {
     }
 }
 
+/// The maps of a tcptop.
+fn all_of(pid: u32) -> impl Iterator<Item = Map> {
+    let (programs, _) = programs::held_by(pid);
+    let ids: BTreeSet<u32> = programs.into_iter().flat_map(used_by).collect();
+    ids.into_iter().map(Map::open)
+}
+
+/// The event ring of a tcptop, and its size.
+pub fn ring_of(pid: u32) -> (OwnedFd, u32) {
+    const BPF_MAP_TYPE_RINGBUF: u32 = 27;
+    let ring = all_of(pid).find(|map| map.kind == BPF_MAP_TYPE_RINGBUF).expect("it has one");
+    (ring.fd, ring.count)
+}
+
 /// What a tcptop keeps in the kernel: the name of each table that may grow, and how many entries are in use. Keys of UDP
 /// flows are left out: they go when their place is used again, and are as many as there are places at the most.
 pub fn in_use(pid: u32) -> Vec<(String, usize)> {
-    let (programs, _) = programs::held_by(pid);
-    let ids: BTreeSet<u32> = programs.into_iter().flat_map(used_by).collect();
-    let maps: Vec<Map> = ids.into_iter().map(Map::open).collect();
     let used = |map: &Map| match map.name.as_str() {
         "FLOWS" => Some((map.name.clone(), map.flows())),
         "STATE_BY_COOKIE" => Some((map.name.clone(), map.entries())),
         _ => None,
     };
-    let used: Vec<_> = maps.iter().filter_map(used).collect();
+    let used: Vec<_> = all_of(pid).filter_map(|map| used(&map)).collect();
     assert_eq!(used.len(), 2, "the tables of tcptop");
     used
 }

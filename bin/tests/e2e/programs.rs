@@ -10,6 +10,7 @@ use std::{
 /// Commands of bpf(2), include/uapi/linux/bpf.h.
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_PROG_GET_NEXT_ID: libc::c_int = 11;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
@@ -103,32 +104,57 @@ pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     (ids, links)
 }
 
+/// An instruction without an offset: `struct bpf_insn` of include/uapi/linux/bpf.h.
+pub const fn instruction(code: u8, to: u8, from: u8, immediate: i32) -> [u8; 8] {
+    let registers = if cfg!(target_endian = "little") { from << 4 | to } else { to << 4 | from };
+    let [a, b, c, d] = immediate.to_ne_bytes();
+    [code, registers, 0, 0, a, b, c, d]
+}
+
+/// `to = immediate`.
+pub const fn set(to: u8, immediate: i32) -> [u8; 8] {
+    instruction(0xb7, to, 0, immediate)
+}
+
+/// The end of a program, which returns register 0.
+pub const EXIT: [u8; 8] = instruction(0x95, 0, 0, 0);
+
+/// `BPF_PROG_TYPE_CGROUP_SKB` of include/uapi/linux/bpf.h.
+pub const CGROUP_SKB: u32 = 8;
+
 /// A program that lets pass what it is asked about, of this program type and attach type.
 pub fn load(kind: u32, attach_type: u32) -> OwnedFd {
-    /// `r0 = 1; exit`, in the byte order of the host but for the registers, of which only the first is named.
-    static PASS: [[u8; 8]; 2] = [
-        if cfg!(target_endian = "little") {
-            [0xb7, 0, 0, 0, 1, 0, 0, 0]
-        } else {
-            [0xb7, 0, 0, 0, 0, 0, 0, 1]
-        },
-        [0x95, 0, 0, 0, 0, 0, 0, 0],
-    ];
+    load_instructions(kind, attach_type, &[set(0, 1), EXIT])
+}
+
+/// A program of these instructions.
+pub fn load_instructions(kind: u32, attach_type: u32, instructions: &[[u8; 8]]) -> OwnedFd {
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit outlives the call. Kernels before 5.11 charge programs to it.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
-    let (instructions, license) = ((&raw const PASS).addr() as u64, c"GPL".as_ptr().addr() as u64);
+    let count = u32::try_from(instructions.len()).expect("few");
+    let (instructions, license) = (instructions.as_ptr().addr() as u64, c"GPL".as_ptr().addr() as u64);
     let mut attr = [0u64; 9];
-    attr[..3].copy_from_slice(&[both(kind, 2), instructions, license]);
+    attr[..3].copy_from_slice(&[both(kind, count), instructions, license]);
     attr[8] = both(0, attach_type);
     owned(bpf(BPF_PROG_LOAD, &mut attr).expect("BPF_PROG_LOAD"))
 }
 
+/// Runs a program of type [`CGROUP_SKB`] once on some packet; what it returns.
+pub fn run_once(program: &OwnedFd) -> u32 {
+    static PACKET: [u8; 64] = [0; 64];
+    let length = u32::try_from(PACKET.len()).expect("short");
+    let mut attr =
+        [both(number(program), 0), both(length, 0), (&raw const PACKET).addr() as u64, 0, both(1, 0)];
+    bpf(BPF_PROG_TEST_RUN, &mut attr).expect("BPF_PROG_TEST_RUN");
+    let bytes = attr[0].to_ne_bytes();
+    u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+}
+
 /// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
-    const BPF_PROG_TYPE_CGROUP_SKB: u32 = 8;
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
-    let program = load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS);
+    let program = load(CGROUP_SKB, BPF_CGROUP_INET_INGRESS);
     let mut attr = [both(number(cgroup), number(&program)), both(BPF_CGROUP_INET_INGRESS, flags)];
     bpf(BPF_PROG_ATTACH, &mut attr).expect("BPF_PROG_ATTACH");
     id(&program)
