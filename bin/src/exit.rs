@@ -4,7 +4,7 @@
 pub const OK: u8 = 0;
 /// Wrong arguments.
 pub const USAGE: u8 = 2;
-/// EX_UNAVAILABLE: the kernel lacks something.
+/// EX_UNAVAILABLE: the kernel lacks something, or a program was detached and cannot be attached again.
 pub const UNAVAILABLE: u8 = 69;
 /// EX_OSERR: a system call failed that should not.
 pub const OS: u8 = 71;
@@ -17,7 +17,7 @@ pub const PRIVILEGES: u8 = 77;
 pub const TABLE: [(u8, &str); 6] = [
     (OK, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
     (USAGE, "Wrong arguments"),
-    (UNAVAILABLE, "The kernel lacks something that tcptop needs; the message names it"),
+    (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
     (OS, "A system call failed; the message names it"),
     (OUTPUT, "Cannot write the output"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),

@@ -8,6 +8,7 @@ mod decode;
 mod flows;
 mod hooks;
 mod host;
+mod links;
 mod losses;
 mod object;
 mod programs;
@@ -16,7 +17,8 @@ mod ring;
 mod wakes;
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    mem,
+    os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
 
@@ -27,8 +29,9 @@ use self::{
     control::Steering,
     decode::{Announced, Reading},
     flows::{Flows, Tick},
-    hooks::{HOOKS, Hook, RELEASE_PROGRAM},
+    hooks::{HOOKS, Hook},
     host::explain,
+    links::Links,
     losses::Statistics,
     object::Loaded,
     programs::Outcome,
@@ -38,7 +41,7 @@ use self::{
 };
 pub use self::{host::lockdown, object::root};
 use crate::{
-    collector::{CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Sink},
+    collector::{CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Sink},
     error::Error,
     privilege,
     sys::{cgroup, clock, mapped::MappedArray},
@@ -86,7 +89,9 @@ impl BpfCollector {
 
 struct Running {
     /// Hold the programs: dropping them detaches and frees these.
-    _links: Vec<OwnedFd>,
+    links: Links,
+    /// What others have detached, until it is asked for.
+    detached: Vec<Detached>,
     ring: Ring,
     steering: Steering,
     statistics: Statistics,
@@ -135,21 +140,19 @@ impl Running {
             missing.push(FOREIGN_PIDS);
         }
         let mut links = Vec::with_capacity(HOOKS.len());
-        let mut sees_releases = true;
         for (hook, outcome) in programs::attach(&mut ebpf, cgroup.as_fd()) {
             match (outcome, hook.lost) {
                 (Ok(link), _) => links.push(link),
                 (Err(error), None) => return Err(error),
-                (Err(_), Some(lost)) => {
-                    sees_releases &= hook.program != RELEASE_PROGRAM;
-                    missing.push(Missing { what: hook.name(), lost });
-                }
+                (Err(_), Some(lost)) => missing.push(Missing { what: hook.name(), lost }),
             }
         }
-        let reading = Reading { sees_releases, pids_are_ours, now: clock::boot() };
+        let links = Links::new(cgroup, links);
+        let reading = Reading { sees_releases: links.see_releases(), pids_are_ours, now: clock::boot() };
         let statistics = ebpf.take_map("STATS").ok_or(Error::MissingMap("STATS"))?;
         Ok(Self {
-            _links: links,
+            links,
+            detached: Vec::new(),
             ring,
             steering,
             statistics: Statistics::new(statistics)?,
@@ -201,6 +204,16 @@ impl Running {
         self.steering.publish(self.statistics.overflowed(), self.flows.pids_are_ours())
     }
 
+    /// Attaches again what somebody has detached.
+    fn mend(&mut self) -> Result<(), Error> {
+        let detached = self.links.mend()?;
+        if !detached.is_empty() {
+            self.flows.set_sees_releases(self.links.see_releases());
+            self.detached.extend(detached);
+        }
+        Ok(())
+    }
+
     fn collect(&mut self, tick: Tick, sink: Sink<'_>) -> Losses {
         self.read_ring(sink);
         let mut losses = self.statistics.losses();
@@ -234,7 +247,12 @@ impl NetworkCollector for BpfCollector {
     fn begin_interval(&mut self) -> Result<(), Error> {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.steering.next();
-        running.steer()
+        running.steer()?;
+        running.mend()
+    }
+
+    fn take_detached(&mut self) -> Vec<Detached> {
+        self.running.as_mut().map(|running| mem::take(&mut running.detached)).unwrap_or_default()
     }
 
     fn collect(&mut self, now: Duration, last: bool, sink: Sink<'_>) -> Losses {

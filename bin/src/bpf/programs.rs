@@ -12,8 +12,16 @@ use aya::{
 use super::hooks::{HOOKS, Hook};
 use crate::{error::Error, sys};
 
-/// One hook, and the link by which its program is attached, or why it is not.
-pub type Outcome = (&'static Hook, Result<OwnedFd, Error>);
+/// A program, and the link by which it is attached.
+pub struct Link {
+    /// What it is attached to.
+    pub hook: &'static Hook,
+    program: OwnedFd,
+    link: OwnedFd,
+}
+
+/// One hook, and its link, or why its program is not attached.
+pub type Outcome = (&'static Hook, Result<Link, Error>);
 
 /// Loads and attaches what this kernel takes; every hook is in the answer.
 pub fn attach(ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>) -> Vec<Outcome> {
@@ -36,10 +44,32 @@ fn load(ebpf: &mut Ebpf, hook: &Hook) -> Result<(), Error> {
     .map_err(|error| Error::Attach(hook.name(), error))
 }
 
-fn attach_one(ebpf: &Ebpf, hook: &Hook, cgroup: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+fn attach_one(ebpf: &Ebpf, hook: &'static Hook, cgroup: BorrowedFd<'_>) -> Result<Link, Error> {
     let program = ebpf.program(hook.program).ok_or(Error::MissingProgram(hook.program))?;
-    let refused = |error| Error::Attach(hook.name(), error);
-    let program = program.fd().map_err(refused)?;
-    sys::bpf::link(program.as_fd(), cgroup, hook.attach_type)
-        .map_err(|io_error| refused(SyscallError { call: "bpf_link_create", io_error }.into()))
+    let program = program.fd().map_err(|error| Error::Attach(hook.name(), error))?;
+    let program = program.as_fd().try_clone_to_owned().map_err(|error| Error::System("dup", error))?;
+    let link = create(hook, &program, cgroup)?;
+    Ok(Link { hook, program, link })
+}
+
+fn create(hook: &Hook, program: &OwnedFd, cgroup: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    sys::bpf::link(program.as_fd(), cgroup, hook.attach_type).map_err(|io_error| {
+        Error::Attach(hook.name(), SyscallError { call: "bpf_link_create", io_error }.into())
+    })
+}
+
+impl Link {
+    /// Whether nobody has detached it. A link that cannot be asked is taken to be whole.
+    pub fn is_attached(&self) -> bool {
+        sys::bpf::is_attached(self.link.as_fd()).unwrap_or(true)
+    }
+
+    /// Attaches the program again.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn attach_again(&mut self, cgroup: BorrowedFd<'_>) -> Result<(), Error> {
+        self.link = create(self.hook, &self.program, cgroup)?;
+        Ok(())
+    }
 }

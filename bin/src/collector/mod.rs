@@ -47,6 +47,15 @@ pub struct Missing {
     pub lost: &'static str,
 }
 
+/// A part of a source that somebody else took away while it was in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// Its name.
+    pub what: &'static str,
+    /// What cannot be told from now on; `None`: the collector has it again.
+    pub lost: Option<&'static str>,
+}
+
 /// What a collector could not attribute or notice in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
@@ -81,8 +90,11 @@ pub trait NetworkCollector {
     /// Ends an interval and begins the next.
     ///
     /// # Errors
-    /// The kernel's refusal.
+    /// The kernel's refusal, or somebody took away what it cannot do without.
     fn begin_interval(&mut self) -> Result<(), Error>;
+
+    /// What others took away from it since the last call.
+    fn take_detached(&mut self) -> Vec<Detached>;
 
     /// Hands up every connection that moved or ended in the interval that ended at `now` (`CLOCK_MONOTONIC`). `last`: no
     /// other call will follow, so that nothing is held back for it.

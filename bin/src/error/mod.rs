@@ -25,6 +25,8 @@ pub enum Error {
     Load(EbpfError),
     /// A program was refused, or could not be attached.
     Attach(&'static str, ProgramError),
+    /// Somebody detached a program, and the kernel does not attach it again.
+    Detached(&'static str, Box<Self>),
     /// A map call failed.
     Map(MapError),
     /// The embedded object lacks a program.
@@ -49,7 +51,7 @@ impl Error {
     /// The kernel's answer.
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn error::Error + 'static)> = match self {
-            Self::Host(_, error) => Some(error),
+            Self::Host(_, error) | Self::Detached(_, error) => Some(error),
             Self::Load(error) => Some(error),
             Self::Attach(_, error) => Some(error),
             Self::Map(error) => Some(error),
@@ -77,6 +79,9 @@ impl fmt::Display for Error {
             Self::Attach(name, error) => {
                 write!(out, "{name} cannot be attached: ")?;
                 refusal(out, error)
+            }
+            Self::Detached(name, error) => {
+                write!(out, "somebody detached {name}, and it cannot be attached again: {error}")
             }
             Self::Map(error) => write!(out, "a BPF map cannot be used: {}", Chain(error)),
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),

@@ -13,7 +13,7 @@ use std::{
 
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
-    collector::{CollectorEvent, NetworkCollector},
+    collector::{CollectorEvent, Detached, NetworkCollector},
     conn::{Connection, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
@@ -92,6 +92,11 @@ impl<C: NetworkCollector> Monitor<C> {
     /// What there is no more of, so that /proc cannot be read now.
     pub const fn out_of(&self) -> Option<OutOf> {
         self.out_of
+    }
+
+    /// What others took away from the collector since the last call.
+    pub fn take_detached(&mut self) -> Vec<Detached> {
+        self.collector.take_detached()
     }
 
     /// Ends counting.

@@ -11,8 +11,8 @@ use tcptop_abi::Counters;
 use super::{Listing, Monitor, Report};
 use crate::{
     collector::{
-        Claim, CollectorEvent, ConnectionKey, Losses, Missing, NetworkCollector, Observation, ObservedOwner,
-        Opening, Sink,
+        Claim, CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation,
+        ObservedOwner, Opening, Sink,
     },
     conn::{ConnectionRecord, Protocol, TcpState, Traffic},
     error::Error,
@@ -67,6 +67,10 @@ impl NetworkCollector for Replay {
 
     fn begin_interval(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn take_detached(&mut self) -> Vec<Detached> {
+        Vec::new()
     }
 
     fn collect(&mut self, _now: Duration, _last: bool, sink: Sink<'_>) -> Losses {

@@ -165,6 +165,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let view = selection.of(report, &frame, printer.room(), &mut groups);
             printer.report(report, &view, &frame)
         })?;
+        notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
         losses.note(written, 1)?;
         if last {

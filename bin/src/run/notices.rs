@@ -6,7 +6,11 @@ use std::{
     mem,
 };
 
-use crate::{collector::Missing, conn::Report, monitor::Gaps};
+use crate::{
+    collector::{Detached, Missing},
+    conn::Report,
+    monitor::Gaps,
+};
 
 /// Says once, on stderr, what this host lacks.
 pub fn missing(missing: &[Missing]) {
@@ -20,6 +24,34 @@ pub fn missing(missing: &[Missing]) {
     let (names, losses) = (names.join(", "), losses.join("; "));
     // A closed stderr must not end the reports.
     let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
+}
+
+/// Says on stderr what somebody has detached, and what became of it.
+pub fn detached(detached: &[Detached]) {
+    let (lost, again): (Vec<&Detached>, Vec<_>) =
+        detached.iter().partition(|detached| detached.lost.is_some());
+    // A closed stderr must not end the reports.
+    let mut stderr = io::stderr();
+    if !again.is_empty() {
+        let (names, are) = names(&again);
+        let _ = writeln!(
+            stderr,
+            "tcptop: somebody detached {names}; {are} attached again, but what happened in between may be missing"
+        );
+    }
+    if !lost.is_empty() {
+        let (names, are) = names(&lost);
+        let mut losses: Vec<&str> = lost.iter().filter_map(|detached| detached.lost).collect();
+        losses.dedup();
+        let losses = losses.join("; ");
+        let _ = writeln!(stderr, "tcptop: somebody detached {names}, and {are} refused now: {losses}");
+    }
+}
+
+/// The names of what was detached, and the words that go on about it.
+fn names(detached: &[&Detached]) -> (String, &'static str) {
+    let names: Vec<&str> = detached.iter().map(|detached| detached.what).collect();
+    (names.join(", "), if names.len() == 1 { "it is" } else { "they are" })
 }
 
 /// Says once, on stderr, what /proc does not show.

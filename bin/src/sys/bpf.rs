@@ -64,6 +64,48 @@ pub fn query(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Attached> {
     Ok(Attached { flags: attr.attach_flags, ids: ids[..count].to_vec() })
 }
 
+/// The part of `union bpf_attr` that `BPF_OBJ_GET_INFO_BY_FD` needs.
+#[repr(C, align(8))]
+struct Ask {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The beginning of `struct bpf_link_info`, of a link to a cgroup.
+#[repr(C, align(8))]
+#[derive(Default)]
+struct LinkInfo {
+    link_type: u32,
+    id: u32,
+    prog_id: u32,
+    pad: u32,
+    cgroup_id: u64,
+    attach_type: u32,
+    end: u32,
+}
+
+/// Whether a link to a cgroup still attaches its program: `BPF_OBJ_GET_INFO_BY_FD`, for links since Linux 5.8. A link that was
+/// detached has no cgroup any more (kernel/bpf/cgroup.c `bpf_cgroup_link_fill_link_info`, v6.1).
+///
+/// # Errors
+/// The kernel's, which do not tell whether it does.
+pub fn is_attached(link: BorrowedFd<'_>) -> io::Result<bool> {
+    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+    const INFO_LEN: u32 = 32;
+    const { assert!(size_of::<LinkInfo>() == INFO_LEN as usize) };
+    let mut info = LinkInfo::default();
+    let attr = Ask {
+        bpf_fd: link.as_raw_fd().cast_unsigned(),
+        info_len: INFO_LEN,
+        info: (&raw mut info).addr() as u64,
+    };
+    // SAFETY: a whole attribute, whose answer has the length given.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attr, size_of::<Ask>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info.cgroup_id != 0) }
+}
+
 /// The part of `union bpf_attr` that `BPF_LINK_CREATE` needs, Linux 5.7.
 #[repr(C)]
 struct Create {

@@ -11,6 +11,7 @@ mod cgroup;
 mod cli;
 mod crew;
 mod descriptors;
+mod detached;
 mod exact;
 mod files;
 mod footprint;

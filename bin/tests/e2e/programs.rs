@@ -15,7 +15,9 @@ const BPF_PROG_GET_NEXT_ID: libc::c_int = 11;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_GET_FD_BY_ID: libc::c_int = 30;
 const BPF_ENABLE_STATS: libc::c_int = 32;
+const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// bpf(2) with the beginning of its attributes, two `u32` in each word; the kernel takes the rest for zero.
 fn bpf(command: libc::c_int, attr: &mut [u64]) -> io::Result<libc::c_long> {
@@ -154,8 +156,13 @@ pub fn run_once(program: &OwnedFd) -> u32 {
 /// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
-    let program = load(CGROUP_SKB, BPF_CGROUP_INET_INGRESS);
-    let mut attr = [both(number(cgroup), number(&program)), both(BPF_CGROUP_INET_INGRESS, flags)];
+    attach_to(cgroup, CGROUP_SKB, BPF_CGROUP_INET_INGRESS, flags)
+}
+
+/// Likewise, a program of this type to the hook of this attach type.
+pub fn attach_to(cgroup: &OwnedFd, kind: u32, attach_type: u32, flags: u32) -> u32 {
+    let program = load(kind, attach_type);
+    let mut attr = [both(number(cgroup), number(&program)), both(attach_type, flags)];
     bpf(BPF_PROG_ATTACH, &mut attr).expect("BPF_PROG_ATTACH");
     id(&program)
 }
@@ -164,6 +171,42 @@ pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
 pub fn link(program: &OwnedFd, cgroup: &OwnedFd, attach_type: u32) -> OwnedFd {
     let mut attr = [both(number(program), number(cgroup)), both(attach_type, 0)];
     owned(bpf(BPF_LINK_CREATE, &mut attr).expect("BPF_LINK_CREATE"))
+}
+
+/// A link of a process to a cgroup.
+#[derive(Debug)]
+pub struct CgroupLink {
+    id: u32,
+    pub attach_type: u32,
+    /// Nobody has detached it.
+    pub is_attached: bool,
+}
+
+impl CgroupLink {
+    /// Detaches its program, as `bpftool link detach` does.
+    pub fn detach(&self) {
+        let link = owned(bpf(BPF_LINK_GET_FD_BY_ID, &mut [both(self.id, 0)]).expect("BPF_LINK_GET_FD_BY_ID"));
+        bpf(BPF_LINK_DETACH, &mut [both(number(&link), 0)]).expect("BPF_LINK_DETACH");
+    }
+}
+
+/// The links that a process holds.
+pub fn links_of(pid: u32) -> Vec<CgroupLink> {
+    let mut links = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive") {
+        let Ok(text) = fs::read_to_string(entry.expect("readable").path()) else { continue };
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.map(|value| value.trim().parse::<u64>().expect("a number"))
+        };
+        let Some(id) = field("link_id") else { continue };
+        links.push(CgroupLink {
+            id: u32::try_from(id).expect("an id"),
+            attach_type: field("attach_type").and_then(|kind| u32::try_from(kind).ok()).expect("a type"),
+            is_attached: field("cgroup_id").expect("of a cgroup") != 0,
+        });
+    }
+    links
 }
 
 /// A program's id.

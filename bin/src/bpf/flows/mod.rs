@@ -97,6 +97,11 @@ impl Flows {
         self.reading.pids_are_ours
     }
 
+    /// Whether the hook that sees the end of sockets is attached.
+    pub const fn set_sees_releases(&mut self, sees_releases: bool) {
+        self.reading.sees_releases = sees_releases;
+    }
+
     /// A place was announced.
     pub fn announce(&mut self, place: u32) {
         if place >= self.entries.count() {
