@@ -37,6 +37,8 @@ pub fn record(record: &[u8]) -> Option<Announced> {
 pub struct Reading {
     /// The hook that sees the end of sockets is attached.
     pub sees_releases: bool,
+    /// A TCP connection that has moved neither in this interval nor later may have ended unseen; 0: none may.
+    pub doubted: u32,
     /// The kernel programs number processes as /proc does.
     pub pids_are_ours: bool,
     /// Time since the boot, when the reading began.
@@ -70,7 +72,8 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
         owner: owner(flow, opening, reading),
         began: Moment::new(flow.began),
         ended: Moment::new(flow.ended),
-        end_unconfirmed: protocol == Protocol::Tcp && closed && !has(FlowFlags::STATE_EVENTS),
+        end_unconfirmed: protocol == Protocol::Tcp
+            && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
     })
 }
 
@@ -107,7 +110,7 @@ mod tests {
     const KEY: ConnectionKey = ConnectionKey { index: 3, generation: 7 };
 
     const READING: Reading =
-        Reading { sees_releases: true, pids_are_ours: true, now: Duration::from_secs(100) };
+        Reading { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::from_secs(100) };
 
     fn event(kind: u32, word: u32) -> Vec<u8> {
         [kind.to_ne_bytes(), word.to_ne_bytes()].concat()
@@ -183,5 +186,15 @@ mod tests {
         assert!(unconfirmed(&released, true));
         assert!(!unconfirmed(&Flow { flags: FlowFlags::STATE_EVENTS, ..released }, true));
         assert_eq!(observation(&Flow::default(), KEY, READING), None, "no protocol");
+    }
+
+    #[test]
+    fn what_has_not_moved_since_hooks_were_detached_may_have_ended() {
+        let flow =
+            Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, epoch: 7, ..Flow::default() };
+        let unconfirmed = |doubted| {
+            observation(&flow, KEY, Reading { doubted, ..READING }).expect("a protocol").end_unconfirmed
+        };
+        assert_eq!([0, 6, 7, 8].map(unconfirmed), [false, false, false, true]);
     }
 }

@@ -148,7 +148,8 @@ impl Running {
             }
         }
         let links = Links::new(cgroup, links);
-        let reading = Reading { sees_releases: links.see_releases(), pids_are_ours, now: clock::boot() };
+        let sees_releases = links.see_releases();
+        let reading = Reading { sees_releases, doubted: 0, pids_are_ours, now: clock::boot() };
         let statistics = ebpf.take_map("STATS").ok_or(Error::MissingMap("STATS"))?;
         Ok(Self {
             links,
@@ -209,6 +210,7 @@ impl Running {
         let detached = self.links.mend()?;
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
+            self.flows.doubt(self.steering.epoch(), clock::monotonic());
             self.detached.extend(detached);
         }
         Ok(())

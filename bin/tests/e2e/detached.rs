@@ -85,6 +85,27 @@ fn all_hooks_are_attached_again_at_once() {
     goes_on(&all, note);
 }
 
+#[test]
+fn a_connection_that_ended_meanwhile_ends() {
+    let tcptop = Tcptop::start().noting("tcptop: somebody detached");
+    let (ended, open) = (Pair::new(V4), Pair::new(V4));
+    ended.exchange(3_000, 2_000);
+    open.exchange(30, 20);
+    tcptop.expect_live(&ended.ends(3_000, 2_000));
+    tcptop.expect_live(&open.ends(30, 20));
+    let all: Vec<u32> = links_of(tcptop.process().pid()).iter().map(|link| link.attach_type).collect();
+    let expected = ended.ends(3_000, 2_000);
+    while_stopped(tcptop.process(), || {
+        detach(tcptop.process(), &all);
+        drop(ended);
+    });
+    tcptop.expect_closed(&expected);
+    let expected = open.ends(30, 20);
+    assert!(!expected.iter().any(|end| end.is_closed_in(&tcptop.rows())), "it is open");
+    drop(open);
+    tcptop.finish(&expected);
+}
+
 /// Starts one below this cgroup, and hands it over once it counts.
 fn started(cgroup: &crate::cgroup::Cgroup) -> Process {
     let mut command = tcptop(&["--csv", "-d", "0.2"]);

@@ -23,6 +23,10 @@ use crate::{
     sys::{clock, mapped::MappedArray},
 };
 
+/// So long after hooks were attached again, /proc is asked about connections that have not moved since. It is asked twice
+/// about each, and not always at every tick.
+const DOUBT: Duration = Duration::from_secs(30);
+
 /// What userspace keeps for one place.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tracked {
@@ -74,6 +78,8 @@ pub struct Flows {
     before: Duration,
     /// How entries are read.
     reading: Reading,
+    /// Since when connections are doubted that have not moved.
+    doubted: Option<Duration>,
 }
 
 impl Flows {
@@ -89,6 +95,7 @@ impl Flows {
             udp_timeout,
             before: clock::monotonic(),
             reading,
+            doubted: None,
         }
     }
 
@@ -100,6 +107,13 @@ impl Flows {
     /// Whether the hook that sees the end of sockets is attached.
     pub const fn set_sees_releases(&mut self, sees_releases: bool) {
         self.reading.sees_releases = sees_releases;
+    }
+
+    /// Hooks were detached for a while, and were attached again in this interval, at `now`: TCP connections may have ended unseen.
+    pub fn doubt(&mut self, epoch: u32, now: Duration) {
+        self.reading.doubted = epoch + 1;
+        self.doubted = Some(now);
+        self.announce_all();
     }
 
     /// A place was announced.
@@ -129,6 +143,12 @@ impl Flows {
 
     /// Interval `epoch` has ended: hands up whatever happened in it.
     pub fn collect(&mut self, epoch: u32, tick: Tick, sink: Sink<'_>) {
+        if self.doubted.is_some_and(|since| tick.now.saturating_sub(since) >= DOUBT) {
+            self.reading.doubted = 0;
+            self.doubted = None;
+            // Whatever is there still has not ended.
+            self.announce_all();
+        }
         self.walk(epoch, Some(tick), sink);
         self.before = tick.now;
         // Ten thousand new connections at once are no reason to keep room for as many.

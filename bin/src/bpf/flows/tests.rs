@@ -11,7 +11,7 @@ use std::{
 
 use tcptop_abi::{Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
 
-use super::{Flows, Silent, Tick, Tracked};
+use super::{DOUBT, Flows, Silent, Tick, Tracked};
 use crate::{
     bpf::{
         decode::Reading,
@@ -22,7 +22,8 @@ use crate::{
 };
 
 const PLACES: u32 = 64;
-const READING: Reading = Reading { sees_releases: true, pids_are_ours: true, now: Duration::ZERO };
+const READING: Reading =
+    Reading { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::ZERO };
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A file that a map of this many bytes fits into.
@@ -162,4 +163,34 @@ fn a_silent_flow_that_is_listed_expires() {
     let mut expired = Vec::new();
     scene.flows.find_expired(TIMEOUT, &mut expired);
     assert_eq!(expired, [3]);
+}
+
+/// The places of flows that may have ended unseen, among those handed up.
+fn unconfirmed(events: &[CollectorEvent]) -> Vec<u32> {
+    let place = |event: &CollectorEvent| match event {
+        CollectorEvent::Moved(seen) if seen.end_unconfirmed => Some(seen.key.index),
+        _ => None,
+    };
+    events.iter().filter_map(place).collect()
+}
+
+#[test]
+fn a_connection_is_doubted_for_a_while_unless_it_moves() {
+    let mut scene = Scene::new();
+    for place in [0, 1] {
+        scene.publish(place, IPPROTO_TCP, TcpStateCode::ESTABLISHED);
+        scene.flows.announce(place);
+    }
+    for _ in 0..3 {
+        assert_eq!(unconfirmed(&scene.tick()), []);
+    }
+    // Hooks were detached, and are attached again.
+    scene.flows.doubt(scene.epoch, clock::monotonic());
+    assert_eq!(unconfirmed(&scene.tick()), [0, 1]);
+    scene.set(1, offset_of!(Flow, epoch), scene.epoch);
+    scene.flows.announce_all();
+    assert_eq!(unconfirmed(&scene.tick()), [0]);
+    scene.flows.doubted = Some(clock::monotonic().saturating_sub(DOUBT));
+    let events = scene.tick();
+    assert_eq!((events.len(), unconfirmed(&events)), (2, vec![]));
 }

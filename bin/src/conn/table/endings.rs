@@ -39,7 +39,10 @@ impl Table {
     /// Connections whose end /proc must confirm.
     pub fn take_end_unconfirmed(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         let keys = mem::take(&mut self.end_unconfirmed);
-        let ends = |key| self.get(key).map(|connection| (key, connection.record.ends));
+        let ends = |key| {
+            let connection = self.get(key).filter(|connection| connection.end_unconfirmed)?;
+            Some((key, connection.record.ends))
+        };
         keys.into_iter().filter_map(ends).collect()
     }
 

@@ -223,6 +223,9 @@ fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
     table.keep_end_unconfirmed(seen().key, true);
     assert!(table.was_missing(seen().key));
     assert_eq!(table.take_end_unconfirmed().len(), 1);
+    table.keep_end_unconfirmed(seen().key, true);
+    moved(&mut table, tcp(1, 2));
+    assert_eq!(table.take_end_unconfirmed(), [], "its end will be seen");
 }
 
 #[test]
