@@ -85,7 +85,7 @@ pub struct Flow {
     pub claim: u8,
     /// Zero.
     pub pad: [u8; 3],
-    /// When the flow began: nanoseconds of `CLOCK_MONOTONIC`. 0: a TCP connection older than tcptop.
+    /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: a TCP connection older than tcptop.
     pub began: u64,
     /// When the TCP connection ended, in the same clock. 0: it has not.
     pub ended: u64,

@@ -13,7 +13,7 @@
 
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_map_lookup_elem};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_map_lookup_elem};
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, UdpKey};
 
 use crate::{
@@ -77,7 +77,7 @@ pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<NewFlo
         (*flow).owner = owner;
         (*flow).epoch = epoch().wrapping_sub(1);
         if protocol == IPPROTO_UDP || flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0 {
-            (*flow).began = bpf_ktime_get_ns();
+            (*flow).began = bpf_ktime_get_boot_ns();
         }
     }
     Some(NewFlow { flow, place: taken.place, wake: taken.wake })

@@ -6,7 +6,7 @@ use aya_ebpf::{
         BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock,
         bpf_sock_ops,
     },
-    helpers::generated::{bpf_ktime_get_ns, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
+    helpers::generated::{bpf_ktime_get_boot_ns, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
 };
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
@@ -140,7 +140,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
 #[inline(always)]
 fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
     // SAFETY: a helper without arguments.
-    flow.ended = unsafe { bpf_ktime_get_ns() };
+    flow.ended = unsafe { bpf_ktime_get_boot_ns() };
     flow.state = State::CLOSE;
     state.place = NO_PLACE;
     state.quiet_place = place;

@@ -33,7 +33,7 @@ pub struct Row<'a> {
 pub struct Frame<'a> {
     /// Wall clock at the end of the interval, since the Unix epoch.
     pub time: Duration,
-    /// Monotonic time of the same moment.
+    /// Time since the boot at the same moment.
     pub now: Moment,
     /// Measured length of the interval.
     pub interval: Duration,

@@ -10,7 +10,7 @@ use crate::sys::clock::Moment;
 pub struct Report<'a> {
     /// Wall clock at the end of the interval, since the Unix epoch.
     pub time: Duration,
-    /// Monotonic time of the same moment.
+    /// Time since the boot at the same moment.
     pub now: Moment,
     /// Measured length of the interval (monotonic clock).
     pub interval: Duration,

@@ -125,7 +125,7 @@ impl<C: NetworkCollector> Monitor<C> {
         print: impl FnOnce(&Report<'_>, &mut Names) -> T,
     ) -> Result<T, Error> {
         self.collector.begin_interval()?;
-        let (now, wall) = (clock::monotonic(), clock::wall());
+        let (now, boot, wall) = (clock::monotonic(), clock::boot(), clock::wall());
         let Self { collector, table, names, .. } = self;
         let losses = collector.collect(now, last, &mut |event| take_in(table, names, event));
         self.out_of = self.out_of.and_then(|_| proc::out_of(&self.proc));
@@ -135,7 +135,7 @@ impl<C: NetworkCollector> Monitor<C> {
         }
 
         let interval = now.saturating_sub(self.since);
-        let moved = self.table.close_interval(now);
+        let moved = self.table.close_interval(boot);
         if self.listing.listening && self.out_of.is_none() {
             self.out_of = self.listening.refresh(&self.proc, now).err();
         }
@@ -146,7 +146,7 @@ impl<C: NetworkCollector> Monitor<C> {
         total += losses.untracked;
         let report = Report {
             time: wall,
-            now: now.into(),
+            now: boot.into(),
             interval,
             tcp,
             udp,

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_millis(50);
 pub struct Known {
     /// Which one it is.
     pub id: Id,
-    /// When it began, rounded down to a clock tick: time since the boot.
+    /// When it began, rounded down by less than a clock tick: time since the boot.
     pub start: Duration,
     /// Name of its main thread.
     pub comm: [u8; COMM_LEN],
@@ -40,7 +40,7 @@ pub struct Known {
 impl Known {
     /// Takes in what /proc showed at this time since the boot.
     pub fn learn(&mut self, stat: &Stat, now: Duration) {
-        self.start = clock::ticks(stat.start);
+        self.start = clock::start(stat.start);
         self.comm = stat.comm;
         self.is_worker = stat.is_kernel && stat.comm.starts_with(b"kworker/");
         if self.met.is_zero() {

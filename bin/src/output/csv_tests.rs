@@ -83,3 +83,37 @@ fn a_limit_leaves_the_sums() {
     let quiet = rows(&report, true, &Options { quiet: true, sums: true, ..samples::csv() });
     assert_eq!(quiet.lines().count(), 1);
 }
+
+#[test]
+fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
+    const DAY: u64 = 86_400;
+    let mut records = samples::records();
+    for (begin, record) in (4_000..).zip(&mut records.live) {
+        record.began = Some(Duration::from_secs(begin).into());
+    }
+    let order = Some(crate::view::Order { column: Id::Start, reversed: false });
+    let selection = Selection { order, closed: true, ..samples::selection() };
+    let columns = [CSV.as_slice(), &[Id::DurationMs, Id::Start]].concat();
+    let options = Options { columns, sums: true, ..samples::csv() };
+    let rows = |time| {
+        let report = Report { time, ..samples::report(&records) };
+        let names = samples::names();
+        let frame = samples::frame(&report, &names);
+        let (mut groups, mut out) = (Vec::new(), Vec::new());
+        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+        super::report(&report, &view, &options, &frame, &mut out);
+        String::from_utf8(out).expect("valid UTF-8")
+    };
+    let now = samples::report(&records).time;
+    let right = rows(now);
+    assert_eq!(
+        right.matches("2026-11-23T").count(),
+        2 * 7 + 1 - 2,
+        "one that ended has no beginning here: {right}"
+    );
+    for (other, date) in
+        [(now - Duration::from_secs(DAY), "2026-11-22T"), (now + Duration::from_secs(DAY), "2026-11-24T")]
+    {
+        assert_eq!(rows(other), right.replace("2026-11-23T", date));
+    }
+}

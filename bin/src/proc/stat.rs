@@ -15,7 +15,8 @@ use super::{
 pub struct Stat {
     /// Name of the main thread, NUL-padded. Kernel workers have longer ones, which are cut as the kernel's hooks cut them.
     pub comm: [u8; COMM_LEN],
-    /// When the process began, in clock ticks of `sysconf(_SC_CLK_TCK)` since the machine booted, rounded down.
+    /// When the process began, in clock ticks of `sysconf(_SC_CLK_TCK)` since the machine booted, rounded down; with the offset
+    /// of the time namespace of whoever reads it.
     pub start: u64,
     /// It is a thread of the kernel.
     pub is_kernel: bool,

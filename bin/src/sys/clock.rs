@@ -1,4 +1,8 @@
-//! Clocks: the wall for time stamps, the monotonic one for rates, the local zone for people.
+//! Clocks: the wall for time stamps, the monotonic one for intervals and rates, the one that counts from the boot for how
+//! long something lasts, the local zone for people.
+//!
+//! The monotonic clock stands still while the machine sleeps. So the rate of an interval is that of the time in which
+//! something could be sent, while a connection goes on lasting.
 
 use std::{
     mem::MaybeUninit,
@@ -6,7 +10,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A moment of the monotonic clock, in eight bytes even when it may be unknown.
+use super::time_namespace;
+
+/// A moment on the clock of [`boot`], in eight bytes even when it may be unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(NonZero<u64>);
 
@@ -38,20 +44,31 @@ pub fn monotonic() -> Duration {
     read(libc::CLOCK_MONOTONIC)
 }
 
-/// Time since the boot, with the time that the machine slept (`CLOCK_BOOTTIME`).
+/// Time since the boot, with the time that the machine slept (`CLOCK_BOOTTIME`): as the kernel programs count it, also
+/// where this process is in a time namespace.
 pub fn boot() -> Duration {
-    read(libc::CLOCK_BOOTTIME)
+    let shown = u64::try_from(read(libc::CLOCK_BOOTTIME).as_nanos()).unwrap_or(u64::MAX);
+    unshifted(shown, time_namespace::boot_offset())
+}
+
+/// When a process began, of which /proc says that it was so many clock ticks after the boot: on the clock of [`boot`],
+/// rounded down by less than a tick.
+pub fn start(ticks: u64) -> Duration {
+    unshifted(ticks.wrapping_mul(TICK_NANOS), time_namespace::boot_offset())
+}
+
+/// A time that is shown with an offset. What is before the beginning of the namespace is shown modulo 2^64
+/// (fs/proc/array.c `do_task_stat`, v6.1).
+fn unshifted(shown: u64, offset: i64) -> Duration {
+    let nanos = shown.wrapping_sub(offset.cast_unsigned()).cast_signed();
+    // What was rounded down may be before the boot.
+    Duration::from_nanos(nanos.max(0).cast_unsigned())
 }
 
 /// One clock tick of /proc: `USER_HZ` is 100 wherever Linux runs (include/asm-generic/param.h; alpha, which differs, is
 /// none of our hosts).
-pub const TICK: Duration = Duration::from_millis(10);
-
-/// So many clock ticks.
-pub const fn ticks(count: u64) -> Duration {
-    // 2^64 ns are 584 years.
-    Duration::from_nanos(count.saturating_mul(10_000_000))
-}
+pub const TICK: Duration = Duration::from_nanos(TICK_NANOS);
+const TICK_NANOS: u64 = 10_000_000;
 
 /// CPU time that this process has used (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu() -> Duration {
@@ -107,6 +124,22 @@ mod tests {
         let offset = offset(1_795_437_712).expect("a moment of this century");
         assert!((-86_400..86_400).contains(&offset) && offset % 60 == 0, "{offset}");
         assert_eq!(super::offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn times_of_a_namespace() {
+        const DAY: u64 = 86_400_000_000_000;
+        let day = DAY.cast_signed();
+        let shown = |nanos: u64, offset: i64| nanos.wrapping_add(offset.cast_unsigned());
+        for nanos in [0, 1, TICK_NANOS - 1, 5 * TICK_NANOS + 3, DAY, 400 * DAY] {
+            for offset in [0, day, -day, 300 * day + 7, -1] {
+                assert_eq!(unshifted(shown(nanos, offset), offset), Duration::from_nanos(nanos));
+                let ticks = shown(nanos, offset) / TICK_NANOS;
+                let start = unshifted(ticks.wrapping_mul(TICK_NANOS), offset);
+                let nanos = Duration::from_nanos(nanos);
+                assert!(start <= nanos && nanos < start + TICK, "{nanos:?} {offset} {start:?}");
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod pid_namespace;
 pub mod poll;
 pub mod ring;
 pub mod signal;
+pub mod time_namespace;
 pub mod timer;
 pub mod tty;
 

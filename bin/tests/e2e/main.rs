@@ -9,6 +9,7 @@ mod balance;
 mod body;
 mod cgroup;
 mod cli;
+mod clocks;
 mod crew;
 mod descriptors;
 mod detached;

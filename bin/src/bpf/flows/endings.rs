@@ -20,14 +20,15 @@ const SETTLING: Duration = Duration::from_micros(50);
 pub(super) struct Closed {
     pub place: u32,
     pub is_listener: bool,
-    /// `Flow::ended`. Now, if the kernel programs did not see the end: they count there until this moment.
+    /// `Flow::ended`: time since the boot. Now, if the kernel programs did not see the end: they count there until this
+    /// moment.
     pub ended: Duration,
 }
 
 impl Closed {
     /// What was found at a place.
     pub fn new(place: u32, flow: &Flow, is_listener: bool) -> Self {
-        let ended = if flow.ended == 0 { clock::monotonic() } else { Duration::from_nanos(flow.ended) };
+        let ended = if flow.ended == 0 { clock::boot() } else { Duration::from_nanos(flow.ended) };
         Self { place, is_listener, ended }
     }
 }
@@ -119,7 +120,7 @@ impl Flows {
         if expired.is_empty() {
             return;
         }
-        settle(clock::monotonic());
+        settle(clock::boot());
         for (place, key) in expired {
             // `visit` never handed up an unused one.
             let flow = self.entries.read(place).filter(|flow| !is_unused(flow));
@@ -144,7 +145,9 @@ impl Flows {
 
 /// Waits until what was written at `since` has arrived, and programs that ran then have finished.
 fn settle(since: Duration) {
-    while clock::monotonic().saturating_sub(since) < SETTLING {
+    // Nothing was written later than now, whatever its time says.
+    let since = since.min(clock::boot());
+    while clock::boot().saturating_sub(since) < SETTLING {
         std::hint::spin_loop();
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Table {
-    /// Ends the interval, and returns what all connections moved in it.
+    /// Ends the interval, and returns what all connections moved in it. `now`: time since the boot.
     pub fn close_interval(&mut self, now: Duration) -> Traffic {
         let now = Moment::from(now);
         let Self { connections, active, owner_pending, listeners, .. } = self;

@@ -14,6 +14,7 @@ mod units;
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
     sync::{Arc, Condvar, Mutex},
     thread,
     time::Duration,
@@ -43,9 +44,14 @@ pub fn cells(csv: &str) -> Vec<Cells> {
 /// Runs tcptop with `args`, which must make it write a line once it counts; sees to traffic then, and interrupts it when
 /// that was reported.
 pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
+    during_by(&mut tcptop(args), traffic)
+}
+
+/// Likewise, by a command of the caller's.
+pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
     let begun = Arc::new((Mutex::new(false), Condvar::new()));
     let line = Arc::clone(&begun);
-    let process = Process::start(&mut tcptop(args), move |_| {
+    let process = Process::start(command, move |_| {
         *line.0.lock().expect("not poisoned") = true;
         line.1.notify_all();
     });
@@ -53,7 +59,7 @@ pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
         let guard = begun.0.lock().expect("not poisoned");
         let (_guard, timeout) =
             begun.1.wait_timeout_while(guard, LIMIT, |begun| !*begun).expect("not poisoned");
-        assert!(!timeout.timed_out(), "{args:?}: no line within {LIMIT:?}");
+        assert!(!timeout.timed_out(), "{command:?}: no line within {LIMIT:?}");
     }
     traffic();
     // A delayed acknowledgement.
