@@ -95,11 +95,14 @@ fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwne
     })
 }
 
-/// The moment that `Owner::seen` counts, which is not after `now`: time since the boot.
+/// The moment that `Owner::seen` counts: time since the boot. A hook may have seen an owner since `now`, while the table was
+/// being read; that it takes longer than eight seconds is less likely than a socket of 417 days.
 fn moment(seen: u32, now: Duration) -> Duration {
+    const LATER: u32 = 1000;
     let now = u64::try_from(now.as_nanos() >> Owner::SEEN_SHIFT).unwrap_or(u64::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
     let age = (now as u32).wrapping_sub(seen);
+    let age = if age > u32::MAX - LATER { 0 } else { age };
     Duration::from_nanos(now.saturating_sub(age.into()) << Owner::SEEN_SHIFT)
 }
 
@@ -157,6 +160,10 @@ mod tests {
         assert_eq!(moment(5, turn + unit * 7), turn + unit * 5);
         assert_eq!(moment(u32::MAX, turn + unit * 7), turn - unit);
         assert_eq!(moment(7, unit * 7), unit * 7);
+        for at in [unit * 7, turn - unit * 2, turn + unit * 7] {
+            let seen = u32::try_from((at.as_nanos() >> Owner::SEEN_SHIFT) % (1 << 32)).expect("32 bits");
+            assert_eq!(moment(seen.wrapping_add(3), at), at, "seen while the table was read");
+        }
     }
 
     #[test]
