@@ -27,6 +27,7 @@ use error::Error;
 use run::Stopped;
 
 fn main() -> ExitCode {
+    sys::zone::adopt();
     let settings = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Run(settings)) => settings,
         Ok(Command::Check) => return check(),

@@ -82,7 +82,7 @@ pub static OPTIONS: [Opt; 39] = [
     Opt::switch(Id::NoClear, "--no-clear", Group::Form,
         "One report below the other, also on a terminal", "").letter('C'),
     Opt::switch(Id::Time, "--time", Group::Form,
-        "utc, local or epoch [default: local, in CSV utc]", "RFC 3339 with milliseconds, or seconds since 1970")
+        "utc, local or epoch [default: local, in CSV utc]", "RFC 3339 with milliseconds, or seconds since 1970. The local zone is that of TZ, /etc/localtime or /etc/TZ")
         .takes("FORM", "utc, local or epoch"),
 
     Opt::switch(Id::Cmdline, "--cmdline", Group::Names,

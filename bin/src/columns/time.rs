@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::units::{decimal, padded};
-use crate::sys::clock;
+use crate::sys::zone;
 
 const DAY: u64 = 86_400;
 
@@ -12,7 +12,7 @@ const DAY: u64 = 86_400;
 pub enum Form {
     /// RFC 3339, in UTC.
     Utc,
-    /// RFC 3339, in the zone of `TZ` or /etc/localtime, with its offset.
+    /// RFC 3339, in the zone of `TZ`, /etc/localtime or /etc/TZ, with its offset.
     #[default]
     Local,
     /// Seconds since the Unix epoch.
@@ -64,7 +64,7 @@ pub fn short(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
 
 /// Seconds east of UTC.
 fn offset(seconds: u64, form: Form) -> i64 {
-    if form == Form::Local { clock::offset(seconds).unwrap_or(0).into() } else { 0 }
+    if form == Form::Local { zone::offset(seconds).unwrap_or(0).into() } else { 0 }
 }
 
 /// Numbers of so many digits, each with a mark behind it; 0: none.

@@ -85,22 +85,6 @@ fn read(clock: libc::clockid_t) -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Seconds east of UTC, `seconds` after the Unix epoch, in the zone of `TZ` or /etc/localtime. `None` when the moment does
-/// not fit the platform's `time_t`.
-pub fn offset(seconds: u64) -> Option<i32> {
-    // The type is inferred: libc has deprecated the name `time_t` for musl, where it is 32 bits on 32-bit hosts.
-    let seconds = seconds.try_into().ok()?;
-    let mut broken_down = MaybeUninit::<libc::tm>::uninit();
-    // SAFETY: both pointers are valid for the call; localtime_r fills the second when it returns non-null.
-    let broken_down = unsafe {
-        if libc::localtime_r(&raw const seconds, broken_down.as_mut_ptr()).is_null() {
-            return None;
-        }
-        broken_down.assume_init()
-    };
-    i32::try_from(broken_down.tm_gmtoff).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,13 +101,6 @@ mod tests {
         let (ours, theirs) = (monotonic().saturating_sub(ours), theirs.elapsed());
         assert!(ours >= Duration::from_millis(20), "{ours:?}");
         assert!(ours.abs_diff(theirs) < Duration::from_millis(15), "{ours:?} {theirs:?}");
-    }
-
-    #[test]
-    fn zones_are_less_than_a_day_from_utc() {
-        let offset = offset(1_795_437_712).expect("a moment of this century");
-        assert!((-86_400..86_400).contains(&offset) && offset % 60 == 0, "{offset}");
-        assert_eq!(super::offset(u64::MAX), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod signal;
 pub mod time_namespace;
 pub mod timer;
 pub mod tty;
+pub mod zone;
 
 use std::{
     io,

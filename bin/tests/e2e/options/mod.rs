@@ -10,6 +10,7 @@ mod native;
 mod orders;
 mod silence;
 mod units;
+mod zones;
 
 use std::{
     collections::HashMap,

@@ -1,0 +1,84 @@
+//! Local time zones.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+use super::cells;
+use crate::{
+    harness::{Process, Scratch, tcptop},
+    privilege::done,
+};
+
+/// The offset of the local times that it prints, such as `+01:00`.
+fn offset(prepare: impl FnOnce(&mut Command)) -> String {
+    let mut command = tcptop(&["--csv", "-q", "-1", "-d", "0.1", "--time", "local"]);
+    prepare(&mut command);
+    let finished = Process::start(&mut command, |_| ()).wait();
+    finished.assert_success();
+    let time = &cells(&finished.stdout)[0]["time"];
+    let (_, offset) = time.split_at(time.len() - "+00:00".len());
+    offset.into()
+}
+
+#[test]
+fn zones_of_the_environment() {
+    let cases = [
+        ("XYZ-5:30", "+05:30"),
+        ("XYZ+3", "-03:00"),
+        ("XYZ-23:59", "+23:59"),
+        ("XYZ+23:59:59", "-23:59"),
+        ("XYZ-24", "+00:00"),
+        ("XYZ-25", "+00:00"),
+        ("XYZ+167", "+00:00"),
+        ("", "+00:00"),
+    ];
+    for (zone, expected) in cases {
+        let shown = offset(|command| {
+            command.env("TZ", zone);
+        });
+        assert_eq!(shown, expected, "{zone}");
+    }
+}
+
+/// The command's process sees this directory as /etc.
+fn with_etc(command: &mut Command, directory: &Path) {
+    // A small machine has none.
+    let _ = fs::create_dir("/etc");
+    let directory = CString::new(directory.as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: the closure makes system calls only, and touches nothing of other threads.
+    unsafe {
+        command.pre_exec(move || {
+            let (none, data) = (std::ptr::null(), std::ptr::null());
+            done(libc::unshare(libc::CLONE_NEWNS).into())?;
+            done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())?;
+            let (from, to) = (directory.as_ptr(), c"/etc".as_ptr());
+            done(libc::mount(from, to, none, libc::MS_BIND, data).into())
+        })
+    };
+}
+
+/// As OpenWrt has it.
+#[test]
+fn the_zone_of_etc_tz() {
+    let etc = Scratch::new("etc");
+    fs::write(etc.0.join("TZ"), "XYZ-5:30\n").expect("ours");
+    let shown = |zone: Option<&str>| {
+        offset(|command| {
+            command.env_remove("TZ").envs(zone.map(|zone| ("TZ", zone)));
+            with_etc(command, &etc.0);
+        })
+    };
+    assert_eq!(shown(None), "+05:30");
+    assert_eq!(shown(Some("XYZ+3")), "-03:00", "the environment comes first");
+    let link = etc.0.join("localtime");
+    symlink("/nonexistent/localtime", &link).expect("ours");
+    assert_eq!(shown(None), "+05:30", "a link that leads nowhere");
+    fs::remove_file(&link).expect("ours");
+    fs::write(link, "").expect("ours");
+    assert_eq!(shown(None), "+00:00", "/etc/localtime comes before it, even if it is none");
+}
