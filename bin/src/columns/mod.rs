@@ -118,7 +118,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
 pub static COLUMNS: [Column; 28] = [
-    column(Id::Time, "time", "TIME", elastic(8, 24, 29), 20, value::TIME,
+    column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
         "live, closed, listen or group; in CSV also untracked, shown and total"),
@@ -168,7 +168,7 @@ pub static COLUMNS: [Column; 28] = [
         "TCP smoothed round-trip time"),
     column(Id::Retransmits, "retrans", "RETR", elastic_number(4, 10), 12, value::RETRANSMITS,
         "TCP segments sent again"),
-    column(Id::Start, "start", "START", elastic(8, 8, 29), 22, value::START,
+    column(Id::Start, "start", "START", fixed(Left, 8), 22, value::START,
         "when it began; unknown for TCP older than tcptop"),
     column(Id::DurationMs, "duration_ms", "LASTED", fixed(Right, 8), 23, value::DURATION,
         "how long it lasted, or lasts so far; a UDP flow to its last active interval"),
@@ -200,9 +200,10 @@ impl Column {
         COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
     }
 
-    /// Its shape on a screen. `raw`: sizes are numbers in full, of up to twelve digits usually.
-    pub const fn shape(&self, raw: bool) -> Shape {
+    /// Its shape on a screen. `raw`: sizes are numbers in full, of up to twelve digits usually. `form`: of moments.
+    pub const fn shape(&self, raw: bool, form: time::Form) -> Shape {
         match self.value {
+            Value::Moment(_) => fixed(Left, time::width(form)),
             Value::Number(_, Unit::Size) if raw => Shape { align: Right, least: 10, width: 10, most: 20 },
             _ => self.shape,
         }

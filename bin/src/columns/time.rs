@@ -62,6 +62,16 @@ pub fn short(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
     fields(&[(of_day / 3600, 2, b':'), (of_day / 60 % 60, 2, b':'), (of_day % 60, 2, mark)], out);
 }
 
+/// Columns that [`short`] takes.
+pub const fn width(form: Form) -> usize {
+    match form {
+        Form::Local => 8,
+        Form::Utc => 9,
+        // Until the year 2286.
+        Form::Epoch => 10,
+    }
+}
+
 /// Seconds east of UTC.
 fn offset(seconds: u64, form: Form) -> i64 {
     if form == Form::Local { zone::offset(seconds).unwrap_or(0).into() } else { 0 }
@@ -163,5 +173,8 @@ mod tests {
         assert_eq!(local.len(), "2026-11-23T13:41:52.005+01:00".len(), "{local}");
         assert!(local.contains(":52.005"), "{local}");
         assert_eq!(text(short, Form::Local), local[11..19]);
+        for form in [Form::Epoch, Form::Utc, Form::Local] {
+            assert_eq!(text(short, form).len(), width(form));
+        }
     }
 }

@@ -25,7 +25,7 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-use self::{screen::Painter, sink::Sink};
+use self::{screen::Painter, sink::Sink, text::Past};
 use crate::{columns::Frame, conn::Report, sys::tty, view::View};
 
 /// What the buffers keep between reports, in bytes; a report with more is rare.
@@ -42,6 +42,8 @@ pub struct Printer {
     buffer: Vec<u8>,
     /// The report that a frame is made of.
     text: Vec<u8>,
+    /// What was printed above the next rows.
+    past: Past,
 }
 
 /// Where a report goes, and so how it is laid out.
@@ -77,7 +79,15 @@ impl Printer {
             (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
             (Form::Text, true) => Medium::Painted(Painter::default()),
         };
-        Ok(Self { options, header, sink, medium, buffer: Vec::new(), text: Vec::new() })
+        Ok(Self {
+            options,
+            header,
+            sink,
+            medium,
+            buffer: Vec::new(),
+            text: Vec::new(),
+            past: Past::default(),
+        })
     }
 
     /// Where reports go now.
@@ -123,7 +133,7 @@ impl Printer {
         view: &View<'_>,
         frame: &Frame<'_>,
     ) -> Result<bool, OutputError> {
-        let Self { options, sink, medium, buffer, text, .. } = self;
+        let Self { options, sink, medium, buffer, text, past, .. } = self;
         // Asked each time: a window may have been resized.
         let size = match medium {
             Medium::Csv | Medium::Pipe => None,
@@ -133,7 +143,7 @@ impl Printer {
             (Medium::Csv, _) => csv::report(report, view, options, frame, buffer),
             (Medium::Painted(painter), Some(size)) => {
                 text.clear();
-                text::report(report, view, options, Some(screen::room(size)), frame, text);
+                text::report(report, view, options, Some(screen::room(size)), frame, past, text);
                 painter.frame(text, size, buffer);
             }
             (_, size) => {
@@ -143,7 +153,7 @@ impl Printer {
                     true => tty::Screen { rows: u16::MAX, ..size },
                     false => screen::room(size),
                 });
-                text::report(report, view, options, size, frame, buffer);
+                text::report(report, view, options, size, frame, past, buffer);
             }
         }
         self.flush()
@@ -173,7 +183,10 @@ impl Printer {
                 Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
                     if new && self.options.headings {
                         let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);
-                        text::titles(&self.options, room, &mut front);
+                        text::titles(&self.options, room, &mut self.past, &mut front);
+                        if self.buffer.starts_with(&front) {
+                            front.clear();
+                        }
                     }
                 }
                 Medium::Pipe | Medium::Terminal => {
@@ -190,6 +203,9 @@ impl Printer {
             self.sink.write(&self.buffer)?;
             Ok(!self.buffer.is_empty())
         });
+        if result.is_err() {
+            self.past.forget_titles();
+        }
         // Room that each report needs is not given back in between.
         let is_rare = self.buffer.len() < self.buffer.capacity() / 4;
         self.buffer.clear();

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process};
 
 use super::*;
-use crate::{output::samples::never, view::Selection};
+use crate::{columns, conn::Protocol, output::samples::never, view::Selection};
 
 /// A file that goes away with the test.
 struct Log(PathBuf);
@@ -81,6 +81,47 @@ fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
     assert_eq!(blocks.len(), 4, "{text}");
     assert!(blocks.iter().all(|block| block.lines().count() == 9), "{text}");
     assert!(!text.contains("\x1b") && !text.contains("\n\n\n") && text.ends_with("-\n"), "{text}");
+}
+
+/// Prints a connection to this address into a journal. The columns are wide if the address is long.
+fn print_ended(printer: &mut Printer, remote: &str) {
+    let ended = samples::record(Protocol::Tcp, ("192.0.2.1", 443), (remote, 50022));
+    let records = samples::Records { live: Vec::new(), closed: vec![ended] };
+    let report = samples::report(&records);
+    let names = samples::names();
+    let frame = samples::frame(&report, &names);
+    let selection = Selection { closed: true, live: false, ..samples::selection() };
+    let mut groups = Vec::new();
+    printer
+        .report(&report, &selection.of(&report, &frame, usize::MAX, &mut groups), &frame)
+        .expect("written");
+}
+
+#[test]
+fn a_journal_has_the_titles_of_its_rows_in_every_file() {
+    const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
+    let log = Log::new("journal");
+    let columns = columns::CLOSED_TEXT.to_vec();
+    let options = Options { form: Form::Journal, columns, by_weight: true, ..samples::options() };
+    let mut printer = Printer::new(Options { file: log.file(), ..options }, never()).expect("opened");
+    printer.begin().expect("written");
+    // Where the title of RX ends.
+    let titles = |text: &str| -> Vec<Option<usize>> {
+        text.lines().filter(|line| line.starts_with("START")).map(|line| line.find(" RX ")).collect()
+    };
+    print_ended(&mut printer, "192.0.2.7");
+    let narrow = titles(&log.text());
+    assert_eq!(narrow.len(), 1);
+    // The columns grow when a file begins, and then they are wide.
+    let mut wide = Vec::new();
+    for remote in [LONG, "192.0.2.7"] {
+        fs::remove_file(&log.0).expect("ours");
+        print_ended(&mut printer, remote);
+        let text = log.text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        wide.extend(titles(&text));
+    }
+    assert!(wide.len() == 2 && wide[0] == wide[1] && wide[0] > narrow[0], "{narrow:?} {wide:?}");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Reports as text: a header line, a line of titles, a line per row. Sizes are in powers of 1024.
 //!
 //! A connection that ended has a minus in front of its protocol: `-tcp`.
+//!
+//! A journal's rows, and those of reports without titles, stand below others that were printed before. There a column that
+//! was too narrow for a value stays as wide as it has become, and a journal prints its titles again, so that every row is
+//! in line with the titles above it.
 
 use super::{
     Form, Options,
@@ -8,11 +12,56 @@ use super::{
     layout::{Slot, layout},
 };
 use crate::{
-    columns::{Align, Column, Frame, units, width},
+    columns::{Align, Column, Frame, Id, units, width},
     conn::Report,
     sys::tty::Screen,
     view::View,
 };
+
+/// What rows below earlier ones must know of these.
+#[derive(Default)]
+pub struct Past {
+    /// Columns that the longest value so far takes, by the number of the column.
+    longest: Vec<usize>,
+    /// The layout that the last titles are in line with.
+    titled: Option<Layout>,
+}
+
+/// Columns and their widths.
+type Layout = Vec<(Id, usize)>;
+
+impl Past {
+    /// The longest value of a column so far, if these rows have one of `longest` columns. A column that is too narrow for an
+    /// address becomes wide enough for all addresses, so that titles are seldom printed again.
+    fn keep(&mut self, column: &Column, longest: usize, options: &Options) -> usize {
+        let place = column.id as usize;
+        if place >= self.longest.len() {
+            self.longest.resize(place + 1, 0);
+        }
+        let shape = column.shape(options.raw, options.time);
+        let grows_at_once = longest > shape.width && shape.most <= 3 * shape.width;
+        let longest = if grows_at_once { longest.max(shape.most) } else { longest };
+        self.longest[place] = self.longest[place].max(longest);
+        self.longest[place]
+    }
+
+    /// The last titles may be missing.
+    pub fn forget_titles(&mut self) {
+        self.titled = Some(Layout::new());
+    }
+}
+
+/// What tells whether rows are in line with each other.
+fn widths(slots: &[Slot]) -> Layout {
+    let mut widths: Layout = slots.iter().map(|slot| (slot.column.id, slot.width)).collect();
+    if let (Some(last), Some(width)) = (slots.last(), widths.last_mut())
+        && last.column.shape.align == Align::Left
+    {
+        // Nothing stands behind its values.
+        width.1 = 0;
+    }
+    widths
+}
 
 /// Appends the report, every line with its end.
 ///
@@ -24,6 +73,7 @@ pub fn report(
     options: &Options,
     screen: Option<Screen>,
     frame: &Frame<'_>,
+    past: &mut Past,
     out: &mut Vec<u8>,
 ) {
     let room = screen.map(|screen| usize::from(screen.columns));
@@ -45,6 +95,7 @@ pub fn report(
     let count = view.rows.len() + view.more;
     let plan = Plan::new(count, limit.min(view.rows.len()), options.headings && !journal, lines);
     let rows = &view.rows[..plan.rows];
+    let stays = journal || !options.headings;
     let slots = layout(options, room, |column, most| {
         let mut cell = Vec::new();
         let longest = rows.iter().map(|row| {
@@ -52,9 +103,18 @@ pub fn report(
             column.text(row, frame, most, &mut cell);
             width::columns(&cell)
         });
-        longest.max().unwrap_or(0)
+        let longest = longest.max().unwrap_or(0);
+        if stays { past.keep(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
+    if journal && options.headings && !rows.is_empty() {
+        // A file that was there had titles for short values.
+        let titled = past.titled.get_or_insert_with(|| widths(&layout(options, room, |_, _| 0)));
+        if *titled != widths(&slots) {
+            *titled = widths(&slots);
+            title_line(&slots, &mut cell, out);
+        }
+    }
     if plan.titles {
         title_line(&slots, &mut cell, out);
     }
@@ -71,9 +131,11 @@ pub fn report(
 }
 
 /// Appends the titles that a journal begins with.
-pub fn titles(options: &Options, screen: Option<Screen>, out: &mut Vec<u8>) {
+pub fn titles(options: &Options, screen: Option<Screen>, past: &mut Past, out: &mut Vec<u8>) {
     let room = screen.map(|screen| usize::from(screen.columns));
-    title_line(&layout(options, room, |_, _| 0), &mut Vec::new(), out);
+    let slots = layout(options, room, |column, _| past.keep(column, 0, options));
+    past.titled = Some(widths(&slots));
+    title_line(&slots, &mut Vec::new(), out);
 }
 
 /// What the lines below the header hold.

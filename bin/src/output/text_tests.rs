@@ -25,7 +25,7 @@ fn printed(
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
-    super::report(&report, &view, options, screen, &frame, &mut out);
+    super::report(&report, &view, options, screen, &frame, &mut Past::default(), &mut out);
     let text = String::from_utf8(out).expect("UTF-8");
     assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
@@ -177,7 +177,7 @@ fn what_the_report_did_not_keep_is_more() {
         let frame = samples::frame(&report, &names);
         let view = selection.of(&report, &frame, rows, &mut groups);
         let options = Options { rows: Some(rows), ..samples::options() };
-        super::report(&report, &view, &options, None, &frame, &mut out);
+        super::report(&report, &view, &options, None, &frame, &mut Past::default(), &mut out);
         String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
     };
     assert_eq!(last(true, 3).as_deref(), Some("904 more"), "of seven rows");
@@ -210,4 +210,99 @@ fn chosen_columns_are_left_out_from_the_right() {
     assert_eq!(titles(80).as_deref(), Some("COMM            RPORT RETR  TXPKTS"));
     assert_eq!(titles(20).as_deref(), Some("COMM      RPORT RETR"));
     assert_eq!(titles(14).as_deref(), Some("COMM     RPORT"));
+}
+
+/// A connection that ended, from the first address to the second.
+fn ended(local: &str, remote: &str) -> crate::conn::ConnectionRecord {
+    crate::conn::ConnectionRecord {
+        process: samples::process(42, b"nginx"),
+        ..samples::record(Protocol::Tcp, (local, 443), (remote, 50022))
+    }
+}
+
+const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
+
+/// The reports of connections that ended, one after the other, behind the titles of a journal.
+fn reports(options: &Options, columns: Option<u16>) -> String {
+    let (v4, v6) = ("192.0.2.7", "2001:db8::7");
+    let pairs =
+        [(v4, v4), (v6, v6), (v4, LONG), (LONG, v4), (v4, v4), (LONG, "2001:db8:1:2:3:4:5:6"), (v4, v6)];
+    let screen = columns.map(|columns| Screen { columns, rows: u16::MAX });
+    let names = samples::names();
+    let (mut past, mut out) = (Past::default(), Vec::new());
+    if options.headings {
+        titles(options, screen, &mut past, &mut out);
+    }
+    for (local, remote) in pairs {
+        let records = samples::Records { live: Vec::new(), closed: vec![ended(local, remote)] };
+        let report = samples::report(&records);
+        let frame = samples::frame(&report, &names);
+        let mut groups = Vec::new();
+        let selection = Selection { closed: true, live: false, ..samples::selection() };
+        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+        super::report(&report, &view, options, screen, &frame, &mut past, &mut out);
+    }
+    String::from_utf8(out).expect("UTF-8")
+}
+
+/// Panics unless each value stands where its title above does. How often there are titles.
+fn in_line(text: &str, columns: &[Id]) -> usize {
+    let mut above: Vec<char> = Vec::new();
+    let mut count = 0;
+    for line in text.lines() {
+        let row: Vec<char> = line.chars().collect();
+        if line.starts_with(columns[0].column().title) {
+            (above, count) = (row, count + 1);
+            continue;
+        }
+        let mut from = 0;
+        for id in columns {
+            let Some(begin) = (from..above.len()).find(|at| above[*at] != ' ') else { break };
+            let title = id.column().title;
+            from = begin + title.len();
+            assert_eq!(above[begin..from].iter().collect::<String>(), title);
+            let blank = |at: usize| row.get(at).is_none_or(|letter| *letter == ' ');
+            let aligned = match id.column().shape.align {
+                Align::Left => (begin == 0 || blank(begin - 1)) && !blank(begin),
+                Align::Right => blank(from) && !blank(from - 1),
+            };
+            assert!(aligned, "{title}:\n{text}");
+        }
+    }
+    count
+}
+
+#[test]
+fn rows_of_a_journal_are_in_line_with_the_titles_above() {
+    use crate::columns::CLOSED_TEXT;
+    let journal = Options {
+        form: Form::Journal,
+        columns: CLOSED_TEXT.to_vec(),
+        by_weight: true,
+        pipe_rows: usize::MAX,
+        ..samples::options()
+    };
+    let text = reports(&journal, None);
+    assert_eq!(in_line(&text, &CLOSED_TEXT), 2, "once for long addresses:\n{text}");
+    assert_eq!(text.lines().count(), 2 + 7);
+    assert!(
+        text.contains(&format!("[{LONG}]:50022 ")) && text.contains(&format!("[{LONG}]:443\n")),
+        "{text}"
+    );
+    for columns in 20..200 {
+        let text = reports(&journal, Some(columns));
+        // Once for each column that grows: they share the room.
+        assert!(in_line(&text, &CLOSED_TEXT) <= 3, "{columns}:\n{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= columns.into()), "{columns}:\n{text}");
+    }
+}
+
+#[test]
+fn reports_without_titles_are_in_line_once_a_column_is_wide() {
+    let columns = vec![Id::Local, Id::Remote, Id::Pid];
+    let text = reports(&Options { headings: false, columns, ..samples::options() }, None);
+    let ends: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
+    assert_eq!(ends.len(), 7);
+    assert!(ends[..2].iter().all(|end| *end == ends[0]), "{text}");
+    assert!(ends[3..].iter().all(|end| *end == ends[3]), "{text}");
 }
