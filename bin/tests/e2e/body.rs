@@ -93,6 +93,11 @@ impl Body {
                     let bytes = vec![0; word().parse().expect("a number")];
                     self.udp.as_ref().expect("a socket").send_to(&bytes, word()).expect("send").to_string()
                 }
+                "send-refused" => {
+                    let bytes = vec![0; word().parse().expect("a number")];
+                    let sent = self.udp.as_ref().expect("a socket").send_to(&bytes, word());
+                    sent.expect_err("it is refused").to_string()
+                }
                 "receive-from" => {
                     let size = word().parse().expect("a number");
                     traffic::datagram(self.udp.as_ref().expect("a socket"), size).to_string()

@@ -153,6 +153,17 @@ pub fn run_once(program: &OwnedFd) -> u32 {
     u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
+/// Refuses every packet of the sockets of a cgroup, both ways, until the descriptors are closed: systemd's
+/// `IPAddressDeny=any`.
+pub fn refuse_packets(cgroup: &OwnedFd) -> [OwnedFd; 2] {
+    const BPF_CGROUP_INET_INGRESS: u32 = 0;
+    const BPF_CGROUP_INET_EGRESS: u32 = 1;
+    [BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS].map(|hook| {
+        let program = load_instructions(CGROUP_SKB, hook, &[set(0, 0), EXIT]);
+        link(&program, cgroup, hook)
+    })
+}
+
 /// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;

@@ -23,6 +23,7 @@ mod older;
 mod owners;
 mod probes;
 mod receivers;
+mod refused;
 mod resets;
 mod windows;
 mod witness;

@@ -3,6 +3,7 @@
 
 mod containers;
 mod crowd;
+mod filtered;
 mod fragments;
 mod fresh;
 mod gigabytes;
