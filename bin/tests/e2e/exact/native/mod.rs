@@ -17,5 +17,6 @@ mod lossy;
 mod origin;
 mod port_zero;
 mod remotes;
+mod segments;
 pub mod space;
 mod wire;
