@@ -16,6 +16,7 @@ mod link_local;
 mod lossy;
 mod origin;
 mod port_zero;
+mod redirected;
 mod remotes;
 mod segments;
 pub mod space;
