@@ -58,11 +58,10 @@ pub struct Flow {
     pub cookie: u64,
     /// Totals since the flow began.
     pub counters: Counters,
-    /// TCP: sequence number that `counters.tx_bytes` reaches to. Written under the socket lock only, like the next two.
-    pub tx_seq: u32,
-    /// TCP: sequence number that `counters.rx_bytes` reaches to.
-    pub rx_seq: u32,
-    /// TCP: when all counters were last read from the socket: the lower half of the kernel's jiffies.
+    /// TCP: the socket's sequence number from which `counters.tx_bytes` counts. The same for all of a connection.
+    pub tx_base: u32,
+    /// TCP: when all counters were last read from the socket: the lower half of the kernel's jiffies. Written under the
+    /// socket lock only.
     pub read_at: u32,
     /// The reporting interval in which the flow was last announced to userspace.
     pub epoch: u32,
@@ -77,6 +76,8 @@ pub struct Flow {
     pub released: u8,
     /// UDP: 1 when two CPUs made the flow at the same moment, and the other entry is the one that counts.
     pub abandoned: u8,
+    /// Zero.
+    pub pad2: u32,
     /// The socket's owner as far as a hook has seen it.
     pub owner: Owner,
     /// Both ends.
@@ -85,13 +86,16 @@ pub struct Flow {
     pub claim: u8,
     /// Zero.
     pub pad: [u8; 3],
-    /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: a TCP connection older than tcptop.
+    /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: a TCP connection
+    /// whose beginning was not seen, or found no room.
     pub began: u64,
     /// When the TCP connection ended, in the same clock. 0: it has not.
     pub ended: u64,
-    /// TCP connection older than tcptop: payload bytes received until its first segment left that was seen.
+    /// TCP connection older than tcptop: payload bytes received until its first segment left that was seen. With
+    /// [`FlowFlags::PARTLY_UNTRACKED`]: those that were counted as untracked.
     pub earlier_rx: u64,
-    /// The same of payload bytes sent, with those of that segment. The SYN of the side that connected is still part of it.
+    /// The same of payload bytes sent. Of a connection older than tcptop, with those of that segment, and with the SYN of the
+    /// side that connected.
     pub earlier_tx: u64,
 }
 
@@ -105,8 +109,8 @@ impl Flow {
     /// Value of `released`: the UDP socket is closed, and other flows of it may be in the table.
     pub const RELEASED_WITH_OTHERS: u8 = 2;
 
-    /// True for a TCP connection whose beginning was seen.
-    pub const fn began_after_start(&self) -> bool {
+    /// True for a TCP connection of which is known which side opened it.
+    pub const fn is_opening_known(&self) -> bool {
         self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0
     }
 
@@ -117,7 +121,8 @@ impl Flow {
     pub const fn payload(&self) -> Counters {
         let mut counters = self.counters;
         if self.protocol == IPPROTO_TCP {
-            let syn = (self.flags & FlowFlags::ACTIVE_OPEN != 0) as u64;
+            let opening = self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::WITHOUT_SYN);
+            let syn = (opening == FlowFlags::ACTIVE_OPEN) as u64;
             let fin_sent = (self.flags & FlowFlags::FIN_SENT != 0) as u64;
             let fin_received = (self.flags & FlowFlags::FIN_RECEIVED != 0) as u64;
             counters.tx_bytes = counters.tx_bytes.saturating_sub(syn + fin_sent);
@@ -155,6 +160,15 @@ impl FlowFlags {
     pub const STATE_EVENTS: u32 = 1 << 4;
     /// The entry is a listener's, not a connection's.
     pub const LISTENER: u32 = 1 << 5;
+    /// The egress hook sees the connection's segments inside other packets, such as those of IPsec, and so neither their
+    /// length nor their FIN.
+    pub const ENCAPSULATED: u32 = 1 << 6;
+    /// This side connected without a SYN: the connection was restored by `TCP_REPAIR`.
+    pub const WITHOUT_SYN: u32 = 1 << 7;
+    /// The connection found no room at first. What was counted as untracked is in `earlier_rx` and `earlier_tx`.
+    pub const PARTLY_UNTRACKED: u32 = 1 << 8;
+    /// What the kernel programs keep for the socket is an entry of a hash, not the socket's storage.
+    pub const HASHED_STATE: u32 = 1 << 31;
 }
 
 #[cfg(test)]

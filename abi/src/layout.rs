@@ -13,13 +13,13 @@ const _: () = {
     assert!(size_of::<Owner>() == 40 && align_of::<Owner>() == 8);
     assert!(size_of::<UdpKey>() == 32);
     assert!(size_of::<Flow>() == 184 && align_of::<Flow>() == 8);
-    assert!(offset_of!(Flow, tx_seq) == 48);
-    assert!(offset_of!(Flow, state) == 68);
+    assert!(offset_of!(Flow, tx_base) == 48);
+    assert!(offset_of!(Flow, state) == 64);
     assert!(offset_of!(Flow, owner) == 72);
     assert!(offset_of!(Flow, ends) == 112);
     assert!(offset_of!(Flow, began) == 152);
-    assert!(size_of::<Stats>() == 32);
-    assert!(size_of::<Control>() == 16);
+    assert!(size_of::<Stats>() == 80);
+    assert!(size_of::<Control>() == 20);
     assert!(size_of::<Places>() == 24);
     assert!(size_of::<DataEvent>() == 4);
     assert!(size_of::<StateEvent>() == 4);

@@ -14,14 +14,14 @@
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_map_lookup_elem};
-use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, UdpKey};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, TcpStateCode as State, UdpKey};
 
 use crate::{
     maps::{FLOWS, STATE_BY_COOKIE, UDP_PLACES, epoch, flow_table_full},
     places, ring,
     sock::field,
     socket,
-    state::NO_PLACE,
+    state::{NO_PLACE, SocketState},
     words::clear,
 };
 
@@ -47,6 +47,15 @@ pub fn at(place: u32, cookie: u64) -> Option<*mut Flow> {
     (field!(flow, cookie) == cookie).then_some(flow)
 }
 
+/// When a flow begins that gets an entry.
+#[derive(Clone, Copy)]
+pub enum Begins {
+    /// Now.
+    Now,
+    /// Before, or never: a listener.
+    Unknown,
+}
+
 /// An entry that no socket leads to yet.
 #[derive(Clone, Copy)]
 pub struct NewFlow {
@@ -59,7 +68,7 @@ pub struct NewFlow {
 
 /// Takes a free entry. `None`, counted, when the table is full.
 #[inline(always)]
-pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<NewFlow> {
+pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner, begins: Begins) -> Option<NewFlow> {
     let taken = places::take().and_then(|taken| Some((taken, entry(taken.place)?)));
     let Some((taken, flow)) = taken else {
         flow_table_full();
@@ -76,7 +85,7 @@ pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner) -> Option<NewFlo
         (*flow).flags = flags;
         (*flow).owner = owner;
         (*flow).epoch = epoch().wrapping_sub(1);
-        if protocol == IPPROTO_UDP || flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0 {
+        if matches!(begins, Begins::Now) {
             (*flow).began = bpf_ktime_get_boot_ns();
         }
     }
@@ -102,6 +111,21 @@ impl NewFlow {
     }
 }
 
+/// A connection has ended, or a listener. Its entry stays, with its final counters, until userspace has taken them. A
+/// later packet or connection of the same socket belongs to another flow.
+#[inline(always)]
+pub fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
+    // SAFETY: a helper without arguments.
+    flow.ended = unsafe { bpf_ktime_get_boot_ns() };
+    flow.state = State::CLOSE;
+    state.place = NO_PLACE;
+    state.quiet_place = place;
+    // A socket that a process has open may connect once more, and its close is seen.
+    if state.released != 0 || !state.owner.is_known() {
+        socket::forget(state);
+    }
+}
+
 /// Removes what led to the entry when it was another flow's. It stayed until now because userspace would need a system
 /// call for each.
 #[inline(always)]
@@ -115,7 +139,7 @@ fn forget_former(flow: *mut Flow, place: u32) {
         if unsafe { UDP_PLACES.get(key) }.is_some_and(|known| *known == place) {
             let _ = UDP_PLACES.remove(key);
         }
-    } else if !socket::has_storage() {
+    } else if former.flags & FlowFlags::HASHED_STATE != 0 {
         let cookie = former.cookie & !Flow::RETIRED;
         // SAFETY: as above.
         if unsafe { STATE_BY_COOKIE.get(cookie) }.is_some_and(|state| {

@@ -4,20 +4,22 @@ use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
         BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock,
-        bpf_sock_ops,
+        bpf_sock_ops, bpf_tcp_sock,
     },
-    helpers::generated::{bpf_ktime_get_boot_ns, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
+    helpers::generated::{bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
 };
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
 use crate::{
-    flow,
+    connection,
+    flow::{self, Begins},
     maps::flow_table_full,
     ring,
+    segment::Segment,
     sock::field,
     socket,
-    state::{NO_PLACE, SocketState},
-    tcp,
+    state::{NO_PLACE, UNTRACKED},
+    tcp, untracked,
 };
 
 /// One callback. Most are questions about the connection's parameters, which are none of our business.
@@ -74,6 +76,10 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
         // The peer's FIN of an earlier connection of this socket.
         state.fin_seen = 0;
+        untracked::forget(state);
+    } else if state.flags & UNTRACKED != 0 {
+        // Its next segment asks for room again.
+        return;
     } else if op != BPF_SOCK_OPS_TCP_LISTEN_CB
         && let Some(flow) = flow::at(state.place, state.cookie)
     {
@@ -81,13 +87,16 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
         unsafe { (*flow).flags |= flags };
         return;
     }
-    if let Some(new) = tcp::describe(state, sk, flags, tcp_state) {
-        if op == BPF_SOCK_OPS_TCP_LISTEN_CB {
+    let listens = op == BPF_SOCK_OPS_TCP_LISTEN_CB;
+    let begins = if listens { Begins::Unknown } else { Begins::Now };
+    match connection::describe(state, sk, flags, tcp_state, begins) {
+        Some(new) if listens => {
             state.place = NO_PLACE;
             state.quiet_place = new.place;
-        } else {
-            state.place = new.place;
         }
+        Some(new) => state.place = new.place,
+        None if listens => {}
+        None => untracked::begin(state, flags),
     }
 }
 
@@ -105,9 +114,16 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     // Each is loaded by itself: the verifier refuses to choose an address without CAP_PERFMON.
     let (counting, quiet) = (field!(state, place), field!(state, quiet_place));
     let place = if listener { quiet } else { counting };
+    let closed_by_peer = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
+    let fin_received = if closed_by_peer { FlowFlags::FIN_RECEIVED } else { 0 };
+    // SAFETY: not null.
+    let tp = unsafe { tcp_sock(sk) };
     let Some(flow) = flow::at(place, state.cookie) else {
+        if !listener && !tp.is_null() && state.flags & UNTRACKED != 0 {
+            untracked::count(state, tp, Segment::unseen(), fin_received);
+        }
         if new == State::CLOSE {
-            socket::forget(state.cookie);
+            socket::forget(state);
         }
         return;
     };
@@ -115,37 +131,40 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     let flow = unsafe { &mut *flow };
     flow.flags |= FlowFlags::STATE_EVENTS;
     if new == State::ESTABLISHED {
-        // The handshake has set the sequence numbers: the next segment that leaves is not counted by its header alone.
-        flow.read_at = flow.read_at.wrapping_sub(1);
+        established(flow, old, tp);
     } else if !listener && !matches!(new, State::FIN_WAIT1 | State::FIN_WAIT2 | State::TIME_WAIT) {
         // The FIN that leads to the first of these is read where it leaves; the other two change no counter.
-        // SAFETY: not null.
-        let tp = unsafe { tcp_sock(sk) };
         if tp.is_null() {
             return;
         }
-        let closed_by_peer = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
-        tcp::read(flow, state, tp, None, if closed_by_peer { FlowFlags::FIN_RECEIVED } else { 0 });
+        let fins = fin_received | fin_unseen(flow, old);
+        tcp::read(flow, state, tp, Segment::unseen(), fins, new == State::CLOSE);
     }
     if new == State::CLOSE {
-        end(flow, state, place);
+        flow::end(flow, state, place);
     } else {
         flow.state = new;
     }
     ring::changed(flow, place);
 }
 
-/// A connection has ended, or a listener. Its entry stays, with its final counters, until userspace has taken them. A
-/// later packet or connection of the same socket belongs to another flow.
+/// The handshake is complete. It has set the sequence numbers: the next segment that leaves is not counted by its header
+/// alone.
 #[inline(always)]
-fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
-    // SAFETY: a helper without arguments.
-    flow.ended = unsafe { bpf_ktime_get_boot_ns() };
-    flow.state = State::CLOSE;
-    state.place = NO_PLACE;
-    state.quiet_place = place;
-    // A socket that a process has open may connect once more, and its close is seen.
-    if state.released != 0 || !state.owner.is_known() {
-        socket::forget(state.cookie);
+fn established(flow: &mut Flow, old: u8, tp: *const bpf_tcp_sock) {
+    flow.read_at = flow.read_at.wrapping_sub(1);
+    // A connection that is restored from another socket's state (net/ipv4/tcp_output.c `tcp_connect`, v6.1: `repair`).
+    if old == State::SYN_SENT && !tp.is_null() && field!(tp, segs_out) == 0 {
+        flow.flags |= FlowFlags::WITHOUT_SYN;
     }
+}
+
+/// Our FIN, where it leaves inside another packet: this side has closed the connection before.
+#[inline(always)]
+fn fin_unseen(flow: &Flow, old: u8) -> u32 {
+    let has_closed = matches!(
+        old,
+        State::FIN_WAIT1 | State::FIN_WAIT2 | State::CLOSING | State::LAST_ACK | State::TIME_WAIT
+    );
+    if has_closed && flow.flags & FlowFlags::ENCAPSULATED != 0 { FlowFlags::FIN_SENT } else { 0 }
 }

@@ -21,6 +21,10 @@
     reason = "ports, states and ids come from the kernel in wider fields than they need"
 )]
 
+mod adopt;
+mod connection;
+mod counter;
+mod destination;
 mod flow;
 mod lifecycle;
 mod maps;
@@ -28,19 +32,22 @@ mod owner;
 mod packet;
 mod places;
 mod ring;
+mod segment;
 mod sock;
 mod socket;
 mod state;
+mod sums;
 mod tcp;
+mod totals;
 mod traffic;
 mod udp;
+mod untracked;
 mod words;
 
 use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
 };
-use packet::Direction;
 
 /// Verdict of every hook: let it pass.
 const PASS: i32 = 1;
@@ -48,14 +55,14 @@ const PASS: i32 = 1;
 /// Every packet that reaches a local socket: net/core/filter.c `sk_filter_trim_cap`, v6.1.
 #[cgroup_skb]
 pub fn tcptop_ingress(ctx: SkBuffContext) -> i32 {
-    traffic::count(ctx.skb.skb, Direction::Ingress);
+    traffic::ingress(ctx.skb.skb);
     PASS
 }
 
 /// Every packet that a local socket sends: net/ipv4/ip_output.c `ip_finish_output`, v6.1.
 #[cgroup_skb]
 pub fn tcptop_egress(ctx: SkBuffContext) -> i32 {
-    traffic::count(ctx.skb.skb, Direction::Egress);
+    traffic::egress(ctx.skb.skb);
     PASS
 }
 
@@ -97,14 +104,14 @@ pub fn tcptop_connect6(ctx: SockAddrContext) -> i32 {
 /// sendto(2) and sendmsg(2) on unconnected UDP, IPv4.
 #[cgroup_sock_addr(sendmsg4)]
 pub fn tcptop_sendmsg4(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+    owner::sent(ctx.sock_addr, destination::ipv4(ctx.sock_addr));
     PASS
 }
 
 /// sendto(2) and sendmsg(2) on unconnected UDP, IPv6.
 #[cgroup_sock_addr(sendmsg6)]
 pub fn tcptop_sendmsg6(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+    owner::sent(ctx.sock_addr, destination::ipv6(ctx.sock_addr));
     PASS
 }
 

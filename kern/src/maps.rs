@@ -19,7 +19,7 @@ use aya_ebpf::{
 };
 use tcptop_abi::{Control, Flow, MAX_FLOWS, Places, RING_BYTES, Stats, UdpKey};
 
-use crate::state::SocketState;
+use crate::{sock::Address, state::SocketState};
 
 /// Every flow, TCP and UDP, and every TCP listener.
 #[map]
@@ -70,9 +70,26 @@ impl SocketStorage {
     }
 }
 
-/// The same by socket cookie, where there is no storage. Elsewhere userspace gives it one entry.
+/// The same by socket cookie, for sockets without storage. Userspace makes it as large as the flow table where no socket
+/// has storage, else an eighth of that.
 #[map]
 pub static STATE_BY_COOKIE: HashMap<u64, SocketState> = HashMap::with_max_entries(MAX_FLOWS, 0);
+
+/// The address of the last datagram that a program on this CPU sent from a socket that is not connected.
+#[map]
+pub static SENT_TO: PerCpuArray<SentTo> = PerCpuArray::with_max_entries(1, 0);
+
+/// Value of `SENT_TO`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SentTo {
+    /// Cookie of the socket; 0: the datagram was counted.
+    pub cookie: u64,
+    /// Where to.
+    pub address: Address,
+    /// Its port, host byte order.
+    pub port: u64,
+}
 
 /// Places in `FLOWS` of UDP flows. An entry may outlive its flow: it goes when the flow's place is taken again.
 #[map]
@@ -95,7 +112,7 @@ pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
 /// What steers the programs. Of all maps, a global is the cheapest to read.
 #[unsafe(no_mangle)]
-static mut CONTROL: Control = Control { epoch: 0, overflow: 0, wakes: 0, eager: 0 };
+static mut CONTROL: Control = Control { epoch: 0, overflow: 0, wakes: 0, eager: 0, encapsulated: 0 };
 
 /// Number of the current reporting interval.
 #[inline(always)]
@@ -109,6 +126,20 @@ pub fn epoch() -> u32 {
 pub fn overflowed() -> bool {
     // SAFETY: an aligned integer.
     unsafe { read_volatile(&raw const CONTROL.overflow) != 0 }
+}
+
+/// True once a TCP connection's segments were seen to leave inside other packets.
+#[inline(always)]
+pub fn encapsulates() -> bool {
+    // SAFETY: an aligned integer.
+    unsafe { read_volatile(&raw const CONTROL.encapsulated) != 0 }
+}
+
+/// Records that a TCP connection's segments leave inside other packets.
+#[inline(always)]
+pub fn note_encapsulation() {
+    // SAFETY: an aligned integer; every writer writes the same.
+    unsafe { write_volatile(&raw mut CONTROL.encapsulated, 1) };
 }
 
 /// Whether userspace wants to learn of every process at once.

@@ -20,10 +20,10 @@ use aya_ebpf::{
 use tcptop_abi::{COMM_LEN, Claim, Flow, FlowFlags, Owner, TcpStateCode as State};
 
 use crate::{
-    flow,
-    maps::{ANNOUNCED, ANNOUNCED_ENTRIES, is_eager, may_wake},
+    destination, flow,
+    maps::{ANNOUNCED, ANNOUNCED_ENTRIES, is_eager, may_wake, stats},
     ring, sock,
-    sock::field,
+    sock::{Address, field},
     socket,
     state::SocketState,
     words,
@@ -127,7 +127,7 @@ fn comm() -> [u8; COMM_LEN] {
 #[inline(always)]
 pub fn created(sk: *mut bpf_sock) {
     if (sock::is_tcp(sk) || sock::is_udp(sk))
-        && let Some(state) = socket::find_or_make(sk, sk)
+        && let Some(state) = socket::make(sk, sk)
     {
         state.owner = current(bpf_get_current_pid_tgid());
     }
@@ -150,7 +150,14 @@ fn take_over(state: &mut SocketState) -> bool {
     true
 }
 
-/// connect(2), or a datagram sent: the caller owns the socket now.
+/// A datagram is sent from a socket that is not connected: the caller owns the socket now.
+#[inline(always)]
+pub fn sent(addr: *mut bpf_sock_addr, to: Address) {
+    destination::note(addr, to);
+    used(addr);
+}
+
+/// connect(2): the caller owns the socket now.
 #[inline(always)]
 pub fn used(addr: *mut bpf_sock_addr) {
     let sk = field!(addr, __bindgen_anon_1.sk);
@@ -202,22 +209,26 @@ pub fn released(sk: *mut bpf_sock) {
     // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
     // closed the socket. In these four states the socket has no FIN to send, so nothing would remove a state made here.
     let fin_follows = !matches!(tcp_state, State::CLOSE | State::LISTEN | State::SYN_SENT | State::FIN_WAIT2);
-    let state = if tcp && fin_follows { socket::find_or_make(sk, sk) } else { socket::find_own(sk, sk) };
+    let mut state = socket::find_own(sk, sk);
+    if state.is_none() && tcp && fin_follows {
+        state = socket::make(sk, sk);
+    }
     let Some(state) = state else { return };
-    let has_flow = mark_released(state, tcp);
+    let has_flow = mark_released(state, tcp, tcp_state);
     // Otherwise the end of the connection removes the state.
     if !tcp || tcp_state == State::CLOSE || !has_flow && !fin_follows {
-        socket::forget(state.cookie);
+        socket::forget(state);
     }
 }
 
 /// Marks the flow of a socket whose last descriptor is closed. False: there is none.
 #[inline(always)]
-fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
+fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
     state.released = Flow::RELEASED;
     let mut place = field!(&raw const *state, place);
     let mut found = flow::at(place, state.cookie);
-    if found.is_none() {
+    let counts = found.is_some();
+    if !counts {
         place = field!(&raw const *state, quiet_place);
         found = flow::at(place, state.cookie);
     }
@@ -238,7 +249,13 @@ fn mark_released(state: &mut SocketState, tcp: bool) -> bool {
         asm!("");
         write_volatile(&raw mut flow.released, released);
     }
-    if flow.flags & FlowFlags::STATE_EVENTS == 0 {
+    let has_ended = tcp && counts && tcp_state == State::CLOSE;
+    if has_ended {
+        // No callback has told it.
+        stats(|stats| stats.lost_callbacks += (flow.flags & FlowFlags::STATE_EVENTS != 0) as u64);
+        flow::end(flow, state, place);
+    }
+    if has_ended || flow.flags & FlowFlags::STATE_EVENTS == 0 {
         ring::changed(flow, place);
     }
     true

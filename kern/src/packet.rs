@@ -3,7 +3,9 @@
 //! A cgroup_skb program sees the packet from its IP header on, before segmentation offload at egress and after
 //! receive offload at ingress. The headers read here are always in the linear part: the stack has just parsed or
 //! built them.
-
+//!
+//! The headers of a packet that carries a socket's packet inside it (IPv6 segment routing, IPVS) are skipped at egress. What
+//! IPsec carries cannot be read: it is encrypted by then.
 //!
 //! Packet pointers take constant offsets only: with CAP_BPF but without CAP_PERFMON the verifier refuses any other
 //! arithmetic on them (kernel/bpf/verifier.c `sanitize_ptr_alu`, v6.1). Headers elsewhere are copied out.
@@ -44,14 +46,14 @@ pub struct Packet {
 pub struct Transport {
     /// Where it begins.
     offset: u32,
+    /// Where the IP header before it begins: not 0 inside another packet.
+    network: u32,
     /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
     pub protocol: u8,
     /// Source and destination port.
     pub ports: [u16; 2],
     /// TCP only: sequence number.
     pub seq: u32,
-    /// TCP only: acknowledgement number.
-    pub ack: u32,
     /// TCP only: data offset (upper four bits) and control bits, RFC 9293 section 3.1.
     pub control: [u8; 2],
 }
@@ -59,10 +61,10 @@ pub struct Transport {
 impl Packet {
     /// Reads the headers of a packet; `None` when it is neither TCP nor UDP.
     #[inline(always)]
-    pub fn read(skb: *mut __sk_buff) -> Option<Self> {
+    pub fn read(skb: *mut __sk_buff, direction: Direction) -> Option<Self> {
         let start = field!(skb, data) as usize;
         let end = field!(skb, data_end) as usize;
-        Some(Self { skb, start, end, transport: transport(skb, start, end)? })
+        Some(Self { skb, start, end, transport: transport(skb, start, end, direction)? })
     }
 
     /// Bytes behind the transport header of `header` bytes.
@@ -74,6 +76,10 @@ impl Packet {
     /// Source and destination address.
     #[inline(always)]
     pub fn addresses(&self) -> Option<(Address, Address)> {
+        let network = self.transport.network;
+        if network != 0 {
+            return inner_addresses(self.skb, network);
+        }
         if load::<[u8; 20]>(self.start, 0, self.end)?[0] >> 4 == 4 {
             let [source, destination] = load::<[u32; 2]>(self.start, 12, self.end)?;
             Some((mapped(source), mapped(destination)))
@@ -82,6 +88,15 @@ impl Packet {
             Some((joined(source), joined(destination)))
         }
     }
+}
+
+/// Bytes behind the IP header and its options; all of a packet without one.
+#[inline(always)]
+pub fn behind_ip_header(skb: *mut __sk_buff) -> u32 {
+    let (start, end) = (field!(skb, data) as usize, field!(skb, data_end) as usize);
+    let Some(first) = load::<[u8; 20]>(start, 0, end) else { return 0 };
+    let header = if first[0] >> 4 == 4 { header_length(first[0]) } else { IPV6_HEADER };
+    field!(skb, len).saturating_sub(header)
 }
 
 /// A value `offset` bytes behind `base`; `None` when the packet ends before.
@@ -104,21 +119,31 @@ fn opaque(mut pointer: usize) -> usize {
     pointer
 }
 
+/// Length of an IPv4 header, by its first byte.
 #[inline(always)]
-fn transport(skb: *mut __sk_buff, start: usize, end: usize) -> Option<Transport> {
+const fn header_length(first: u8) -> u32 {
+    ((first & 0xf) as u32) << 2
+}
+
+#[inline(always)]
+fn is_transport(protocol: u8) -> bool {
+    protocol == IPPROTO_TCP || protocol == IPPROTO_UDP
+}
+
+#[inline(always)]
+fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction) -> Option<Transport> {
     // One comparison for the shorter of the two headers: the verifier learns nothing from `start + 1 > end`, which the
     // compiler turns into `start >= end`.
     let header: [u8; 20] = load(start, 0, end)?;
     let (v4, v6) = (header[9], header[6]);
-    if header[0] == IPV4_PLAIN {
+    if header[0] == IPV4_PLAIN && is_transport(v4) {
         direct(opaque(start + IPV4_HEADER as usize), end, v4, IPV4_HEADER)
     } else if header[0] >> 4 == 4 {
-        copied(skb, v4, ((header[0] & 0xf) as u32) << 2)
-    } else if v6 == IPPROTO_TCP || v6 == IPPROTO_UDP {
+        copied(skb, skip(skb, v4, header_length(header[0]), direction)?)
+    } else if is_transport(v6) {
         direct(opaque(start + IPV6_HEADER as usize), end, v6, IPV6_HEADER)
     } else {
-        let (protocol, offset) = skip_extensions(skb, v6)?;
-        copied(skb, protocol, offset)
+        copied(skb, skip(skb, v6, IPV6_HEADER, direction)?)
     }
 }
 
@@ -126,28 +151,29 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize) -> Option<Transport>
 #[inline(always)]
 fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
     let ports = load(at, 0, end)?;
-    let ([mut seq, mut ack], mut control) = ([0; 2], [0; 2]);
+    let (mut seq, mut control) = (0, [0; 2]);
     if protocol == IPPROTO_TCP {
         control = load(at, 12, end)?;
-        [seq, ack] = load(at, 4, end)?;
+        seq = load(at, 4, end)?;
     }
-    Some(Transport { offset, protocol, ports, seq, ack, control })
+    Some(Transport { offset, network: 0, protocol, ports, seq, control })
 }
 
-/// The transport header behind options or extension headers.
+/// The transport header behind options or other headers.
 #[inline(always)]
-fn copied(skb: *mut __sk_buff, protocol: u8, offset: u32) -> Option<Transport> {
-    let [ports, seq, ack, control] = match protocol {
+fn copied(skb: *mut __sk_buff, place: Place) -> Option<Transport> {
+    let Place { protocol, offset, network } = place;
+    let [ports, seq, _, control] = match protocol {
         IPPROTO_TCP => copy::<[[u8; 4]; 4]>(skb, offset)?,
         IPPROTO_UDP => [copy::<[u8; 4]>(skb, offset)?, [0; 4], [0; 4], [0; 4]],
         _ => return None,
     };
     Some(Transport {
         offset,
+        network,
         protocol,
         ports: [u16::from_ne_bytes([ports[0], ports[1]]), u16::from_ne_bytes([ports[2], ports[3]])],
         seq: u32::from_ne_bytes(seq),
-        ack: u32::from_ne_bytes(ack),
         control: [control[0], control[1]],
     })
 }
@@ -163,27 +189,60 @@ fn copy<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
     }
 }
 
-/// Hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1); a packet with more headers
-/// than RFC 8200 recommends to send is left uncounted.
+/// Where a transport header is.
+#[derive(Clone, Copy)]
+struct Place {
+    protocol: u8,
+    offset: u32,
+    network: u32,
+}
+
+/// Skips hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1), and at egress the headers of
+/// a packet that carries another one (RFC 2003, RFC 2473). A packet with more headers than are ever sent is left uncounted.
 #[inline(always)]
-fn skip_extensions(skb: *mut __sk_buff, first: u8) -> Option<(u8, u32)> {
+fn skip(skb: *mut __sk_buff, first: u8, header: u32, direction: Direction) -> Option<Place> {
     const HOP_BY_HOP: u8 = 0;
+    const IPV4: u8 = 4;
+    const IPV6: u8 = 41;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const DESTINATION: u8 = 60;
-    let mut next = first;
-    let mut offset = IPV6_HEADER;
-    for _ in 0..5 {
-        let [following, length] = copy::<[u8; 2]>(skb, offset)?;
-        offset += match next {
-            HOP_BY_HOP | ROUTING | DESTINATION => (length as u32 + 1) << 3,
-            FRAGMENT => 8,
+    let mut place = Place { protocol: first, offset: header, network: 0 };
+    for _ in 0..6 {
+        if is_transport(place.protocol) {
+            return Some(place);
+        }
+        let [next, length] = copy::<[u8; 2]>(skb, place.offset)?;
+        match place.protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION => {
+                place.offset += (length as u32 + 1) << 3;
+                place.protocol = next;
+            }
+            FRAGMENT => {
+                place.offset += 8;
+                place.protocol = next;
+            }
+            IPV4 | IPV6 if direction == Direction::Egress => {
+                let inner = copy::<[u8; 12]>(skb, place.offset)?;
+                place.network = place.offset;
+                let is_v4 = place.protocol == IPV4;
+                place.offset += if is_v4 { header_length(next) } else { IPV6_HEADER };
+                place.protocol = if is_v4 { inner[9] } else { inner[6] };
+            }
             _ => return None,
-        };
-        next = following;
-        if next == IPPROTO_TCP || next == IPPROTO_UDP {
-            return Some((next, offset));
         }
     }
     None
+}
+
+/// Source and destination address of a packet inside another one.
+#[inline(always)]
+fn inner_addresses(skb: *mut __sk_buff, network: u32) -> Option<(Address, Address)> {
+    if copy::<[u8; 4]>(skb, network)?[0] >> 4 == 4 {
+        let [source, destination] = copy::<[u32; 2]>(skb, network + 12)?;
+        Some((mapped(source), mapped(destination)))
+    } else {
+        let [source, destination] = copy::<[[u32; 4]; 2]>(skb, network + 8)?;
+        Some((joined(source), joined(destination)))
+    }
 }

@@ -1,7 +1,11 @@
 //! Where the state of a socket is kept: in the socket's own storage, or in a hash where the kernel makes no storage.
 //!
-//! Storage ends with its socket and costs a quarter of a hash. From Linux 6.19 on the kernel makes it without locks, which
-//! it cannot do on 32-bit ARM (mm/slub.c `kmalloc_nolock_noprof`, v6.19): there, each request fails.
+//! Storage ends with its socket and costs a quarter of a hash. The kernel refuses it in two cases:
+//!
+//! - On 32-bit ARM from Linux 6.19 on, for each socket: storage is made without locks there, which this CPU cannot
+//!   (mm/slub.c `kmalloc_nolock_noprof`, v6.19). Then the hash has room for all of them.
+//! - For a socket whose option memory is used up (net/core/bpf_sk_storage.c `bpf_sk_storage_charge`, v6.1), by its process or
+//!   by a small `net.core.optmem_max`. The hash has room for some of these.
 //!
 //! An entry of the hash is removed when its connection ends, when its socket closes without a flow, or when the place of
 //! its flow is taken again (`flow::alloc`). Sockets that the kernel makes for itself never run `sock_release`; of these,
@@ -16,8 +20,8 @@ use aya_ebpf::{
 };
 
 use crate::{
-    maps::{SOCKET_STATE, STATE_BY_COOKIE},
-    state::SocketState,
+    maps::{SOCKET_STATE, STATE_BY_COOKIE, stats},
+    state::{HASHED, SocketState},
     words::zeroed,
 };
 
@@ -38,16 +42,6 @@ fn stored<T>(sk: *mut T, flags: u64) -> Option<&'static mut SocketState> {
     unsafe { bpf_sk_storage_get(map, sk.cast(), null_mut(), flags).cast::<SocketState>().as_mut() }
 }
 
-#[inline(always)]
-fn stored_or_made<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    let state = stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64)?;
-    let cookie = cookie(ctx);
-    if state.cookie != cookie {
-        state.begin(cookie);
-    }
-    Some(state)
-}
-
 /// The socket cookie. `ctx`: the program's context.
 #[inline(always)]
 fn cookie<C>(ctx: *mut C) -> u64 {
@@ -65,65 +59,92 @@ fn hashed(cookie: u64) -> Option<&'static mut SocketState> {
 /// listener's cookie: no flow of the socket is found by it.
 #[inline(always)]
 pub fn find<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    if has_storage() { stored(sk, 0) } else { hashed(cookie(ctx)) }
+    if has_storage()
+        && let Some(state) = stored(sk, 0)
+    {
+        return Some(state);
+    }
+    hashed(cookie(ctx))
 }
 
 /// The state of a socket, unless it is still the copy of its listener's.
 #[inline(always)]
 pub fn find_own<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    if has_storage() {
-        stored(sk, 0).filter(|state| state.cookie == cookie(ctx))
-    } else {
-        hashed(cookie(ctx))
+    let cookie = cookie(ctx);
+    if has_storage()
+        && let Some(state) = stored(sk, 0)
+    {
+        return if state.cookie == cookie { Some(state) } else { None };
     }
+    hashed(cookie)
+}
+
+/// Finds the state of a socket, or makes it in storage, which the kernel frees with the socket. An accepted socket's becomes
+/// its own.
+#[inline(always)]
+pub fn find_or_store<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
+    let cookie = cookie(ctx);
+    let mut state = if has_storage() { stored(sk, 0) } else { None };
+    if state.is_none() {
+        // It may have got an entry when its option memory was used up.
+        state = hashed(cookie);
+    }
+    if state.is_none() && has_storage() {
+        state = stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64);
+    }
+    owned(state?, cookie)
 }
 
 /// Finds or makes the state of a socket whose end a hook reports. `None` when there is no room.
 #[inline(always)]
 pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    if has_storage() {
-        return stored_or_made(sk, ctx);
-    }
+    if let Some(state) = find_or_store(sk, ctx) { Some(state) } else { enter(cookie(ctx)) }
+}
+
+/// Makes the state of a socket that has none. `None` when there is no room.
+#[inline(always)]
+pub fn make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
-    if let Some(state) = hashed(cookie) {
-        return Some(state);
+    let state = if has_storage() { stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64) } else { None };
+    if let Some(state) = state { owned(state, cookie) } else { enter(cookie) }
+}
+
+#[inline(always)]
+fn owned(state: &'static mut SocketState, cookie: u64) -> Option<&'static mut SocketState> {
+    if state.cookie != cookie {
+        state.begin(cookie);
+    }
+    Some(state)
+}
+
+/// Makes an entry of the hash.
+#[inline(always)]
+fn enter(cookie: u64) -> Option<&'static mut SocketState> {
+    if has_storage() {
+        stats(|stats| stats.refused_storage += 1);
     }
     let mut new: SocketState = zeroed();
     new.cookie = cookie;
+    new.flags = HASHED;
     STATE_BY_COOKIE.insert(cookie, new, 0).ok()?;
     hashed(cookie)
-}
-
-/// Finds the state of a socket whose end no hook may report. Makes one only in storage, which the kernel frees with the
-/// socket.
-#[inline(always)]
-pub fn find_or_store<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    if has_storage() { stored_or_made(sk, ctx) } else { hashed(cookie(ctx)) }
 }
 
 /// The state of a UDP socket, made if it was not seen before: in `own`, and so for this packet only, where there is no
 /// storage.
 #[inline(always)]
-pub fn find_or_make_for_packet<T, C>(
-    sk: *mut T,
-    ctx: *mut C,
-    own: &mut SocketState,
-) -> Option<&mut SocketState> {
-    if has_storage() {
-        return stored_or_made(sk, ctx);
+pub fn find_or_make_for_packet<T, C>(sk: *mut T, ctx: *mut C, own: &mut SocketState) -> &mut SocketState {
+    if let Some(state) = find_or_store(sk, ctx) {
+        return state;
     }
-    let cookie = cookie(ctx);
-    if let Some(state) = hashed(cookie) {
-        return Some(state);
-    }
-    own.cookie = cookie;
-    Some(own)
+    own.cookie = cookie(ctx);
+    own
 }
 
 /// Removes the state of a socket where it does not end with the socket.
 #[inline(always)]
-pub fn forget(cookie: u64) {
-    if !has_storage() {
-        let _ = STATE_BY_COOKIE.remove(cookie);
+pub fn forget(state: &SocketState) {
+    if state.flags & HASHED != 0 {
+        let _ = STATE_BY_COOKIE.remove(state.cookie);
     }
 }

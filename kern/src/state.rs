@@ -1,6 +1,6 @@
 //! What the programs keep for each socket.
 
-use tcptop_abi::{Claim, Owner};
+use tcptop_abi::{Claim, FlowFlags, Owner};
 
 use crate::words::Words;
 
@@ -24,20 +24,30 @@ pub struct SocketState {
     /// listens, or that of its last connection once that one has ended. Hooks on the socket's close find it here, to write
     /// who closed it.
     pub quiet_place: u32,
-    /// TCP: 1 once a FIN of the peer arrived, in order or not. Only the ingress program writes it and the next field.
-    pub fin_seen: u32,
     /// TCP: sequence number after the peer's FIN.
     pub fin_end: u32,
+    /// TCP: 1 once a FIN of the peer arrived, in order or not. Only the ingress program writes it and `fin_end`.
+    pub fin_seen: u8,
     /// `Flow::RELEASED` once the socket's last descriptor was closed.
     pub released: u8,
     /// UDP: 1 once the socket has had a second flow.
     pub several: u8,
     /// How `owner` got the socket: [`Claim`].
     pub claim: u8,
-    pad: u8,
     /// `Owner::tgid` of the listener that the socket was accepted from; 0: unknown, or it was not accepted.
     pub listener: u32,
+    /// `FlowFlags` of a TCP connection that has no flow, and the two bits below.
+    pub flags: u32,
+    /// TCP, untracked: payload bytes received that are counted, their lower half.
+    pub untracked_rx: u32,
+    /// TCP, untracked: payload bytes sent that are counted, their lower half.
+    pub untracked_tx: u32,
 }
+
+/// Bit of [`SocketState::flags`]: the connection found no room for a flow, and its bytes are counted as untracked.
+pub const UNTRACKED: u32 = 1 << 30;
+/// Bit of [`SocketState::flags`]: the state is an entry of the hash, which must be removed.
+pub const HASHED: u32 = FlowFlags::HASHED_STATE;
 
 impl SocketState {
     /// Makes a state that is new, or a copy of a listener's, that of the socket with this cookie.
@@ -48,6 +58,7 @@ impl SocketState {
             self.quiet_place = NO_PLACE;
             self.fin_seen = 0;
             self.released = 0;
+            self.flags = 0;
             self.claim = Claim::LISTENER;
             self.listener = self.owner.tgid;
         }
@@ -55,7 +66,7 @@ impl SocketState {
     }
 }
 
-// SAFETY: `repr(C)` integers, 72 bytes without padding, alignment eight.
+// SAFETY: `repr(C)` integers, 80 bytes without padding, alignment eight.
 unsafe impl Words for SocketState {}
 
-const _: () = assert!(size_of::<SocketState>() == 72);
+const _: () = assert!(size_of::<SocketState>() == 80);

@@ -5,17 +5,38 @@ use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::{
     packet::{Direction, Packet},
-    tcp, udp,
+    segment::Segment,
+    sums, tcp, udp,
 };
 
-/// Counts one packet of a local socket.
+/// Counts one packet that a local socket receives.
 #[inline(always)]
-pub fn count(skb: *mut __sk_buff, direction: Direction) {
-    let Some(packet) = Packet::read(skb) else { return };
-    match (packet.transport.protocol, direction) {
-        (IPPROTO_TCP, Direction::Egress) => tcp::egress(&packet),
-        (IPPROTO_TCP, Direction::Ingress) => tcp::ingress(&packet),
-        (IPPROTO_UDP, _) => udp::count(&packet, direction),
-        _ => {}
+pub fn ingress(skb: *mut __sk_buff) {
+    match Packet::read(skb, Direction::Ingress) {
+        Some(packet) if packet.transport.protocol == IPPROTO_TCP => tcp::ingress(&packet),
+        Some(packet) => {
+            udp::count(&packet, Direction::Ingress);
+        }
+        None => sums::add_other_received(skb),
+    }
+}
+
+/// Counts one packet that a local socket sends. It need not be of the socket's own protocol: it may carry a packet of the
+/// socket inside it.
+#[inline(always)]
+pub fn egress(skb: *mut __sk_buff) {
+    let packet = Packet::read(skb, Direction::Egress);
+    let segment = match packet {
+        Some(packet) if packet.transport.protocol == IPPROTO_UDP => {
+            if udp::count(&packet, Direction::Egress) {
+                return;
+            }
+            Segment::unseen()
+        }
+        Some(packet) => Segment::of(&packet),
+        None => Segment::unseen(),
+    };
+    if !tcp::egress(skb, segment) {
+        sums::add_other_sent(skb);
     }
 }

@@ -1,36 +1,39 @@
 //! UDP: payload bytes and datagrams, from the packets themselves.
 
-use core::{arch::asm, mem::MaybeUninit};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    Global,
     bindings::{BPF_ANY, BPF_NOEXIST, bpf_sock},
     helpers::generated::bpf_sk_fullsock,
 };
 use tcptop_abi::{Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    flow,
-    maps::{UDP_PLACES, epoch, flow_table_full, stats},
+    counter::add,
+    destination,
+    flow::{self, Begins},
+    maps::{UDP_PLACES, epoch, flow_table_full},
     packet::{Direction, Packet},
     ring, sock,
     sock::{Address, field},
     socket,
     state::SocketState,
+    sums,
     words::{self, zeroed},
 };
 
 /// Bytes of the UDP header, RFC 768.
 const HEADER: u32 = 8;
 
-/// Counts one datagram, or a train of equal ones under segmentation offload.
+/// Counts one datagram, or a train of equal ones under segmentation offload. False: it is not of a UDP socket, or carries one
+/// that is.
 #[inline(always)]
-pub fn count(packet: &Packet, direction: Direction) {
+pub fn count(packet: &Packet, direction: Direction) -> bool {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
-    if sk.is_null() {
-        return;
+    if sk.is_null() || direction == Direction::Egress && is_encapsulated(packet, sk) {
+        return false;
     }
-    let Some(remote) = remote(packet, sk, direction) else { return };
+    let Some(remote) = remote(packet, sk, direction) else { return true };
     let mut own = MaybeUninit::uninit();
     let state = socket::find(sk, packet.skb);
     let known = state.and_then(|state| {
@@ -40,10 +43,17 @@ pub fn count(packet: &Packet, direction: Direction) {
     });
     let (flow, place, state) = match known {
         Some(known) => known,
-        None => match find(packet, sk, remote, direction, &mut own) {
-            Some(found) => found,
-            None => return,
-        },
+        None => {
+            // SAFETY: not null.
+            let sk = unsafe { bpf_sk_fullsock(sk) };
+            if sk.is_null() || !sock::is_udp(sk) {
+                return false;
+            }
+            match find(packet, sk, remote, direction, &mut own) {
+                Some(found) => found,
+                None => return true,
+            }
+        }
     };
     let (bytes, datagrams) = (packet.payload(HEADER) as u64, field!(packet.skb, gso_segs).max(1) as u64);
     // SAFETY: a live map value.
@@ -57,7 +67,7 @@ pub fn count(packet: &Packet, direction: Direction) {
             unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
             untracked(packet, direction);
         }
-        return;
+        return true;
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
@@ -69,6 +79,17 @@ pub fn count(packet: &Packet, direction: Direction) {
         }
         ring::moved(flow, place);
     }
+    true
+}
+
+/// The port of IPsec in UDP, RFC 3948 section 2.1.
+const IPSEC_PORT: u16 = 4500;
+
+/// Whether a packet that leaves carries the socket's own inside it: it has another source port, that of IPsec. (A firewall
+/// that translates addresses may change the port too; that it takes this one is not to be expected.)
+#[inline(always)]
+fn is_encapsulated(packet: &Packet, sk: *mut bpf_sock) -> bool {
+    packet.transport.ports[0] == IPSEC_PORT.to_be() && field!(sk, src_port) != IPSEC_PORT as u32
 }
 
 /// A remote end: address and port.
@@ -89,12 +110,13 @@ fn remote(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<Re
     })
 }
 
+/// Whether it is a UDP flow to this end. A TCP socket's packets may be in UDP ones.
 #[inline(always)]
 fn is_to(flow: *const Flow, remote: &Remote) -> bool {
     // SAFETY: a live map value; the address is aligned to four bytes.
     let (words, port) =
         unsafe { ((&raw const (*flow).ends.raddr).cast::<[u32; 4]>().read(), (*flow).ends.rport) };
-    sock::joined(words) == remote.0 && port == remote.1
+    field!(flow, protocol) == IPPROTO_UDP && sock::joined(words) == remote.0 && port == remote.1
 }
 
 /// The flow of another remote end than the last, made if it is a new one. `own` is room for the state of a socket that has
@@ -102,20 +124,15 @@ fn is_to(flow: *const Flow, remote: &Remote) -> bool {
 #[inline(always)]
 fn find<'a>(
     packet: &Packet,
-    common: *mut bpf_sock,
+    sk: *mut bpf_sock,
     remote: Remote,
     direction: Direction,
     own: &'a mut MaybeUninit<SocketState>,
 ) -> Option<(*mut Flow, u32, &'a mut SocketState)> {
-    // SAFETY: not null.
-    let sk = unsafe { bpf_sk_fullsock(common) };
-    if sk.is_null() || !sock::is_udp(sk) {
-        return None;
-    }
-    let Some(state) = socket::find_or_make_for_packet(sk, packet.skb, own.write(zeroed())) else {
-        untracked(packet, direction);
-        return None;
-    };
+    let state = socket::find_or_make_for_packet(sk, packet.skb, own.write(zeroed()));
+    let is_sent_to = direction == Direction::Egress && field!(sk, dst_port) == 0;
+    let told = if is_sent_to { destination::take(state.cookie) } else { None };
+    let remote = if let Some(told) = told { told } else { remote };
     let key = UdpKey { cookie: state.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
     if let Some((flow, place)) = lookup(&key, state) {
         return Some((flow, place, state));
@@ -130,11 +147,11 @@ fn find<'a>(
 /// Counts a datagram whose flow found no room.
 #[inline(always)]
 fn untracked(packet: &Packet, direction: Direction) {
-    let bytes = packet.payload(HEADER) as u64;
-    stats(|stats| match direction {
-        Direction::Ingress => stats.untracked_rx_bytes += bytes,
-        Direction::Egress => stats.untracked_tx_bytes += bytes,
-    });
+    let bytes = packet.payload(HEADER);
+    match direction {
+        Direction::Ingress => sums::add_untracked(bytes, 0),
+        Direction::Egress => sums::add_untracked(0, bytes),
+    }
 }
 
 /// The flow of a key. The table may still lead to an entry that was retired, or to one that another flow of the socket has
@@ -167,7 +184,7 @@ fn insert(
     direction: Direction,
 ) -> Option<(*mut Flow, u32)> {
     let (laddr, lport) = local_endpoint(packet, sk, direction)?;
-    let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner)?;
+    let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner, Begins::Now)?;
     // SAFETY: a live map value, which is nobody's yet.
     unsafe {
         (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
@@ -210,19 +227,10 @@ fn local_endpoint(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> O
         let ends = sock::endpoints(sk);
         return Some((ends.laddr, ends.lport));
     }
-    let [source, destination] = packet.transport.ports.map(u16::from_be);
     let (from, to) = packet.addresses()?;
-    Some(match direction {
-        Direction::Ingress => (sock::bytes(to), destination),
-        Direction::Egress => (sock::bytes(from), source),
-    })
+    let address = if direction == Direction::Ingress { to } else { from };
+    Some((sock::bytes(address), field!(sk, src_port) as u16))
 }
-
-/// 1: additions are atomic. 0 on 32-bit ARM, set by userspace before loading: there the JIT has no 64-bit atomic, so that
-/// both packet programs would be interpreted. Two CPUs that count one flow and direction at the same moment may lose one
-/// of their additions there.
-#[unsafe(no_mangle)]
-static ATOMIC_ADD: Global<u8> = Global::new(1);
 
 /// Adds to the bytes and datagrams of one direction.
 ///
@@ -244,20 +252,4 @@ unsafe fn add_both(flow: *mut Flow, direction: Direction, bytes: u64, datagrams:
             }
         }
     }
-}
-
-/// Addition, atomic where it can be. Written as the one instruction that every kernel knows (`BPF_XADD`): core has no
-/// atomics for BPF, and an addition that returns the old value needs 5.12.
-///
-/// # Safety
-/// `cell` points into a live map value.
-#[inline(always)]
-unsafe fn add(cell: *mut u64, value: u64) {
-    if ATOMIC_ADD.load() == 0 {
-        // SAFETY: by this function's contract.
-        unsafe { *cell = (*cell).wrapping_add(value) };
-        return;
-    }
-    // SAFETY: by this function's contract; the field is 8-byte aligned.
-    unsafe { asm!("lock *(u64 *)({cell} + 0) += {value}", cell = in(reg) cell, value = in(reg) value) };
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tcptop_abi::{self as abi, EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent};
+use tcptop_abi::{
+    self as abi, Counters, EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent,
+};
 
 use crate::{
     collector::{Claim, ConnectionKey, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic},
@@ -61,20 +63,34 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
         Opening::Unseen
     };
     let closed = flow.released != 0 || !reading.sees_releases;
+    let (totals, earlier) = moved(flow);
     Some(Observation {
         key,
         protocol,
         ends: flow.ends,
         opening,
         state,
-        totals: flow.payload(),
-        earlier: Traffic { rx: flow.earlier_rx, tx: flow.earlier_tx },
+        totals,
+        earlier,
         owner: owner(flow, opening, reading),
         began: Moment::new(flow.began),
         ended: Moment::new(flow.ended),
         end_unconfirmed: protocol == Protocol::Tcp
             && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
     })
+}
+
+/// What a flow's row shows, and the part of it that was moved before the flow was seen. What was counted as untracked is in
+/// neither.
+fn moved(flow: &Flow) -> (Counters, Traffic) {
+    let mut totals = flow.payload();
+    let earlier = Traffic { rx: flow.earlier_rx, tx: flow.earlier_tx };
+    if flow.flags & FlowFlags::PARTLY_UNTRACKED == 0 {
+        return (totals, earlier);
+    }
+    totals.rx_bytes = totals.rx_bytes.saturating_sub(earlier.rx);
+    totals.tx_bytes = totals.tx_bytes.saturating_sub(earlier.tx);
+    (totals, Traffic::default())
 }
 
 fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwner> {

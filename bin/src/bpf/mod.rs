@@ -202,7 +202,7 @@ impl Running {
 
     /// Tells the kernel programs which interval it is, and how often they may wake us.
     fn steer(&mut self) -> Result<(), Error> {
-        self.steering.publish(self.statistics.overflowed(), self.flows.pids_are_ours())
+        self.steering.publish(self.statistics.alarms(), self.flows.pids_are_ours())
     }
 
     /// Attaches again what somebody has detached.

@@ -54,7 +54,7 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     loader.map_max_entries("FLOWS", flows);
     loader.map_max_entries("FREE", capacity(flows));
     loader.map_max_entries("UDP_PLACES", flows);
-    loader.map_max_entries("STATE_BY_COOKIE", if storage { 1 } else { flows });
+    loader.map_max_entries("STATE_BY_COOKIE", if storage { (flows / 8).max(1) } else { flows });
     let (device, inode, pids_are_ours) = match pid_namespace::of_proc() {
         PidNamespace::Initial => (0, 0, true),
         PidNamespace::Other { device, inode } if translates_pids() => (device, inode, true),
@@ -72,8 +72,8 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     Ok(Loaded { ebpf, cgroup, flows, pids_are_ours })
 }
 
-/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (304 bytes
-/// for an entry of each, 144 more without socket storage) take no more than 0.47 % of the RAM, or 0.69 %; but 4096 at
+/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (323 bytes
+/// for an entry of each, 133 more without socket storage) take no more than 0.49 % of the RAM, or 0.70 %; but 4096 at
 /// least.
 fn entries(ram: u64) -> u32 {
     const RAM_PER_ENTRY: u64 = 64 * 1024;

@@ -63,8 +63,16 @@ pub struct Losses {
     pub untracked: Traffic,
     /// Notifications that were dropped. What they said was found in another way.
     pub notifications: u64,
+    /// Bytes of packets that are neither TCP nor UDP, or not their socket's own.
+    pub other: Traffic,
     /// How often it had no room for a connection.
     pub full: u64,
+    /// How often a socket had no memory left for what the collector keeps beside it.
+    pub refused: u64,
+    /// Connections whose changes of state it does not see any more, because another program keeps them from it.
+    pub unreported: u64,
+    /// Datagrams sent inside other packets, whose length it cannot see.
+    pub encapsulated: u64,
 }
 
 /// Takes what a collector hands up.

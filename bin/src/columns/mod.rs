@@ -121,7 +121,7 @@ pub static COLUMNS: [Column; 28] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also untracked, shown and total"),
+        "live, closed, listen or group; in CSV also untracked, other, shown and total"),
     column(Id::Proto, "proto", "PROTO", fixed(Left, 5), 4, value::PROTOCOL,
         "tcp or udp; with a minus in front on a screen when it ended"),
     column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,

@@ -82,7 +82,8 @@ impl Connection {
         // What was moved before the collector saw it is part of its totals and of no interval's rate.
         let earlier = Traffic { rx: seen.earlier.rx, tx: seen.earlier.tx.saturating_sub(syn) };
         let before = record.totals.unwrap_or_default();
-        if !is_new && (totals.rx_bytes < before.rx_bytes || totals.tx_bytes < before.tx_bytes) {
+        let is_final = seen.state == Some(TcpState::Close);
+        if !is_new && !is_final && (totals.rx_bytes < before.rx_bytes || totals.tx_bytes < before.tx_bytes) {
             // Read while it was being written, in halves, on a host of 32 bits.
             totals.rx_bytes = totals.rx_bytes.max(before.rx_bytes);
             totals.tx_bytes = totals.tx_bytes.max(before.tx_bytes);

@@ -22,10 +22,18 @@ pub struct Report<'a> {
     pub total: Traffic,
     /// The part of it by flows that found no room in the kernel's table.
     pub untracked: Traffic,
+    /// Bytes of other packets in this interval: no part of the total.
+    pub other: Traffic,
     /// Notifications that the kernel dropped in this interval because the ring was full.
     pub lost: u64,
     /// Times in this interval that the kernel's table had no room for a flow.
     pub full: u64,
+    /// Times in this interval that a socket had no memory for what is kept beside it.
+    pub refused: u64,
+    /// Connections whose changes of state are kept from the collector, since this interval.
+    pub unreported: u64,
+    /// Datagrams sent in this interval inside other packets, so that their length is not known.
+    pub encapsulated: u64,
     /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.

@@ -191,7 +191,7 @@ fn what_ended_before_the_interval_did_is_in_its_report() {
         Recorded {
             drained: vec![ended(1, 30)],
             collected: vec![ended(2, 4), CollectorEvent::Moved(owned(accepted(3, 500), 73))],
-            losses: Losses { untracked: rx(6), notifications: 2, full: 1 },
+            losses: Losses { untracked: rx(6), notifications: 2, full: 1, ..Losses::default() },
         },
         collected(vec![CollectorEvent::Moved(owned(accepted(3, 501), 73))]),
     ];

@@ -19,7 +19,7 @@ pub fn header(columns: &[Id], out: &mut Vec<u8>) {
 }
 
 /// Appends the rows, then the sums that were asked for. Bytes that no row names have a row of their own, so that the rows'
-/// growth adds up to the total.
+/// growth adds up to the total. Those of other packets than TCP's and UDP's are no part of it.
 pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &Frame<'_>, out: &mut Vec<u8>) {
     let limit = options.rows.filter(|rows| *rows > 0).unwrap_or(usize::MAX);
     let limit = if options.quiet { 0 } else { limit };
@@ -50,6 +50,9 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
         sum(b"untracked", report.untracked);
     }
     if options.sums {
+        if report.other.sum() > 0 {
+            sum(b"other", report.other);
+        }
         if let Some(shown) = view.shown {
             sum(b"shown", shown);
         }

@@ -9,8 +9,8 @@ use crate::{
 const GAP: &[u8] = b"  ";
 
 /// Appends the line, without its end. `shown`: what the rows moved, where a filter left some out. On a screen of `room`
-/// columns parts are left out until it fits: the interval, UDP, TCP, full tables, untracked bytes, lost records, what is
-/// shown, then the rates.
+/// columns parts are left out until it fits: other packets, the interval, UDP, TCP, full tables, untracked bytes, lost
+/// records, what is shown, then the rates.
 pub fn header(
     report: &Report<'_>,
     shown: Option<Traffic>,
@@ -33,6 +33,9 @@ pub fn header(
             rate(b"shown RX ", shown.rx, frame, out);
             rate(b" TX ", shown.tx, frame, out);
         });
+    }
+    if report.other.sum() > 0 {
+        line.part(9, |out| rate(b"other ", report.other.sum(), frame, out));
     }
     if report.untracked.sum() > 0 {
         line.part(5, |out| {
@@ -133,7 +136,8 @@ mod tests {
         assert_eq!(shown(&report, part, None), format!("{whole}  shown RX 4.9K/s TX 120/s"));
         report.untracked = Traffic { rx: 5_000, tx: 120 };
         report.lost = 3;
-        assert_eq!(line(&report, None), format!("{whole}  untracked 5.0K  lost 3"));
+        report.other = Traffic { rx: 100, tx: 20 };
+        assert_eq!(line(&report, None), format!("{whole}  other 120/s  untracked 5.0K  lost 3"));
         assert_eq!(line(&report, Some(40)), "12:41:52Z  RX 12M/s  TX 987K/s  lost 3");
         assert_eq!(line(&report, Some(20)), "12:41:52Z  RX 12M/s");
         assert_eq!(line(&report, Some(9)), "12:41:52Z");

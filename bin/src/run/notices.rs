@@ -82,19 +82,51 @@ pub struct Shortage {
     told: bool,
     lost: bool,
     full: bool,
+    refused: bool,
+    unreported: bool,
+    encapsulated: bool,
     proc: bool,
 }
 
 impl Shortage {
     /// `told`: the header line of the reports tells.
     pub const fn new(told: bool) -> Self {
-        Self { told, lost: false, full: false, proc: false }
+        Self {
+            told,
+            lost: false,
+            full: false,
+            refused: false,
+            unreported: false,
+            encapsulated: false,
+            proc: false,
+        }
     }
 
     /// Says on stderr what is short, each the first time.
     pub fn warn(&mut self, report: &Report<'_>) {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
+        if report.refused > 0 && !mem::replace(&mut self.refused, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: sockets have used up their option memory, or net.core.optmem_max is small: their owners may be \
+                 unknown, and if they are many, their bytes are `untracked` (said once)"
+            );
+        }
+        if report.unreported > 0 && !mem::replace(&mut self.unreported, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: another program of type sock_ops turns TCP state callbacks off: ends of connections come from \
+                 /proc, some seconds later (said once; `bpftool cgroup tree` lists the programs)"
+            );
+        }
+        if report.encapsulated > 0 && !mem::replace(&mut self.encapsulated, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: datagrams leave inside other packets, as IPsec sends them: what UDP sent there is not counted \
+                 in its rows, and the packets are `other` (said once)"
+            );
+        }
         if !self.told && report.full > 0 && !mem::replace(&mut self.full, true) {
             let _ = writeln!(
                 stderr,

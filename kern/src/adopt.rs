@@ -1,0 +1,90 @@
+//! Connections that have no flow when a segment of theirs leaves: they are older than tcptop, or found no room before.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock},
+    helpers::generated::{bpf_sk_fullsock, bpf_tcp_sock as tcp_sock},
+};
+use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
+
+use crate::{
+    connection, maps::flow_table_full, segment::Segment, sock, sock::field, socket, state::SocketState, sums,
+    untracked,
+};
+
+/// What became of a packet's socket.
+pub enum Adopted {
+    /// It has a flow now.
+    Flow(*mut Flow, &'static mut SocketState),
+    /// It is no connection, or there is no room for it: then its bytes are counted as untracked.
+    Nothing,
+    /// It is no TCP socket.
+    NotTcp,
+}
+
+/// Takes a connection into the table. `leaving`: the segment now at egress, if it can be seen.
+#[inline(always)]
+pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Adopted {
+    // SAFETY: `common` is not null.
+    let sk = unsafe { bpf_sk_fullsock(common) };
+    if sk.is_null() {
+        return Adopted::Nothing;
+    }
+    if !sock::is_tcp(sk) {
+        // The kernel's own socket sends resets and acknowledgements without payload.
+        let is_empty = leaving.is_seen() && leaving.payload == 0;
+        return if is_empty { Adopted::Nothing } else { Adopted::NotTcp };
+    }
+    let tcp_state = field!(sk, state) as u8;
+    let flags = match tcp_state {
+        State::CLOSE => {
+            forget_released(skb, sk);
+            return Adopted::Nothing;
+        }
+        State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return Adopted::Nothing,
+        State::SYN_SENT => FlowFlags::ACTIVE_OPEN,
+        State::SYN_RECV => FlowFlags::PASSIVE_OPEN,
+        State::FIN_WAIT1 => fin_in_flight(sk),
+        State::FIN_WAIT2 => FlowFlags::FIN_SENT,
+        State::CLOSE_WAIT => FlowFlags::FIN_RECEIVED,
+        State::LAST_ACK | State::CLOSING => fin_in_flight(sk) | FlowFlags::FIN_RECEIVED,
+        _ => 0,
+    };
+    // SAFETY: `sk` is not null.
+    let tp = unsafe { tcp_sock(sk) };
+    if tp.is_null() {
+        return Adopted::Nothing;
+    }
+    let Some(state) = socket::find_or_make(sk, skb) else {
+        flow_table_full();
+        if leaving.is_seen() && field!(tp, snd_nxt) == leaving.seq {
+            sums::add_untracked(0, leaving.payload);
+        }
+        return Adopted::Nothing;
+    };
+    let flags = flags | untracked::flags(state);
+    if let Some(flow) = connection::insert(state, sk, flags, tcp_state) {
+        return Adopted::Flow(flow, state);
+    }
+    let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
+    untracked::count(state, tp, leaving, fins | leaving.fin_sent());
+    Adopted::Nothing
+}
+
+/// Forgets a socket that a process has closed by a reset, which leaves now. `owner::released` has made its state for a FIN,
+/// if the connection is older than tcptop.
+#[inline(always)]
+fn forget_released(skb: *mut __sk_buff, sk: *mut bpf_sock) {
+    if let Some(state) = socket::find(sk, skb)
+        && state.released != 0
+    {
+        socket::forget(state);
+    }
+}
+
+/// In these states our FIN is not acknowledged. With nothing in flight it waits for the peer's window, and has not left.
+#[inline(always)]
+fn fin_in_flight(sk: *mut bpf_sock) -> u32 {
+    // SAFETY: `sk` is not null.
+    let tp = unsafe { tcp_sock(sk) };
+    if tp.is_null() || field!(tp, packets_out) == 0 { 0 } else { FlowFlags::FIN_SENT }
+}

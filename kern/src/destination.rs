@@ -1,0 +1,54 @@
+//! Where a datagram goes, as its program says: address translation may change it before the egress hook.
+//!
+//! sendmsg(2) runs the hook that notes it and the one that sees the packet one after the other, mostly on one CPU. If the
+//! program is moved to another CPU in between, the packet's own address is taken.
+
+use aya_ebpf::{bindings::bpf_sock_addr, helpers::generated::bpf_get_socket_cookie};
+
+use crate::{
+    maps::{SENT_TO, SentTo},
+    sock::{Address, field, joined, mapped},
+};
+
+/// The address that sendmsg(2) was given, IPv4.
+#[inline(always)]
+pub fn ipv4(addr: *mut bpf_sock_addr) -> Address {
+    mapped(field!(addr, user_ip4))
+}
+
+/// The address that sendmsg(2) was given, IPv6.
+#[inline(always)]
+pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
+    joined([
+        field!(addr, user_ip6[0]),
+        field!(addr, user_ip6[1]),
+        field!(addr, user_ip6[2]),
+        field!(addr, user_ip6[3]),
+    ])
+}
+
+/// Notes where the datagram of this hook goes.
+#[inline(always)]
+pub fn note(addr: *mut bpf_sock_addr, address: Address) {
+    // SAFETY: the program's own context.
+    let cookie = unsafe { bpf_get_socket_cookie(addr.cast()) };
+    let port = u16::from_be(field!(addr, user_port) as u16) as u64;
+    if let Some(sent_to) = SENT_TO.get_ptr_mut(0) {
+        // SAFETY: a per-CPU value.
+        unsafe { *sent_to = SentTo { cookie, address, port } };
+    }
+}
+
+/// Where the datagram that leaves goes, if its program was asked on this CPU: address and port. It is told once.
+#[inline(always)]
+pub fn take(cookie: u64) -> Option<(Address, u16)> {
+    let sent_to = SENT_TO.get_ptr_mut(0)?;
+    // SAFETY: a per-CPU value.
+    unsafe {
+        if (*sent_to).cookie != cookie {
+            return None;
+        }
+        (*sent_to).cookie = 0;
+        Some(((*sent_to).address, (*sent_to).port as u16))
+    }
+}
