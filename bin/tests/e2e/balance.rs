@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, iter};
 
-use crate::rows::{Flow, Row, Sum};
+use crate::rows::{Flow, Kind, Row, Sum};
 
 /// Follows the reports of one tcptop.
 #[derive(Default)]
@@ -22,9 +22,13 @@ impl Balance {
 
     /// Takes in a sum. That of the total ends a report: an error says what does not add up.
     pub fn sum(&mut self, sum: &Sum) -> Result<(), String> {
-        if !sum.total {
-            self.untracked = (sum.rx, sum.tx);
-            return Ok(());
+        match sum.kind {
+            Kind::Total => {}
+            Kind::Untracked => {
+                self.untracked = (sum.rx, sum.tx);
+                return Ok(());
+            }
+            Kind::Other => return Ok(()),
         }
         let interval = interval(sum);
         let (mut grown, mut doubt) = (self.untracked, (0, 0));

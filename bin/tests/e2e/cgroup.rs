@@ -45,6 +45,11 @@ impl Cgroup {
         Self { mount, path, directory }
     }
 
+    /// The root of the tree.
+    pub fn root(&self) -> &Path {
+        &self.mount.0
+    }
+
     /// Makes cgroups below this one, and moves the process into the innermost of them.
     pub fn take(&self, below: &str, pid: u32) {
         let path = self.path.join(below);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, mem};
 
-use crate::rows::{End, Flow, HEADER, Line, Row, fields};
+use crate::rows::{End, Flow, HEADER, Kind, Line, Row, fields};
 
 /// Bytes received and sent.
 type Moved = (u64, u64);
@@ -32,7 +32,7 @@ impl Lives {
             }
             match Line::parse(line).unwrap_or_else(|mistake| panic!("{mistake}")) {
                 Line::Row(row) => report.push(*row),
-                Line::Sum(sum) if sum.total => {}
+                Line::Sum(sum) if sum.kind != Kind::Untracked => {}
                 Line::Sum(sum) => {
                     lives.untracked = (lives.untracked.0 + sum.rx, lives.untracked.1 + sum.tx);
                 }

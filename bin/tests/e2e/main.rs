@@ -7,6 +7,7 @@
 
 mod balance;
 mod body;
+mod callbacks;
 mod cgroup;
 mod cli;
 mod clocks;
@@ -20,6 +21,7 @@ mod handing;
 mod harness;
 mod hidden;
 mod hosts;
+mod ipsec;
 mod lacking;
 mod lifecycle;
 mod lives;

@@ -113,6 +113,13 @@ pub const fn instruction(code: u8, to: u8, from: u8, immediate: i32) -> [u8; 8] 
     [code, registers, 0, 0, a, b, c, d]
 }
 
+/// The same with an offset: of a jump, or of memory.
+pub const fn with_offset(instruction: [u8; 8], offset: i16) -> [u8; 8] {
+    let [code, registers, _, _, a, b, c, d] = instruction;
+    let [low, high] = offset.to_ne_bytes();
+    [code, registers, low, high, a, b, c, d]
+}
+
 /// `to = immediate`.
 pub const fn set(to: u8, immediate: i32) -> [u8; 8] {
     instruction(0xb7, to, 0, immediate)

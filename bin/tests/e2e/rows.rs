@@ -152,13 +152,22 @@ pub enum Line {
     Sum(Sum),
 }
 
-/// A row `total` or `untracked`: payload bytes of the interval.
+/// A row of a sum: bytes of the interval.
 pub struct Sum {
-    pub total: bool,
+    pub kind: Kind,
     pub rx: u64,
     pub tx: u64,
     pub rx_rate: u64,
     pub tx_rate: u64,
+}
+
+/// What a sum is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Total,
+    Untracked,
+    /// No part of the total.
+    Other,
 }
 
 impl Line {
@@ -166,9 +175,12 @@ impl Line {
     pub fn parse(line: &str) -> Result<Self, String> {
         let fields = fields(line)?;
         let event = fields.get(1).map_or("", String::as_str);
-        if !["total", "untracked"].contains(&event) {
-            return Row::parse(line).map(|row| Self::Row(Box::new(row)));
-        }
+        let kind = match event {
+            "total" => Kind::Total,
+            "untracked" => Kind::Untracked,
+            "other" => Kind::Other,
+            _ => return Row::parse(line).map(|row| Self::Row(Box::new(row))),
+        };
         let filled = [0, 1, 10, 11, 14, 15];
         let shape = fields.iter().enumerate().all(|(at, field)| field.is_empty() != filled.contains(&at));
         let number = |at: usize| fields[at].parse().map_err(|_| format!("no number in field {at}: {line:?}"));
@@ -176,7 +188,7 @@ impl Line {
             return Err(format!("a sum with other fields: {line:?}"));
         }
         let (rx, tx, rx_rate, tx_rate) = (number(10)?, number(11)?, number(14)?, number(15)?);
-        Ok(Self::Sum(Sum { total: event == "total", rx, tx, rx_rate, tx_rate }))
+        Ok(Self::Sum(Sum { kind, rx, tx, rx_rate, tx_rate }))
     }
 }
 

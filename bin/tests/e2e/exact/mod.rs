@@ -13,6 +13,7 @@ mod corners;
 mod crews;
 mod datagrams;
 mod deafness;
+mod encrypted;
 mod endings;
 mod fastopen;
 mod handed;
@@ -25,6 +26,8 @@ mod probes;
 mod receivers;
 mod refused;
 mod resets;
+mod restored;
+mod round_trips;
 mod windows;
 mod witness;
 

@@ -35,6 +35,11 @@ impl Log {
         Self::of(&[&["--csv", "--closed", "--columns", COLUMNS], args].concat(), prepare)
     }
 
+    /// Starts one with other columns.
+    pub fn of_columns(columns: &str, args: &[&str]) -> Self {
+        Self::of(&[&["--csv", "--closed", "--columns", columns], args].concat(), |_| ())
+    }
+
     /// Reports as text of these ports, with the ends and the owners of connections.
     pub fn text(port: u16) -> Self {
         let columns = "local,remote,pid,comm";

@@ -8,7 +8,7 @@ mod birth;
 mod brief;
 mod heirs;
 mod last;
-mod log;
+pub mod log;
 mod native;
 pub mod orders;
 mod pid_space;
