@@ -7,8 +7,14 @@ use aya_ebpf::{
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
 use crate::{
-    connection, maps::flow_table_full, segment::Segment, sock, sock::field, socket, state::SocketState, sums,
-    untracked,
+    connection,
+    maps::{flow_table_full, overflowed},
+    segment::Segment,
+    sock,
+    sock::field,
+    socket,
+    state::{HASHED, SocketState, UNTRACKED},
+    sums, untracked,
 };
 
 /// What became of a packet's socket.
@@ -61,11 +67,15 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
         }
         return Adopted::Nothing;
     };
+    let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
+    if state.flags & (HASHED | UNTRACKED) == HASHED && overflowed() {
+        // There was no room for its state before, so that its bytes may be counted as untracked.
+        untracked::count(state, tp, Segment::unseen(), fins);
+    }
     let flags = flags | untracked::flags(state);
     if let Some(flow) = connection::insert(state, sk, flags, tcp_state) {
         return Adopted::Flow(flow, state);
     }
-    let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
     untracked::count(state, tp, leaving, fins | leaving.fin_sent());
     Adopted::Nothing
 }

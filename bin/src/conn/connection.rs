@@ -74,9 +74,10 @@ impl Connection {
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
         }
-        // TCP numbers its SYN like a byte, on the side that connects.
-        let syn =
-            u64::from(seen.opening == Opening::Unseen && record.protocol == Protocol::Tcp && !self.accepted);
+        // TCP numbers its SYN like a byte, on the side that connects. It left before all else.
+        let may_have_syn =
+            seen.opening == Opening::Unseen && record.protocol == Protocol::Tcp && !self.accepted;
+        let syn = u64::from(may_have_syn && seen.earlier.tx > 0);
         let mut totals = seen.totals;
         totals.tx_bytes = totals.tx_bytes.saturating_sub(syn);
         // What was moved before the collector saw it is part of its totals and of no interval's rate.

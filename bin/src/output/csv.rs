@@ -50,7 +50,7 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
         sum(b"untracked", report.untracked);
     }
     if options.sums {
-        if report.other.sum() > 0 {
+        if report.other.sum() > 0 && !options.quiet {
             sum(b"other", report.other);
         }
         if let Some(shown) = view.shown {
