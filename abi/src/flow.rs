@@ -142,6 +142,8 @@ impl Claim {
     pub const LISTENER: u8 = 1;
     /// It accepted the connection, or asked for its address.
     pub const ACCEPTED: u8 = 2;
+    /// It asked for the connection's address after another process had: each of them may have closed it since.
+    pub const SHARED: u8 = 3;
 }
 
 /// Bits of [`Flow::flags`].

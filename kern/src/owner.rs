@@ -182,16 +182,18 @@ pub fn held(addr: *mut bpf_sock_addr) {
     let flow = flow::at(place, state.cookie);
     // SAFETY: a live map value.
     let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
+    let before = state.claim;
     if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0)
-        || !take_over(state) && state.claim != Claim::LISTENER
+        || !take_over(state) && before != Claim::LISTENER
     {
         return;
     }
-    state.claim = Claim::ACCEPTED;
+    let claim = if before >= Claim::ACCEPTED { Claim::SHARED } else { Claim::ACCEPTED };
+    state.claim = claim;
     if let Some(flow) = flow {
         // SAFETY: two live map values.
         unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
-        flow.claim = Claim::ACCEPTED;
+        flow.claim = claim;
         ring::changed(flow, place);
     }
 }
@@ -265,7 +267,7 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
 fn name_closer(flow: &mut Flow, state: &SocketState) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
-    if tgid == flow.owner.tgid || flow.claim == Claim::ACCEPTED && tgid == state.listener {
+    if tgid == flow.owner.tgid || flow.claim >= Claim::ACCEPTED && tgid == state.listener {
         return;
     }
     let closer = current(pid_tgid);

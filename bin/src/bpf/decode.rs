@@ -98,6 +98,7 @@ fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwne
     let claim = match flow.claim {
         _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
         abi::Claim::LISTENER => Claim::Listener,
+        abi::Claim::SHARED => Claim::Shared,
         _ => Claim::Accepted,
     };
     flow.owner.is_known().then_some(ObservedOwner {

@@ -71,6 +71,8 @@ pub struct ObservedOwner {
 pub enum Claim {
     /// It owns the listener that the connection was accepted from.
     Listener,
+    /// It asked for the connection's address after another process had, and may have closed it since.
+    Shared,
     /// It accepted the connection, and may have left it to a child.
     Accepted,
     /// It connected, sent from, or closed the socket.

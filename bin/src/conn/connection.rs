@@ -111,7 +111,7 @@ impl Connection {
             // One of another PID namespace. /proc may know a process of ours that has the very connection open; of a UDP
             // flow it might only know a process at the same port.
             _ if process.pid == 0 && self.record.protocol == Protocol::Tcp => OwnerSource::Accepted,
-            Claim::Listener => OwnerSource::Listener,
+            Claim::Listener | Claim::Shared => OwnerSource::Listener,
             Claim::Accepted => OwnerSource::Accepted,
             Claim::Used => OwnerSource::Seen,
         };
