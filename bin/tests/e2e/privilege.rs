@@ -74,6 +74,16 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the kernel makes storage for sockets: not on 32-bit ARM from Linux 6.19 on. If not, says that a test is skipped,
+/// and why.
+pub fn has_storage(why: &str) -> bool {
+    let has = !cfg!(target_arch = "arm") || kernel() < (6, 19);
+    if !has {
+        println!("skipped: without socket storage, {why}");
+    }
+    has
+}
+
 /// The running kernel's major and minor version.
 pub fn kernel() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
