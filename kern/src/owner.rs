@@ -251,13 +251,14 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
         asm!("");
         write_volatile(&raw mut flow.released, released);
     }
-    let has_ended = tcp && counts && tcp_state == State::CLOSE;
+    // No callback has told it, or will. A socket that is still connecting sends nothing when it closes.
+    let reports = flow.flags & FlowFlags::STATE_EVENTS != 0;
+    let has_ended = tcp && counts && (tcp_state == State::CLOSE || tcp_state == State::SYN_SENT && !reports);
     if has_ended {
-        // No callback has told it.
-        stats(|stats| stats.lost_callbacks += (flow.flags & FlowFlags::STATE_EVENTS != 0) as u64);
+        stats(|stats| stats.lost_callbacks += reports as u64);
         flow::end(flow, state, place);
     }
-    if has_ended || flow.flags & FlowFlags::STATE_EVENTS == 0 {
+    if has_ended || !reports {
         ring::changed(flow, place);
     }
     true
