@@ -76,8 +76,8 @@ pub struct Flow {
     pub released: u8,
     /// UDP: 1 when two CPUs made the flow at the same moment, and the other entry is the one that counts.
     pub abandoned: u8,
-    /// Zero.
-    pub pad2: u32,
+    /// TCP: the socket's sequence number after our FIN, once it has come to the egress hook; 0: it has not, or was not seen.
+    pub fin_end: u32,
     /// The socket's owner as far as a hook has seen it.
     pub owner: Owner,
     /// Both ends.

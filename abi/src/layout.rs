@@ -19,7 +19,7 @@ const _: () = {
     assert!(offset_of!(Flow, ends) == 112);
     assert!(offset_of!(Flow, began) == 152);
     assert!(size_of::<Stats>() == 80);
-    assert!(size_of::<Control>() == 20);
+    assert!(size_of::<Control>() == 12);
     assert!(size_of::<Places>() == 24);
     assert!(size_of::<DataEvent>() == 4);
     assert!(size_of::<StateEvent>() == 4);

@@ -51,13 +51,9 @@ impl Stats {
 pub struct Control {
     /// Number of the current reporting interval; written by userspace.
     pub epoch: u32,
-    /// 1 once a flow found no room; written by the kernel programs.
-    pub overflow: u32,
     /// Processes that may still wake the reader when they are seen for the first time; userspace grants them, and the kernel
     /// programs count them down. More are announced without waking it.
     pub wakes: u32,
     /// 1: userspace wants to read of every process what no hook knows, not only of those whose thread was seen.
     pub eager: u32,
-    /// 1 once a TCP connection's segments were seen to leave inside other packets; written by the kernel programs.
-    pub encapsulated: u32,
 }

@@ -1,7 +1,7 @@
 //! Connections that have no flow when a segment of theirs leaves: they are older than tcptop, or found no room before.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
+    bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},
     helpers::generated::{bpf_sk_fullsock, bpf_tcp_sock as tcp_sock},
 };
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
@@ -62,9 +62,7 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     }
     let Some(state) = socket::find_or_make(sk, skb) else {
         flow_table_full();
-        if leaving.is_seen() && field!(tp, snd_nxt) == leaving.seq {
-            sums::add_untracked(0, leaving.payload);
-        }
+        count_new(tp, leaving);
         return Adopted::Nothing;
     };
     let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
@@ -76,8 +74,22 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     if let Some(flow) = connection::insert(state, sk, flags, tcp_state) {
         return Adopted::Flow(flow, state);
     }
-    untracked::count(state, tp, leaving, fins | leaving.fin_sent());
+    if state.flags & (HASHED | FlowFlags::STATE_EVENTS) == HASHED {
+        // No callback would remove the entry of the hash.
+        socket::forget(state);
+        count_new(tp, leaving);
+    } else {
+        untracked::count(state, tp, leaving, fins | leaving.fin_sent());
+    }
     Adopted::Nothing
+}
+
+/// Counts what a segment sends for the first time, of a socket beside which nothing can be kept.
+#[inline(always)]
+fn count_new(tp: *const bpf_tcp_sock, leaving: Segment) {
+    if leaving.is_seen() && field!(tp, snd_nxt) == leaving.seq {
+        sums::add_untracked(0, leaving.payload);
+    }
 }
 
 /// Forgets a socket that a process has closed by a reset, which leaves now. `owner::released` has made its state for a FIN,

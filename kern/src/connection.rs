@@ -1,12 +1,13 @@
 //! Entries of TCP connections and listeners.
 
 use aya_ebpf::bindings::bpf_sock;
-use tcptop_abi::{Flow, IPPROTO_TCP};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP};
 
 use crate::{
     flow::{self, Begins, NewFlow},
     sock,
     state::{HASHED, SocketState},
+    words,
 };
 
 /// Makes the entry of a connection, and announces it; `None`, counted, when the table is full.
@@ -30,6 +31,11 @@ pub fn describe(
     let new = flow::alloc(IPPROTO_TCP, tcp_state, flags, state.owner, begins)?;
     // SAFETY: a live map value, which is nobody's yet.
     unsafe {
+        if matches!(begins, Begins::Unknown) && flags & FlowFlags::LISTENER == 0 {
+            // Nothing of it is growth until its socket is read.
+            words::set(&raw mut (*new.flow).earlier_rx, u64::MAX);
+            words::set(&raw mut (*new.flow).earlier_tx, u64::MAX);
+        }
         (*new.flow).ends = sock::endpoints(sk);
         (*new.flow).released = state.released;
         (*new.flow).claim = state.claim;

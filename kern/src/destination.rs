@@ -3,7 +3,10 @@
 //! sendmsg(2) runs the hook that notes it and the one that sees the packet one after the other, mostly on one CPU. If the
 //! program is moved to another CPU in between, the packet's own address is taken.
 
-use aya_ebpf::{bindings::bpf_sock_addr, helpers::generated::bpf_get_socket_cookie};
+use aya_ebpf::{
+    bindings::bpf_sock_addr,
+    helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64},
+};
 
 use crate::{
     maps::{SENT_TO, SentTo},
@@ -32,14 +35,23 @@ pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
 pub fn note(addr: *mut bpf_sock_addr, address: Address) {
     // SAFETY: the program's own context.
     let cookie = unsafe { bpf_get_socket_cookie(addr.cast()) };
-    let port = u16::from_be(field!(addr, user_port) as u16) as u64;
+    // To no address means to this host: the packet tells which one.
+    let cookie = if address[0] | address[1] == 0 || address == mapped(0) { 0 } else { cookie };
+    let port_and_time = u16::from_be(field!(addr, user_port) as u16) as u64 | (now() as u64) << 32;
     if let Some(sent_to) = SENT_TO.get_ptr_mut(0) {
         // SAFETY: a per-CPU value.
-        unsafe { *sent_to = SentTo { cookie, address, port } };
+        unsafe { *sent_to = SentTo { cookie, address, port_and_time } };
     }
 }
 
-/// Where the datagram that leaves goes, if its program was asked on this CPU: address and port. It is told once.
+/// The kernel's clock, in ticks of 1 to 10 ms.
+#[inline(always)]
+fn now() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+/// Where the datagram that leaves goes, if its program was asked on this CPU just now: address and port. It is told once.
 #[inline(always)]
 pub fn take(cookie: u64) -> Option<(Address, u16)> {
     let sent_to = SENT_TO.get_ptr_mut(0)?;
@@ -49,6 +61,11 @@ pub fn take(cookie: u64) -> Option<(Address, u16)> {
             return None;
         }
         (*sent_to).cookie = 0;
-        Some(((*sent_to).address, (*sent_to).port as u16))
+        let port_and_time = (*sent_to).port_and_time;
+        // A firewall may have held the datagram back meanwhile, or it left another way.
+        if now().wrapping_sub((port_and_time >> 32) as u32) > 1 {
+            return None;
+        }
+        Some(((*sent_to).address, port_and_time as u16))
     }
 }

@@ -84,7 +84,11 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
         && let Some(flow) = flow::at(state.place, state.cookie)
     {
         // SAFETY: a live map value, written under the socket lock.
-        unsafe { (*flow).flags |= flags };
+        unsafe {
+            (*flow).flags |= flags;
+            // Of one older than tcptop, no callback has told that its handshake is complete.
+            (*flow).state = tcp_state;
+        }
         return;
     }
     let listens = op == BPF_SOCK_OPS_TCP_LISTEN_CB;

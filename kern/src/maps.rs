@@ -87,8 +87,8 @@ pub struct SentTo {
     pub cookie: u64,
     /// Where to.
     pub address: Address,
-    /// Its port, host byte order.
-    pub port: u64,
+    /// Its port, host byte order, and in the upper half the kernel's jiffies.
+    pub port_and_time: u64,
 }
 
 /// Places in `FLOWS` of UDP flows. An entry may outlive its flow: it goes when the flow's place is taken again.
@@ -112,7 +112,20 @@ pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
 /// What steers the programs. Of all maps, a global is the cheapest to read.
 #[unsafe(no_mangle)]
-static mut CONTROL: Control = Control { epoch: 0, overflow: 0, wakes: 0, eager: 0, encapsulated: 0 };
+static mut CONTROL: Control = Control { epoch: 0, wakes: 0, eager: 0 };
+
+/// What the programs have met, and look out for ever since. It is apart from `CONTROL`, which userspace writes as a whole.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data")]
+static mut MET: Met = Met { overflow: 0, encapsulation: 0 };
+
+/// Each 1 once it was met.
+struct Met {
+    /// A flow that found no room.
+    overflow: u32,
+    /// A TCP connection whose segments leave inside other packets.
+    encapsulation: u32,
+}
 
 /// Number of the current reporting interval.
 #[inline(always)]
@@ -125,21 +138,21 @@ pub fn epoch() -> u32 {
 #[inline(always)]
 pub fn overflowed() -> bool {
     // SAFETY: an aligned integer.
-    unsafe { read_volatile(&raw const CONTROL.overflow) != 0 }
+    unsafe { read_volatile(&raw const MET.overflow) != 0 }
 }
 
 /// True once a TCP connection's segments were seen to leave inside other packets.
 #[inline(always)]
 pub fn encapsulates() -> bool {
     // SAFETY: an aligned integer.
-    unsafe { read_volatile(&raw const CONTROL.encapsulated) != 0 }
+    unsafe { read_volatile(&raw const MET.encapsulation) != 0 }
 }
 
 /// Records that a TCP connection's segments leave inside other packets.
 #[inline(always)]
 pub fn note_encapsulation() {
     // SAFETY: an aligned integer; every writer writes the same.
-    unsafe { write_volatile(&raw mut CONTROL.encapsulated, 1) };
+    unsafe { write_volatile(&raw mut MET.encapsulation, 1) };
 }
 
 /// Whether userspace wants to learn of every process at once.
@@ -179,6 +192,6 @@ pub fn flow_table_full() {
     // A store per packet of a flood would bounce the cell between CPUs.
     if !overflowed() {
         // SAFETY: an aligned integer; every writer writes the same.
-        unsafe { write_volatile(&raw mut CONTROL.overflow, 1) };
+        unsafe { write_volatile(&raw mut MET.overflow, 1) };
     }
 }

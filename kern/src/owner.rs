@@ -21,7 +21,7 @@ use tcptop_abi::{COMM_LEN, Claim, Flow, FlowFlags, Owner, TcpStateCode as State}
 
 use crate::{
     destination, flow,
-    maps::{ANNOUNCED, ANNOUNCED_ENTRIES, is_eager, may_wake, stats},
+    maps::{ANNOUNCED, ANNOUNCED_ENTRIES, is_eager, may_wake, overflowed, stats},
     ring, sock,
     sock::{Address, field},
     socket,
@@ -212,7 +212,8 @@ pub fn released(sk: *mut bpf_sock) {
     // closed the socket. In these four states the socket has no FIN to send, so nothing would remove a state made here.
     let fin_follows = !matches!(tcp_state, State::CLOSE | State::LISTEN | State::SYN_SENT | State::FIN_WAIT2);
     let mut state = socket::find_own(sk, sk);
-    if state.is_none() && tcp && fin_follows {
+    // Where places are short, an entry of the hash may find no flow that leads to its end.
+    if state.is_none() && tcp && fin_follows && (socket::has_storage() || !overflowed()) {
         state = socket::make(sk, sk);
     }
     let Some(state) = state else { return };

@@ -54,6 +54,8 @@ pub struct Transport {
     pub ports: [u16; 2],
     /// TCP only: sequence number.
     pub seq: u32,
+    /// TCP only: acknowledgement number.
+    pub ack: u32,
     /// TCP only: data offset (upper four bits) and control bits, RFC 9293 section 3.1.
     pub control: [u8; 2],
 }
@@ -151,19 +153,19 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction
 #[inline(always)]
 fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
     let ports = load(at, 0, end)?;
-    let (mut seq, mut control) = (0, [0; 2]);
+    let ([mut seq, mut ack], mut control) = ([0; 2], [0; 2]);
     if protocol == IPPROTO_TCP {
         control = load(at, 12, end)?;
-        seq = load(at, 4, end)?;
+        [seq, ack] = load(at, 4, end)?;
     }
-    Some(Transport { offset, network: 0, protocol, ports, seq, control })
+    Some(Transport { offset, network: 0, protocol, ports, seq, ack, control })
 }
 
 /// The transport header behind options or other headers.
 #[inline(always)]
 fn copied(skb: *mut __sk_buff, place: Place) -> Option<Transport> {
     let Place { protocol, offset, network } = place;
-    let [ports, seq, _, control] = match protocol {
+    let [ports, seq, ack, control] = match protocol {
         IPPROTO_TCP => copy::<[[u8; 4]; 4]>(skb, offset)?,
         IPPROTO_UDP => [copy::<[u8; 4]>(skb, offset)?, [0; 4], [0; 4], [0; 4]],
         _ => return None,
@@ -174,6 +176,7 @@ fn copied(skb: *mut __sk_buff, place: Place) -> Option<Transport> {
         protocol,
         ports: [u16::from_ne_bytes([ports[0], ports[1]]), u16::from_ne_bytes([ports[2], ports[3]])],
         seq: u32::from_ne_bytes(seq),
+        ack: u32::from_ne_bytes(ack),
         control: [control[0], control[1]],
     })
 }

@@ -15,7 +15,7 @@ use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{
     Global,
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    bindings::{BPF_NOEXIST, BPF_SK_STORAGE_GET_F_CREATE},
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
 };
 
@@ -79,6 +79,12 @@ pub fn find_own<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketStat
     hashed(cookie)
 }
 
+/// Whether this state of a socket is still the copy of its listener's: the connection is only just being made.
+#[inline(always)]
+pub fn is_listeners<C>(state: &SocketState, ctx: *mut C) -> bool {
+    state.cookie != cookie(ctx)
+}
+
 /// Finds the state of a socket, or makes it in storage, which the kernel frees with the socket. An accepted socket's becomes
 /// its own.
 #[inline(always)]
@@ -126,7 +132,8 @@ fn enter(cookie: u64) -> Option<&'static mut SocketState> {
     let mut new: SocketState = zeroed();
     new.cookie = cookie;
     new.flags = HASHED;
-    STATE_BY_COOKIE.insert(cookie, new, 0).ok()?;
+    // Another CPU may have made it meanwhile.
+    let _ = STATE_BY_COOKIE.insert(cookie, new, BPF_NOEXIST as u64);
     hashed(cookie)
 }
 

@@ -21,7 +21,7 @@ use crate::{
     state::SocketState,
     sums,
     totals::{Totals, fin_received},
-    untracked,
+    untracked, words,
 };
 
 /// A packet leaves: a segment, or one with a segment inside it, such as a packet of IPsec. Then neither the segment's length
@@ -107,7 +107,13 @@ fn look(
     read(flow, state, tp, leaving, fins, tcp_state == State::CLOSE);
     if flow.flags & FlowFlags::PARTLY_UNTRACKED != 0 && !is_known {
         untracked::settle(state, flow);
-    } else if !is_known && !flow.is_opening_known() {
+    } else if !is_known && flow.is_opening_known() {
+        // SAFETY: fields of a live map value.
+        unsafe {
+            words::set(&raw mut flow.earlier_rx, 0);
+            words::set(&raw mut flow.earlier_tx, 0);
+        }
+    } else if !is_known {
         let sent = flow.flags & FlowFlags::FIN_SENT != 0;
         let received = flow.flags & FlowFlags::FIN_RECEIVED != 0;
         flow.earlier_rx = flow.counters.rx_bytes - received as u64;
@@ -142,9 +148,9 @@ pub fn ingress(packet: &Packet) {
         note_fin(packet.skb, sk, tp, end);
     }
     if encapsulates() {
-        count_encapsulated(packet.skb, sk, tp);
+        count_encapsulated(packet, sk, tp);
     }
-    if overflowed() && socket::find_or_store(sk, packet.skb).is_none() {
+    if overflowed() && socket::find(sk, packet.skb).is_none() {
         // Nothing can be kept beside this socket: its bytes are counted as they come in.
         let received = field!(tp, rcv_nxt);
         let begin = if at_or_after(received, segment.seq) { received } else { segment.seq };
@@ -170,23 +176,35 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, end
     if at_or_after(field!(tp, rcv_nxt), end) {
         return;
     }
-    if let Some(state) = socket::find_or_make(sk, skb) {
-        state.fin_end = end;
-        state.fin_seen = 1;
-    }
+    let state = match socket::find(sk, skb) {
+        Some(state) if socket::is_listeners(state, skb) => return,
+        Some(state) => state,
+        // It is older than tcptop.
+        None => match socket::make(sk, skb) {
+            Some(state) => state,
+            None => return,
+        },
+    };
+    state.fin_end = end;
+    state.fin_seen = 1;
 }
 
 /// Counts what has left inside other packets since the last one did. The socket is not locked here, but one number of it is
-/// enough; where another CPU counts at the same moment, the next packet sets it right.
+/// enough; where another CPU counts at the same moment, the next packet sets it right. An answer on this host may come before
+/// the socket has counted what is answered.
 #[inline(always)]
-fn count_encapsulated(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock) {
-    let Some(state) = socket::find(sk, skb) else { return };
+fn count_encapsulated(packet: &Packet, sk: *mut bpf_sock, tp: *const bpf_tcp_sock) {
+    /// More than one packet ever carries.
+    const TRAIN: u32 = 1 << 19;
+    let Some(state) = socket::find(sk, packet.skb) else { return };
     let place = field!(state as *const SocketState, place);
     let Some(flow) = flow::at(place, state.cookie) else { return };
     // SAFETY: a live map value.
     let flow = unsafe { &mut *flow };
     if flow.flags & FlowFlags::ENCAPSULATED != 0 {
-        raise(flow, field!(tp, snd_nxt));
+        let (sent, acknowledged) = (field!(tp, snd_nxt), u32::from_be(packet.transport.ack));
+        let is_ahead = acknowledged.wrapping_sub(sent) < TRAIN;
+        raise(flow, if is_ahead { acknowledged } else { sent });
         ring::moved(flow, place);
     }
 }
@@ -224,8 +242,15 @@ pub fn read(
     flow.flags |= fins | fin_received(state, tp);
     // SAFETY: no instruction; the compiler moves no store across it.
     unsafe { asm!("") };
+    let Totals { rx, tx, tx_base, retransmits } = Totals::read(tp, leaving, flow.counters.retransmits);
+    let sent = tx_base.wrapping_add(tx as u32);
+    if leaving.fin_sent() != 0 {
+        flow.fin_end = sent;
+    } else if is_last && flow.fin_end != 0 && !at_or_after(sent, flow.fin_end) {
+        // It was not transmitted.
+        flow.flags &= !FlowFlags::FIN_SENT;
+    }
     let counters = &mut flow.counters;
-    let Totals { rx, tx, tx_base, retransmits } = Totals::read(tp, leaving, counters.retransmits);
     // A segment that was counted and not transmitted, or one that a firewall has made longer, is right in the end.
     if tx >= counters.tx_bytes || is_last {
         counters.tx_bytes = tx;

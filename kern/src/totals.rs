@@ -33,7 +33,9 @@ impl Totals {
         let una = field!(tp, snd_una);
         let nxt = field!(tp, snd_nxt);
         let retransmits_now = field!(tp, total_retrans);
-        let is_new = leaving.seq == nxt || !leaving.is_syn() && retransmits_now == retransmits;
+        let is_in_flight = leaving.seq.wrapping_sub(una) < nxt.wrapping_sub(una);
+        let is_new =
+            leaving.seq == nxt || !leaving.is_syn() && retransmits_now == retransmits && !is_in_flight;
         let sent = if leaving.is_seen() && is_new { nxt.wrapping_add(leaving.length()) } else { nxt };
         let tx = field!(tp, bytes_acked).wrapping_add(sent.wrapping_sub(una) as u64);
         let rx = field!(tp, bytes_received);

@@ -3,7 +3,7 @@
 //! The compiler would call `memset` and `memmove` for them, and the verifier refuses the loops in these without
 //! CAP_PERFMON.
 
-use core::{arch::asm, mem::MaybeUninit};
+use core::{arch::asm, mem::MaybeUninit, ptr::write_volatile};
 
 /// Records for which all bits zero is a value, made of whole words.
 ///
@@ -66,6 +66,16 @@ pub unsafe fn copy<T: Words>(from: *const T, to: *mut T) {
         }
         word += 1;
     }
+}
+
+/// Stores a word by an instruction of its own.
+///
+/// # Safety
+/// `word` points to memory of its size.
+#[inline(always)]
+pub unsafe fn set(word: *mut u64, value: u64) {
+    // SAFETY: by this function's contract.
+    unsafe { write_volatile(word, value) };
 }
 
 /// A zero that the compiler does not recognize as one.

@@ -12,15 +12,6 @@ use crate::{error::Error, sys::clock};
 /// Number of the first interval: 0 is the number of none.
 const FIRST_EPOCH: u32 = 1;
 
-/// What the programs have met so far, and have to look out for ever since. One that is not told yet shows itself again.
-#[derive(Clone, Copy, Default)]
-pub struct Alarms {
-    /// A flow found no room.
-    pub overflow: bool,
-    /// A TCP connection's segments leave inside other packets.
-    pub encapsulated: bool,
-}
-
 /// The cell, and what is written into it.
 pub struct Steering {
     cell: Array<MapData, Control>,
@@ -42,7 +33,7 @@ impl Steering {
         let cell = cell.try_into().map_err(Error::Map)?;
         let wakes = Wakes::begin(clock::monotonic());
         let mut steering = Self { cell, wakes, eager, epoch: FIRST_EPOCH };
-        steering.publish(Alarms::default(), true)?;
+        steering.publish(true)?;
         Ok(steering)
     }
 
@@ -60,16 +51,9 @@ impl Steering {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn publish(&mut self, alarms: Alarms, may_wake: bool) -> Result<(), Error> {
-        let Alarms { overflow, encapsulated } = alarms;
+    pub fn publish(&mut self, may_wake: bool) -> Result<(), Error> {
         let wakes = if may_wake { self.wakes.grant(clock::monotonic()) } else { 0 };
-        let control = Control {
-            epoch: self.epoch,
-            overflow: overflow.into(),
-            wakes,
-            eager: self.eager.into(),
-            encapsulated: encapsulated.into(),
-        };
+        let control = Control { epoch: self.epoch, wakes, eager: self.eager.into() };
         self.cell.set(0, control, 0).map_err(Error::Map)
     }
 }

@@ -47,6 +47,10 @@ pub const INGRESS: u32 = 0;
 /// The program that sees the end of sockets.
 pub const RELEASE_PROGRAM: &str = "tcptop_sock_release";
 
+/// The name of the hook that tells the states of TCP.
+#[allow(dead_code, reason = "the benchmark does not mend")]
+pub const STATES_HOOK: &str = "sock_ops";
+
 const CREATE: Option<&str> = Some("owners of sockets come from /proc, later");
 const RELEASE: Option<&str> =
     Some("accepted connections may lack their owner, and UDP flows end by silence alone");

@@ -3,7 +3,6 @@
 use aya::maps::{Map, MapData, PerCpuArray};
 use tcptop_abi::Stats;
 
-use super::control::Alarms;
 use crate::{
     collector::{Losses, Traffic},
     error::Error,
@@ -23,11 +22,6 @@ impl Statistics {
     /// It is a map of another kind.
     pub fn new(map: Map) -> Result<Self, Error> {
         Ok(Self { per_cpu: map.try_into().map_err(Error::Map)?, seen: Stats::default() })
-    }
-
-    /// What the programs have met so far.
-    pub const fn alarms(&self) -> Alarms {
-        Alarms { overflow: self.seen.flows_full > 0, encapsulated: self.seen.encapsulated_segments > 0 }
     }
 
     /// What was lost since the last call.

@@ -14,6 +14,7 @@ mod object;
 mod programs;
 mod queue;
 mod ring;
+mod states;
 mod wakes;
 
 use std::{
@@ -29,7 +30,7 @@ use self::{
     control::Steering,
     decode::{Announced, Reading},
     flows::{Flows, Tick},
-    hooks::{HOOKS, Hook},
+    hooks::{HOOKS, Hook, STATES_HOOK},
     host::explain,
     links::Links,
     losses::Statistics,
@@ -37,6 +38,7 @@ use self::{
     programs::Outcome,
     queue::Queue,
     ring::Ring,
+    states::States,
     wakes::measured,
 };
 pub use self::{host::lockdown, object::root};
@@ -90,6 +92,9 @@ impl BpfCollector {
 struct Running {
     /// Hold the programs: dropping them detaches and frees these.
     links: Links,
+    states: States,
+    /// The callbacks of TCP's states were missed for a while: that is not another program's doing.
+    missed_callbacks: bool,
     /// What others have detached, until it is asked for.
     detached: Vec<Detached>,
     ring: Ring,
@@ -151,8 +156,11 @@ impl Running {
         let sees_releases = links.see_releases();
         let reading = Reading { sees_releases, doubted: 0, pids_are_ours, now: clock::boot() };
         let statistics = ebpf.take_map("STATS").ok_or(Error::MissingMap("STATS"))?;
+        let states = ebpf.take_map("STATE_BY_COOKIE").ok_or(Error::MissingMap("STATE_BY_COOKIE"))?;
         Ok(Self {
             links,
+            states: States::new(states)?,
+            missed_callbacks: false,
             detached: Vec::new(),
             ring,
             steering,
@@ -196,13 +204,19 @@ impl Running {
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
             self.flows.drain(self.steering.epoch(), sink);
+            self.clean();
         }
         records > 0
     }
 
+    /// Removes what no program removes.
+    fn clean(&mut self) {
+        self.states.remove(self.flows.take_left_behind());
+    }
+
     /// Tells the kernel programs which interval it is, and how often they may wake us.
     fn steer(&mut self) -> Result<(), Error> {
-        self.steering.publish(self.statistics.alarms(), self.flows.pids_are_ours())
+        self.steering.publish(self.flows.pids_are_ours())
     }
 
     /// Attaches again what somebody has detached.
@@ -211,6 +225,7 @@ impl Running {
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
             self.flows.doubt(self.steering.epoch(), clock::monotonic());
+            self.missed_callbacks |= detached.iter().any(|hook| hook.what == STATES_HOOK);
             self.detached.extend(detached);
         }
         Ok(())
@@ -224,6 +239,10 @@ impl Running {
             self.flows.announce_all();
         }
         self.flows.collect(self.steering.epoch() - 1, tick, sink);
+        self.clean();
+        if self.missed_callbacks {
+            losses.unreported = 0;
+        }
         losses
     }
 }

@@ -116,7 +116,20 @@ impl Mode {
             .put(44, &1u32.to_ne_bytes())
             .put(48, &[self.number()])
             .put(52, &[0xff; 12]);
-        Record::new(168).selector(0).unlimited(56).put(160, &[direction]).attribute(XFRMA_TMPL, &template.0).0
+        Record::new(168)
+            .selector(0)
+            .unlimited(56)
+            .put(152, &10u32.to_ne_bytes())
+            .put(160, &[direction])
+            .attribute(XFRMA_TMPL, &template.0)
+            .0
+    }
+
+    /// The same of a policy that lets the packets in which others are come in as they are.
+    fn bypass() -> Vec<u8> {
+        let record = Record::new(168).selector(0).put(32, &PORT.to_be_bytes()).put(34, &[0xff; 2]);
+        let record = record.put(44, &[libc::IPPROTO_UDP.to_le_bytes()[0]]).unlimited(56);
+        record.put(152, &1u32.to_ne_bytes()).0
     }
 }
 
@@ -150,8 +163,11 @@ pub struct Ipsec(#[expect(dead_code, reason = "only held")] Option<UdpSocket>);
 
 /// From now on, what this namespace's sockets send to each other leaves in ESP. `None`: the kernel has no IPsec.
 pub fn begin(mode: Mode) -> Option<Ipsec> {
-    for name in ["disable_xfrm", "disable_policy"] {
-        fs::write(format!("/proc/sys/net/ipv4/conf/lo/{name}"), "0").ok()?;
+    // What comes out of a packet is routed once more, from and to this host.
+    let settings =
+        [("disable_xfrm", "0"), ("disable_policy", "0"), ("route_localnet", "1"), ("accept_local", "1")];
+    for (name, value) in settings {
+        fs::write(format!("/proc/sys/net/ipv4/conf/lo/{name}"), value).ok()?;
     }
     // SAFETY: no pointer is passed.
     let fd =
@@ -172,6 +188,9 @@ pub fn begin(mode: Mode) -> Option<Ipsec> {
         crate::traffic::set_option(socket.as_raw_fd(), libc::IPPROTO_UDP, libc::UDP_ENCAP, &encapsulation);
         socket
     });
+    if mode == Mode::InUdp {
+        ask(&socket, XFRM_MSG_NEWPOLICY, &Mode::bypass()).expect("a policy");
+    }
     // In and out.
     for direction in 0..2 {
         ask(&socket, XFRM_MSG_NEWPOLICY, &mode.policy(direction)).expect("a policy");

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem::offset_of, time::Duration};
 
-use tcptop_abi::{Flow, IPPROTO_UDP};
+use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::{Flows, Silent, Tracked, is_unused};
 use crate::{
@@ -135,6 +135,11 @@ impl Flows {
         let cookie = flow.cookie | Flow::RETIRED;
         if !self.entries.store(place, offset_of!(Flow, cookie) + high, (cookie >> 32) as u32) {
             return;
+        }
+        let unseen =
+            flow.flags & (FlowFlags::HASHED_STATE | FlowFlags::STATE_EVENTS) == FlowFlags::HASHED_STATE;
+        if unseen && flow.protocol == IPPROTO_TCP && flow.released != 0 {
+            self.left_behind.push(flow.cookie);
         }
         let tracked = &mut self.tracked[place as usize];
         let listed = tracked.listed;

@@ -66,6 +66,8 @@ pub struct Flows {
     queue: Queue,
     /// Places of flows that ended, to be put into the queue together.
     retired: Vec<u32>,
+    /// Cookies of closed sockets whose state is an entry of the hash, and that no hook has seen end.
+    left_behind: Vec<u64>,
     /// By place, as far as places were announced.
     tracked: Vec<Tracked>,
     /// Places that were announced in this interval or the one before.
@@ -89,6 +91,7 @@ impl Flows {
             entries,
             queue,
             retired: Vec::new(),
+            left_behind: Vec::new(),
             tracked: Vec::new(),
             listed: Vec::new(),
             silent: VecDeque::new(),
@@ -161,6 +164,11 @@ impl Flows {
         self.silent.shrink_to(2 * self.silent.len());
         self.entries.age();
         self.queue.age();
+    }
+
+    /// Cookies of ended connections whose state the kernel programs have left behind.
+    pub fn take_left_behind(&mut self) -> Vec<u64> {
+        mem::take(&mut self.left_behind)
     }
 
     /// Returns the places of what was handed up as ended.

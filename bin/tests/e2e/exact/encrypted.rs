@@ -7,8 +7,8 @@ use crate::{
     harness::Tcptop,
     ipsec::{Mode, begin},
     namespace,
-    options::{cells, during},
     traffic::{Pair, V4, datagram, finish_sending, receive_to_end, udp},
+    whose::log::Log,
 };
 
 /// Runs this in a namespace with IPsec. False: the kernel has none.
@@ -63,16 +63,15 @@ fn in_udp() {
 fn datagrams_are_other() {
     for mode in [Mode::Transport, Mode::InUdp] {
         inside(mode, || {
-            let finished = during(&["--csv", "--total", "-d", "0.5"], || {
-                let (server, client) = (udp(V4), udp(V4));
-                client.connect(server.local_addr().expect("bound")).expect("connect");
-                for _ in 0..5 {
-                    client.send(&[0; 400]).expect("send");
-                    datagram(&server, 400);
-                }
-            });
-            assert!(finished.stderr.contains("inside other packets"), "{}", finished.stderr);
-            let rows = cells(&finished.stdout);
+            let log = Log::of_columns("event,rx_bytes,tx_bytes", &["--total", "-d", "0.5"]);
+            let (server, client) = (udp(V4), udp(V4));
+            client.connect(server.local_addr().expect("bound")).expect("connect");
+            for _ in 0..5 {
+                client.send(&[0; 400]).expect("send");
+                datagram(&server, 400);
+            }
+            let (rows, said) = log.stop_saying();
+            assert!(said.contains("inside other packets"), "{said}");
             let sum = |event: &str, column: &str| -> u64 {
                 let of = rows.iter().filter(|row| row["event"] == event);
                 of.map(|row| row[column].parse::<u64>().unwrap_or(0)).sum()
