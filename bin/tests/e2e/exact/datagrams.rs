@@ -206,3 +206,21 @@ fn a_flow_without_traffic_ends_and_may_begin_anew() {
         &[first[0].clone(), End { tx: 60, ..first[0].clone() }],
     );
 }
+
+/// 0.0.0.0 as a destination means this host: the packet has another address than the program gave, and is the only one that
+/// tells.
+#[test]
+fn to_no_address() {
+    let tcptop = Tcptop::start();
+    let (client, server) = (udp("0.0.0.0:0"), udp(V4));
+    client.send_to(&[0; 100], ("0.0.0.0", address(&server).port())).expect("send");
+    let from = datagram(&server, 100);
+    server.send_to(&[0; 50], from).expect("send");
+    datagram(&client, 50);
+    client.send_to(&[0; 10], ("0.0.0.0", address(&server).port())).expect("send");
+    datagram(&server, 10);
+    let expected = crate::traffic::ends(Flow::udp(from, address(&server)), 110, 50);
+    tcptop.expect_live(&expected);
+    drop((client, server));
+    case("UDP to 0.0.0.0", "-", tcptop, &expected);
+}

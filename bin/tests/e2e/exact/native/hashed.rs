@@ -6,7 +6,7 @@ use std::{net::SocketAddr, os::fd::AsRawFd, thread, time::Duration};
 use super::leftovers::socket;
 use crate::{
     exact::case,
-    harness::{Tcptop, is_static, tcptop},
+    harness::{Tcptop, eventually, is_static, tcptop},
     maps, namespace,
     rows::Flow,
     traffic::{
@@ -130,6 +130,36 @@ fn older_listeners_that_get_a_fin() {
     drop(listeners);
     assert_tables_are_empty(&tcptop);
     tcptop.stop();
+}
+
+/// No callback tells the end of these. Each of them has an entry of the table of sockets, which has no room for another.
+#[test]
+fn older_connections_as_many_as_fit() {
+    allow_descriptors(4_096);
+    let many: Vec<_> = (0..PLACES / 2).map(|_| Pair::new(V4)).collect();
+    let Some(tcptop) = start() else { return };
+    many.iter().for_each(|pair| pair.exchange(10, 20));
+    drop(many);
+    // /proc is asked for the ends.
+    eventually("the ends of most", || {
+        let closed = tcptop.rows().iter().filter(|row| row.closed).count();
+        (closed >= PLACES - 2 * FEW).then_some(())
+    });
+    let pairs: Vec<_> = (0..50).map(|_| Pair::new(V4)).collect();
+    let mut expected = Vec::new();
+    for pair in &pairs {
+        pair.exchange(300, 200);
+        expected.extend(pair.ends(300, 200));
+    }
+    drop(pairs);
+    tcptop.expect_closed(&expected);
+    assert_tables_are_empty(&tcptop);
+    case(
+        "as many older connections as fit, and 50 later ones, without socket storage",
+        "-",
+        tcptop,
+        &expected,
+    );
 }
 
 /// The socket of the end that resets is closed before its only segment leaves.

@@ -12,7 +12,7 @@ use crate::{
         witness::{Info, agree},
     },
     harness::{Tcptop, eventually},
-    traffic::{Pair, SIOCOUTQ, finish_sending, queue, receive, receive_to_end, send},
+    traffic::{Pair, SIOCOUTQ, close_by_reset, finish_sending, queue, receive, receive_to_end, send},
 };
 
 /// Both directions at once, both ends of both read; then the witness is asked.
@@ -113,4 +113,22 @@ fn lost_repeated_overtaken_replayed_ipv4() {
 #[test]
 fn lost_repeated_overtaken_replayed_ipv6() {
     bad_wire("loss, duplicates, reordering and old segments, IPv6", wire::FAR6, 0x5eed_0006);
+}
+
+/// A FIN that the sender's own queue drops is no byte, and none is missing in its place.
+#[test]
+fn a_fin_that_never_leaves() {
+    let link = Link::new();
+    let tcptop = Tcptop::start();
+    let Pair { client, server, flow, listener } = link.pair(FAR4);
+    send(&client, 1_000);
+    receive(&server, 1_000);
+    let expected = crate::traffic::ends(flow, 1_000, 0);
+    tcptop.expect_live(&expected);
+    link.near.tc("qdisc add dev wire root pfifo limit 0");
+    drop(client);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    close_by_reset(server);
+    drop(listener);
+    case("a FIN that the sender's queue drops", "-", tcptop, &expected);
 }

@@ -32,6 +32,11 @@ impl Space {
         run(Command::new("ip").args(["-n", &self.0]).args(arguments.split_whitespace()), "")
     }
 
+    /// Runs `tc` for it.
+    pub fn tc(&self, arguments: &str) {
+        run(Command::new("tc").args(["-n", &self.0]).args(arguments.split_whitespace()), "");
+    }
+
     /// Runs this in a thread inside it. Sockets stay in the namespace they were made in.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
