@@ -50,7 +50,8 @@ fn text_report() {
             titles.split_whitespace().collect::<Vec<_>>(),
             ["PROTO", "LOCAL", "REMOTE", "PID", "COMM", "STATE", "RX/s", "TX/s", "RX", "TX", "RTT"]
         );
-        let parts: Vec<&str> = header.split("  ").collect();
+        // Others may have sent something besides.
+        let parts: Vec<&str> = header.split("  ").filter(|part| !part.starts_with("other ")).collect();
         let [time, interval, tcp, udp, rx, tx] = parts.as_slice() else { panic!("{header}") };
         assert_eq!((time.len(), time.matches(':').count()), (8, 2), "{header}");
         let seconds = interval.strip_prefix("interval ").and_then(|rest| rest.strip_suffix('s'));

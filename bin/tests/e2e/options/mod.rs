@@ -159,6 +159,11 @@ pub fn short_lived(listener: &TcpListener, up: u64, down: u64) {
     Pair::accepted(Own::new(listener.try_clone().expect("dup")), client).exchange(up, down);
 }
 
+/// What the rows are of, but for other packets, which anybody may send.
+pub fn events(rows: &[Cells]) -> Vec<&str> {
+    rows.iter().map(|row| row["event"].as_str()).filter(|event| *event != "other").collect()
+}
+
 /// Rows of connections, without the sums.
 pub fn connections(rows: &[Cells]) -> Vec<&Cells> {
     rows.iter().filter(|row| !row["proto"].is_empty()).collect()

@@ -1,6 +1,8 @@
 //! The order of rows, how many there are, and groups.
 
-use super::{Cells, OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, short_lived, text};
+use super::{
+    Cells, OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived, text,
+};
 
 #[test]
 fn sort_orders_by_any_column() {
@@ -28,8 +30,7 @@ fn rows_are_limited_and_the_sums_are_not() {
     let mut scene = Scene::new();
     let list = scene.list();
     let rows = csv(&["--rows", "2", "-P", &list, "--total"], || scene.play());
-    let events: Vec<&str> = rows.iter().map(|row| row["event"].as_str()).collect();
-    assert_eq!(events, ["live", "live", "shown", "total"]);
+    assert_eq!(events(&rows), ["live", "live", "shown", "total"]);
     assert_eq!(rows[0]["tx_bytes"], V4_BYTES.0.to_string(), "the busiest one");
     let text = text(&["-r", "3", "-P", &list], || scene.play());
     let last = text.trim_end().split("\n\n").last().expect("a block");
