@@ -1,6 +1,6 @@
 //! TCP over networks that lose, repeat, reorder and replay: each byte counts once.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use super::{
     link::{FAR4, FAR6, Link},
@@ -127,7 +127,7 @@ fn a_fin_that_never_leaves() {
     tcptop.expect_live(&expected);
     link.near.tc("qdisc add dev wire root pfifo limit 0");
     drop(client);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     close_by_reset(server);
     drop(listener);
     case("a FIN that the sender's queue drops", "-", tcptop, &expected);
