@@ -109,7 +109,7 @@ impl Flow {
     /// Value of `released`: the UDP socket is closed, and other flows of it may be in the table.
     pub const RELEASED_WITH_OTHERS: u8 = 2;
 
-    /// True for a TCP connection of which is known which side opened it.
+    /// True for a TCP connection if the programs know which side opened it.
     pub const fn is_opening_known(&self) -> bool {
         self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0
     }

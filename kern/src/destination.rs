@@ -51,7 +51,8 @@ fn now() -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
-/// Where the datagram that leaves goes, if its program was asked on this CPU just now: address and port. It is told once.
+/// The address and the port to which a program on this CPU has just sent the datagram that leaves now. Each note is taken
+/// once.
 #[inline(always)]
 pub fn take(cookie: u64) -> Option<(Address, u16)> {
     let sent_to = SENT_TO.get_ptr_mut(0)?;

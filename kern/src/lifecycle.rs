@@ -86,7 +86,7 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
         // SAFETY: a live map value, written under the socket lock.
         unsafe {
             (*flow).flags |= flags;
-            // Of one older than tcptop, no callback has told that its handshake is complete.
+            // If the connection is older than tcptop, no callback has reported that its handshake is complete.
             (*flow).state = tcp_state;
         }
         return;

@@ -52,7 +52,7 @@ pub struct Missing {
 pub struct Detached {
     /// Its name.
     pub what: &'static str,
-    /// What cannot be told from now on; `None`: the collector has it again.
+    /// What the collector cannot know from now on; `None`: it has attached the part again.
     pub lost: Option<&'static str>,
 }
 
