@@ -3,10 +3,7 @@
 //! sendmsg(2) runs the hook that notes it and the one that sees the packet one after the other, mostly on one CPU. If the
 //! program is moved to another CPU in between, the packet's own address is taken.
 
-use aya_ebpf::{
-    bindings::bpf_sock_addr,
-    helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64},
-};
+use aya_ebpf::{bindings::bpf_sock_addr, helpers::generated::bpf_jiffies64};
 
 use crate::{
     maps::{SENT_TO, SentTo},
@@ -30,11 +27,9 @@ pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
     ])
 }
 
-/// Notes where the datagram of this hook goes.
+/// Notes where the datagram of this hook goes. `cookie`: of its socket.
 #[inline(always)]
-pub fn note(addr: *mut bpf_sock_addr, address: Address) {
-    // SAFETY: the program's own context.
-    let cookie = unsafe { bpf_get_socket_cookie(addr.cast()) };
+pub fn note(addr: *mut bpf_sock_addr, cookie: u64, address: Address) {
     // To no address means to this host: the packet tells which one.
     let cookie = if address[0] | address[1] == 0 || address == mapped(0) { 0 } else { cookie };
     let port_and_time = u16::from_be(field!(addr, user_port) as u16) as u64 | (now() as u64) << 32;

@@ -153,16 +153,22 @@ fn take_over(state: &mut SocketState) -> bool {
 /// A datagram is sent from a socket that is not connected: the caller owns the socket now.
 #[inline(always)]
 pub fn sent(addr: *mut bpf_sock_addr, to: Address) {
-    destination::note(addr, to);
-    used(addr);
+    let cookie = socket::cookie(addr);
+    destination::note(addr, cookie, to);
+    use_socket(addr, cookie);
 }
 
 /// connect(2): the caller owns the socket now.
 #[inline(always)]
 pub fn used(addr: *mut bpf_sock_addr) {
+    use_socket(addr, socket::cookie(addr));
+}
+
+#[inline(always)]
+fn use_socket(addr: *mut bpf_sock_addr, cookie: u64) {
     let sk = field!(addr, __bindgen_anon_1.sk);
     if !sk.is_null()
-        && let Some(state) = socket::find_or_store(sk, addr)
+        && let Some(state) = socket::find_or_store(sk, cookie)
     {
         take_over(state);
     }
@@ -176,7 +182,7 @@ pub fn held(addr: *mut bpf_sock_addr) {
     if sk.is_null() || !sock::is_tcp(sk) {
         return;
     }
-    let Some(state) = socket::find_or_store(sk, addr) else { return };
+    let Some(state) = socket::find_or_store(sk, socket::cookie(addr)) else { return };
     // Read once: the connection may end meanwhile, and the place that is announced must be that of the flow.
     let place = field!(&raw const *state, place);
     let flow = flow::at(place, state.cookie);

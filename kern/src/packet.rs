@@ -141,11 +141,11 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction
     if header[0] == IPV4_PLAIN && is_transport(v4) {
         direct(opaque(start + IPV4_HEADER as usize), end, v4, IPV4_HEADER)
     } else if header[0] >> 4 == 4 {
-        copied(skb, skip(skb, v4, header_length(header[0]), direction)?)
+        copied(skb, skip(skb, v4, header_length(header[0]), direction)?.forgotten(skb))
     } else if is_transport(v6) {
         direct(opaque(start + IPV6_HEADER as usize), end, v6, IPV6_HEADER)
     } else {
-        copied(skb, skip(skb, v6, IPV6_HEADER, direction)?)
+        copied(skb, skip(skb, v6, IPV6_HEADER, direction)?.forgotten(skb))
     }
 }
 
@@ -198,6 +198,34 @@ struct Place {
     protocol: u8,
     offset: u32,
     network: u32,
+}
+
+impl Place {
+    /// Itself, by way of numbers that the verifier does not know. It knows some of these on each path through [`skip`], and
+    /// would verify all that follows once per path: 91,000 instructions at egress rather than 21,000 (v6.18).
+    #[inline(always)]
+    fn forgotten(self, skb: *mut __sk_buff) -> Self {
+        let [mut protocol, mut offset, mut network] =
+            [self.protocol as u64, self.offset as u64, self.network as u64];
+        let unknown = field!(skb, len) as u64;
+        // SAFETY: changes three numbers, and changes them back.
+        unsafe {
+            asm!(
+                "{a} ^= {unknown}",
+                "{b} ^= {unknown}",
+                "{c} ^= {unknown}",
+                "{a} ^= {unknown}",
+                "{b} ^= {unknown}",
+                "{c} ^= {unknown}",
+                a = inout(reg) protocol,
+                b = inout(reg) offset,
+                c = inout(reg) network,
+                unknown = in(reg) unknown,
+                options(pure, nomem, nostack)
+            );
+        }
+        Self { protocol: protocol as u8, offset: offset as u32, network: network as u32 }
+    }
 }
 
 /// Skips hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1), and at egress the headers of

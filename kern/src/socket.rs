@@ -44,7 +44,7 @@ fn stored<T>(sk: *mut T, flags: u64) -> Option<&'static mut SocketState> {
 
 /// The socket cookie. `ctx`: the program's context.
 #[inline(always)]
-fn cookie<C>(ctx: *mut C) -> u64 {
+pub fn cookie<C>(ctx: *mut C) -> u64 {
     // SAFETY: the program's own context.
     unsafe { bpf_get_socket_cookie(ctx.cast()) }
 }
@@ -86,10 +86,9 @@ pub fn is_listeners<C>(state: &SocketState, ctx: *mut C) -> bool {
 }
 
 /// Finds the state of a socket, or makes it in storage, which the kernel frees with the socket. An accepted socket's becomes
-/// its own.
+/// its own. `cookie`: of this socket.
 #[inline(always)]
-pub fn find_or_store<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    let cookie = cookie(ctx);
+pub fn find_or_store<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketState> {
     let mut state = if has_storage() { stored(sk, 0) } else { None };
     if state.is_none() {
         // It may have got an entry when its option memory was used up.
@@ -104,7 +103,8 @@ pub fn find_or_store<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Socke
 /// Finds or makes the state of a socket whose end a hook reports. `None` when there is no room.
 #[inline(always)]
 pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
-    if let Some(state) = find_or_store(sk, ctx) { Some(state) } else { enter(cookie(ctx)) }
+    let cookie = cookie(ctx);
+    if let Some(state) = find_or_store(sk, cookie) { Some(state) } else { enter(cookie) }
 }
 
 /// Makes the state of a socket that has none. `None` when there is no room.
@@ -141,10 +141,11 @@ fn enter(cookie: u64) -> Option<&'static mut SocketState> {
 /// storage.
 #[inline(always)]
 pub fn find_or_make_for_packet<T, C>(sk: *mut T, ctx: *mut C, own: &mut SocketState) -> &mut SocketState {
-    if let Some(state) = find_or_store(sk, ctx) {
+    let cookie = cookie(ctx);
+    if let Some(state) = find_or_store(sk, cookie) {
         return state;
     }
-    own.cookie = cookie(ctx);
+    own.cookie = cookie;
     own
 }
 

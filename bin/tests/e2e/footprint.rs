@@ -39,3 +39,21 @@ fn with_a_hundred_connections() {
     drop(pairs);
     tcptop.finish(&expected);
 }
+
+/// The time to the first report is mostly that of the verifier. Kernels before 5.16 do not say how much it did
+/// (kernel/bpf/syscall.c `bpf_prog_show_fdinfo`, v5.16).
+#[test]
+fn programs_are_verified_in_few_steps() {
+    const MOST: u64 = 80_000;
+    let tcptop = Tcptop::start();
+    let mut steps = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{}/fdinfo", tcptop.process().pid())).expect("it runs") {
+        let Ok(text) = fs::read_to_string(entry.expect("readable").path()) else { continue };
+        let verified = text.lines().find_map(|line| line.strip_prefix("verified_insns:"));
+        steps.extend(verified.map(|steps| steps.trim().parse::<u64>().expect("a number")));
+    }
+    println!("steps of the verifier: {steps:?}");
+    let sum: u64 = steps.iter().sum();
+    assert!(sum <= MOST, "{sum} steps: {steps:?}");
+    tcptop.stop();
+}
