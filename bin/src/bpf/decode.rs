@@ -75,6 +75,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
         owner: owner(flow, opening, reading),
         began: Moment::new(flow.began),
         ended: Moment::new(flow.ended),
+        forwarded: None,
         end_unconfirmed: protocol == Protocol::Tcp
             && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
     })

@@ -257,8 +257,8 @@ impl NetworkCollector for BpfCollector {
         self.running.as_ref().map_or(&[], |running| &running.missing)
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.running.as_ref().map(|running| running.ring.as_fd())
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.running.iter().map(|running| running.ring.as_fd()).collect()
     }
 
     fn drain(&mut self, sink: Sink<'_>) -> bool {
@@ -286,6 +286,9 @@ impl NetworkCollector for BpfCollector {
             running.flows.end(keys, sink);
         }
     }
+
+    /// No other collector sees a connection before this one.
+    fn leave(&mut self, _keys: &[ConnectionKey]) {}
 
     fn patience(&mut self) -> Option<Duration> {
         let running = self.running.as_mut()?;

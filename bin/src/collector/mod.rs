@@ -15,7 +15,7 @@ use std::{os::fd::BorrowedFd, time::Duration};
 
 pub use self::{
     key::ConnectionKey,
-    observation::{Claim, Observation, ObservedOwner, Opening},
+    observation::{Claim, Forwarded, Observation, ObservedOwner, Opening},
     process::Process,
     protocol::Protocol,
     state::TcpState,
@@ -89,8 +89,8 @@ pub trait NetworkCollector {
     /// What it must do without, after the start.
     fn missing(&self) -> &[Missing];
 
-    /// Becomes readable when the collector should be drained before the interval ends.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    /// Each becomes readable when the collector should be drained before the interval ends.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>>;
 
     /// Hands up connections that ended, so that there is room for others. False: there was no news.
     fn drain(&mut self, sink: Sink<'_>) -> bool;
@@ -110,6 +110,9 @@ pub trait NetworkCollector {
 
     /// Ends connections that another source has seen end: hands up the last observation of each.
     fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>);
+
+    /// Hands up no more of connections that another collector counts.
+    fn leave(&mut self, keys: &[ConnectionKey]);
 
     /// How soon it should be drained although its descriptor is not readable; `None`: there is no need.
     fn patience(&mut self) -> Option<Duration>;

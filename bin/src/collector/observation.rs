@@ -12,7 +12,7 @@ use crate::sys::clock::Moment;
 pub struct Observation {
     /// Which connection it is.
     pub key: ConnectionKey,
-    /// TCP or UDP.
+    /// TCP or UDP; others only of forwarded connections.
     pub protocol: Protocol,
     /// Both ends, as the local socket sees them.
     pub ends: Endpoints,
@@ -34,6 +34,17 @@ pub struct Observation {
     /// Its socket is closed, or may be, and the collector will not see the end of the connection: another source must be
     /// asked.
     pub end_unconfirmed: bool,
+    /// Between two other hosts: this one passes its packets on. `totals` are then of whole IP packets.
+    pub forwarded: Option<Forwarded>,
+}
+
+/// What is known of a connection that this host passes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The near end's address and port as the far end sees them, if they are translated.
+    pub translated: Option<([u8; 16], u16)>,
+    /// Packets pass by the kernel's stack or the CPU, so that counters may lag behind or stand still.
+    pub offloaded: bool,
 }
 
 /// Which side opened a connection.

@@ -5,4 +5,44 @@
 pub enum Protocol {
     Tcp,
     Udp,
+    /// Its number in the IP header (RFC 791, RFC 8200).
+    Other(u8),
+}
+
+/// Protocols that have a name besides these two: their numbers (<https://www.iana.org/assignments/protocol-numbers>).
+const NAMES: [(u8, &str); 12] = [
+    (1, "icmp"),
+    (2, "igmp"),
+    (4, "ipip"),
+    (33, "dccp"),
+    (41, "ipv6"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (58, "icmpv6"),
+    (89, "ospf"),
+    (132, "sctp"),
+    (136, "udplite"),
+];
+
+impl Protocol {
+    /// From its number in the IP header.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            tcptop_abi::IPPROTO_TCP => Self::Tcp,
+            tcptop_abi::IPPROTO_UDP => Self::Udp,
+            number => Self::Other(number),
+        }
+    }
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Other(number) => {
+                NAMES.iter().find(|(known, _)| *known == number).map_or("other", |(_, name)| name)
+            }
+        }
+    }
 }

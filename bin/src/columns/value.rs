@@ -46,10 +46,7 @@ pub const EVENT: Value = Value::Word(|row| match row.event {
     Event::Listen => "listen",
     Event::Group => "group",
 });
-pub const PROTOCOL: Value = Value::Word(|row| match row.record.protocol {
-    Protocol::Tcp => "tcp",
-    Protocol::Udp => "udp",
-});
+pub const PROTOCOL: Value = Value::Word(|row| row.record.protocol.name());
 pub const LOCAL_ADDRESS: Value = Value::Address(|row| &row.record.ends.laddr);
 pub const LOCAL_PORT: Value = Value::Number(|row, _| Some(row.record.ends.lport.into()), Unit::Label);
 pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.ends.laddr, row.record.ends.lport));
@@ -71,7 +68,7 @@ pub const UNIT: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
 pub const STATE: Value = Value::Word(|row| match row.record.protocol {
     Protocol::Tcp => row.record.state.map_or("", |state| state.name()),
-    Protocol::Udp => "",
+    Protocol::Udp | Protocol::Other(_) => "",
 });
 pub const RX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.rx_bytes), Unit::Size);
 pub const TX_BYTES: Value = Value::Number(|row, _| total(row, |totals| totals.tx_bytes), Unit::Size);

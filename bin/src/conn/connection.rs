@@ -167,6 +167,7 @@ mod tests {
             began: None,
             ended: None,
             end_unconfirmed: false,
+            forwarded: None,
         }
     }
 

@@ -191,6 +191,6 @@ const fn has_ended(protocol: Protocol, state: Option<u8>) -> bool {
     match (protocol, state) {
         (_, None) => true,
         (Protocol::Tcp, Some(state)) => matches!(state, TcpStateCode::TIME_WAIT | TcpStateCode::CLOSE),
-        (Protocol::Udp, Some(_)) => false,
+        (Protocol::Udp | Protocol::Other(_), Some(_)) => false,
     }
 }

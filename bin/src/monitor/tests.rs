@@ -53,8 +53,8 @@ impl NetworkCollector for Replay {
         &[]
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
     }
 
     fn drain(&mut self, sink: Sink<'_>) -> bool {
@@ -88,6 +88,8 @@ impl NetworkCollector for Replay {
             }));
         });
     }
+
+    fn leave(&mut self, _keys: &[ConnectionKey]) {}
 
     fn patience(&mut self) -> Option<Duration> {
         None
@@ -123,6 +125,7 @@ fn accepted(index: u32, rx_bytes: u64) -> Observation {
         began: Moment::new(1),
         ended: None,
         end_unconfirmed: false,
+        forwarded: None,
     }
 }
 

@@ -130,7 +130,7 @@ impl Found {
         match protocol {
             Protocol::Tcp => Answer { state, owner, listener: server() },
             Protocol::Udp if state.is_some() => Answer { state, owner, ..Answer::default() },
-            Protocol::Udp => {
+            Protocol::Udp | Protocol::Other(_) => {
                 let state = serving().next().map(|socket| socket.state);
                 Answer { state, owner: server(), ..Answer::default() }
             }

@@ -27,7 +27,7 @@ impl SocketEntry {
     pub const fn is_bound(&self) -> bool {
         match self.protocol {
             Protocol::Tcp => self.state == TcpStateCode::LISTEN,
-            Protocol::Udp => self.ends.rport == 0,
+            Protocol::Udp | Protocol::Other(_) => self.ends.rport == 0,
         }
     }
 

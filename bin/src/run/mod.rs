@@ -1,4 +1,4 @@
-//! The loop: one `epoll_wait` over the event ring, the interval's timer and the stop signals.
+//! The loop: one `epoll_wait` over the collectors, the interval's timer and the stop signals.
 
 mod losses;
 mod notices;
@@ -27,8 +27,8 @@ use crate::{
 /// hundreds of thousands may end.
 const BUSIEST: usize = 4096;
 
-/// If the ring is readable so many times in a row and yields nothing, it is not waited for until the tick, so that it cannot
-/// keep the loop busy. A record that is still being written is rarely met more than once.
+/// If a collector is readable so many times in a row and yields nothing, it is not waited for until the tick, so that it
+/// cannot keep the loop busy. A record that is still being written is rarely met more than once.
 const FRUITLESS: u32 = 100;
 
 /// Where process information is.
@@ -101,16 +101,12 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut monitor = Monitor::start(BpfCollector::new(settings), Path::new(PROC), listing, names)?;
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(interval).map_err(system("timerfd"))?;
-    let sources = [
-        (monitor.collector().descriptor(), Source::Ring),
-        (Some(timer.as_fd()), Source::Timer),
-        (Some(signal.as_fd()), Source::Signal),
-        (reopen.as_ref().map(AsFd::as_fd), Source::Reopen),
-    ];
-    for (descriptor, source) in sources {
-        if let Some(descriptor) = descriptor {
-            epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
-        }
+    let sources = [(timer.as_fd(), Source::Timer), (signal.as_fd(), Source::Signal)];
+    let reopening = reopen.iter().map(|signal| (signal.as_fd(), Source::Reopen));
+    let collectors = monitor.collector().descriptors();
+    let collectors = collectors.into_iter().map(|descriptor| (descriptor, Source::Collector));
+    for (descriptor, source) in sources.into_iter().chain(reopening).chain(collectors) {
+        epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
     }
     if let Some(descriptor) = printer.descriptor() {
         epoll.add_hangup(descriptor, Source::Hangup).map_err(system("epoll_ctl"))?;
@@ -127,10 +123,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         for source in epoll.wait(monitor.patience()).map_err(system("epoll_wait"))? {
             idle = false;
             match source {
-                Source::Ring => {
+                Source::Collector => {
                     fruitless = if monitor.drain() { 0 } else { fruitless + 1 };
                     if fruitless == FRUITLESS {
-                        listen_to_ring(&epoll, &monitor, false)?;
+                        listen_to_collectors(&epoll, &monitor, false)?;
                     }
                 }
                 Source::Timer => tick = timer.expirations() > 0,
@@ -150,7 +146,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             continue;
         }
         if fruitless >= FRUITLESS {
-            listen_to_ring(&epoll, &monitor, true)?;
+            listen_to_collectors(&epoll, &monitor, true)?;
         }
         fruitless = 0;
         reports += 1;
@@ -176,9 +172,15 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     }
 }
 
-/// Waits for the ring, or does not.
-fn listen_to_ring(epoll: &Epoll, monitor: &Monitor<BpfCollector>, listen: bool) -> Result<(), Error> {
-    let Some(ring) = monitor.collector().descriptor() else { return Ok(()) };
-    let done = if listen { epoll.listen(ring, Source::Ring) } else { epoll.mute(ring, Source::Ring) };
-    done.map_err(|error| Error::System("epoll_ctl", error))
+/// Waits for the collectors, or does not.
+fn listen_to_collectors(epoll: &Epoll, monitor: &Monitor<BpfCollector>, listen: bool) -> Result<(), Error> {
+    for descriptor in monitor.collector().descriptors() {
+        let done = if listen {
+            epoll.listen(descriptor, Source::Collector)
+        } else {
+            epoll.mute(descriptor, Source::Collector)
+        };
+        done.map_err(|error| Error::System("epoll_ctl", error))?;
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The event ring filled up to its wake-up mark.
-    Ring = 0,
+    Collector = 0,
     /// The interval ended.
     Timer = 1,
     /// A signal asks to stop.
@@ -22,7 +22,7 @@ pub enum Source {
 }
 
 const SOURCES: [Source; COUNT as usize] =
-    [Source::Ring, Source::Timer, Source::Signal, Source::Hangup, Source::Reopen];
+    [Source::Collector, Source::Timer, Source::Signal, Source::Hangup, Source::Reopen];
 const COUNT: libc::c_int = 5;
 
 /// An epoll instance.
@@ -124,12 +124,12 @@ mod tests {
         let epoll = Epoll::new().expect("an instance");
         let named = || epoll.wait(Some(Duration::ZERO)).expect("epoll_wait").collect::<Vec<_>>();
         writer.write_all(b"1").expect("room");
-        epoll.add(reader.as_fd(), Source::Ring).expect("a pipe");
-        assert_eq!((named(), named()), (vec![Source::Ring], vec![Source::Ring]));
-        epoll.mute(reader.as_fd(), Source::Ring).expect("a pipe");
+        epoll.add(reader.as_fd(), Source::Collector).expect("a pipe");
+        assert_eq!((named(), named()), (vec![Source::Collector], vec![Source::Collector]));
+        epoll.mute(reader.as_fd(), Source::Collector).expect("a pipe");
         writer.write_all(b"2").expect("room");
         assert_eq!(named(), []);
-        epoll.listen(reader.as_fd(), Source::Ring).expect("a pipe");
-        assert_eq!(named(), [Source::Ring]);
+        epoll.listen(reader.as_fd(), Source::Collector).expect("a pipe");
+        assert_eq!(named(), [Source::Collector]);
     }
 }

@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod limit;
 pub mod mapped;
 pub mod memory;
+pub mod netlink;
 pub mod pid_namespace;
 pub mod poll;
 pub mod ring;

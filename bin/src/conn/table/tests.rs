@@ -31,6 +31,7 @@ fn tcp(index: u32, rx_bytes: u64) -> Observation {
         began: Moment::new(1),
         ended: None,
         end_unconfirmed: false,
+        forwarded: None,
     }
 }
 

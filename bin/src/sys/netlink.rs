@@ -1,0 +1,294 @@
+//! Netlink sockets: requests for whole tables, and messages that the kernel sends by itself (include/uapi/linux/netlink.h).
+//!
+//! Numbers are in the machine's byte order. Messages and attributes begin at multiples of four bytes; their lengths count
+//! their headers, and not the padding behind them.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+/// Bytes of `struct nlmsghdr`.
+const HEADER: usize = 16;
+/// Bytes of `struct nlattr`.
+const ATTRIBUTE: usize = 4;
+/// What remains of an attribute's type without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
+const TYPE_MASK: u16 = 0x3fff;
+/// The kernel fills at most so many bytes of a dump into one datagram (net/netlink/af_netlink.c `netlink_dump`, v6.1).
+const DATAGRAM: usize = 32 * 1024;
+
+/// A netlink socket.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// A message: its type, and what follows its header.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// `nlmsg_type`.
+    pub kind: u16,
+    /// The rest.
+    pub payload: &'a [u8],
+}
+
+impl Netlink {
+    /// A socket of this protocol, such as `NETLINK_NETFILTER`. Nothing blocks but [`Netlink::dump`].
+    ///
+    /// # Errors
+    /// socket(2)'s, if the kernel lacks the protocol, and bind(2)'s.
+    pub fn open(protocol: libc::c_int) -> io::Result<Self> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        // SAFETY: no memory is passed.
+        let socket = super::owned(unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) })?;
+        let netlink = Self { socket, sequence: 0, buffer: vec![0; DATAGRAM] };
+        // A reply that never comes is an error, and no reason to hang.
+        let patience = libc::timeval { tv_sec: 2, tv_usec: 0 };
+        netlink.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)?;
+        Ok(netlink)
+    }
+
+    /// Has the kernel send the messages of a multicast group too.
+    ///
+    /// # Errors
+    /// setsockopt(2)'s, if the kernel does not know the group.
+    pub fn join(&self, group: u32) -> io::Result<()> {
+        self.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, &group)
+    }
+
+    /// Has the kernel keep up to so many bytes of messages until they are read, as far as it allows.
+    pub fn keep(&self, bytes: u32) {
+        if self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes).is_err() {
+            // Without CAP_NET_ADMIN there is a limit, to which the kernel cuts the number.
+            let _ = self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes);
+        }
+    }
+
+    fn set<T: Copy>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+        let length = size_of::<T>() as libc::socklen_t;
+        let value: *const T = value;
+        // SAFETY: `value` outlives the call and has the length that is given.
+        let result = unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, name, value.cast(), length) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Asks for a whole table by a request of this type, and hands up each message of the answer. True: the table changed
+    /// meanwhile, so that entries may be missing, or be there twice.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or the answer does not come.
+    pub fn dump(&mut self, kind: u16, request: &[u8], each: &mut dyn FnMut(Message<'_>)) -> io::Result<bool> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = u32::try_from(HEADER + request.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+        let mut message = Vec::with_capacity(HEADER + request.len());
+        message.extend_from_slice(&length.to_ne_bytes());
+        message.extend_from_slice(&kind.to_ne_bytes());
+        message.extend_from_slice(&flags.to_ne_bytes());
+        message.extend_from_slice(&self.sequence.to_ne_bytes());
+        message.extend_from_slice(&0u32.to_ne_bytes());
+        message.extend_from_slice(request);
+        self.send(&message)?;
+        let sequence = self.sequence;
+        let mut changed = false;
+        loop {
+            let received = self.receive(0)?;
+            let mut datagram = &self.buffer[..received];
+            while let Some((header, payload, rest)) = message_of(datagram) {
+                datagram = rest;
+                if header.sequence != sequence {
+                    continue;
+                }
+                changed |= header.flags & libc::NLM_F_DUMP_INTR as u16 != 0;
+                match libc::c_int::from(header.kind) {
+                    libc::NLMSG_DONE | libc::NLMSG_ERROR => {
+                        let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
+                        return if code < 0 {
+                            Err(io::Error::from_raw_os_error(code.wrapping_neg()))
+                        } else {
+                            Ok(changed)
+                        };
+                    }
+                    _ => each(Message { kind: header.kind, payload }),
+                }
+            }
+        }
+    }
+
+    /// Hands up the messages that have come from the groups that were joined, and waits for none. True: the kernel had to
+    /// drop some before.
+    pub fn drain(&mut self, each: &mut dyn FnMut(Message<'_>)) -> bool {
+        let mut dropped = false;
+        loop {
+            let received = match self.receive(libc::MSG_DONTWAIT) {
+                Ok(received) => received,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    dropped = true;
+                    continue;
+                }
+                // There is no more, or nothing can be read: then the next dump shows what is missing.
+                Err(_) => return dropped,
+            };
+            let mut datagram = &self.buffer[..received];
+            while let Some((header, payload, rest)) = message_of(datagram) {
+                datagram = rest;
+                each(Message { kind: header.kind, payload });
+            }
+        }
+    }
+
+    fn send(&self, message: &[u8]) -> io::Result<()> {
+        let kernel = kernel();
+        let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        super::retry(|| {
+            // SAFETY: the message and the address outlive the call and have the lengths that are given.
+            let sent = unsafe {
+                libc::sendto(
+                    self.socket.as_raw_fd(),
+                    message.as_ptr().cast(),
+                    message.len(),
+                    0,
+                    (&raw const kernel).cast(),
+                    length,
+                )
+            };
+            if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        })
+    }
+
+    /// Receives one datagram of the kernel into the buffer. A datagram of somebody else is taken for an empty one.
+    fn receive(&mut self, flags: libc::c_int) -> io::Result<usize> {
+        let (fd, buffer) = (self.socket.as_raw_fd(), &mut self.buffer);
+        super::retry(|| {
+            let mut sender = kernel();
+            let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+            // SAFETY: the kernel writes at most so many bytes into the buffer, and an address of at most this length.
+            let received = unsafe {
+                libc::recvfrom(
+                    fd,
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    flags,
+                    (&raw mut sender).cast(),
+                    &raw mut length,
+                )
+            };
+            let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+            Ok(if sender.nl_pid == 0 { received } else { 0 })
+        })
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The kernel's address.
+fn kernel() -> libc::sockaddr_nl {
+    // SAFETY: plain integers, for which zero is valid.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address
+}
+
+/// What is read of `struct nlmsghdr`.
+struct Header {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+}
+
+/// The first message of a datagram: its header, what follows it, and the rest of the datagram. `None`: there is no whole one.
+fn message_of(datagram: &[u8]) -> Option<(Header, &[u8], &[u8])> {
+    let header: &[u8; HEADER] = datagram.first_chunk()?;
+    let [a, b, c, d, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *header;
+    let length = usize::try_from(u32::from_ne_bytes([a, b, c, d])).ok()?;
+    let payload = datagram.get(HEADER..length)?;
+    let header = Header {
+        kind: u16::from_ne_bytes([k0, k1]),
+        flags: u16::from_ne_bytes([f0, f1]),
+        sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+    };
+    Some((header, payload, datagram.get(padded(length)..).unwrap_or_default()))
+}
+
+/// A length up to the next multiple of four.
+const fn padded(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+/// The attributes of a message or of another attribute: type and value. Ends at the first that is not whole.
+#[derive(Clone, Debug)]
+pub struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// Those in these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Value of the first attribute of this type.
+    pub fn value(&self, kind: u16) -> Option<&'a [u8]> {
+        self.clone().find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let [l0, l1, k0, k1] = *self.0.first_chunk::<ATTRIBUTE>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = self.0.get(ATTRIBUTE..length)?;
+        self.0 = self.0.get(padded(length)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([k0, k1]) & TYPE_MASK, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + payload.len()).expect("short");
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&flags.to_ne_bytes());
+        bytes.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend_from_slice(payload);
+        bytes.resize(padded(bytes.len()), 0);
+        bytes
+    }
+
+    #[test]
+    fn messages_of_a_datagram() {
+        let datagram = [message(20, 2, b"abcde"), message(3, 0, &[])].concat();
+        let (first, payload, rest) = message_of(&datagram).expect("whole");
+        assert_eq!((first.kind, first.flags, payload), (20, 2, &b"abcde"[..]));
+        let (second, payload, rest) = message_of(rest).expect("whole");
+        assert_eq!((second.kind, payload, rest), (3, &b""[..], &b""[..]));
+        for cut in 0..datagram.len() {
+            let (mut part, mut count) = (&datagram[..cut], 0);
+            while let Some((_, _, rest)) = message_of(part) {
+                (part, count) = (rest, count + 1);
+            }
+            assert!(count <= 1, "{cut}");
+        }
+        assert!(message_of(&[0; 16]).is_none(), "shorter than its own header");
+    }
+
+    #[test]
+    fn attributes_end_at_the_first_broken_one() {
+        let bytes = [8, 0, 1, 0, 1, 2, 3, 4, 5, 0, 2, 0x80, 9, 0, 0, 0, 3, 0, 3, 0, 200, 0, 4, 0];
+        let bytes = if cfg!(target_endian = "little") { bytes } else { return };
+        let found: Vec<_> = Attributes::new(&bytes).collect();
+        assert_eq!(found, [(1, &[1, 2, 3, 4][..]), (2, &[9][..])]);
+        assert_eq!(Attributes::new(&bytes).value(2), Some(&[9][..]));
+        assert_eq!(Attributes::new(&bytes).value(3), None);
+        assert_eq!(Attributes::new(&bytes[..7]).next(), None);
+    }
+}
