@@ -1,11 +1,14 @@
-//! Builds the BPF object (`kern`) with aya-build and strips it, so that it can be embedded.
+//! Builds the BPF object (`kern`) with aya-build, strips and packs it, so that it can be embedded.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 use aya_build::{Package, Toolchain};
 
 mod btf;
+mod pack;
 mod strip;
+#[path = "../src/bpf/unpack.rs"]
+mod unpack;
 
 /// Name of the kernel package, of its binary, and so of the object in `OUT_DIR`.
 const KERN: &str = "tcptop-kern";
@@ -18,11 +21,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ours = PathBuf::from(env::var("OUT_DIR")?).join(KERN);
     if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
         println!("cargo:rerun-if-changed={}", given.display());
-        fs::write(ours, fs::read(&given).map_err(|error| format!("{GIVEN}={}: {error}", given.display()))?)?;
-        return Ok(());
+        let object = fs::read(&given).map_err(|error| format!("{GIVEN}={}: {error}", given.display()))?;
+        fs::write(&ours, object)?;
+    } else {
+        build()?;
+        fs::write(&ours, strip::strip(&fs::read(&ours)?)?)?;
     }
-    build()?;
-    fs::write(&ours, strip::strip(&fs::read(&ours)?)?)?;
+    let object = fs::read(&ours)?;
+    let packed = pack::pack(&object);
+    if unpack::unpack(&packed).as_ref() != Some(&object) {
+        return Err("the packed object is not the object any more".into());
+    }
+    fs::write(ours.with_extension("packed"), packed)?;
     Ok(())
 }
 

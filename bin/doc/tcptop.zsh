@@ -31,17 +31,18 @@ _arguments -s \
     '(--state)--state=[In these TCP states]:value:(established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing)' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
-    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
-    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:' \
+    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
-    '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state process remote)' \
+    '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
     '(--csv)--csv[Comma-separated values, a row per active connection]' \
     '(--closed)--closed=-[Also each connection that ended, with final totals]::value:(only)' \
     '(--total)--total[In CSV, end each report with the sum of all]' \
     '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
     '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
-    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns)' \
+    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
     '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
     '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
     '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \
@@ -59,6 +60,8 @@ _arguments -s \
     '(--keep)--keep=[Keep N renamed files (default 4)]:value:' \
     '(--udp-timeout)--udp-timeout=[A UDP flow ends after so long a silence (default 5)]:value:' \
     '(--flows)--flows=[Connections and UDP flows to count at a time]:value:' \
+    '(--collector)--collector=[auto, bpf or diag what counts local connections]:value:' \
+    '(--enable-acct)--enable-acct[Have connection tracking count bytes until the exit]' \
     '(--check)--check[Try what tcptop needs on this host, then exit]' \
     '(-h --help)-h[Print the help, then exit]' \
     '(-h --help)--help[Print the help, then exit]' \

@@ -4,6 +4,9 @@ use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 
 use crate::{
     bpf,
+    collector::NetworkCollector,
+    conntrack::{self, ConntrackCollector, ConntrackSettings},
+    diag::DiagCollector,
     error::OLDEST,
     exit, privilege,
     proc::Snapshot,
@@ -40,14 +43,63 @@ pub fn report() -> (String, u8) {
         }
     };
     of_proc(&mut text, Path::new("/proc"));
+    let counts_tcp = sock_diag(&mut text);
+    connection_tracking(&mut text, Path::new("/proc"));
     let _ = writeln!(text, "not needed: {}", not_needed());
-    text.push_str(if runs { "tcptop can run here.\n" } else { "tcptop cannot run here.\n" });
-    let code = match (runs, privileged) {
+    let may_fall_back = counts_tcp && (privileged || privilege::is_root());
+    text.push_str(match (runs, may_fall_back) {
+        (true, _) => "tcptop can run here.\n",
+        (false, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
+        (false, false) => "tcptop cannot run here.\n",
+    });
+    let code = match (runs || may_fall_back, privileged) {
         (true, _) => exit::OK,
         (false, true) => exit::UNAVAILABLE,
         (false, false) => exit::PRIVILEGES,
     };
     (text, code)
+}
+
+/// True: TCP can be counted without BPF.
+fn sock_diag(text: &mut String) -> bool {
+    let mut collector = DiagCollector::new();
+    match collector.start() {
+        Ok(()) => {
+            let lacks = lacks(&collector);
+            line(text, true, "sock_diag", &format!("without BPF, TCP of this network namespace{lacks}"));
+            true
+        }
+        Err(error) => {
+            line(text, false, "sock_diag", &format!("{error} (only needed where BPF is refused)"));
+            false
+        }
+    }
+}
+
+/// What connection tracking shows.
+fn connection_tracking(text: &mut String, proc: &Path) {
+    if !conntrack::is_available(proc) {
+        line(text, false, "conntrack", "not loaded: no forwarded connections");
+        return;
+    }
+    let settings =
+        ConntrackSettings { proc: proc.into(), forwarded: true, local_udp: false, enable_accounting: false };
+    let mut collector = ConntrackCollector::new(settings);
+    match collector.start() {
+        Ok(()) => {
+            let forwards = if conntrack::forwards(proc) { "" } else { " (this host forwards nothing now)" };
+            let lacks = lacks(&collector);
+            line(text, true, "conntrack", &format!("forwarded connections{forwards}{lacks}"));
+        }
+        Err(error) => line(text, false, "conntrack", &format!("{error}: no forwarded connections")),
+    }
+}
+
+/// What a collector does without.
+fn lacks(collector: &dyn NetworkCollector) -> String {
+    let lacks =
+        collector.missing().iter().map(|missing| format!("; without {}: {}", missing.what, missing.lost));
+    lacks.collect()
 }
 
 fn line(text: &mut String, met: bool, name: &str, found: &str) {

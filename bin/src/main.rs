@@ -9,6 +9,8 @@ mod check;
 mod collector;
 mod columns;
 mod conn;
+mod conntrack;
+mod diag;
 mod error;
 mod exit;
 mod monitor;
@@ -22,7 +24,7 @@ mod view;
 
 use std::{env, io::Write, process::ExitCode};
 
-use args::Command;
+use args::{CollectorName, Command};
 use error::Error;
 use run::Stopped;
 
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => return print(&args::version()),
         Err(error) => return fail(&error, exit::USAGE),
     };
-    if !privilege::sufficient() {
+    if !(privilege::sufficient() || privilege::is_root() || settings.collector == CollectorName::Diag) {
         return fail(&Error::Privileges, exit::PRIVILEGES);
     }
     match run::run(*settings) {

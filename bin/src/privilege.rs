@@ -13,6 +13,11 @@ pub fn sufficient() -> bool {
     allows(effective())
 }
 
+/// True for user 0, which may lack capabilities in a container.
+pub fn is_root() -> bool {
+    capability::is_root()
+}
+
 /// True when the kernel programs may read thread names: CAP_PERFMON or CAP_SYS_ADMIN.
 pub fn thread_names() -> bool {
     effective() & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::read::Destination;
+use super::{
+    read::Destination,
+    traffic::{CollectorName, TrafficKind},
+};
 use crate::{
     columns::{self, time},
     view::{Filter, Order},
@@ -19,6 +22,7 @@ pub struct Given {
     pub operand_count: Option<u64>,
     pub filter: Filter,
     pub listen: bool,
+    pub traffic: Option<TrafficKind>,
     pub order: Option<Order>,
     pub rows: Option<usize>,
     pub by: Option<columns::Id>,
@@ -41,4 +45,6 @@ pub struct Given {
     pub keep: Option<u32>,
     pub udp_timeout: Option<Duration>,
     pub flows: Option<u32>,
+    pub collector: CollectorName,
+    pub enable_accounting: bool,
 }

@@ -11,8 +11,10 @@ mod parse;
 mod read;
 mod settle;
 mod table;
+mod traffic;
 
 pub use error::UsageError;
 pub use help::{help, short_help, version};
 pub use parse::{Command, parse};
 pub use settle::Settings;
+pub use traffic::{CollectorName, TrafficKind};

@@ -12,7 +12,7 @@ const PORTS: &str = "ports and ranges of them, like 80,443,8000-8100";
 
 /// Every option.
 #[rustfmt::skip]
-pub static OPTIONS: [Opt; 39] = [
+pub static OPTIONS: [Opt; 42] = [
     Opt::switch(Id::Once, "--once", Group::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
     Opt::switch(Id::Interval, "--interval", Group::Timing,
@@ -45,6 +45,11 @@ pub static OPTIONS: [Opt; 39] = [
         "Also sockets that wait for connections or datagrams",
         "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),
 
+    Opt::switch(Id::Traffic, "--traffic", Group::Which,
+        "Of this host's sockets, or forwarded for others", "local, forwarded or all [default: all where this host forwards and tracks connections, else local]. Forwarded \
+         connections are those of connection tracking; their bytes are of IP packets")
+        .takes("KIND", "local, forwarded or all"),
+
     Opt::switch(Id::Sort, "--sort", Group::Order,
         "Order by COLUMN", "Sizes, rates, counts and times from the largest, names, addresses, ports and ids from the smallest; \
          '-' in front reverses. Unknown values come last")
@@ -55,9 +60,9 @@ pub static OPTIONS: [Opt; 39] = [
         .letter('r').takes("N", "a whole number"),
     Opt::switch(Id::By, "--by", Group::Order,
         "One row for all connections alike in COLUMN, with sums",
-        "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport or \
+        "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport, client or \
          state. Rates and bytes are of the interval, and count connections that ended in it too")
-        .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport or state"),
+        .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
 
     Opt::switch(Id::Csv, "--csv", Group::Form,
         "Comma-separated values, a row per active connection",
@@ -111,6 +116,14 @@ pub static OPTIONS: [Opt; 39] = [
         "Connections and UDP flows to count at a time",
         "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536. Each takes 323 bytes of kernel memory, about 456 on 32-bit ARM from Linux 6.19 on, used or not")
         .takes("N", "a whole number from 1024 to 262144"),
+    Opt::switch(Id::Collector, "--collector", Group::General,
+        "auto, bpf or diag: what counts local connections",
+        "[default: auto, which takes diag where the kernel refuses bpf] diag asks for the kernel's own totals by sock_diag: \
+         TCP of this network namespace, without privileges too")
+        .takes("NAME", "auto, bpf or diag"),
+    Opt::switch(Id::EnableAcct, "--enable-acct", Group::General,
+        "Have connection tracking count bytes until the exit",
+        "Sets net.netfilter.nf_conntrack_acct to 1, and back"),
     Opt::switch(Id::Check, "--check", Group::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
     Opt::switch(Id::Help, "--help", Group::General,
@@ -181,7 +194,7 @@ mod tests {
     fn every_option_is_tried_end_to_end() {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
         let mut tests = String::new();
-        for place in [directory.join("options"), directory] {
+        for place in [directory.join("options"), directory.join("forwarded/native"), directory] {
             for file in std::fs::read_dir(place).expect("tests").flatten() {
                 tests += &std::fs::read_to_string(file.path()).unwrap_or_default();
             }

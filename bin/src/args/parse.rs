@@ -86,6 +86,7 @@ impl Given {
             Id::V6 => self.filter.v4.push(false),
             Id::State => self.filter.states = value(parser, opt, |given| read::list(given, read::state))?,
             Id::Listen => self.listen = true,
+            Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),
             Id::Rows => self.rows = Some(value(parser, opt, read::rows)?),
             Id::By => self.by = Some(value(parser, opt, read::group)?),
@@ -112,6 +113,8 @@ impl Given {
             Id::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
             Id::Keep => self.keep = Some(value(parser, opt, read::keep)?),
             Id::UdpTimeout => self.udp_timeout = Some(value(parser, opt, read::udp_timeout)?),
+            Id::Collector => self.collector = value(parser, opt, read::collector)?,
+            Id::EnableAcct => self.enable_accounting = true,
             Id::Flows => self.flows = Some(value(parser, opt, read::flows)?),
         }
         Ok(())

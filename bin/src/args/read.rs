@@ -4,6 +4,7 @@ use std::{ffi::OsStr, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::From
 
 use tcptop_abi::COMM_LEN;
 
+use super::traffic::{CollectorName, TrafficKind};
 use crate::{
     columns::{self, Column, time::Form},
     conn::TcpState,
@@ -24,6 +25,24 @@ fn digits<T: FromStr>(text: &str) -> Option<T> {
 /// A list whose parts `read` accepts, with commas in between; one part at least.
 pub fn list<T>(given: &OsStr, read: fn(&str) -> Option<T>) -> Option<Vec<T>> {
     given.to_str()?.split(',').map(read).collect()
+}
+
+/// One of these words.
+fn word<T: Copy>(given: &OsStr, words: &[(&str, T)]) -> Option<T> {
+    words.iter().find(|(word, _)| given == *word).map(|(_, meaning)| *meaning)
+}
+
+/// `local`, `forwarded` or `all`.
+pub fn traffic(given: &OsStr) -> Option<TrafficKind> {
+    word(
+        given,
+        &[("local", TrafficKind::Local), ("forwarded", TrafficKind::Forwarded), ("all", TrafficKind::All)],
+    )
+}
+
+/// `auto`, `bpf` or `diag`.
+pub fn collector(given: &OsStr) -> Option<CollectorName> {
+    word(given, &[("auto", CollectorName::Auto), ("bpf", CollectorName::Bpf), ("diag", CollectorName::Diag)])
 }
 
 /// Digits with at most one point; 0.1 to 3600. What is finer than a nanosecond is dropped.

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use super::{UsageError, given::Given, options::OPERANDS, read::Destination};
+use super::{
+    UsageError,
+    given::Given,
+    options::OPERANDS,
+    read::Destination,
+    traffic::{CollectorName, TrafficKind},
+};
 use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
     names::Wanted,
@@ -29,6 +35,12 @@ pub struct Settings {
     pub udp_timeout: Duration,
     /// Entries of the kernel's table; `None`: as the RAM allows.
     pub flows: Option<u32>,
+    /// Which traffic is shown; `None`: what there is here.
+    pub traffic: Option<TrafficKind>,
+    /// What counts local connections.
+    pub collector: CollectorName,
+    /// Connection tracking is to count bytes.
+    pub enable_accounting: bool,
 }
 
 /// How many full files are kept.
@@ -49,7 +61,12 @@ impl Given {
         let shown = |id| {
             columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
         };
-        let names = Wanted { cmdline: shown(Id::Cmdline), unit: shown(Id::Unit), user: shown(Id::User) };
+        let names = Wanted {
+            cmdline: shown(Id::Cmdline),
+            unit: shown(Id::Unit),
+            user: shown(Id::User),
+            client: shown(Id::Client),
+        };
         let form = match (self.csv, self.only_closed) {
             (true, _) => Form::Csv,
             (false, true) if !self.quiet => Form::Journal,
@@ -105,6 +122,9 @@ impl Given {
             names,
             udp_timeout: self.udp_timeout.unwrap_or(Duration::from_secs(5)),
             flows: self.flows,
+            traffic: self.traffic,
+            collector: self.collector,
+            enable_accounting: self.enable_accounting,
         })
     }
 
@@ -141,6 +161,11 @@ impl Given {
             (self.max_size.is_some() && !file, "--max-size", "--output FILE"),
             (self.keep.is_some() && self.max_size.is_none(), "--keep", "--max-size"),
             (self.total && !self.csv, "--total", "--csv"),
+            (
+                self.enable_accounting && self.traffic == Some(TrafficKind::Local),
+                "--enable-acct",
+                "--traffic forwarded or all",
+            ),
         ];
         match needs.into_iter().find(|(found, ..)| *found) {
             Some((_, option, needed)) => Err(UsageError::Needs { option, needed }),

@@ -43,6 +43,8 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
         Id::Keep => ("9", "-o /tmp/x --max-size 1M"),
         Id::UdpTimeout => ("60", ""),
         Id::Flows => ("20000", ""),
+        Id::Traffic => ("all", ""),
+        Id::Collector => ("diag", ""),
         Id::Total => ("", "--csv"),
         _ => ("", ""),
     }

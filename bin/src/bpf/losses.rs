@@ -30,6 +30,7 @@ impl Statistics {
         let new = now.with(&self.seen, u64::wrapping_sub);
         self.seen = now;
         Losses {
+            malformed: 0,
             untracked: Traffic { rx: new.untracked_rx_bytes, tx: new.untracked_tx_bytes },
             other: Traffic { rx: new.other_rx_bytes, tx: new.other_tx_bytes },
             notifications: new.lost_events,

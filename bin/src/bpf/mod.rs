@@ -15,6 +15,7 @@ mod programs;
 mod queue;
 mod ring;
 mod states;
+mod unpack;
 mod wakes;
 
 use std::{

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use aya::{Ebpf, EbpfLoader};
 use tcptop_abi::MAX_FLOWS;
 
-use super::{host::explain, queue::capacity};
+use super::{host::explain, queue::capacity, unpack::unpack};
 use crate::{
     error::Error,
     privilege,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// The object that build.rs made of `kern`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
+/// The object that the build script made of `kern`, packed.
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptop-kern.packed"));
 
 /// A loaded object, without a program attached.
 pub struct Loaded {
@@ -45,6 +45,7 @@ pub fn root() -> Result<(OwnedFd, Place), Error> {
 /// What the kernel lacks or refuses.
 pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
     let (cgroup, _) = root()?;
+    let object = unpack(OBJECT).ok_or(Error::BrokenObject)?;
     // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
     // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
     let mut loader =
@@ -67,7 +68,7 @@ pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
         .override_global("STORAGE", &u8::from(storage), true)
         .override_global("PID_NAMESPACE_DEVICE", &device, true)
         .override_global("PID_NAMESPACE_INODE", &inode, true)
-        .load(OBJECT)
+        .load(&object)
         .map_err(Error::Load)?;
     Ok(Loaded { ebpf, cgroup, flows, pids_are_ours })
 }

@@ -8,16 +8,18 @@ mod key;
 mod observation;
 mod process;
 mod protocol;
+mod several;
 mod state;
 mod traffic;
 
-use std::{os::fd::BorrowedFd, time::Duration};
+use std::{ops::AddAssign, os::fd::BorrowedFd, time::Duration};
 
 pub use self::{
     key::ConnectionKey,
     observation::{Claim, Forwarded, Observation, ObservedOwner, Opening},
     process::Process,
     protocol::Protocol,
+    several::Several,
     state::TcpState,
     traffic::Traffic,
 };
@@ -26,6 +28,8 @@ use crate::error::Error;
 /// Something that a collector hands up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CollectorEvent {
+    /// A connection existed at the start, and has not moved since.
+    Existed(Observation),
     /// A connection appeared, moved, or changed its state or owner.
     Moved(Observation),
     /// A connection ended. The totals are final, and its key is free.
@@ -73,6 +77,21 @@ pub struct Losses {
     pub unreported: u64,
     /// Datagrams sent inside other packets, whose length it cannot see.
     pub encapsulated: u64,
+    /// Entries of the kernel's tables that make no sense to it, and were left out.
+    pub malformed: u64,
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, other: Self) {
+        self.untracked += other.untracked;
+        self.other += other.other;
+        self.notifications += other.notifications;
+        self.full += other.full;
+        self.refused += other.refused;
+        self.unreported += other.unreported;
+        self.encapsulated += other.encapsulated;
+        self.malformed += other.malformed;
+    }
 }
 
 /// Takes what a collector hands up.

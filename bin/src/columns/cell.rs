@@ -20,8 +20,9 @@ impl Column {
             Value::Name(bytes) => name::csv(bytes(row, frame), out),
             Value::Address(bytes) => address::address(bytes(row), out),
             Value::Endpoint(ends) => {
-                let (bytes, port) = ends(row);
-                address::endpoint(bytes, port, usize::MAX, out);
+                if let Some((bytes, port)) = ends(row) {
+                    address::endpoint(bytes, port, usize::MAX, out);
+                }
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
@@ -55,8 +56,9 @@ impl Column {
             }
             Value::Name(bytes) => name::plain(bytes(row, frame), out),
             Value::Endpoint(ends) => {
-                let (bytes, port) = ends(row);
-                address::endpoint(bytes, port, room, out);
+                if let Some((bytes, port)) = ends(row) {
+                    address::endpoint(bytes, port, room, out);
+                }
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
@@ -84,8 +86,8 @@ impl Column {
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
             Value::Address(bytes) => Cow::Borrowed(bytes(row)),
             Value::Endpoint(ends) => {
-                let (bytes, port) = ends(row);
-                Cow::Owned([bytes.as_slice(), &port.to_be_bytes()].concat())
+                let key = |(bytes, port): (&[u8; 16], u16)| [bytes.as_slice(), &port.to_be_bytes()].concat();
+                Cow::Owned(ends(row).map(key).unwrap_or_default())
             }
         }
     }

@@ -55,6 +55,8 @@ pub enum Id {
     Start,
     DurationMs,
     Connections,
+    Translated,
+    Client,
 }
 
 impl Id {
@@ -117,13 +119,13 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 28] = [
+pub static COLUMNS: [Column; 30] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also untracked, other, shown and total"),
-    column(Id::Proto, "proto", "PROTO", fixed(Left, 5), 4, value::PROTOCOL,
-        "tcp or udp; with a minus in front on a screen when it ended"),
+        "live, closed, listen or group; in CSV also untracked, other, forwarded, shown and total"),
+    column(Id::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
+        "tcp or udp, forwarded also others; with a minus in front on a screen when it ended"),
     column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
         "local address"),
     column(Id::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
@@ -139,7 +141,7 @@ pub static COLUMNS: [Column; 28] = [
     column(Id::Pid, "pid", "PID", fixed(Right, 7), 5, value::PID,
         "process that owns the connection"),
     column(Id::Comm, "comm", "COMM", elastic(8, 15, 15), 2, value::COMM,
-        "its name"),
+        "its name; (forwarded): this host passes the connection on, and no process has it"),
     column(Id::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
         "its command line"),
     column(Id::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
@@ -147,9 +149,9 @@ pub static COLUMNS: [Column; 28] = [
     column(Id::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
         "its service or container, or both, such as lxc:web/cron.service, from its cgroup"),
     column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
-        "TCP state"),
+        "TCP state; OFFLOADED: forwarded past the kernel's stack, so that bytes may come late"),
     column(Id::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
-        "payload received since it began; in sums and groups, in the interval"),
+        "payload received since it began, forwarded: bytes of IP packets; in sums and groups, in the interval"),
     column(Id::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
         "payload sent likewise; what is sent again counts once"),
     column(Id::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
@@ -174,6 +176,11 @@ pub static COLUMNS: [Column; 28] = [
         "how long it lasted, or lasts so far; a UDP flow to its last active interval"),
     column(Id::Connections, "conns", "CONNS", elastic_number(5, 7), 11, value::CONNECTIONS,
         "connections in the group, those that ended in the interval included"),
+    column(Id::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
+        "of a forwarded connection: its local address and port as the remote end sees them, if they are translated"),
+    column(Id::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
+        "name of a host of the local network, from DHCP leases or /etc/hosts, else its MAC address: the local end of a \
+         forwarded connection, the remote one of another"),
 ];
 
 /// A number without a unit, that may need more than its usual width.

@@ -73,6 +73,7 @@ pub const fn grouped(by: Id) -> Option<&'static [Id]> {
         Id::RemoteAddress => &[Id::RemoteAddress],
         Id::RemotePort => &[Id::RemotePort],
         Id::State => &[Id::State],
+        Id::Client => &[Id::Client],
         _ => return None,
     })
 }

@@ -7,6 +7,9 @@ use tcptop_abi::Counters;
 use super::{Event, Frame, Row};
 use crate::conn::{Protocol, per_second};
 
+/// An address and a port.
+pub type Endpoint<'a> = (&'a [u8; 16], u16);
+
 /// The value of a row in one column.
 #[derive(Clone, Copy)]
 pub enum Value {
@@ -18,8 +21,8 @@ pub enum Value {
     Name(for<'a> fn(&'a Row<'_>, &'a Frame<'_>) -> &'a [u8]),
     /// An address.
     Address(for<'a> fn(&'a Row<'_>) -> &'a [u8; 16]),
-    /// An address and a port.
-    Endpoint(for<'a> fn(&'a Row<'_>) -> (&'a [u8; 16], u16)),
+    /// An address and a port; `None`: there is none.
+    Endpoint(for<'a> fn(&'a Row<'_>) -> Option<Endpoint<'a>>),
     /// A moment, since the Unix epoch.
     Moment(fn(&Row<'_>, &Frame<'_>) -> Option<Duration>),
 }
@@ -39,6 +42,9 @@ pub enum Unit {
     Millis,
 }
 
+/// Name of connections that no process has, because this host passes them on.
+const FORWARDED: &[u8] = b"(forwarded)";
+
 pub const TIME: Value = Value::Moment(|_, frame| Some(frame.time));
 pub const EVENT: Value = Value::Word(|row| match row.event {
     Event::Live => "live",
@@ -49,16 +55,23 @@ pub const EVENT: Value = Value::Word(|row| match row.event {
 pub const PROTOCOL: Value = Value::Word(|row| row.record.protocol.name());
 pub const LOCAL_ADDRESS: Value = Value::Address(|row| &row.record.ends.laddr);
 pub const LOCAL_PORT: Value = Value::Number(|row, _| Some(row.record.ends.lport.into()), Unit::Label);
-pub const LOCAL: Value = Value::Endpoint(|row| (&row.record.ends.laddr, row.record.ends.lport));
+pub const LOCAL: Value = Value::Endpoint(|row| Some((&row.record.ends.laddr, row.record.ends.lport)));
 pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.ends.raddr);
 pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.ends.rport.into()), Unit::Label);
-pub const REMOTE: Value = Value::Endpoint(|row| (&row.record.ends.raddr, row.record.ends.rport));
+pub const REMOTE: Value = Value::Endpoint(|row| Some((&row.record.ends.raddr, row.record.ends.rport)));
+pub const TRANSLATED: Value = Value::Endpoint(|row| {
+    let (address, port) = row.record.forwarded.as_ref()?.translated.as_ref()?;
+    Some((address, *port))
+});
 pub const PID: Value = Value::Number(
     |row, _| row.record.process.as_ref().map(|process| process.pid.into()).filter(|pid| *pid != 0),
     Unit::Label,
 );
-pub const COMM: Value =
-    Value::Name(|row, _| row.record.process.as_ref().map_or(b"", |process| process.name()));
+pub const COMM: Value = Value::Name(|row, _| match &row.record.process {
+    Some(process) => process.name(),
+    None if row.record.forwarded.is_some() => FORWARDED,
+    None => b"",
+});
 pub const CMDLINE: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.cmdline(process)));
 pub const USER: Value = Value::Name(|row, frame| {
@@ -66,7 +79,12 @@ pub const USER: Value = Value::Name(|row, frame| {
 });
 pub const UNIT: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
+pub const CLIENT: Value = Value::Name(|row, frame| {
+    let ends = &row.record.ends;
+    frame.names.client(if row.record.forwarded.is_some() { &ends.laddr } else { &ends.raddr })
+});
 pub const STATE: Value = Value::Word(|row| match row.record.protocol {
+    _ if row.record.forwarded.as_ref().is_some_and(|forwarded| forwarded.offloaded) => "OFFLOADED",
     Protocol::Tcp => row.record.state.map_or("", |state| state.name()),
     Protocol::Udp | Protocol::Other(_) => "",
 });

@@ -43,6 +43,7 @@ impl Connection {
             ends,
             state,
             process: None,
+            forwarded: None,
             totals: None,
             growth: Traffic { rx: 0, tx: 0 },
             began: None,
@@ -71,6 +72,9 @@ impl Connection {
     pub fn observe(&mut self, seen: &Observation) -> bool {
         let record = &mut self.record;
         let is_new = record.totals.is_none();
+        if record.forwarded.as_deref() != seen.forwarded.as_ref() {
+            record.forwarded = seen.forwarded.map(Box::new);
+        }
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
         }

@@ -11,6 +11,6 @@ pub use connection::Connection;
 pub use owner::{Identified, OwnerSource};
 pub use record::ConnectionRecord;
 pub use report::{Report, per_second};
-pub use table::Table;
+pub use table::{Forwarding, Table};
 
-pub use crate::collector::{ConnectionKey, Process, Protocol, TcpState, Traffic};
+pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};

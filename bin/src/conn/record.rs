@@ -2,7 +2,7 @@
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{ConnectionKey, Process, Protocol, TcpState, Traffic};
+use super::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection: who, where, how much, how fast.
@@ -18,9 +18,12 @@ pub struct ConnectionRecord {
     pub state: Option<TcpState>,
     /// Owner; `None` while unknown.
     pub process: Option<Process>,
-    /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen.
+    /// Of one that this host passes on; boxed, because most are not.
+    pub forwarded: Option<Box<Forwarded>>,
+    /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen. Of a
+    /// forwarded one, bytes of IP packets.
     pub totals: Option<Counters>,
-    /// Payload bytes of the interval.
+    /// Bytes of the interval.
     pub growth: Traffic,
     /// When it began; `None` while unknown.
     pub began: Option<Moment>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConnectionRecord, Traffic};
+use super::{ConnectionRecord, Forwarding, Traffic};
 use crate::sys::clock::Moment;
 
 /// What happened in one interval.
@@ -18,6 +18,8 @@ pub struct Report<'a> {
     pub tcp: usize,
     /// UDP flows known.
     pub udp: usize,
+    /// Connections that this host passes on; `None`: nobody watches them. They are no part of the total.
+    pub forwarding: Option<Forwarding>,
     /// Payload bytes received and sent in this interval by all connections, shown or not, untracked ones included.
     pub total: Traffic,
     /// The part of it by flows that found no room in the kernel's table.
@@ -34,6 +36,8 @@ pub struct Report<'a> {
     pub unreported: u64,
     /// Datagrams sent in this interval inside other packets, so that their length is not known.
     pub encapsulated: u64,
+    /// Entries of the kernel's tables in this interval that make no sense.
+    pub malformed: u64,
     /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.

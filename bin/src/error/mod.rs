@@ -29,6 +29,8 @@ pub enum Error {
     Detached(&'static str, Box<Self>),
     /// A map call failed.
     Map(MapError),
+    /// The embedded object cannot be unpacked.
+    BrokenObject,
     /// The embedded object lacks a program.
     MissingProgram(&'static str),
     /// The embedded object lacks a map.
@@ -48,6 +50,18 @@ impl Error {
         }
     }
 
+    /// Whether BPF is what failed, so that another source may serve.
+    pub const fn is_of_bpf(&self) -> bool {
+        !matches!(
+            self,
+            Self::Privileges
+                | Self::System(..)
+                | Self::BrokenObject
+                | Self::MissingProgram(_)
+                | Self::MissingMap(_)
+        )
+    }
+
     /// The kernel's answer.
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn error::Error + 'static)> = match self {
@@ -56,7 +70,7 @@ impl Error {
             Self::Attach(_, error) => Some(error),
             Self::Map(error) => Some(error),
             Self::NoCgroup(error) | Self::System(_, error) => Some(error),
-            Self::Privileges | Self::MissingProgram(_) | Self::MissingMap(_) => None,
+            Self::Privileges | Self::BrokenObject | Self::MissingProgram(_) | Self::MissingMap(_) => None,
         };
         while let Some(error) = source {
             let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
@@ -84,6 +98,7 @@ impl fmt::Display for Error {
                 write!(out, "somebody detached {name}, and it cannot be attached again: {error}")
             }
             Self::Map(error) => write!(out, "a BPF map cannot be used: {}", Chain(error)),
+            Self::BrokenObject => out.write_str("the embedded object is broken: this file is not whole"),
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
             Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
             Self::System(call, error) => write!(out, "{call}: {error}"),

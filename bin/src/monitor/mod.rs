@@ -6,14 +6,17 @@ mod listening;
 mod tests;
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use tcptop_abi::Endpoints;
+
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
-    collector::{CollectorEvent, Detached, NetworkCollector},
+    collector::{CollectorEvent, Detached, NetworkCollector, Opening},
     conn::{Connection, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
@@ -47,6 +50,8 @@ pub struct Listing {
     pub ended: usize,
     /// Sockets that wait for connections or datagrams.
     pub listening: bool,
+    /// Connections that this host passes on; true: besides those of its own sockets.
+    pub forwarded: Option<bool>,
 }
 
 /// What the look at /proc at the start did not show.
@@ -58,17 +63,23 @@ pub enum Gaps {
 }
 
 impl<C: NetworkCollector> Monitor<C> {
-    /// Starts to count, and finds what exists already.
-    ///
-    /// # Errors
-    /// The collector's, when it cannot start.
-    pub fn start(mut collector: C, proc: &Path, listing: Listing, names: Names) -> Result<Self, Error> {
-        collector.start()?;
+    /// Begins the first interval of a collector that has started, and finds what exists already. `openings`: which side
+    /// opened each TCP connection that exists, as far as that can be told.
+    pub fn start(
+        collector: C,
+        proc: &Path,
+        listing: Listing,
+        names: Names,
+        openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
+    ) -> Self {
         let since = clock::monotonic();
         let mut table = Table::new(listing.ended);
+        if let Some(besides_local) = listing.forwarded {
+            table.expect_forwarded(besides_local);
+        }
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
-                fill(&mut table, &snapshot);
+                fill(&mut table, &snapshot, openings);
                 Gaps::Some(snapshot.gaps(proc))
             }
             Err(error) => Gaps::All(error),
@@ -76,7 +87,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
         let listening = Listening::default();
-        Ok(Self { collector, proc, table, names, since, listing, listening, schedule, gaps, out_of: None })
+        Self { collector, proc, table, names, since, listing, listening, schedule, gaps, out_of: None }
     }
 
     /// The collector.
@@ -107,7 +118,9 @@ impl<C: NetworkCollector> Monitor<C> {
     /// Takes in what has ended, so that the collector has room for others. False: there was no news.
     pub fn drain(&mut self) -> bool {
         let Self { collector, table, names, .. } = self;
-        collector.drain(&mut |event| take_in(table, names, event))
+        let news = collector.drain(&mut |event| take_in(table, names, event));
+        collector.leave(&table.take_local());
+        news
     }
 
     /// How soon the collector should be drained, whatever else happens.
@@ -128,6 +141,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let (now, boot, wall) = (clock::monotonic(), clock::boot(), clock::wall());
         let Self { collector, table, names, .. } = self;
         let losses = collector.collect(now, last, &mut |event| take_in(table, names, event));
+        collector.leave(&table.take_local());
         self.out_of = self.out_of.and_then(|_| proc::out_of(&self.proc));
         if self.out_of.is_none() || last {
             self.leave_exited(now);
@@ -150,6 +164,7 @@ impl<C: NetworkCollector> Monitor<C> {
             interval,
             tcp,
             udp,
+            forwarding: table.forwarding(),
             total,
             untracked: losses.untracked,
             other: losses.other,
@@ -158,6 +173,7 @@ impl<C: NetworkCollector> Monitor<C> {
             refused: losses.refused,
             unreported: losses.unreported,
             encapsulated: losses.encapsulated,
+            malformed: losses.malformed,
             live,
             closed: table.ended().collect(),
             left_out: table.left_out(),
@@ -176,15 +192,23 @@ impl<C: NetworkCollector> Monitor<C> {
 }
 
 /// Puts what existed before the first packet into the table.
-fn fill(table: &mut Table, snapshot: &proc::Snapshot) {
+fn fill(
+    table: &mut Table,
+    snapshot: &proc::Snapshot,
+    openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
+) {
     for socket in snapshot.bound() {
         if socket.protocol == Protocol::Tcp {
             table.add_listener(&socket.ends, snapshot.owner(socket));
         }
     }
+    let has_tcp = snapshot.connections.iter().any(|socket| socket.protocol == Protocol::Tcp);
+    let openings = if has_tcp { openings() } else { HashMap::new() };
     for socket in &snapshot.connections {
         let mut connection = Connection::new(socket.protocol, socket.ends, tcp_state(socket));
-        connection.assume_accepted(snapshot.accepted(socket));
+        let opening = openings.get(&socket.ends).filter(|_| socket.protocol == Protocol::Tcp);
+        let accepted = opening.map(|opening| *opening == Opening::Passive);
+        connection.assume_accepted(accepted.unwrap_or_else(|| snapshot.accepted(socket)));
         if let Some(process) = snapshot.owner(socket) {
             connection.learn(process, OwnerSource::Proc);
         }

@@ -1,7 +1,7 @@
 //! The whole monitor over a second collector, which replays a recorded list, and a /proc that is made up.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
@@ -105,10 +105,15 @@ impl NetworkCollector for Replay {
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let listing = Listing { idle, ended: usize::MAX, listening: false };
+    let listing = Listing { idle, ended: usize::MAX, listening: false, forwarded: None };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
-    Monitor::start(replay, &tree.path(""), listing, Names::new(&tree.path(""), Wanted::default()))
-        .expect("made up")
+    Monitor::start(
+        replay,
+        &tree.path(""),
+        listing,
+        Names::new(&tree.path(""), Wanted::default()),
+        HashMap::new,
+    )
 }
 
 /// The captured connection that the listener accepted; the collector does not know whose it is.

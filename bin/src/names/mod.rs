@@ -1,5 +1,6 @@
 //! What processes and users are called: names, command lines, services and containers, users.
 
+mod clients;
 mod known;
 mod processes;
 mod unit;
@@ -8,11 +9,12 @@ mod users;
 
 use std::{path::Path, time::Duration};
 
-use self::{processes::Processes, units::Units, users::Users};
+use self::{clients::Clients, processes::Processes, units::Units, users::Users};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::{ConnectionRecord, Identified},
     proc::OutOf,
+    sys::clock,
 };
 
 /// Where users are listed.
@@ -27,6 +29,8 @@ pub struct Wanted {
     pub unit: bool,
     /// Users.
     pub user: bool,
+    /// Hosts of the local network.
+    pub client: bool,
 }
 
 impl Wanted {
@@ -42,6 +46,7 @@ pub struct Names {
     users: Users,
     processes: Processes,
     units: Units,
+    clients: Clients,
 }
 
 impl Names {
@@ -49,7 +54,8 @@ impl Names {
     pub fn new(proc: &Path, wanted: Wanted) -> Self {
         let users = Users::new(Path::new(PASSWD));
         let processes = Processes::new(proc.into(), wanted);
-        Self { wanted, users, processes, units: Units::default() }
+        let clients = Clients::new(Path::new("/"));
+        Self { wanted, users, processes, units: Units::default(), clients }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
@@ -79,6 +85,9 @@ impl Names {
             processes.clone().for_each(|process| self.users.look_up(process.uid));
         }
         self.processes.refresh(processes);
+        if self.wanted.client {
+            self.clients.refresh(clock::boot());
+        }
     }
 
     /// Forgets processes, once there are many, that none of `records` needs.
@@ -103,6 +112,11 @@ impl Names {
         self.processes.unit(process)
     }
 
+    /// Name of a host of the local network; empty if it has none.
+    pub fn client(&self, address: &[u8; 16]) -> &[u8] {
+        self.clients.name(address)
+    }
+
     /// A user's name, or the number in digits.
     pub fn user(&self, uid: u32) -> &[u8] {
         self.users.name(uid)
@@ -124,7 +138,7 @@ mod tests {
         tree.file("7/stat", &testing::stat(7, "nginx", 1));
         tree.file("7/cmdline", b"nginx: worker\0process\0");
         tree.file("7/cgroup", b"0::/system.slice/nginx.service\n");
-        let wanted = Wanted { cmdline: true, unit: true, user: true };
+        let wanted = Wanted { cmdline: true, unit: true, user: true, client: false };
         let mut names = Names::new(&tree.path(""), wanted);
         let record = ConnectionRecord {
             process: samples::process(7, b"nginx"),

@@ -53,6 +53,11 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
         if report.other.sum() > 0 && !options.quiet {
             sum(b"other", report.other);
         }
+        if let Some(forwarding) = report.forwarding
+            && !options.quiet
+        {
+            sum(b"forwarded", forwarding.moved);
+        }
         if let Some(shown) = view.shown {
             sum(b"shown", shown);
         }

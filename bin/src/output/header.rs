@@ -2,15 +2,15 @@
 
 use crate::{
     columns::{Frame, time, units, width},
-    conn::{Report, Traffic, per_second},
+    conn::{Forwarding, Report, Traffic, per_second},
 };
 
 /// Space between two parts.
 const GAP: &[u8] = b"  ";
 
 /// Appends the line, without its end. `shown`: what the rows moved, where a filter left some out. On a screen of `room`
-/// columns parts are left out until it fits: other packets, the interval, UDP, TCP, full tables, untracked bytes, lost
-/// records, what is shown, then the rates.
+/// columns parts are left out until it fits: other packets, the interval, UDP, TCP, forwarded connections, full tables,
+/// untracked bytes, lost records, what is shown, then the rates.
 pub fn header(
     report: &Report<'_>,
     shown: Option<Traffic>,
@@ -20,14 +20,21 @@ pub fn header(
 ) {
     let mut line = Line { text: Vec::new(), parts: Vec::new() };
     line.part(0, |out| time::short(frame.time, frame.form, out));
-    line.part(8, |out| {
+    line.part(9, |out| {
         out.extend_from_slice(b"interval ");
         units::seconds(report.interval, out);
     });
-    line.part(6, |out| count(b"TCP ", report.tcp as u64, out));
-    line.part(7, |out| count(b"UDP ", report.udp as u64, out));
+    line.part(7, |out| count(b"TCP ", report.tcp as u64, out));
+    line.part(8, |out| count(b"UDP ", report.udp as u64, out));
     line.part(1, |out| rate(b"RX ", report.total.rx, frame, out));
     line.part(2, |out| rate(b"TX ", report.total.tx, frame, out));
+    if let Some(Forwarding { count: flows, moved }) = report.forwarding {
+        line.part(6, |out| {
+            count(b"FWD ", flows as u64, out);
+            rate(b" RX ", moved.rx, frame, out);
+            rate(b" TX ", moved.tx, frame, out);
+        });
+    }
     if let Some(shown) = shown {
         line.part(3, |out| {
             rate(b"shown RX ", shown.rx, frame, out);
@@ -35,7 +42,7 @@ pub fn header(
         });
     }
     if report.other.sum() > 0 {
-        line.part(9, |out| rate(b"other ", report.other.sum(), frame, out));
+        line.part(10, |out| rate(b"other ", report.other.sum(), frame, out));
     }
     if report.untracked.sum() > 0 {
         line.part(5, |out| {
@@ -143,5 +150,15 @@ mod tests {
         assert_eq!(line(&report, Some(9)), "12:41:52Z");
         assert_eq!(line(&report, Some(5)), "12:4…");
         assert_eq!(line(&report, Some(0)), "");
+    }
+
+    #[test]
+    fn what_is_passed_on_stands_apart() {
+        let records = samples::records();
+        let mut report = samples::report(&records);
+        report.forwarding = Some(Forwarding { count: 40, moved: Traffic { rx: 2048, tx: 7 } });
+        let whole = "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s  FWD 40 RX 2.0K/s TX 7/s";
+        assert_eq!(line(&report, None), whole);
+        assert_eq!(line(&report, Some(60)), "12:41:52Z  RX 12M/s  TX 987K/s  FWD 40 RX 2.0K/s TX 7/s");
     }
 }

@@ -2,16 +2,17 @@
 
 mod losses;
 mod notices;
+mod sought;
 
 use std::{os::fd::AsFd, path::Path};
 
-use self::{losses::Losses, notices::Shortage};
+use self::{losses::Losses, notices::Shortage, sought::Sought};
 use crate::{
     args::Settings,
-    bpf::{BpfCollector, CollectorSettings},
-    collector::NetworkCollector,
+    collector::{NetworkCollector, Several},
     columns::Frame,
     conn::Report,
+    diag,
     error::Error,
     monitor::{Listing, Monitor},
     names::Names,
@@ -65,7 +66,8 @@ impl From<OutputError> for Stopped {
 /// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
-    let Settings { interval, count, selection, listening, output, names, udp_timeout, flows } = settings;
+    let sought = Sought::of(&settings);
+    let Settings { interval, count, selection, listening, output, names, .. } = settings;
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
     // Of lost records and full tables.
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
@@ -81,8 +83,6 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
 
     let (time, raw) = (output.time, output.raw);
     let mut printer = Printer::new(output, stop)?;
-    let settings =
-        CollectorSettings { entries: flows, udp_timeout, announces_processes: names.of_processes() };
     let names = Names::new(Path::new(PROC), names);
     // Whatever is summed, ordered otherwise, or asked for by name.
     let all_ended = selection.closed
@@ -97,8 +97,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             () => printer.room().max(BUSIEST),
         },
         listening,
+        forwarded: sought.forwarded(),
     };
-    let mut monitor = Monitor::start(BpfCollector::new(settings), Path::new(PROC), listing, names)?;
+    let collectors = sought.start()?;
+    let openings = || diag::openings().unwrap_or_default();
+    let mut monitor = Monitor::start(collectors, Path::new(PROC), listing, names, openings);
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(interval).map_err(system("timerfd"))?;
     let sources = [(timer.as_fd(), Source::Timer), (signal.as_fd(), Source::Signal)];
@@ -173,7 +176,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
 }
 
 /// Waits for the collectors, or does not.
-fn listen_to_collectors(epoll: &Epoll, monitor: &Monitor<BpfCollector>, listen: bool) -> Result<(), Error> {
+fn listen_to_collectors(epoll: &Epoll, monitor: &Monitor<Several>, listen: bool) -> Result<(), Error> {
     for descriptor in monitor.collector().descriptors() {
         let done = if listen {
             epoll.listen(descriptor, Source::Collector)

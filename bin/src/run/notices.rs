@@ -85,6 +85,7 @@ pub struct Shortage {
     refused: bool,
     unreported: bool,
     encapsulated: bool,
+    malformed: bool,
     proc: bool,
 }
 
@@ -98,6 +99,7 @@ impl Shortage {
             refused: false,
             unreported: false,
             encapsulated: false,
+            malformed: false,
             proc: false,
         }
     }
@@ -125,6 +127,13 @@ impl Shortage {
                 stderr,
                 "tcptop: datagrams leave inside other packets, as IPsec sends them: what UDP sent there is not counted \
                  in its rows, and the packets are `other` (said once)"
+            );
+        }
+        if report.malformed > 0 && !mem::replace(&mut self.malformed, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: {} entries of connection tracking make no sense and were left out (said once)",
+                report.malformed
             );
         }
         if !self.told && report.full > 0 && !mem::replace(&mut self.full, true) {

@@ -3,6 +3,11 @@
 //! Numbers are in the machine's byte order. Messages and attributes begin at multiples of four bytes; their lengths count
 //! their headers, and not the padding behind them.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "flags, families and sizes of the kernel's interface fit its fields"
+)]
+
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -47,7 +52,18 @@ impl Netlink {
         // A reply that never comes is an error, and no reason to hang.
         let patience = libc::timeval { tv_sec: 2, tv_usec: 0 };
         netlink.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)?;
+        netlink.bind()?;
         Ok(netlink)
+    }
+
+    /// Has the kernel choose the socket's port. Without one, the socket has the kernel's own, 0, and takes no message of a
+    /// group: the kernel takes it for the sender (net/netlink/af_netlink.c `do_one_broadcast`, v6.1).
+    fn bind(&self) -> io::Result<()> {
+        let address = kernel();
+        let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        // SAFETY: the address outlives the call and has the length that is given.
+        let result = unsafe { libc::bind(self.socket.as_raw_fd(), (&raw const address).cast(), length) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Has the kernel send the messages of a multicast group too.

@@ -15,7 +15,12 @@ impl Table {
     pub(super) fn end(&mut self, key: ConnectionKey, ended: Option<Moment>) {
         let Some(slot) = self.connections.get_mut(key.index as usize) else { return };
         let Some(mut connection) = slot.take_if(|connection| connection.record.key == key) else { return };
-        self.count(connection.record.protocol, -1);
+        self.count(&connection.record, -1);
+        if connection.record.forwarded.is_none()
+            && let Some(local) = &mut self.local
+        {
+            local.end(&connection.record);
+        }
         if self.most_ended == 0 {
             return;
         }

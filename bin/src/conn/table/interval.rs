@@ -2,14 +2,14 @@
 
 use std::{mem, time::Duration};
 
-use super::{Table, at};
+use super::{Table, at, forwarded::LocalEnds};
 use crate::{
     conn::{ConnectionRecord, OwnerSource, Traffic},
     sys::clock::Moment,
 };
 
 impl Table {
-    /// Ends the interval, and returns what all connections moved in it. `now`: time since the boot.
+    /// Ends the interval, and returns what all connections of local sockets moved in it. `now`: time since the boot.
     pub fn close_interval(&mut self, now: Duration) -> Traffic {
         let now = Moment::from(now);
         let Self { connections, active, owner_pending, listeners, .. } = self;
@@ -58,6 +58,8 @@ impl Table {
         listeners.prune(self.interval);
         self.interval += 1;
         self.moved = Traffic::default();
+        self.forwarding.iter_mut().for_each(|forwarding| forwarding.moved = Traffic::default());
+        self.local.iter_mut().for_each(LocalEnds::begin_interval);
         while self.connections.pop_if(|connection| connection.is_none()).is_some() {}
         self.connections.shrink_to(2 * self.connections.len());
     }

@@ -1,12 +1,16 @@
 //! Every connection known, fed by a collector and by /proc, and read by reports.
 
 mod endings;
+mod forwarded;
 mod interval;
 mod owners;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::HashMap, mem};
+
+pub use self::forwarded::Forwarding;
+use self::forwarded::LocalEnds;
 
 use tcptop_abi::Endpoints;
 
@@ -21,8 +25,11 @@ use crate::collector::{CollectorEvent, Observation, Opening};
 pub struct Table {
     /// By the index of their keys.
     connections: Vec<Option<Box<Connection>>>,
-    /// Open connections of the collector: of TCP, of UDP.
+    /// Open connections of local sockets: of TCP, of UDP.
     open: (usize, usize),
+    /// Connections that this host passes on, if somebody watches them; and the ends of local ones, if somebody does, too.
+    forwarding: Option<Forwarding>,
+    local: Option<LocalEnds>,
     /// From /proc, without a packet so far.
     unseen: HashMap<(Protocol, Endpoints), Box<Connection>>,
     /// More of these, with the ends of one of them, in other network namespaces.
@@ -44,7 +51,7 @@ pub struct Table {
     most_ended: usize,
     /// How many of the others moved bytes in this interval.
     left_out: usize,
-    /// Bytes that all connections moved in this interval.
+    /// Bytes that all connections of local sockets moved in this interval.
     moved: Traffic,
 }
 
@@ -86,12 +93,19 @@ impl Table {
         Self { most_ended, ..Self::default() }
     }
 
+    /// Expects forwarded connections. `besides_local`: those that are local too are not taken in.
+    pub fn expect_forwarded(&mut self, besides_local: bool) {
+        self.forwarding = Some(Forwarding::default());
+        self.local = besides_local.then(LocalEnds::default);
+    }
+
     /// Takes in what a collector hands up.
     pub fn apply(&mut self, event: CollectorEvent, identify: Identify<'_>) {
         match event {
-            CollectorEvent::Moved(seen) => self.observe(&seen, identify),
+            CollectorEvent::Existed(seen) => self.observe(&seen, identify, false),
+            CollectorEvent::Moved(seen) => self.observe(&seen, identify, true),
             CollectorEvent::Ended(seen) => {
-                self.observe(&seen, identify);
+                self.observe(&seen, identify, true);
                 self.end(seen.key, seen.ended);
             }
             CollectorEvent::Listening(seen) => {
@@ -103,12 +117,20 @@ impl Table {
         }
     }
 
-    fn observe(&mut self, seen: &Observation, identify: Identify<'_>) {
+    /// `has_moved`: the connection is active in this interval if something changed.
+    fn observe(&mut self, seen: &Observation, identify: Identify<'_>, has_moved: bool) {
         let owner = seen.owner.and_then(|owner| Some((identify(&owner)?, owner.claim)));
         if self.get(seen.key).is_none() {
+            if let Some(forwarded) = &seen.forwarded
+                && self.is_local(seen, forwarded)
+            {
+                return;
+            }
             self.adopt(seen);
         }
-        let Self { connections, active, end_unconfirmed, moved, interval, .. } = self;
+        let Self { connections, active, end_unconfirmed, moved, forwarding, interval, .. } = self;
+        let moved =
+            if seen.forwarded.is_none() { moved } else { &mut forwarding.get_or_insert_default().moved };
         let Some(connection) = at(connections, seen.key) else { return };
         let was_unconfirmed = connection.end_unconfirmed;
         let before = connection.record.growth;
@@ -123,7 +145,7 @@ impl Table {
         }
         let Traffic { rx, tx } = connection.record.growth;
         *moved += Traffic { rx: rx - before.rx, tx: tx - before.tx };
-        if changed && !mem::replace(&mut connection.listed, true) {
+        if changed && has_moved && !mem::replace(&mut connection.listed, true) {
             active.push(seen.key);
         }
         if connection.end_unconfirmed && !was_unconfirmed {
@@ -134,8 +156,10 @@ impl Table {
     /// Makes the connection of a key that is not known yet.
     fn adopt(&mut self, seen: &Observation) {
         // One with the same ends that began after the start is another connection.
-        let known = if self.unseen.is_empty() { None } else { self.take_unseen((seen.protocol, seen.ends)) };
-        let known = known.filter(|_| seen.opening == Opening::Unseen || seen.protocol == Protocol::Udp);
+        let may_be_known = seen.forwarded.is_none() && !self.unseen.is_empty();
+        let known = may_be_known.then(|| self.take_unseen((seen.protocol, seen.ends))).flatten();
+        let is_older = seen.opening == Opening::Unseen || seen.began.is_none();
+        let known = known.filter(|_| is_older || seen.protocol == Protocol::Udp);
         let mut connection = known.unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
             if seen.opening == Opening::Unseen {
@@ -144,18 +168,32 @@ impl Table {
             Box::new(connection)
         });
         connection.record.key = seen.key;
+        if seen.forwarded.is_some() {
+            // No process has it.
+            connection.source = OwnerSource::Seen;
+        } else if let Some(local) = &mut self.local {
+            local.begin();
+        }
         let index = seen.key.index as usize;
         if index >= self.connections.len() {
             self.connections.resize_with(index + 1, || None);
         }
         let former = self.connections[index].replace(connection);
         // One that its collector gave up without a word.
-        former.into_iter().for_each(|former| self.count(former.record.protocol, -1));
-        self.count(seen.protocol, 1);
+        former.into_iter().for_each(|former| self.count(&former.record, -1));
+        self.count_kind(seen.protocol, seen.forwarded.is_some(), 1);
     }
 
-    fn count(&mut self, protocol: Protocol, change: isize) {
-        let open = if protocol == Protocol::Tcp { &mut self.open.0 } else { &mut self.open.1 };
+    fn count(&mut self, record: &ConnectionRecord, change: isize) {
+        self.count_kind(record.protocol, record.forwarded.is_some(), change);
+    }
+
+    fn count_kind(&mut self, protocol: Protocol, is_forwarded: bool, change: isize) {
+        let open = match protocol {
+            _ if is_forwarded => &mut self.forwarding.get_or_insert_default().count,
+            Protocol::Tcp => &mut self.open.0,
+            Protocol::Udp | Protocol::Other(_) => &mut self.open.1,
+        };
         *open = open.saturating_add_signed(change);
     }
 
@@ -193,7 +231,7 @@ impl Table {
         self.twins.retain(|twin| unseen.contains_key(&(twin.record.protocol, twin.record.ends)));
     }
 
-    /// Open TCP connections and UDP flows.
+    /// Open TCP connections and UDP flows of local sockets.
     pub fn counts(&self) -> (usize, usize) {
         let (mut tcp, mut udp) = self.open;
         for connection in self.unseen.values().chain(&self.twins) {

@@ -1,0 +1,62 @@
+//! Entries that leave the table, as the kernel tells by netlink.
+
+use std::{fs, io, path::Path};
+
+use super::{entry::Entry, message};
+use crate::sys::netlink::Netlink;
+
+/// Bytes of messages that the kernel keeps until they are read. Each takes about one KiB there.
+const KEPT: u32 = 4 * 1024 * 1024;
+
+/// What tells, below /proc/sys.
+const SETTING: &str = "sys/net/netfilter/nf_conntrack_events";
+
+/// A socket that the kernel sends a message to when an entry ends.
+///
+/// If the setting has its default, 2, the kernel prepares messages only for entries that began while somebody listened
+/// (net/netfilter/nf_conntrack_ecache.c `nf_ct_ecache_ext_add`, v6.1). The end of older ones is found by the next reading.
+#[derive(Debug)]
+pub struct Events(Netlink);
+
+/// What came since the last call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Messages.
+    pub count: usize,
+    /// The kernel had to drop some.
+    pub dropped: bool,
+    /// So many could not be understood.
+    pub malformed: u64,
+}
+
+impl Events {
+    /// Begins to listen. `None`: the kernel sends no messages, or they are switched off.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn listen(proc: &Path) -> io::Result<Option<Self>> {
+        let setting = fs::read(proc.join(SETTING)).unwrap_or_default();
+        if !setting.first().is_some_and(|digit| (b'1'..=b'9').contains(digit)) {
+            return Ok(None);
+        }
+        let netlink = Netlink::open(libc::NETLINK_NETFILTER)?;
+        netlink.keep(KEPT);
+        netlink.join(message::DESTROY_GROUP)?;
+        Ok(Some(Self(netlink)))
+    }
+
+    /// Passes each entry that ended to `each`, with its final counts.
+    pub fn drain(&mut self, each: &mut dyn FnMut(&Entry)) -> News {
+        let mut news = News::default();
+        news.dropped = self.0.drain(&mut |message| {
+            if message.kind == message::DELETE {
+                news.count += 1;
+                match message::entry(message.payload) {
+                    Some(entry) => each(&entry),
+                    None => news.malformed += 1,
+                }
+            }
+        });
+        news
+    }
+}

@@ -1,0 +1,43 @@
+//! The addresses of a flow in little room.
+
+use super::tuple::{Address, mapped, unmapped};
+
+/// Three addresses of one family. IPv4, of which most flows are, takes no more than the pointer that IPv6 needs.
+#[derive(Debug)]
+pub enum Packed {
+    V4([[u8; 4]; 3]),
+    V6(Box<[Address; 3]>),
+}
+
+impl Packed {
+    /// Takes the addresses in.
+    pub fn new(addresses: [Address; 3]) -> Self {
+        match addresses.each_ref().map(unmapped) {
+            [Some(first), Some(second), Some(third)] => Self::V4([first, second, third]),
+            _ => Self::V6(Box::new(addresses)),
+        }
+    }
+
+    /// The addresses.
+    pub fn get(&self) -> [Address; 3] {
+        match self {
+            Self::V4(addresses) => addresses.map(mapped),
+            Self::V6(addresses) => **addresses,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Packed>() <= 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let (four, six) = (mapped([192, 0, 2, 1]), [0x20; 16]);
+        for addresses in [[four; 3], [six; 3], [four, six, four], [[0; 16]; 3], [mapped([0; 4]); 3]] {
+            assert_eq!(Packed::new(addresses).get(), addresses);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Addresses and ports of one direction of a tracked connection.
+
+/// An address; IPv4 is mapped into IPv6 (RFC 4291 section 2.5.5.2).
+pub type Address = [u8; 16];
+
+/// What all packets of one direction have in common: `struct nf_conntrack_tuple` of
+/// include/net/netfilter/nf_conntrack_tuple.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    pub source: Address,
+    pub destination: Address,
+    /// Source port, host byte order; 0 for a protocol without ports.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// What tells connections of ICMP and GRE apart; 0 for other protocols. [`icmp`] and [`gre`] make it.
+    pub other: u32,
+}
+
+impl Tuple {
+    /// Where the packets come from.
+    pub const fn from(&self) -> (Address, u16) {
+        (self.source, self.sport)
+    }
+
+    /// Where they go.
+    pub const fn to(&self) -> (Address, u16) {
+        (self.destination, self.dport)
+    }
+}
+
+/// Bytes of a mapped IPv4 address that come before the address.
+pub const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/// An IPv4 address mapped into IPv6.
+pub const fn mapped([a, b, c, d]: [u8; 4]) -> Address {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+/// The IPv4 address that is mapped; `None`: it is an IPv6 address.
+pub fn unmapped(address: &Address) -> Option<[u8; 4]> {
+    address.strip_prefix(&MAPPED)?.first_chunk().copied()
+}
+
+/// Identifier, type and code of ICMP and ICMPv6.
+pub fn icmp(id: u16, kind: u8, code: u8) -> u32 {
+    u32::from(id) << 16 | u32::from(kind) << 8 | u32::from(code)
+}
+
+/// The keys of GRE's two directions.
+pub fn gre(source: u16, destination: u16) -> u32 {
+    u32::from(source) << 16 | u32::from(destination)
+}
+
+/// Protocol number of GRE.
+pub const GRE: u8 = 47;

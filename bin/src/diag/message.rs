@@ -1,0 +1,214 @@
+//! What sock_diag(7) tells of a socket: `struct inet_diag_msg` and the `struct tcp_info` behind it, as bytes.
+//!
+//! Layouts: include/uapi/linux/inet_diag.h and include/uapi/linux/tcp.h, v6.18. The kernel has only ever added fields at the
+//! end of `tcp_info`, so a field is there if the attribute is long enough.
+
+use std::time::Duration;
+
+use tcptop_abi::Endpoints;
+
+use crate::sys::{clock::Moment, netlink::Attributes};
+
+/// Attribute `INET_DIAG_INFO`, whose value is a `struct tcp_info`.
+pub const INFO: u16 = 2;
+
+/// Bytes of `struct inet_diag_msg`, behind which the attributes begin.
+const LENGTH: usize = 72;
+
+/// One socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Socket cookie: no other socket has had the same since the boot.
+    pub cookie: u64,
+    /// Both ends, IPv4 mapped into IPv6.
+    pub ends: Endpoints,
+    /// [`tcptop_abi::TcpStateCode`].
+    pub state: u8,
+    /// Milliseconds until the socket's timer fires.
+    pub expires: u32,
+    /// Sequence numbers received in order that the process has not read: unread bytes, and the peer's FIN until the process
+    /// reads the end of the stream (net/ipv4/tcp_diag.c `tcp_diag_get_info`, v6.1).
+    pub unread: u32,
+    /// Sequence numbers written that the peer has not acknowledged, our FIN included.
+    pub unacknowledged: u32,
+    /// `None`: the socket is a pending handshake or what remains of a closed connection.
+    pub info: Option<Info>,
+}
+
+/// What is read of `struct tcp_info`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Segments in flight. The kernel sets it to zero when it destroys the socket.
+    pub unacked: u32,
+    /// Milliseconds since the last acknowledgement was received. It counts from the boot if none was.
+    pub last_ack: u32,
+    /// Smoothed round-trip time in microseconds.
+    pub rtt: u32,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Sequence numbers that the peer has acknowledged, the SYN of the side that connected and our FIN included (4.1).
+    pub bytes_acked: u64,
+    /// Sequence numbers received in order, the peer's FIN included (4.1).
+    pub bytes_received: u64,
+    /// Segments sent (4.2).
+    pub segs_out: u32,
+    /// Segments received (4.2).
+    pub segs_in: u32,
+    /// Sequence numbers written that were not sent yet (4.6).
+    pub not_sent: Option<u32>,
+    /// Payload bytes sent, without those that were sent again (4.19).
+    pub payload_sent: Option<u64>,
+}
+
+impl Message {
+    /// Reads what follows a netlink header; `None`: it is not a whole `inet_diag_msg`, or of another address family.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let (fixed, attributes) = payload.split_first_chunk::<LENGTH>()?;
+        let word = |at| Some(u32::from_ne_bytes(chunk(fixed, at)?));
+        let port = |at| Some(u16::from_be_bytes(chunk(fixed, at)?));
+        let is_four = match libc::c_int::from(fixed[0]) {
+            libc::AF_INET => true,
+            libc::AF_INET6 => false,
+            _ => return None,
+        };
+        let address = |at| {
+            let sixteen: [u8; 16] = chunk(fixed, at)?;
+            Some(if is_four { mapped(sixteen) } else { sixteen })
+        };
+        Some(Self {
+            state: fixed[1],
+            ends: Endpoints { lport: port(4)?, rport: port(6)?, laddr: address(8)?, raddr: address(24)? },
+            cookie: u64::from(word(48)?) << 32 | u64::from(word(44)?),
+            expires: word(52)?,
+            unread: word(56)?,
+            unacknowledged: word(60)?,
+            info: Attributes::new(attributes).value(INFO).and_then(Info::parse),
+        })
+    }
+}
+
+impl Info {
+    /// Reads a `struct tcp_info`; `None`: it ends before `tcpi_segs_in`, as in kernels before 4.2.
+    fn parse(info: &[u8]) -> Option<Self> {
+        let word = |at| Some(u32::from_ne_bytes(chunk(info, at)?));
+        let long = |at| Some(u64::from_ne_bytes(chunk(info, at)?));
+        Some(Self {
+            unacked: word(24)?,
+            last_ack: word(56)?,
+            rtt: word(68)?,
+            retransmits: word(100)?,
+            bytes_acked: long(120)?,
+            bytes_received: long(128)?,
+            segs_out: word(136)?,
+            segs_in: word(140)?,
+            not_sent: word(144),
+            payload_sent: long(200).zip(long(208)).map(|(sent, again)| sent.saturating_sub(again)),
+        })
+    }
+}
+
+/// The bytes from a position on; `None`: there are not enough.
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// An IPv4 address, which has the first four bytes of an address field, mapped into IPv6 (RFC 4291 section 2.5.5.2).
+const fn mapped([a, b, c, d, ..]: [u8; 16]) -> [u8; 16] {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+/// The last message of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing {
+    pub message: Message,
+    /// When it was read.
+    pub read: Moment,
+    /// It was sent later than this, on the monotonic clock.
+    pub since: Duration,
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// An `inet_diag_msg` with a `tcp_info` of so many bytes.
+    pub fn bytes(family: libc::c_int, info: usize) -> Vec<u8> {
+        let mut bytes = vec![u8::try_from(family).expect("small"), 1, 0, 0, 0x30, 0x39, 0x01, 0xbb];
+        bytes.extend_from_slice(&[192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+        bytes.extend_from_slice(&[198, 51, 100, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+        for word in [0u32, 5, 6, 59_000, 3, 4, 1000, 77] {
+            bytes.extend_from_slice(&word.to_ne_bytes());
+        }
+        let mut value = vec![0; 248];
+        let words = [(24, 2u32), (56, 13), (68, 900), (100, 8), (136, 21), (140, 22), (144, 1)];
+        for (at, word) in words {
+            value[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        for (at, long) in [(120, 1001u64), (128, 2002), (200, 1500), (208, 400)] {
+            value[at..at + 8].copy_from_slice(&long.to_ne_bytes());
+        }
+        for (kind, value) in [(8u16, &[3, 0, 0, 0][..]), (INFO, &value[..info])] {
+            let length = u16::try_from(4 + value.len()).expect("short");
+            bytes.extend_from_slice(&length.to_ne_bytes());
+            bytes.extend_from_slice(&kind.to_ne_bytes());
+            bytes.extend_from_slice(value);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_message_field_by_field() {
+        let message = Message::parse(&bytes(libc::AF_INET, 248)).expect("whole");
+        assert_eq!((message.cookie, message.state), (6 << 32 | 5, 1));
+        assert_eq!((message.ends.lport, message.ends.rport), (12345, 443));
+        assert_eq!(message.ends.laddr, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(message.ends.raddr[12..], [198, 51, 100, 7]);
+        assert_eq!((message.expires, message.unread, message.unacknowledged), (59_000, 3, 4));
+        let info = Info {
+            unacked: 2,
+            last_ack: 13,
+            rtt: 900,
+            retransmits: 8,
+            bytes_acked: 1001,
+            bytes_received: 2002,
+            segs_out: 21,
+            segs_in: 22,
+            not_sent: Some(1),
+            payload_sent: Some(1100),
+        };
+        assert_eq!(message.info, Some(info));
+        let six = Message::parse(&bytes(libc::AF_INET6, 248)).expect("whole");
+        assert_eq!(six.ends.laddr, [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    }
+
+    #[test]
+    fn older_kernels_have_fewer_fields() {
+        let info = |length| Message::parse(&bytes(libc::AF_INET, length)).and_then(|message| message.info);
+        let told = |length| info(length).map(|info| (info.not_sent.is_some(), info.payload_sent.is_some()));
+        assert_eq!(told(104), None, "3.x");
+        assert_eq!(told(136), None, "4.1");
+        assert_eq!(told(144), Some((false, false)), "4.2");
+        assert_eq!(told(192), Some((true, false)), "4.10");
+        assert_eq!(told(208), Some((true, false)), "half of the two");
+        assert_eq!(told(224), Some((true, true)), "4.19");
+    }
+
+    #[test]
+    fn truncated_and_damaged_messages_never_panic() {
+        let whole = bytes(libc::AF_INET, 248);
+        for length in 0..whole.len() {
+            let part = Message::parse(&whole[..length]);
+            assert_eq!(part.is_some(), length >= LENGTH);
+            assert!(part.is_none_or(|part| part.info.is_none()), "the attribute is not whole");
+        }
+        for value in [0, 1, 0x7f, 0xff] {
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                Message::parse(&damaged);
+            }
+            Message::parse(&vec![value; 400]);
+        }
+        assert_eq!(Message::parse(&bytes(libc::AF_UNIX, 248)), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! Payload bytes and the side that connected, from the counters of one socket.
+//!
+//! TCP numbers SYN and FIN like bytes. `bytes_acked` counts the SYN of the side that called connect(2), and our FIN once it
+//! is acknowledged; `bytes_received` counts the peer's FIN once it arrived in order (net/ipv4/tcp_input.c
+//! `tcp_snd_una_update` and `tcp_rcv_nxt_update`, v6.1). `bytes_sent` counts payload alone (net/ipv4/tcp_output.c
+//! `__tcp_transmit_skb`, v6.1).
+
+use tcptop_abi::TcpStateCode as State;
+
+use super::message::{Info, Message};
+use crate::collector::Opening;
+
+/// Sequence numbers sent: payload, the SYN of the side that connected, and our FIN. `None`: the kernel does not tell them
+/// (before 4.6), or tells them for two different moments.
+///
+/// What is written and not acknowledged is read before the socket is locked for `tcp_info` (net/ipv4/tcp_diag.c
+/// `tcp_diag_get_info`, v6.1), so it is used only if something is in flight, or if the socket is closed: then `unacked` is
+/// zero whatever was in flight (net/ipv4/tcp.c `tcp_write_queue_purge`, v6.1).
+fn sequence_sent(message: &Message, info: &Info) -> Option<u64> {
+    if info.unacked == 0 && message.state != State::CLOSE {
+        return Some(info.bytes_acked);
+    }
+    let in_flight = message.unacknowledged.checked_sub(info.not_sent?)?;
+    info.bytes_acked.checked_add(in_flight.into())
+}
+
+/// How many sequence numbers of those sent are a SYN or a FIN: 0 to 2. `None`: they cannot be told from payload.
+pub fn marks_sent(message: &Message) -> Option<u64> {
+    let info = message.info.as_ref()?;
+    let marks = sequence_sent(message, info)?.checked_sub(info.payload_sent?)?;
+    (marks <= 2).then_some(marks)
+}
+
+/// Whether our FIN has left; `None`: the socket is closed, or the kernel is older than 4.6.
+fn fin_sent(message: &Message) -> Option<bool> {
+    match message.state {
+        State::SYN_SENT | State::SYN_RECV | State::ESTABLISHED | State::CLOSE_WAIT => Some(false),
+        State::FIN_WAIT2 | State::TIME_WAIT => Some(true),
+        // The FIN is the last that is written.
+        State::FIN_WAIT1 | State::CLOSING | State::LAST_ACK => Some(message.info?.not_sent? == 0),
+        _ => None,
+    }
+}
+
+/// Which side connected, as far as one look at the socket tells.
+pub fn opening(message: &Message) -> Option<Opening> {
+    let side = |syns| match syns {
+        0 => Some(Opening::Passive),
+        1 => Some(Opening::Active),
+        _ => None,
+    };
+    match (message.state, marks_sent(message)) {
+        (State::SYN_SENT, _) => Some(Opening::Active),
+        (State::SYN_RECV, _) => Some(Opening::Passive),
+        // A single mark is either the SYN or the FIN.
+        (State::CLOSE, Some(0)) => Some(Opening::Passive),
+        (State::CLOSE, Some(2)) => Some(Opening::Active),
+        (State::CLOSE, _) => None,
+        (_, marks) => side(marks?.checked_sub(fin_sent(message)?.into())?),
+    }
+}
+
+/// Payload bytes sent for the first time. `opening`: which side connected. From 4.19 on it is exact in any case, unless
+/// segments were dropped on this host: such bytes are counted twice in `bytes_sent`, because they are sent once more as new
+/// ones (net/ipv4/tcp_output.c `tcp_write_xmit`, v6.1). The sequence numbers tell the limit then.
+pub fn sent(message: &Message, info: &Info, opening: Opening) -> u64 {
+    let syn = u64::from(opening == Opening::Active);
+    let Some(payload) = info.payload_sent else {
+        // Before 4.19: what was acknowledged. A closed socket that has nothing left to be acknowledged had its FIN
+        // acknowledged, unless it was reset.
+        let closed = message.state == State::CLOSE && message.unacknowledged == 0;
+        let fin = matches!(message.state, State::FIN_WAIT2 | State::TIME_WAIT) || closed;
+        return info.bytes_acked.saturating_sub(syn + u64::from(fin));
+    };
+    let steady = info.unacked == 0 || message.state == State::CLOSE;
+    match sequence_sent(message, info).filter(|_| steady) {
+        Some(sequence) => {
+            let most = sequence.saturating_sub(syn + u64::from(fin_sent(message) == Some(true)));
+            let least = if fin_sent(message).is_some() { most } else { most.saturating_sub(1) };
+            payload.clamp(least, most)
+        }
+        None => payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::message::tests::bytes;
+
+    /// Sequence numbers acknowledged, in flight and not sent; payload sent.
+    fn message(state: u8, acked: u64, in_flight: u32, not_sent: u32, payload: Option<u64>) -> Message {
+        let mut message = Message::parse(&bytes(libc::AF_INET, 248)).expect("whole");
+        message.state = state;
+        message.unacknowledged = in_flight + not_sent;
+        message.info = Some(Info {
+            unacked: u32::from(in_flight > 0 && state != State::CLOSE),
+            bytes_acked: acked,
+            not_sent: Some(not_sent),
+            payload_sent: payload,
+            ..Info::default()
+        });
+        message
+    }
+
+    fn tells(message: &Message) -> (Option<Opening>, u64) {
+        let opening = opening(message);
+        let info = message.info.expect("given");
+        (opening, sent(message, &info, opening.unwrap_or(Opening::Passive)))
+    }
+
+    #[test]
+    fn either_side_in_each_state() {
+        for (state, marks) in [(State::ESTABLISHED, 0), (State::CLOSE_WAIT, 0), (State::FIN_WAIT2, 1)] {
+            let of = |syn: u64| message(state, 100 + syn + marks, 0, 7, Some(100));
+            assert_eq!(tells(&of(1)), (Some(Opening::Active), 100), "{state}");
+            assert_eq!(tells(&of(0)), (Some(Opening::Passive), 100), "{state}");
+        }
+        let busy = |syn: u64| message(State::ESTABLISHED, 100 + syn, 50, 7, Some(150));
+        assert_eq!(tells(&busy(1)), (Some(Opening::Active), 150));
+        assert_eq!(tells(&busy(0)), (Some(Opening::Passive), 150));
+        for state in [State::FIN_WAIT1, State::LAST_ACK, State::CLOSING] {
+            let left = message(state, 101, 51, 0, Some(150));
+            assert_eq!(tells(&left), (Some(Opening::Active), 150), "the FIN has left");
+            let waits = message(state, 101, 50, 9, Some(150));
+            assert_eq!(tells(&waits), (Some(Opening::Active), 150), "it waits");
+        }
+        assert_eq!(tells(&message(State::SYN_SENT, 0, 1, 0, Some(0))), (Some(Opening::Active), 0));
+    }
+
+    #[test]
+    fn of_a_closed_socket_one_mark_may_be_either() {
+        let of = |marks: u64| message(State::CLOSE, 100 + marks, 0, 0, Some(100));
+        assert_eq!(
+            [0, 1, 2].map(|marks| opening(&of(marks))),
+            [Some(Opening::Passive), None, Some(Opening::Active)]
+        );
+        assert_eq!([0, 1, 2, 3].map(|marks| marks_sent(&of(marks))), [Some(0), Some(1), Some(2), None]);
+        assert_eq!(marks_sent(&message(State::CLOSE, 51, 50, 9, Some(100))), Some(1), "data in flight");
+    }
+
+    #[test]
+    fn bytes_dropped_on_this_host_count_once() {
+        let dropped = message(State::ESTABLISHED, 101, 0, 0, Some(130));
+        assert_eq!(sent(&dropped, &dropped.info.expect("given"), Opening::Active), 100);
+        let closed = message(State::CLOSE, 102, 0, 0, Some(130));
+        assert_eq!(
+            sent(&closed, &closed.info.expect("given"), Opening::Active),
+            101,
+            "with the FIN, perhaps"
+        );
+        assert_eq!(opening(&dropped), None);
+    }
+
+    #[test]
+    fn an_older_kernel_tells_what_was_acknowledged() {
+        let of = |state, acked, left| {
+            let message = message(state, acked, left, 0, None);
+            sent(&message, &message.info.expect("given"), Opening::Active)
+        };
+        assert_eq!(of(State::ESTABLISHED, 101, 50), 100);
+        assert_eq!(of(State::FIN_WAIT2, 102, 0), 100);
+        assert_eq!(of(State::CLOSE, 102, 0), 100);
+        assert_eq!(of(State::CLOSE, 101, 50), 100, "reset with bytes in flight");
+        assert_eq!(of(State::SYN_SENT, 0, 1), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! The sockets that exist, by cookie: what was handed up of each, and under which key.
+
+use std::collections::HashMap;
+
+use tcptop_abi::{Counters, Endpoints, TcpStateCode as State};
+
+use super::{ending::has_fin, message::Message, payload};
+use crate::{
+    collector::{ConnectionKey, Observation, Opening, Protocol, TcpState, Traffic},
+    sys::clock::Moment,
+};
+
+/// What is kept of one socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket {
+    /// Its cookie.
+    pub cookie: u64,
+    /// Both ends; of a listener, the local one.
+    pub ends: Endpoints,
+    /// Payload bytes that were handed up, or that had been moved at the start.
+    moved: Traffic,
+    segs_in: u32,
+    segs_out: u32,
+    retransmits: u32,
+    rtt: u32,
+    /// When a reading found it first; `None`: it existed at the start.
+    began: Option<Moment>,
+    /// Number of the reading that saw it last.
+    pub seen: u32,
+    /// [`tcptop_abi::TcpStateCode`], when it was seen last.
+    pub state: u8,
+    pub opening: Opening,
+    /// An event of it was handed up.
+    pub told: bool,
+    /// Nothing of it is handed up any more.
+    pub left: bool,
+}
+
+// With tens of thousands of them, each byte counts.
+const _: () = assert!(size_of::<Option<Socket>>() <= 104);
+
+impl Socket {
+    /// One of which nothing was handed up.
+    pub fn new(message: &Message, opening: Opening, began: Option<Moment>) -> Self {
+        Self {
+            cookie: message.cookie,
+            ends: message.ends,
+            moved: Traffic::default(),
+            segs_in: 0,
+            segs_out: 0,
+            retransmits: 0,
+            rtt: 0,
+            began,
+            seen: 0,
+            state: message.state,
+            opening,
+            told: false,
+            left: false,
+        }
+    }
+
+    /// Whether it listens.
+    pub const fn listens(&self) -> bool {
+        self.state == State::LISTEN
+    }
+
+    /// Whether it existed at the start.
+    pub const fn is_older(&self) -> bool {
+        self.began.is_none()
+    }
+
+    /// Whether a message is about this connection. The process may connect the same socket anew: then its ends differ, or its
+    /// counters begin again.
+    pub fn is_same(&self, message: &Message) -> bool {
+        let restarted = message.info.is_some_and(|info| {
+            info.bytes_received < self.moved.rx
+                && info.segs_in < self.segs_in
+                && info.segs_out < self.segs_out
+        });
+        self.ends == message.ends && self.listens() == (message.state == State::LISTEN) && !restarted
+    }
+
+    /// Takes in what a message says, but for the state of a destroyed socket. `fin`: the peer's FIN is part of what it
+    /// received. True: it moved something.
+    pub fn learn(&mut self, message: &Message, fin: bool) -> bool {
+        let Some(info) = message.info else { return false };
+        let rx = info.bytes_received.saturating_sub(fin.into());
+        let tx = payload::sent(message, &info, self.opening);
+        let before = (self.moved, self.segs_in, self.segs_out);
+        self.moved = Traffic { rx, tx };
+        (self.segs_in, self.segs_out, self.retransmits) = (info.segs_in, info.segs_out, info.retransmits);
+        // The peer may take its time to acknowledge a FIN: that says nothing of the path.
+        if self.rtt == 0 || matches!(message.state, State::ESTABLISHED | State::CLOSE_WAIT) {
+            self.rtt = info.rtt;
+        }
+        before != (self.moved, self.segs_in, self.segs_out)
+    }
+
+    /// Takes in what a reading saw. True: there is news.
+    pub fn see(&mut self, message: &Message) -> bool {
+        let was = std::mem::replace(&mut self.state, message.state);
+        self.learn(message, has_fin(message.state)) | (was != message.state)
+    }
+
+    /// Payload bytes so far.
+    pub const fn moved(&self) -> Traffic {
+        self.moved
+    }
+
+    /// As an observation. `earlier`: what had been moved at the start. `ended`: it has ended then.
+    pub fn observation(&self, key: ConnectionKey, earlier: Traffic, ended: Option<Moment>) -> Observation {
+        let state = if ended.is_some() { State::CLOSE } else { self.state };
+        Observation {
+            key,
+            protocol: Protocol::Tcp,
+            ends: self.ends,
+            opening: self.opening,
+            state: TcpState::from_code(state),
+            totals: Counters {
+                rx_bytes: self.moved.rx,
+                tx_bytes: self.moved.tx,
+                rx_packets: self.segs_in.into(),
+                tx_packets: self.segs_out.into(),
+                retransmits: self.retransmits,
+                rtt_us: self.rtt,
+            },
+            earlier,
+            owner: None,
+            began: self.began,
+            ended,
+            end_unconfirmed: false,
+            forwarded: None,
+        }
+    }
+}
+
+/// A place of the table.
+#[derive(Debug, Default)]
+struct Place {
+    /// How many sockets have had it.
+    generation: u32,
+    socket: Option<Socket>,
+}
+
+/// The sockets.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    places: Vec<Place>,
+    by_cookie: HashMap<u64, u32>,
+    free: Vec<u32>,
+}
+
+impl Sockets {
+    /// Adds one whose cookie is not there.
+    pub fn add(&mut self, socket: Socket) -> u32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.by_cookie.insert(socket.cookie, index);
+        let place = &mut self.places[index as usize];
+        place.generation = place.generation.wrapping_add(1).max(1);
+        place.socket = Some(socket);
+        index
+    }
+
+    /// The position of the socket with this cookie.
+    pub fn find(&self, cookie: u64) -> Option<u32> {
+        self.by_cookie.get(&cookie).copied()
+    }
+
+    /// The socket at a position.
+    pub fn get(&mut self, index: u32) -> Option<&mut Socket> {
+        self.places.get_mut(index as usize)?.socket.as_mut()
+    }
+
+    /// The key of a position.
+    pub fn key(&self, index: u32) -> ConnectionKey {
+        let generation = self.places.get(index as usize).map_or(0, |place| place.generation);
+        ConnectionKey { index, generation }
+    }
+
+    /// The socket of a key, unless it is gone.
+    pub fn of(&mut self, key: ConnectionKey) -> Option<&mut Socket> {
+        let place = self.places.get_mut(key.index as usize)?;
+        place.socket.as_mut().filter(|_| place.generation == key.generation)
+    }
+
+    /// Removes the socket at a position.
+    pub fn remove(&mut self, index: u32) -> Option<Socket> {
+        let socket = self.places.get_mut(index as usize)?.socket.take()?;
+        self.by_cookie.remove(&socket.cookie);
+        self.free.push(index);
+        Some(socket)
+    }
+
+    /// Every socket with its position.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Socket)> {
+        (0..).zip(&self.places).filter_map(|(index, place)| Some((index, place.socket.as_ref()?)))
+    }
+
+    /// Gives back memory that the sockets do not need any more. Positions stay, with their generations.
+    pub fn shrink(&mut self) {
+        self.by_cookie.shrink_to(2 * self.by_cookie.len());
+        self.free.shrink_to(2 * self.free.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::message::tests::bytes;
+
+    fn message(cookie: u64) -> Message {
+        Message { cookie, ..Message::parse(&bytes(libc::AF_INET, 248)).expect("whole") }
+    }
+
+    #[test]
+    fn places_are_used_again_under_another_generation() {
+        let mut sockets = Sockets::default();
+        let add = |sockets: &mut Sockets, cookie| {
+            let index = sockets.add(Socket::new(&message(cookie), Opening::Active, None));
+            sockets.key(index)
+        };
+        let (one, two) = (add(&mut sockets, 5), add(&mut sockets, 6));
+        assert_eq!((one, two.index), (ConnectionKey { index: 0, generation: 1 }, 1));
+        assert_eq!(sockets.find(5), Some(0));
+        assert_eq!(sockets.remove(0).map(|socket| socket.cookie), Some(5));
+        assert!(sockets.remove(0).is_none());
+        assert_eq!((sockets.find(5), sockets.of(one).is_some()), (None, false));
+        assert_eq!(add(&mut sockets, 7), ConnectionKey { index: 0, generation: 2 });
+        assert!(sockets.of(one).is_none());
+        assert_eq!(
+            sockets.iter().map(|(index, socket)| (index, socket.cookie)).collect::<Vec<_>>(),
+            [(0, 7), (1, 6)]
+        );
+    }
+
+    #[test]
+    fn what_a_reading_changes() {
+        let first = message(5);
+        let mut socket = Socket::new(&first, Opening::Active, None);
+        assert!(socket.see(&first));
+        assert!(!socket.see(&first), "nothing new");
+        assert_eq!(socket.moved(), Traffic { rx: 2002, tx: 1100 });
+        let mut later = Message { state: State::CLOSE_WAIT, ..first };
+        later.info.as_mut().expect("whole").bytes_received += 1;
+        assert!(socket.see(&later));
+        assert_eq!(socket.moved().rx, 2002, "the FIN is no payload");
+        assert!(socket.is_same(&later));
+        let elsewhere = Endpoints { rport: 80, ..first.ends };
+        assert!(!socket.is_same(&Message { ends: elsewhere, ..first }));
+        let mut anew = first;
+        anew.info = Some(crate::diag::message::Info { bytes_received: 9, ..Default::default() });
+        assert!(!socket.is_same(&anew), "connected anew");
+    }
+}

@@ -1,0 +1,314 @@
+//! The readings: all sockets at the end of each interval, and what is handed up of them.
+
+use std::{collections::HashSet, io, time::Duration};
+
+use tcptop_abi::TcpStateCode as State;
+
+use super::{
+    message::{Closing, Message},
+    payload,
+    request::States,
+    sockets::{Socket, Sockets},
+    source::{Destroyed, Tables},
+};
+use crate::{
+    collector::{CollectorEvent, ConnectionKey, Losses, Missing, Opening, Sink, Traffic},
+    error::Error,
+    sys::{
+        clock::{self, Moment},
+        kernel,
+    },
+};
+
+/// So many messages at a time are many.
+const MANY: usize = 512;
+
+/// How long the last reading waits for messages that are on their way, and how long it sleeps in between.
+const LAST_WAIT: Duration = Duration::from_millis(20);
+const NAP: Duration = Duration::from_millis(1);
+
+const NO_GROUPS: Missing = Missing {
+    what: "the destroy groups of sock_diag",
+    lost: "connections that live between two reports are not seen, and of others what they moved last is not (Linux 4.3 \
+           has these groups)",
+};
+
+const NO_PAYLOAD: Missing = Missing {
+    what: "bytes_sent of tcp_info",
+    lost: "bytes count as sent when the peer has acknowledged them, and a total may be off by a byte or two (Linux 4.19 \
+           counts what is sent)",
+};
+
+/// The sockets of this network namespace, watched.
+pub struct Watch {
+    pub(super) tables: Tables,
+    /// `None`: this kernel does not tell of destroyed sockets.
+    destroyed: Option<Destroyed>,
+    pub(super) sockets: Sockets,
+    /// Local ports of listeners at the last reading, and of sockets that were never connected and were destroyed since.
+    listening: HashSet<u16>,
+    /// Those of the reading before, with the listeners that were destroyed until the last one.
+    listened: HashSet<u16>,
+    /// Sockets that were destroyed, and whose totals another look must complete.
+    pub(super) closing: Vec<Closing>,
+    /// Cookies of sockets that were ended without a message, which may still come.
+    pub(super) vanished: HashSet<u64>,
+    /// A socket that no reading has shown is new if it received an acknowledgement since then, on the monotonic clock.
+    pub(super) new_since: Duration,
+    /// Number of the last reading.
+    pub(super) reading: u32,
+    /// When it began, on the monotonic clock.
+    pub(super) read_at: Duration,
+    /// Between the last two readings.
+    pause: Duration,
+    /// When messages were last read.
+    drained_at: Duration,
+    /// How often the kernel has dropped messages since the last interval.
+    dropped: u64,
+    /// Many messages came the last time.
+    busy: bool,
+    missing: Vec<Missing>,
+}
+
+impl Watch {
+    /// Begins, and takes in what exists.
+    ///
+    /// Two readings come first: the kernel's walk through its tables may pass over a socket while others come and go, and a
+    /// socket found later counts as new. Messages are asked for after them, so that each tells of a socket that is known or
+    /// that is new.
+    ///
+    /// # Errors
+    /// The kernel has no sock_diag or no tcp_diag.
+    pub fn start() -> Result<Self, Error> {
+        let tables = Tables::open().map_err(|error| Error::System("socket(NETLINK_SOCK_DIAG)", error))?;
+        let now = clock::monotonic();
+        let mut watch = Self {
+            tables,
+            destroyed: None,
+            sockets: Sockets::default(),
+            listening: HashSet::new(),
+            listened: HashSet::new(),
+            closing: Vec::new(),
+            vanished: HashSet::new(),
+            new_since: now,
+            reading: 0,
+            read_at: now,
+            pause: Duration::ZERO,
+            drained_at: now,
+            dropped: 0,
+            busy: false,
+            missing: Vec::new(),
+        };
+        for _ in 0..2 {
+            watch.read(None, &mut |_| {}).map_err(refusal)?;
+        }
+        watch.destroyed = Destroyed::listen().ok();
+        watch.drained_at = clock::monotonic();
+        if watch.destroyed.is_none() {
+            watch.missing.push(NO_GROUPS);
+        }
+        if kernel::version(&kernel::release().0).is_some_and(|version| version < (4, 19)) {
+            watch.missing.push(NO_PAYLOAD);
+        }
+        Ok(watch)
+    }
+
+    /// What it must do without.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Whether messages should be read again soon.
+    pub const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Reads messages, and hands up what ended as far as its totals are known. False: there was none.
+    pub fn drain(&mut self, sink: Sink<'_>) -> bool {
+        let Some(mut destroyed) = self.destroyed.take() else { return false };
+        let (since, begin) = (self.drained_at, clock::monotonic());
+        let read = Moment::from(clock::boot());
+        let mut count = 0;
+        let dropped = destroyed.drain(&mut |message| {
+            count += 1;
+            self.close(Closing { message: *message, read, since }, sink);
+        });
+        self.dropped += u64::from(dropped);
+        self.drained_at = begin;
+        self.busy = count >= MANY || dropped;
+        self.destroyed = Some(destroyed);
+        count > 0
+    }
+
+    /// Ends an interval: hands up whatever happened in it. `last`: there is no other.
+    pub fn collect(&mut self, last: bool, sink: Sink<'_>) -> Losses {
+        self.drain(sink);
+        let busy = self.busy;
+        let began = Moment::from(clock::boot());
+        // A socket that this reading does not show may only have been passed over.
+        let complete = matches!(self.read(Some(began), sink), Ok(false))
+            || matches!(self.read(Some(began), sink), Ok(false));
+        self.drain(sink);
+        if last && complete {
+            self.await_messages(sink);
+        }
+        self.busy |= busy;
+        self.settle(sink);
+        if complete {
+            self.end_vanished(last, self.dropped > 0 || self.destroyed.is_none(), sink);
+        }
+        self.sockets.shrink();
+        Losses { notifications: std::mem::take(&mut self.dropped), ..Losses::default() }
+    }
+
+    /// Reads all sockets, and hands up those with news. `began`: those that are new count from then; `None`: they existed at
+    /// the start. True: some may be missing.
+    fn read(&mut self, began: Option<Moment>, sink: Sink<'_>) -> io::Result<bool> {
+        self.reading = self.reading.wrapping_add(1);
+        let begin = clock::monotonic();
+        self.pause = begin.saturating_sub(self.read_at);
+        self.read_at = begin;
+        self.listened = std::mem::take(&mut self.listening);
+        let Self { tables, sockets, listening, listened, reading, .. } = self;
+        let mut pass = Pass { sockets, listening, listened, reading: *reading, began, sink };
+        tables.dump(States::OPEN, &mut |message| pass.see(message))
+    }
+
+    /// Waits for the messages of sockets that the reading did not show: a work queue sends them (net/core/sock_diag.c
+    /// `sock_diag_broadcast_destroy`, v6.1).
+    fn await_messages(&mut self, sink: Sink<'_>) {
+        let begin = clock::monotonic();
+        while self.destroyed.is_some()
+            && self.has_vanished()
+            && clock::monotonic().saturating_sub(begin) < LAST_WAIT
+        {
+            std::thread::sleep(NAP);
+            self.drain(sink);
+        }
+    }
+
+    /// Whether a socket listens at this port, or did until a moment ago.
+    pub(super) fn listens(&self, port: u16) -> bool {
+        self.listening.contains(&port) || self.listened.contains(&port)
+    }
+
+    /// How many readings there are in so long a time.
+    pub(super) fn readings_in(&self, time: Duration) -> u32 {
+        let count = time.as_millis() / self.pause.as_millis().max(1);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// A listener was destroyed.
+    pub(super) fn close_listener(&mut self, port: u16) {
+        self.listening.insert(port);
+    }
+
+    fn has_vanished(&self) -> bool {
+        let awaited = |cookie| self.closing.iter().any(|closing| closing.message.cookie == cookie);
+        self.sockets.iter().any(|(_, socket)| {
+            socket.seen != self.reading && !socket.listens() && !socket.left && !awaited(socket.cookie)
+        })
+    }
+
+    /// Ends connections that another source has seen end.
+    pub fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
+        let ended = Some(Moment::from(clock::boot()));
+        for key in keys {
+            if let Some(socket) = self.sockets.of(*key).filter(|socket| !socket.left) {
+                socket.left = true;
+                let earlier = earlier(socket);
+                sink(CollectorEvent::Ended(socket.observation(*key, earlier, ended)));
+            }
+        }
+    }
+
+    /// Hands up no more of these.
+    pub fn leave(&mut self, keys: &[ConnectionKey]) {
+        for key in keys {
+            self.sockets.of(*key).into_iter().for_each(|socket| socket.left = true);
+        }
+    }
+}
+
+/// What a connection had moved before the start. Only its first observation needs to say it.
+pub(super) const fn earlier(socket: &Socket) -> Traffic {
+    if socket.told || !socket.is_older() { Traffic { rx: 0, tx: 0 } } else { socket.moved() }
+}
+
+/// The side that accepts is the one with the listener.
+pub(super) fn guess(listens: bool) -> Opening {
+    if listens { Opening::Passive } else { Opening::Active }
+}
+
+/// Why the first reading failed.
+fn refusal(error: io::Error) -> Error {
+    let call = if error.raw_os_error() == Some(libc::ENOENT) {
+        "this kernel does not list its TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG (OpenWrt: \
+         kmod-inet-diag)"
+    } else {
+        "sock_diag"
+    };
+    Error::System(call, error)
+}
+
+/// One walk through the kernel's tables.
+struct Pass<'a> {
+    sockets: &'a mut Sockets,
+    listening: &'a mut HashSet<u16>,
+    listened: &'a HashSet<u16>,
+    reading: u32,
+    began: Option<Moment>,
+    sink: Sink<'a>,
+}
+
+impl Pass<'_> {
+    fn see(&mut self, message: &Message) {
+        // A pending handshake, or what remains of a closed connection.
+        if message.info.is_none() {
+            return;
+        }
+        if message.state == State::LISTEN {
+            self.listening.insert(message.ends.lport);
+        }
+        let found = self.sockets.find(message.cookie);
+        let known = found.filter(|at| self.sockets.get(*at).is_some_and(|socket| socket.is_same(message)));
+        if let (Some(at), None) = (found, known) {
+            over(self.sockets, at, self.sink);
+        }
+        let index = known.unwrap_or_else(|| {
+            let port = message.ends.lport;
+            let listens = self.listening.contains(&port) || self.listened.contains(&port);
+            let opening = payload::opening(message).unwrap_or(guess(listens));
+            self.sockets.add(Socket::new(message, opening, self.began))
+        });
+        let key = self.sockets.key(index);
+        let Some(socket) = self.sockets.get(index) else { return };
+        socket.seen = self.reading;
+        let earlier = earlier(socket);
+        let news = socket.see(message) || known.is_none();
+        let has_started = self.began.is_some();
+        if socket.left || !has_started || socket.listens() && (socket.told || socket.is_older()) {
+            return;
+        }
+        let is_told = std::mem::replace(&mut socket.told, true);
+        let seen = socket.observation(key, earlier, None);
+        match (socket.listens(), news, is_told) {
+            (true, true, _) => (self.sink)(CollectorEvent::Listening(seen)),
+            (false, true, _) => (self.sink)(CollectorEvent::Moved(seen)),
+            (false, false, false) => (self.sink)(CollectorEvent::Existed(seen)),
+            _ => {}
+        }
+    }
+}
+
+/// A socket is gone, and no message will complete what is known of it.
+pub(super) fn over(sockets: &mut Sockets, index: u32, sink: Sink<'_>) {
+    let key = sockets.key(index);
+    let Some(socket) = sockets.remove(index).filter(|socket| !socket.left) else { return };
+    if !socket.listens() {
+        let ended = Some(Moment::from(clock::boot()));
+        sink(CollectorEvent::Ended(socket.observation(key, earlier(&socket), ended)));
+    } else if socket.told {
+        sink(CollectorEvent::StoppedListening(key));
+    }
+}

@@ -1,0 +1,107 @@
+//! Names by address, as one source after another gives them.
+
+use std::collections::HashMap;
+
+/// The book keeps so many names.
+const ENOUGH: usize = 8192;
+/// The book cuts a longer name to so many bytes: a label of DNS has no more.
+const LENGTH: usize = 63;
+
+/// 16 bytes, IPv4 mapped.
+pub type Address = [u8; 16];
+
+/// The names known so far. The sources come in the order of their worth, and a name of an earlier one stays.
+#[derive(Default)]
+pub struct Book {
+    names: HashMap<Address, Entry>,
+    source: usize,
+}
+
+struct Entry {
+    source: usize,
+    name: Box<[u8]>,
+}
+
+impl Book {
+    /// Another source begins.
+    pub fn begin(&mut self) {
+        self.source += 1;
+    }
+
+    /// The source gives this name in place of the one that it gave before. An empty name takes that one away.
+    pub fn set(&mut self, address: Address, name: &[u8]) {
+        let source = self.source;
+        if self.names.get(&address).is_some_and(|entry| entry.source != source) {
+            return;
+        }
+        self.names.remove(&address);
+        self.add(address, name);
+    }
+
+    /// The source gives a name to an address that has none yet.
+    pub fn add(&mut self, address: Address, name: &[u8]) {
+        // Kea writes whole domain names, which end with a dot.
+        let name = name.strip_suffix(b".").unwrap_or(name);
+        if name.is_empty() || self.names.len() >= ENOUGH {
+            return;
+        }
+        let source = self.source;
+        let name = &name[..name.len().min(LENGTH)];
+        self.names.entry(address).or_insert_with(|| Entry { source, name: name.into() });
+    }
+
+    /// The name of an address; empty if it is unknown.
+    pub fn name(&self, address: &Address) -> &[u8] {
+        self.names.get(address).map_or(b"", |entry| &entry.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Address = [1; 16];
+
+    #[test]
+    fn a_source_corrects_only_itself() {
+        let mut book = Book::default();
+        assert_eq!(book.name(&A), b"");
+        book.begin();
+        book.set(A, b"old");
+        book.set(A, b"new");
+        book.add(A, b"other");
+        assert_eq!(book.name(&A), b"new");
+        book.begin();
+        book.set(A, b"worse");
+        book.set(A, b"");
+        assert_eq!(book.name(&A), b"new");
+    }
+
+    #[test]
+    fn a_name_that_its_source_takes_away_leaves_room_for_another() {
+        let mut book = Book::default();
+        book.begin();
+        book.set(A, b"gone");
+        book.set(A, b"");
+        assert_eq!(book.name(&A), b"");
+        book.begin();
+        book.add(A, b"known.");
+        assert_eq!(book.name(&A), b"known", "without the dot of the root domain");
+    }
+
+    #[test]
+    fn lengths_and_numbers_have_limits() {
+        let mut book = Book::default();
+        book.add(A, &[b'x'; LENGTH]);
+        book.add([2; 16], &[b'\xff'; LENGTH + 1]);
+        assert_eq!(book.name(&A), [b'x'; LENGTH]);
+        assert_eq!(book.name(&[2; 16]), [b'\xff'; LENGTH], "bytes stay as they are");
+        for number in 0..=ENOUGH as u128 {
+            book.set(number.to_be_bytes(), b"many");
+        }
+        assert_eq!(book.names.len(), ENOUGH);
+        assert_eq!(book.name(&(ENOUGH as u128).to_be_bytes()), b"");
+        book.set([0; 16], b"again");
+        assert_eq!(book.name(&[0; 16]), b"again", "a full book still replaces names");
+    }
+}

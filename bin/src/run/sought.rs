@@ -1,0 +1,122 @@
+//! Which collectors run: what was asked for, and what this host has.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use super::PROC;
+use crate::{
+    args::{CollectorName, Settings, TrafficKind},
+    bpf::{BpfCollector, CollectorSettings},
+    collector::{NetworkCollector, Several},
+    conntrack::{self, ConntrackCollector, ConntrackSettings},
+    diag::DiagCollector,
+    error::Error,
+};
+
+/// What is to be collected.
+pub struct Sought {
+    traffic: TrafficKind,
+    /// Forwarded connections were asked for, so that it is an error if there is no way to see them.
+    insists: bool,
+    collector: CollectorName,
+    bpf: CollectorSettings,
+    enable_accounting: bool,
+}
+
+impl Sought {
+    /// As the arguments say, or as this host suggests.
+    pub fn of(settings: &Settings) -> Self {
+        let forwards = || conntrack::forwards(Path::new(PROC)) && conntrack::is_available(Path::new(PROC));
+        let traffic = settings.traffic.unwrap_or_else(|| {
+            if settings.enable_accounting || forwards() { TrafficKind::All } else { TrafficKind::Local }
+        });
+        let bpf = CollectorSettings {
+            entries: settings.flows,
+            udp_timeout: settings.udp_timeout,
+            announces_processes: settings.names.of_processes(),
+        };
+        Self {
+            traffic,
+            insists: settings.traffic.is_some() || settings.enable_accounting,
+            collector: settings.collector,
+            bpf,
+            enable_accounting: settings.enable_accounting,
+        }
+    }
+
+    /// Whether forwarded connections are, and if so, besides local ones.
+    pub fn forwarded(&self) -> Option<bool> {
+        self.traffic.has_forwarded().then(|| self.traffic.has_local())
+    }
+
+    /// Starts the collectors.
+    ///
+    /// # Errors
+    /// The host lacks what was asked for.
+    pub fn start(self) -> Result<Several, Error> {
+        let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
+        let mut local_udp = false;
+        if self.traffic.has_local() {
+            let (collector, sees_udp) = self.local()?;
+            collectors.push(collector);
+            local_udp = !sees_udp && self.conntrack_counts();
+        }
+        let forwarded = self.traffic.has_forwarded();
+        if forwarded || local_udp {
+            let mut conntrack = ConntrackCollector::new(ConntrackSettings {
+                proc: PROC.into(),
+                forwarded,
+                local_udp,
+                enable_accounting: self.enable_accounting,
+            });
+            match conntrack.start() {
+                Ok(()) => collectors.push(Box::new(conntrack)),
+                Err(error) if forwarded && self.insists => return Err(error),
+                Err(error) => {
+                    let what = if forwarded { "forwarded connections are" } else { "UDP is" };
+                    // A closed stderr must not end the reports.
+                    let _ = writeln!(io::stderr(), "tcptop: {what} not shown: {error}");
+                }
+            }
+        }
+        Ok(Several::new(collectors))
+    }
+
+    /// Whether connection tracking counts bytes here.
+    fn conntrack_counts(&self) -> bool {
+        self.enable_accounting || conntrack::counts(Path::new(PROC))
+    }
+
+    /// The collector of local connections, and whether it sees UDP.
+    fn local(&self) -> Result<(Box<dyn NetworkCollector>, bool), Error> {
+        if self.collector != CollectorName::Diag {
+            let mut bpf = BpfCollector::new(self.bpf);
+            match bpf.start() {
+                Ok(()) => return Ok((Box::new(bpf), true)),
+                Err(error) if self.collector == CollectorName::Bpf || !error.is_of_bpf() => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let mut diag = DiagCollector::new();
+                    // What stands in the way of BPF is what there is to be mended.
+                    let Ok(()) = diag.start() else { return Err(error) };
+                    let udp = if self.conntrack_counts() {
+                        "and UDP as far as connection tracking has it"
+                    } else {
+                        "no UDP"
+                    };
+                    let _ = writeln!(
+                        io::stderr(),
+                        "tcptop: {error}; sock_diag counts instead: TCP of this network namespace, {udp}"
+                    );
+                    return Ok((Box::new(diag), false));
+                }
+            }
+        }
+        let mut diag = DiagCollector::new();
+        diag.start()?;
+        Ok((Box::new(diag), false))
+    }
+}
