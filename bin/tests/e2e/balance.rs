@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, fs, iter};
 
-use crate::rows::{Flow, Kind, Row, Sum};
+use crate::rows::{Flow, Kind, Owner, Row, Sum};
 
 /// Follows the reports of one tcptop.
 #[derive(Default)]
 pub struct Balance {
-    /// Totals at the last report.
-    known: HashMap<Flow, (u64, u64)>,
+    /// Totals and owners at the last report.
+    known: HashMap<Flow, ((u64, u64), Option<Owner>)>,
     /// The report under way.
     rows: Vec<Row>,
     untracked: (u64, u64),
@@ -36,11 +36,12 @@ impl Balance {
         let rows = std::mem::take(&mut self.rows);
         for row in &rows {
             let now = (row.rx_bytes.unwrap_or(0), row.tx_bytes.unwrap_or(0));
-            let before = self.known.get(&row.flow).copied();
-            let alike = rows.iter().filter(|other| other.flow == row.flow).count();
-            let (rx, tx) = match before {
+            let before = self.known.get(&row.flow);
+            let is_alike = rows.iter().filter(|other| other.flow == row.flow).count() > 1
+                || before.is_some_and(|(_, owner)| *owner != row.owner);
+            let (rx, tx) = match before.map(|(before, _)| *before) {
                 // Two namespaces with the same addresses.
-                _ if alike > 1 => {
+                _ if is_alike => {
                     doubt = (doubt.0 + now.0, doubt.1 + now.1);
                     (0, 0)
                 }
@@ -55,7 +56,7 @@ impl Balance {
             if row.closed {
                 self.known.remove(&row.flow);
             } else {
-                self.known.insert(row.flow, now);
+                self.known.insert(row.flow, (now, row.owner.clone()));
             }
         }
         let fits = |total: u64, grown: u64, doubt: u64| (grown..=grown + doubt).contains(&total);

@@ -82,9 +82,10 @@ fn one_report_has_what_ended_in_it_and_adds_up() {
     let sheet = servers.shown_by(&WHOLE);
     sheet.assert_adds_up();
     let [used, unused, udp] = servers.ports();
-    let ended: Vec<_> = sheet.of(used).into_iter().filter(|row| row.ended()).collect();
+    // A UDP socket may have the same port.
+    let ended = sheet.of(used).into_iter().filter(|row| row.ended() && row.proto == "-tcp");
+    let ended: Vec<_> = ended.collect();
     assert!(ended.len() >= 10, "one row per end: {ended:?}");
-    assert!(ended.iter().all(|row| row.proto == "-tcp"), "{ended:?}");
     // One that was under way when tcptop began may have moved all but its end before.
     let whole = |row: &&&Entry| {
         let final_totals = [(row.rx, row.tx), (row.tx, row.rx)].contains(&BYTES);

@@ -1,6 +1,8 @@
 //! Connections that existed before the start: their totals are those since their beginning, not since tcptop's.
 
 use std::{
+    net::{SocketAddr, TcpStream},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -11,8 +13,12 @@ use super::{
     witness::{TCP_INFO, agree},
 };
 use crate::{
+    diag,
     harness::Tcptop,
-    traffic::{Pair, V4, V6, close_by_reset, finish_sending, receive_to_end, send, transfer},
+    traffic::{
+        Own, Pair, V4, V4_LENGTH, V6, bound_tcp, close_by_reset, finish_sending, listen, raw_connect, raw_v4,
+        receive_to_end, send, set_option, transfer,
+    },
 };
 
 fn used_before_and_after(name: &str, address: &str) {
@@ -154,4 +160,44 @@ fn half_closed_after() {
     agree(&pair, &expected);
     drop(pair);
     case("older than the start, half-closed after", TCP_INFO, tcptop, &expected);
+}
+
+/// Which side connected is not what listeners say: this port has one, and connects.
+#[test]
+fn out_of_a_port_that_listens_too() {
+    if !diag::is_available() {
+        return;
+    }
+    let server = listen(V4);
+    let (socket, local) = bound_tcp();
+    // The port is bound already: a second socket may share it from now on.
+    set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
+    raw_connect(&socket, server.local_addr().expect("bound").port()).expect("it listens");
+    let other = bound_beside(local);
+    // SAFETY: no pointer is passed.
+    assert_eq!(unsafe { libc::listen(other.as_raw_fd(), 1) }, 0, "{}", std::io::Error::last_os_error());
+    let pair = Pair::accepted(server, Own::new(TcpStream::from(socket)));
+    pair.exchange(1_000, 2_000);
+    let tcptop = Tcptop::start();
+    pair.exchange(10, 20);
+    let expected = pair.ends(1_010, 2_020);
+    tcptop.expect_live(&expected);
+    agree(&pair, &expected);
+    drop((pair, other));
+    case("older than the start, connected from a port that listens too", TCP_INFO, tcptop, &expected);
+}
+
+/// A socket bound to an address that another one has.
+fn bound_beside(address: SocketAddr) -> OwnedFd {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
+    // SAFETY: just opened, nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
+    let raw = raw_v4(address.port());
+    // SAFETY: `raw` is of the size that is given.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), V4_LENGTH) };
+    assert_eq!(bound, 0, "bind: {}", std::io::Error::last_os_error());
+    socket
 }

@@ -7,13 +7,17 @@ use std::{
 
 use super::log::{Log, is_live, owner};
 use crate::{
+    harness::live_limit,
     puppet::Puppet,
     rows::Owner,
     traffic::{V4, accept, connect, listen, receive},
 };
 
-/// Whether a process has exited is asked at most once in a second, and /proc is asked in the report after it.
-const SOON: Duration = Duration::from_secs(8);
+/// Whether a process has exited is asked at most once in a second, and /proc is asked in the report after it. After a look
+/// at /proc that took long, as it does on an emulated machine, it is left alone for up to ten seconds.
+fn soon() -> Duration {
+    Duration::from_secs(8).max(live_limit())
+}
 
 fn is_of(row: &crate::options::Cells, process: &Owner) -> bool {
     owner(row) == (&*process.pid.to_string(), &*process.comm)
@@ -31,7 +35,7 @@ fn send_until_named(log: &Log, puppet: &mut Puppet, peer: &std::net::TcpStream, 
             println!("named after {:?}", begin.elapsed());
             return;
         }
-        assert!(begin.elapsed() < SOON, "not {:?}: {newest:?}", puppet.owner);
+        assert!(begin.elapsed() < soon(), "not {:?}: {newest:?}", puppet.owner);
         sleep(Duration::from_millis(100));
     }
 }

@@ -57,8 +57,18 @@ impl Space {
 
     /// Adds chains and named counters to its table `inet test`.
     pub fn filter(&self, rules: &str) {
-        let rules = format!("table inet test {{\n{rules}\n}}\n");
-        self.inside(|| run(Command::new("nft").args(["-f", "-"]), &rules));
+        self.inside(|| run(Command::new("nft").args(["-f", "-"]), &table(rules)));
+    }
+
+    /// Whether the kernel has what these rules need.
+    pub fn accepts(&self, rules: &str) -> bool {
+        let mut nft = Command::new("nft");
+        nft.args(["--check", "--file", "-"]).stdin(Stdio::piped()).stderr(Stdio::null());
+        self.inside(|| {
+            let mut child = spawn(&mut nft);
+            child.stdin.take().expect("piped").write_all(table(rules).as_bytes()).expect("it reads");
+            child.wait().expect("a child of ours").success()
+        })
     }
 
     /// Packets and bytes of a named counter.
@@ -80,6 +90,11 @@ impl Drop for Space {
             assert!(removed.expect("ip").success(), "{} stays", self.0);
         }
     }
+}
+
+/// These rules in their table.
+fn table(rules: &str) -> String {
+    format!("table inet test {{\n{rules}\n}}\n")
 }
 
 /// Runs a program with this input, and returns what it said.

@@ -1,0 +1,5 @@
+//! Connections that a router passes on, as its connection tracking counts them: bytes of whole IP packets.
+
+mod native;
+mod tun;
+mod wire;

@@ -1,0 +1,8 @@
+//! With a router of its own: three network namespaces.
+
+mod offload;
+mod options;
+mod router;
+mod short;
+mod translated;
+mod zones;

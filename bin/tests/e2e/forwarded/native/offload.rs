@@ -1,0 +1,43 @@
+//! Packets that pass by the kernel's stack, as nft's flow tables have it.
+
+use super::router::{Router, SERVER, sums};
+use crate::options::{Cells, connections};
+
+/// The table counts for connection tracking.
+const FLOW_TABLE: &str = "
+    flowtable fast {
+        hook ingress priority 0
+        devices = { lan, wan }
+        counter
+    }
+    chain accelerate {
+        type filter hook forward priority 1
+        ct state established flow add @fast
+    }";
+
+#[test]
+fn rows_say_so_and_count_on() {
+    let router = Router::new("");
+    if !router.router.accepts(FLOW_TABLE) {
+        println!("skipped: this kernel has no flow tables");
+        return;
+    }
+    router.router.filter(FLOW_TABLE);
+    let (mut marked, mut rows) = (false, Vec::new());
+    let all = router.watch(&["-d", "0.3"], || {
+        let pair = router.pair(SERVER);
+        pair.exchange(2_000_000, 4_000_000);
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        pair.exchange(1_000, 1_000);
+        std::thread::sleep(std::time::Duration::from_millis(700));
+    });
+    for row in connections(&all) {
+        marked |= row["state"] == "OFFLOADED";
+        rows.push(row);
+    }
+    assert!(marked, "{rows:?}");
+    let last: &Cells = rows.last().expect("rows");
+    let (rx, tx) = sums([last]);
+    // Headers come on top; what is sent again, too.
+    assert!(rx > 4_001_000 && rx < 4_400_000 && tx > 2_001_000 && tx < 2_400_000, "{last:?}");
+}

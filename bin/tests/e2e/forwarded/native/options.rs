@@ -1,0 +1,145 @@
+//! What is shown of both halves, and what is said where a part is missing.
+
+use super::router::{CLIENT, Router, SERVER, sums};
+use crate::{
+    cgroup::inside,
+    harness::tcptop,
+    options::{cells, connections, during_by},
+    rows::Owner,
+    traffic::{Pair, V4},
+};
+
+const COLUMNS: &str = "event,local,remote,comm,rx_bytes,tx_bytes";
+
+/// The client's and the server's sockets are this machine's too: they have the rows, and nothing is shown twice.
+#[test]
+fn what_local_sockets_have_is_not_shown_twice() {
+    let router = Router::new("");
+    let args = ["--csv", "--closed", "--total", "-d", "60", "--traffic", "all", "--columns", COLUMNS];
+    let mut port = 0;
+    let finished = router.router.inside(|| {
+        during_by(&mut tcptop(&args), || {
+            let pair = router.pair(SERVER);
+            pair.exchange(3_000, 4_000);
+            port = pair.listener.local_addr().expect("bound").port();
+        })
+    });
+    let rows = cells(&finished.stdout);
+    let server = format!("{SERVER}:{port}");
+    let ours: Vec<_> = rows.iter().filter(|row| row["local"] == server || row["remote"] == server).collect();
+    assert_eq!(ours.len(), 2, "{rows:?}");
+    assert!(ours.iter().all(|row| row["comm"] == Owner::me().comm), "{ours:?}");
+    let forwarded = rows.iter().find(|row| row["event"] == "forwarded").expect("a sum");
+    assert_eq!(sums([forwarded]), (0, 0));
+}
+
+/// On a router of its own, whose clients are other machines: here, other cgroups than those that BPF counts.
+#[test]
+fn both_halves() {
+    inside("router", |cgroup| {
+        let router = Router::new("");
+        let mut command =
+            tcptop(&["-d", "60", "-C", "--traffic", "all", "--bytes", "--columns", "local,comm,rx_bytes"]);
+        cgroup.make_root_of(&mut command);
+        let finished = router
+            .router
+            .inside(|| during_after(&mut command, || router.pair(SERVER).exchange(3_000, 400_000)));
+        let text = &finished.stdout;
+        let header = text.lines().next().expect("a header");
+        assert!(header.contains("FWD 1 RX "), "{text}");
+        let row = text.lines().find(|line| line.contains("(forwarded)")).expect("a row");
+        assert!(row.starts_with(CLIENT), "{text}");
+        assert!(finished.stderr.contains("only the sockets of this container"), "{}", finished.stderr);
+    });
+}
+
+/// Runs a tcptop that writes nothing before its one report.
+fn during_after(command: &mut std::process::Command, traffic: impl FnOnce()) -> crate::harness::Finished {
+    let process = crate::harness::Process::start(command, |_| ());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    traffic();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    finished
+}
+
+/// By default a host that forwards shows both; `local` leaves the others out.
+#[test]
+fn the_default_is_what_the_host_does() {
+    let router = Router::new("");
+    let header = |args: &'static [&'static str]| {
+        // The harness asks for local traffic; what is given last holds, and this is no harness.
+        let mut command = tcptop(&[]);
+        let mut plain = std::process::Command::new(command.get_program());
+        plain.args(args).stdin(std::process::Stdio::null());
+        plain.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        std::mem::swap(&mut command, &mut plain);
+        let finished = router.router.inside(|| crate::harness::Process::start(&mut command, |_| ()).wait());
+        finished.assert_success();
+        finished.stdout.lines().next().expect("a header").to_owned()
+    };
+    assert!(header(&["--once", "-d", "0.2"]).contains("FWD 0"));
+    assert!(!header(&["--once", "-d", "0.2", "--traffic", "local"]).contains("FWD"));
+    router.set("net/ipv4/ip_forward", "0");
+    router.set("net/ipv6/conf/all/forwarding", "0");
+    assert!(!header(&["--once", "-d", "0.2"]).contains("FWD"));
+}
+
+/// Sums of a client, over all its flows.
+#[test]
+fn by_local_address() {
+    let router = Router::new("");
+    let args = ["--csv", "-d", "60", "--traffic", "forwarded", "--by", "laddr"];
+    let finished = router.router.inside(|| {
+        during_by(&mut tcptop(&args), || {
+            for _ in 0..5 {
+                router.pair(SERVER).exchange(1_000, 30_000);
+            }
+        })
+    });
+    let rows = cells(&finished.stdout);
+    assert_eq!((rows.len(), rows[0]["laddr"].as_str(), rows[0]["conns"].as_str()), (1, CLIENT, "5"));
+    let (up, down) = router.passed();
+    assert_eq!(sums(&rows), (down, up));
+}
+
+#[test]
+fn accounting_is_asked_for_and_turned_on_and_off_again() {
+    let router = Router::new("");
+    router.set("net/netfilter/nf_conntrack_acct", "0");
+    let said = router.start(&["--once", "-d", "0.2", "--traffic", "forwarded"], |_| ()).wait();
+    said.assert_code(0);
+    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    for word in ["sysctl -w net.netfilter.nf_conntrack_acct=1", "--enable-acct"] {
+        assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+    }
+    let mut during = String::new();
+    let args =
+        ["--csv", "-d", "60", "--closed", "--traffic", "forwarded", "--enable-acct", "--columns", COLUMNS];
+    let finished = router.router.inside(|| {
+        during_after(&mut tcptop(&args), || {
+            during = router.get("net/netfilter/nf_conntrack_acct");
+            router.pair(SERVER).exchange(1_000, 30_000);
+        })
+    });
+    assert_eq!(during, "1");
+    assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "0", "as it was");
+    let rows = cells(&finished.stdout);
+    let (up, down) = router.passed();
+    assert_eq!(sums(connections_of(&rows)), (down, up));
+    assert!(finished.stderr.contains("nf_conntrack_acct before the start"), "{}", finished.stderr);
+}
+
+fn connections_of(rows: &[crate::options::Cells]) -> Vec<&crate::options::Cells> {
+    rows.iter().filter(|row| !row["local"].is_empty()).collect()
+}
+
+/// Local traffic of the host is none that it passes on.
+#[test]
+fn local_traffic_is_not_forwarded() {
+    let router = Router::new("");
+    let rows = router.watch(&[], || router.router.inside(|| Pair::new(V4).exchange(1_000, 1_000)));
+    assert_eq!(connections(&rows).len(), 0, "{rows:?}");
+}

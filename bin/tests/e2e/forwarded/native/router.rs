@@ -1,0 +1,132 @@
+//! A client and a server, and the router between them that translates addresses.
+
+use std::{fs, net::UdpSocket};
+
+use crate::{
+    exact::native::space::Space,
+    harness::{Process, tcptop},
+    options::{Cells, during_by},
+    traffic::{self, Own, Pair, connect, listen},
+};
+
+/// Ends of the two wires. The client's and the router's end of one, the router's and the server's of the other.
+pub const CLIENT: &str = "192.168.7.2";
+pub const ROUTER: &str = "203.0.113.1";
+pub const SERVER: &str = "203.0.113.2";
+pub const CLIENT6: &str = "fd07::2";
+pub const SERVER6: &str = "2001:db8::2";
+
+/// The rules of the router besides those of a test: masquerading, and counters of what it passes on.
+const RULES: &str = "
+    counter up {}
+    counter down {}
+    chain forward {
+        type filter hook forward priority 0
+        iifname lan counter name up
+        iifname wan counter name down
+    }
+    chain postrouting {
+        type nat hook postrouting priority 100
+        oifname wan ip saddr 192.168.7.0/24 masquerade
+    }";
+
+/// Columns of the rows that tests look at.
+const COLUMNS: &str = "event,proto,local,remote,nat,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets";
+
+pub struct Router {
+    pub client: Space,
+    pub router: Space,
+    pub server: Space,
+}
+
+impl Router {
+    /// With these chains in the router's table besides its own.
+    pub fn new(rules: &str) -> Self {
+        let [client, router, server] = ["client", "router", "server"].map(Space::new);
+        client.ip(&format!("link add wire type veth peer name lan netns {}", router.name()));
+        server.ip(&format!("link add wire type veth peer name wan netns {}", router.name()));
+        let addresses = [
+            (&client, "wire", ["192.168.7.2/24", "fd07::2/64", "fe80::2/64"]),
+            (&router, "lan", ["192.168.7.1/24", "fd07::1/64", "fe80::1/64"]),
+            (&router, "wan", ["203.0.113.1/24", "2001:db8::1/64", "fe80::1/64"]),
+            (&server, "wire", ["203.0.113.2/24", "2001:db8::2/64", "fe80::2/64"]),
+        ];
+        for (space, device, [v4, v6, link_local]) in addresses {
+            // The kernel's own link-local address is tentative for a second, in which no neighbour is found.
+            space.ip(&format!("link set {device} addrgenmode none"));
+            space.ip(&format!("address add {v4} dev {device}"));
+            space.ip(&format!("address add {v6} dev {device} nodad"));
+            space.ip(&format!("address add {link_local} dev {device} nodad"));
+            space.ip(&format!("link set {device} up"));
+        }
+        client.ip("route add default via 192.168.7.1");
+        client.ip("route add default via fd07::1");
+        server.ip("route add fd07::/64 via 2001:db8::1");
+        let this = Self { client, router, server };
+        this.set("net/ipv4/ip_forward", "1");
+        this.set("net/ipv6/conf/all/forwarding", "1");
+        this.router.filter(&format!("{RULES}\n{rules}"));
+        this.set("net/netfilter/nf_conntrack_acct", "1");
+        this
+    }
+
+    /// Sets a kernel parameter of the router.
+    pub fn set(&self, name: &str, value: &str) {
+        let path = format!("/proc/sys/{name}");
+        self.router.inside(|| fs::write(&path, value)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// A kernel parameter of the router.
+    pub fn get(&self, name: &str) -> String {
+        let path = format!("/proc/sys/{name}");
+        let value = self.router.inside(|| fs::read_to_string(&path));
+        value.unwrap_or_else(|error| panic!("{path}: {error}")).trim().into()
+    }
+
+    /// What tcptop on the router reports of forwarded traffic: one report, of everything from `traffic` on.
+    pub fn watch(&self, args: &[&str], traffic: impl FnOnce() + Send) -> Vec<Cells> {
+        let all =
+            ["--csv", "--closed", "--total", "-d", "60", "--traffic", "forwarded", "--columns", COLUMNS];
+        let all = [&all, args].concat();
+        let finished = self.router.inside(|| during_by(&mut tcptop(&all), traffic));
+        assert_eq!(finished.stderr, "");
+        crate::options::cells(&finished.stdout)
+    }
+
+    /// Starts a tcptop on the router.
+    pub fn start(&self, args: &[&str], on_line: impl FnMut(&str) + Send + 'static) -> Process {
+        self.router.inside(|| Process::start(&mut tcptop(args), on_line))
+    }
+
+    /// A connection from the client to this address of the server.
+    pub fn pair(&self, server: &str) -> Pair {
+        let listener = self.server.inside(|| listen(&format!("{}:0", bracketed(server))));
+        let address = listener.local_addr().expect("bound");
+        let client = self.client.inside(|| connect(address));
+        Pair::accepted(listener, client)
+    }
+
+    /// A UDP socket of the client, and one of the server.
+    pub fn sockets(&self, client: &str, server: &str) -> (Own<UdpSocket>, Own<UdpSocket>) {
+        let socket = |space: &Space, address: &str| {
+            space.inside(|| traffic::udp(&format!("{}:0", bracketed(address))))
+        };
+        (socket(&self.client, client), socket(&self.server, server))
+    }
+
+    /// Bytes that the router passed on from the client, and to it, as nft counted them.
+    pub fn passed(&self) -> (u64, u64) {
+        (self.router.counted("up").1, self.router.counted("down").1)
+    }
+}
+
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.into() }
+}
+
+/// The sums of the connections' rows: received, sent.
+pub fn sums<'a>(rows: impl IntoIterator<Item = &'a Cells>) -> (u64, u64) {
+    let number = |row: &Cells, name: &str| row[name].parse::<u64>().expect("a number");
+    rows.into_iter()
+        .fold((0, 0), |(rx, tx), row| (rx + number(row, "rx_bytes"), tx + number(row, "tx_bytes")))
+}
