@@ -5,8 +5,9 @@ use crate::{
     cgroup::inside,
     harness::tcptop,
     options::{cells, connections, during_by},
+    puppet::{self, Puppet},
     rows::Owner,
-    traffic::{Pair, V4},
+    traffic::{Pair, V4, connect, datagram, listen, receive},
 };
 
 const COLUMNS: &str = "event,local,remote,comm,rx_bytes,tx_bytes";
@@ -33,22 +34,52 @@ fn what_local_sockets_have_is_not_shown_twice() {
     assert_eq!(sums([forwarded]), (0, 0));
 }
 
-/// On a router of its own, whose clients are other machines: here, other cgroups than those that BPF counts.
+/// On a router of its own, whose clients are other machines: here, other cgroups than those that BPF counts. The README
+/// begins with this report.
 #[test]
 fn both_halves() {
     inside("router", |cgroup| {
         let router = Router::new("");
-        let mut command =
-            tcptop(&["-d", "60", "-C", "--traffic", "all", "--bytes", "--columns", "local,comm,rx_bytes"]);
+        let mut server = puppet::command("dropbear");
+        cgroup.begin_in("dropbear.service", &mut server);
+        let mut server = router.router.inside(|| Puppet::by(&mut server, "dropbear"));
+        server.tell("listen 192.168.7.1:22");
+        let mut command = tcptop(&["-d", "60", "-C", "--traffic", "all"]);
         cgroup.make_root_of(&mut command);
-        let finished = router
-            .router
-            .inside(|| during_after(&mut command, || router.pair(SERVER).exchange(3_000, 400_000)));
+        let [web, mail] =
+            ["443", "993"].map(|port| router.server.inside(|| listen(&format!("{SERVER}:{port}"))));
+        let (resolver, asker) =
+            (router.server.socket_at("203.0.113.2:53"), router.client.socket_at("192.168.7.2:0"));
+        let (mut pairs, mut shells) = (Vec::new(), Vec::new());
+        let finished = router.router.inside(|| {
+            during_after(&mut command, || {
+                for (listener, up, down) in [(web, 40_000, 9_000_000), (mail, 1_000, 50_000)] {
+                    let address = listener.local_addr().expect("bound");
+                    let pair = Pair::accepted(listener, router.client.inside(|| connect(address)));
+                    pair.exchange(up, down);
+                    pairs.push(pair);
+                }
+                asker.send_to(&[0; 40], "203.0.113.2:53").expect("send");
+                let from = datagram(&resolver, 40);
+                resolver.send_to(&[0; 120], from).expect("send");
+                datagram(&asker, 120);
+                let shell = router.client.inside(|| connect("192.168.7.1:22".parse().expect("an address")));
+                server.tell("accept");
+                server.tell("send 3000");
+                receive(&shell, 3_000);
+                shells.push(shell);
+            })
+        });
         let text = &finished.stdout;
+        println!("{text}");
         let header = text.lines().next().expect("a header");
-        assert!(header.contains("FWD 1 RX "), "{text}");
-        let row = text.lines().find(|line| line.contains("(forwarded)")).expect("a row");
-        assert!(row.starts_with(CLIENT), "{text}");
+        assert!(header.contains("  TCP 1  UDP 0  ") && header.contains("  FWD 3 RX "), "{text}");
+        for (remote, count) in [("203.0.113.2:443 ", 1), ("203.0.113.2:993 ", 1), ("203.0.113.2:53 ", 1)] {
+            let rows = text.lines().filter(|line| line.contains(remote) && line.contains("(forwarded)"));
+            assert_eq!(rows.count(), count, "{text}");
+        }
+        let own = text.lines().find(|line| line.contains("192.168.7.1:22 ")).expect("its row");
+        assert!(own.contains(" dropbear "), "{text}");
         assert!(finished.stderr.contains("only the sockets of this container"), "{}", finished.stderr);
     });
 }

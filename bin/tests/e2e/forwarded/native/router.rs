@@ -120,6 +120,13 @@ impl Router {
     }
 }
 
+impl Space {
+    /// A UDP socket bound to this address and port.
+    pub fn socket_at(&self, address: &str) -> Own<UdpSocket> {
+        self.inside(|| traffic::udp(address))
+    }
+}
+
 fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[{address}]") } else { address.into() }
 }
