@@ -6,6 +6,7 @@
 //!     cost hooks      [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
 //!     cost peers      [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND...
 //!     cost standing   [--seconds S] [--rounds N] --watch NAME=COMMAND
+//!     cost sources    [--seconds S] [--rounds N] --watch NAME=COMMAND
 //!     cost first      [--rounds N] --watch NAME=COMMAND [--last NAME=COMMAND]
 //!     cost lost       [--seconds S] --watch NAME=COMMAND
 //!     cost load       [--seconds S] [--loads A,B...]
@@ -30,6 +31,7 @@ mod process;
 #[path = "../../tests/e2e/programs.rs"]
 mod programs;
 mod record;
+mod sources;
 mod standing;
 mod throughput;
 mod trace;
@@ -117,6 +119,7 @@ fn main() {
         "names" => names::measure(&settings),
         "peers" => peers::measure(&settings),
         "standing" => standing::measure(&settings),
+        "sources" => sources::measure(&settings),
         "first" => once::first_report(&settings),
         "lost" => once::lost(&settings),
         "load" => settings.loads.iter().for_each(|(name, load)| {

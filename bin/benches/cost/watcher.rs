@@ -36,6 +36,11 @@ impl Watcher {
         Self::new(&self.name, &format!("{} {arguments}", self.command))
     }
 
+    /// The command as a shell takes it.
+    pub fn text(&self) -> &str {
+        &self.command
+    }
+
     /// The command, of a shell that the program replaces.
     pub fn command(&self) -> Command {
         let mut command = Command::new("/bin/sh");
