@@ -115,8 +115,14 @@ impl Router {
         run("ip", &format!("-n {router} neighbour add 10.93.2.2 lladdr 02:00:00:00:00:01 dev wan"), "");
         let settings = "sysctl -q -w net.ipv4.ip_forward=1 net.netfilter.nf_conntrack_acct=1 \
                         net.netfilter.nf_conntrack_udp_timeout=3600";
-        let rules =
-            "table inet cost { chain forward { type filter hook forward priority 0; ct state new counter } }";
+        let rules = "table inet cost {
+ chain forward {
+ type filter hook forward priority 0
+ \
+                     ct state new counter
+ }
+}
+";
         run("ip", &format!("netns exec {router} nft -f -"), rules);
         run("ip", &format!("netns exec {router} {settings}"), "");
         let socket = thread::spawn(move || {
