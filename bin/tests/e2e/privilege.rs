@@ -181,7 +181,7 @@ fn cap_sys_admin_suffices() {
     }
     suffices("admin", &[CAP_SYS_ADMIN, CAP_NET_ADMIN]);
     let scratch = Scratch::new("alone");
-    let mut command = reachable(&scratch, &["--once"]);
+    let mut command = reachable(&scratch, &["--once", "--collector", "bpf"]);
     cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, &[CAP_SYS_ADMIN]);
     let finished = Process::start(&mut command, |_| ()).wait();
