@@ -53,15 +53,18 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
         if report.other.sum() > 0 && !options.quiet {
             sum(b"other", report.other);
         }
+        let is_alone = report.forwarding.is_some_and(|forwarding| forwarding.alone);
         if let Some(forwarding) = report.forwarding
-            && !options.quiet
+            && (is_alone || !options.quiet)
         {
             sum(b"forwarded", forwarding.moved);
         }
         if let Some(shown) = view.shown {
             sum(b"shown", shown);
         }
-        sum(b"total", report.total);
+        if !is_alone {
+            sum(b"total", report.total);
+        }
     }
 }
 

@@ -24,11 +24,13 @@ pub fn header(
         out.extend_from_slice(b"interval ");
         units::seconds(report.interval, out);
     });
-    line.part(7, |out| count(b"TCP ", report.tcp as u64, out));
-    line.part(8, |out| count(b"UDP ", report.udp as u64, out));
-    line.part(1, |out| rate(b"RX ", report.total.rx, frame, out));
-    line.part(2, |out| rate(b"TX ", report.total.tx, frame, out));
-    if let Some(Forwarding { count: flows, moved }) = report.forwarding {
+    if !report.forwarding.is_some_and(|forwarding| forwarding.alone) {
+        line.part(7, |out| count(b"TCP ", report.tcp as u64, out));
+        line.part(8, |out| count(b"UDP ", report.udp as u64, out));
+        line.part(1, |out| rate(b"RX ", report.total.rx, frame, out));
+        line.part(2, |out| rate(b"TX ", report.total.tx, frame, out));
+    }
+    if let Some(Forwarding { count: flows, moved, .. }) = report.forwarding {
         line.part(6, |out| {
             count(b"FWD ", flows as u64, out);
             rate(b" RX ", moved.rx, frame, out);
@@ -156,9 +158,12 @@ mod tests {
     fn what_is_passed_on_stands_apart() {
         let records = samples::records();
         let mut report = samples::report(&records);
-        report.forwarding = Some(Forwarding { count: 40, moved: Traffic { rx: 2048, tx: 7 } });
+        let forwarding = Forwarding { count: 40, moved: Traffic { rx: 2048, tx: 7 }, alone: false };
+        report.forwarding = Some(forwarding);
         let whole = "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s  FWD 40 RX 2.0K/s TX 7/s";
         assert_eq!(line(&report, None), whole);
         assert_eq!(line(&report, Some(60)), "12:41:52Z  RX 12M/s  TX 987K/s  FWD 40 RX 2.0K/s TX 7/s");
+        report.forwarding = Some(Forwarding { alone: true, ..forwarding });
+        assert_eq!(line(&report, None), "12:41:52Z  interval 1.00s  FWD 40 RX 2.0K/s TX 7/s");
     }
 }

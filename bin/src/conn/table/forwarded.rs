@@ -20,6 +20,8 @@ pub struct Forwarding {
     pub count: usize,
     /// Bytes of IP packets that they moved, as their near ends see them.
     pub moved: Traffic,
+    /// Nobody watches local connections: sums of these mean nothing.
+    pub alone: bool,
 }
 
 /// The ends of local connections, to be found by forwarded ones.

@@ -95,7 +95,7 @@ impl Table {
 
     /// Expects forwarded connections. `besides_local`: those that are local too are not taken in.
     pub fn expect_forwarded(&mut self, besides_local: bool) {
-        self.forwarding = Some(Forwarding::default());
+        self.forwarding = Some(Forwarding { alone: !besides_local, ..Forwarding::default() });
         self.local = besides_local.then(LocalEnds::default);
     }
 

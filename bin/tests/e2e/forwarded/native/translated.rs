@@ -40,8 +40,7 @@ fn assert_exact(router: &Router, rows: &[Cells]) {
     assert_eq!(sums(connections(rows)), (down, up), "{rows:?}");
     let sum = rows.iter().find(|row| row["event"] == "forwarded").expect("a sum");
     assert_eq!(sums([sum]), (down, up));
-    let total = rows.iter().find(|row| row["event"] == "total").expect("a sum");
-    assert_eq!(sums([total]), (0, 0), "no local ones");
+    assert!(!rows.iter().any(|row| row["event"] == "total"), "nobody watches local ones");
 }
 
 fn assert_ends(row: &Cells, protocol: &str, local: &str, remote: &str, nat: &str) {
