@@ -50,6 +50,9 @@ pub fn report() -> (String, u8) {
     text.push_str(match (runs, may_fall_back) {
         (true, _) => "tcptop can run here.\n",
         (false, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
+        (false, false) if counts_tcp => {
+            "tcptop cannot run here, but for `--collector diag`, which shows TCP without privileges.\n"
+        }
         (false, false) => "tcptop cannot run here.\n",
     });
     let code = match (runs || may_fall_back, privileged) {

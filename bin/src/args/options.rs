@@ -73,7 +73,8 @@ pub static OPTIONS: [Opt; 42] = [
          beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::switch(Id::Total, "--total", Group::Form,
         "In CSV, end each report with the sum of all",
-        "A row `total`, before it with a filter a row `shown`: bytes of the interval"),
+        "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
+         which is no part of the total: bytes of the interval"),
     Opt::switch(Id::Quiet, "--quiet", Group::Form,
         "The sums only: the header line, in CSV the row `total`", "And with a filter the row `shown`").letter('q'),
     Opt::switch(Id::Columns, "--columns", Group::Form,

@@ -31,6 +31,7 @@ impl Statistics {
         self.seen = now;
         Losses {
             malformed: 0,
+            forwarded: 0,
             untracked: Traffic { rx: new.untracked_rx_bytes, tx: new.untracked_tx_bytes },
             other: Traffic { rx: new.other_rx_bytes, tx: new.other_tx_bytes },
             notifications: new.lost_events,

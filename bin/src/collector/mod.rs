@@ -79,6 +79,8 @@ pub struct Losses {
     pub encapsulated: u64,
     /// Entries of the kernel's tables that make no sense to it, and were left out.
     pub malformed: u64,
+    /// How often it missed the end of a forwarded connection, or had no room for one.
+    pub forwarded: u64,
 }
 
 impl AddAssign for Losses {
@@ -91,6 +93,7 @@ impl AddAssign for Losses {
         self.unreported += other.unreported;
         self.encapsulated += other.encapsulated;
         self.malformed += other.malformed;
+        self.forwarded += other.forwarded;
     }
 }
 

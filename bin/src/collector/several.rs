@@ -15,9 +15,8 @@ pub struct Several {
 }
 
 impl Several {
-    /// Of these, each of which has started.
-    pub fn new(collectors: Vec<Box<dyn NetworkCollector>>) -> Self {
-        let missing = collectors.iter().flat_map(|collector| collector.missing()).cloned().collect();
+    /// Of these, each of which has started. `missing`: what they must do without.
+    pub const fn new(collectors: Vec<Box<dyn NetworkCollector>>, missing: Vec<Missing>) -> Self {
         Self { collectors, missing }
     }
 

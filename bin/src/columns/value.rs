@@ -42,9 +42,6 @@ pub enum Unit {
     Millis,
 }
 
-/// Name of connections that no process has, because this host passes them on.
-const FORWARDED: &[u8] = b"(forwarded)";
-
 pub const TIME: Value = Value::Moment(|_, frame| Some(frame.time));
 pub const EVENT: Value = Value::Word(|row| match row.event {
     Event::Live => "live",
@@ -67,11 +64,7 @@ pub const PID: Value = Value::Number(
     |row, _| row.record.process.as_ref().map(|process| process.pid.into()).filter(|pid| *pid != 0),
     Unit::Label,
 );
-pub const COMM: Value = Value::Name(|row, _| match &row.record.process {
-    Some(process) => process.name(),
-    None if row.record.forwarded.is_some() => FORWARDED,
-    None => b"",
-});
+pub const COMM: Value = Value::Name(|row, _| row.record.owner_name());
 pub const CMDLINE: Value =
     Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.cmdline(process)));
 pub const USER: Value = Value::Name(|row, frame| {

@@ -11,6 +11,6 @@ pub use connection::Connection;
 pub use owner::{Identified, OwnerSource};
 pub use record::ConnectionRecord;
 pub use report::{Report, per_second};
-pub use table::{Forwarding, Table};
+pub use table::{Beside, Forwarding, Table};
 
 pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};

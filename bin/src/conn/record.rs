@@ -33,7 +33,19 @@ pub struct ConnectionRecord {
     pub active: bool,
 }
 
+/// Name of connections that no process has, because this host passes them on.
+const FORWARDED: &[u8] = b"(forwarded)";
+
 impl ConnectionRecord {
+    /// Name of the process that owns it, or what stands for it; empty while unknown.
+    pub fn owner_name(&self) -> &[u8] {
+        match &self.process {
+            Some(process) => process.name(),
+            None if self.forwarded.is_some() => FORWARDED,
+            None => b"",
+        }
+    }
+
     /// Smoothed RTT in microseconds; `None` while unknown and for UDP.
     pub fn rtt_us(&self) -> Option<u32> {
         self.totals.map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)

@@ -38,6 +38,8 @@ pub struct Report<'a> {
     pub encapsulated: u64,
     /// Entries of the kernel's tables in this interval that make no sense.
     pub malformed: u64,
+    /// Times in this interval that the end of a forwarded connection was missed, or one found no room.
+    pub missed_forwarded: u64,
     /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.

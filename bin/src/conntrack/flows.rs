@@ -190,6 +190,11 @@ impl Flows {
     /// What the flows have moved until now is their past.
     pub fn begin(&mut self) {
         self.earlier = self.flows.iter().map(Flow::bytes).collect();
+        // What has ended before the start is no connection any more, unless it moves again.
+        self.flows
+            .iter_mut()
+            .filter(|flow| flow.is(Mark::RESTING))
+            .for_each(|flow| flow.set(Mark::OVER, true));
     }
 
     /// Hands up the flows that ended.

@@ -80,8 +80,9 @@ const NO_NETLINK: Missing = Missing {
 /// If so many ended since the last look, the next look does not wait for the end of the interval.
 const MANY: usize = 64;
 
-/// How soon it comes.
+/// How soon it comes then, and how soon otherwise: the socket has room for some ten thousand events.
 const SOON: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// So many readings may fail in a row.
 const MOST_FAILURES: u8 = 2;
@@ -249,12 +250,10 @@ impl NetworkCollector for ConntrackCollector {
         Vec::new()
     }
 
-    fn drain(&mut self, sink: Sink<'_>) -> bool {
-        self.running.as_mut().is_some_and(|running| {
-            let count = running.drain();
-            running.flows.hand_up_ended(sink);
-            count > 0
-        })
+    /// Only reads what has come. What ended is handed up in [`Self::collect`]: by then the collector of local connections has
+    /// handed up those that are the same.
+    fn drain(&mut self, _sink: Sink<'_>) -> bool {
+        self.running.as_mut().is_some_and(|running| running.drain() > 0)
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {
@@ -265,14 +264,13 @@ impl NetworkCollector for ConntrackCollector {
         Vec::new()
     }
 
-    /// Reports how often the kernel dropped messages about ends as [`Losses::notifications`]: it does not say how many.
+    /// Counts in [`Losses::forwarded`] how often the kernel dropped messages about ends, not how many: it does not say that.
     fn collect(&mut self, _now: Duration, _last: bool, sink: Sink<'_>) -> Losses {
         let Some(running) = &mut self.running else { return Losses::default() };
         running.flows.hand_up(sink);
         let full = running.flows.take_full();
         Losses {
-            notifications: std::mem::take(&mut running.dropped),
-            full,
+            forwarded: std::mem::take(&mut running.dropped) + full,
             malformed: std::mem::take(&mut running.malformed),
             ..Losses::default()
         }
@@ -291,7 +289,8 @@ impl NetworkCollector for ConntrackCollector {
     }
 
     fn patience(&mut self) -> Option<Duration> {
-        self.running.as_ref().filter(|running| running.busy).map(|_| SOON)
+        let running = self.running.as_ref().filter(|running| running.events.is_some())?;
+        Some(if running.busy { SOON } else { SECOND })
     }
 
     fn make_room(&mut self) {

@@ -45,6 +45,7 @@ impl Error {
         match self {
             Self::Privileges => exit::PRIVILEGES,
             Self::Host(problem, _) => problem.exit_code(),
+            Self::System(_, error) if error.kind() == io::ErrorKind::PermissionDenied => exit::PRIVILEGES,
             Self::System(..) => exit::OS,
             _ => exit::UNAVAILABLE,
         }

@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Connection, OwnerSource, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -50,8 +50,8 @@ pub struct Listing {
     pub ended: usize,
     /// Sockets that wait for connections or datagrams.
     pub listening: bool,
-    /// Connections that this host passes on; true: besides those of its own sockets.
-    pub forwarded: Option<bool>,
+    /// Connections that this host passes on, and beside which others.
+    pub forwarded: Option<Beside>,
 }
 
 /// What the look at /proc at the start did not show.
@@ -74,8 +74,8 @@ impl<C: NetworkCollector> Monitor<C> {
     ) -> Self {
         let since = clock::monotonic();
         let mut table = Table::new(listing.ended);
-        if let Some(besides_local) = listing.forwarded {
-            table.expect_forwarded(besides_local);
+        if let Some(beside) = listing.forwarded {
+            table.expect_forwarded(beside);
         }
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
@@ -174,6 +174,7 @@ impl<C: NetworkCollector> Monitor<C> {
             unreported: losses.unreported,
             encapsulated: losses.encapsulated,
             malformed: losses.malformed,
+            missed_forwarded: losses.forwarded,
             live,
             closed: table.ended().collect(),
             left_out: table.left_out(),

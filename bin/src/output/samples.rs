@@ -127,6 +127,7 @@ pub fn report(records: &Records) -> Report<'_> {
         unreported: 0,
         encapsulated: 0,
         malformed: 0,
+        missed_forwarded: 0,
         lost: 0,
         full: 0,
         live: records.live.iter().collect(),

@@ -6,7 +6,11 @@ mod sought;
 
 use std::{os::fd::AsFd, path::Path};
 
-use self::{losses::Losses, notices::Shortage, sought::Sought};
+use self::{
+    losses::Losses,
+    notices::Shortage,
+    sought::{Sought, Started},
+};
 use crate::{
     args::Settings,
     collector::{NetworkCollector, Several},
@@ -89,6 +93,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         || selection.by.is_some()
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
+    let Started { collectors, forwarded, of_forwarded } = sought.start()?;
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
         ended: match () {
@@ -97,9 +102,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             () => printer.room().max(BUSIEST),
         },
         listening,
-        forwarded: sought.forwarded(),
+        forwarded,
     };
-    let collectors = sought.start()?;
     let openings = || diag::openings().unwrap_or_default();
     let mut monitor = Monitor::start(collectors, Path::new(PROC), listing, names, openings);
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
@@ -119,7 +123,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut losses = Losses::new(file && count != Some(1));
     losses.note(printer.begin(), 0)?;
 
-    let mut shortage = Shortage::new(header_tells);
+    let mut shortage = Shortage::new(header_tells, of_forwarded);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle) = (false, false, true);

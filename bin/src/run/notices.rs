@@ -86,12 +86,15 @@ pub struct Shortage {
     unreported: bool,
     encapsulated: bool,
     malformed: bool,
+    missed_forwarded: bool,
+    /// What the source of forwarded connections lacks; said when there is one.
+    of_forwarded: Vec<Missing>,
     proc: bool,
 }
 
 impl Shortage {
-    /// `told`: the header line of the reports tells.
-    pub const fn new(told: bool) -> Self {
+    /// `told`: the header line of the reports tells. `of_forwarded`: what the source of forwarded connections lacks.
+    pub const fn new(told: bool, of_forwarded: Vec<Missing>) -> Self {
         Self {
             told,
             lost: false,
@@ -100,6 +103,8 @@ impl Shortage {
             unreported: false,
             encapsulated: false,
             malformed: false,
+            missed_forwarded: false,
+            of_forwarded,
             proc: false,
         }
     }
@@ -127,6 +132,16 @@ impl Shortage {
                 stderr,
                 "tcptop: datagrams leave inside other packets, as IPsec sends them: what UDP sent there is not counted \
                  in its rows, and the packets are `other` (said once)"
+            );
+        }
+        if report.forwarding.is_some_and(|forwarding| forwarding.count > 0) {
+            missing(&mem::take(&mut self.of_forwarded));
+        }
+        if report.missed_forwarded > 0 && !mem::replace(&mut self.missed_forwarded, true) {
+            let _ = writeln!(
+                stderr,
+                "tcptop: more forwarded connections came or ended than could be kept: some are missing, or their last bytes \
+                 (said once)"
             );
         }
         if report.malformed > 0 && !mem::replace(&mut self.malformed, true) {

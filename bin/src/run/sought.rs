@@ -9,7 +9,8 @@ use super::PROC;
 use crate::{
     args::{CollectorName, Settings, TrafficKind},
     bpf::{BpfCollector, CollectorSettings},
-    collector::{NetworkCollector, Several},
+    collector::{Missing, NetworkCollector, Several},
+    conn::Beside,
     conntrack::{self, ConntrackCollector, ConntrackSettings},
     diag::DiagCollector,
     error::Error,
@@ -23,6 +24,15 @@ pub struct Sought {
     collector: CollectorName,
     bpf: CollectorSettings,
     enable_accounting: bool,
+}
+
+/// What runs.
+pub struct Started {
+    pub collectors: Several,
+    /// Forwarded connections are watched, and what else is.
+    pub forwarded: Option<Beside>,
+    /// What is to be said once there are forwarded connections: nobody has asked for them.
+    pub of_forwarded: Vec<Missing>,
 }
 
 impl Sought {
@@ -46,23 +56,21 @@ impl Sought {
         }
     }
 
-    /// Whether forwarded connections are, and if so, besides local ones.
-    pub fn forwarded(&self) -> Option<bool> {
-        self.traffic.has_forwarded().then(|| self.traffic.has_local())
-    }
-
     /// Starts the collectors.
     ///
     /// # Errors
     /// The host lacks what was asked for.
-    pub fn start(self) -> Result<Several, Error> {
+    pub fn start(self) -> Result<Started, Error> {
         let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
-        let mut local_udp = false;
+        let (mut missing, mut of_forwarded) = (Vec::new(), Vec::new());
+        let mut sees_udp = true;
         if self.traffic.has_local() {
-            let (collector, sees_udp) = self.local()?;
+            let (collector, is_bpf) = self.local()?;
+            sees_udp = is_bpf;
+            missing.extend_from_slice(collector.missing());
             collectors.push(collector);
-            local_udp = !sees_udp && self.conntrack_counts();
         }
+        let local_udp = !sees_udp && self.conntrack_counts();
         let forwarded = self.traffic.has_forwarded();
         if forwarded || local_udp {
             let mut conntrack = ConntrackCollector::new(ConntrackSettings {
@@ -72,7 +80,11 @@ impl Sought {
                 enable_accounting: self.enable_accounting,
             });
             match conntrack.start() {
-                Ok(()) => collectors.push(Box::new(conntrack)),
+                Ok(()) => {
+                    let lacks = if self.insists { &mut missing } else { &mut of_forwarded };
+                    lacks.extend_from_slice(conntrack.missing());
+                    collectors.push(Box::new(conntrack));
+                }
                 Err(error) if forwarded && self.insists => return Err(error),
                 Err(error) => {
                     let what = if forwarded { "forwarded connections are" } else { "UDP is" };
@@ -81,7 +93,12 @@ impl Sought {
                 }
             }
         }
-        Ok(Several::new(collectors))
+        let forwarded = forwarded.then_some(match (self.traffic.has_local(), sees_udp) {
+            (false, _) => Beside::Nothing,
+            (true, true) => Beside::EveryNamespace,
+            (true, false) => Beside::ThisNamespace,
+        });
+        Ok(Started { collectors: Several::new(collectors, missing), forwarded, of_forwarded })
     }
 
     /// Whether connection tracking counts bytes here.

@@ -46,7 +46,9 @@ impl Filter {
             && one(&self.networks, |network| network.contains(&ends.laddr) || network.contains(&ends.raddr))
             && one(&self.states, |state| record.state == Some(*state))
             && one(&self.pids, |pid| process.is_some_and(|process| process.pid == *pid))
-            && one(&self.names, |name| process.is_some_and(|process| name.matches(process.name())))
+            && one(&self.names, |name| {
+                (process.is_some() || record.forwarded.is_some()) && name.matches(record.owner_name())
+            })
     }
 }
 

@@ -24,9 +24,22 @@ pub struct Forwarding {
     pub alone: bool,
 }
 
+/// Which local connections are watched besides forwarded ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// None.
+    Nothing,
+    /// Those of this network namespace.
+    ThisNamespace,
+    /// Those of every one.
+    #[default]
+    EveryNamespace,
+}
+
 /// The ends of local connections, to be found by forwarded ones.
 #[derive(Debug, Default)]
 pub struct LocalEnds {
+    beside: Beside,
     hasher: RandomState,
     /// Hashes of connections that ended in this interval and in the one before: a collector that reads connection tracking
     /// may show these later than their own.
@@ -38,6 +51,10 @@ pub struct LocalEnds {
 }
 
 impl LocalEnds {
+    pub fn new(beside: Beside) -> Self {
+        Self { beside, ..Self::default() }
+    }
+
     fn hash(&self, protocol: Protocol, ends: &Endpoints) -> u64 {
         self.hasher.hash_one((protocol, ends))
     }
@@ -67,7 +84,9 @@ impl Table {
         let Self { connections, unseen, twins, local, .. } = self;
         let Some(local) = local else { return false };
         if local.sorted.is_none() {
-            let open = connections.iter().flatten().chain(unseen.values()).chain(&*twins);
+            // /proc shows sockets of every namespace. The collector of one namespace will not count the others.
+            let unseen = (local.beside == Beside::EveryNamespace).then(|| unseen.values().chain(&*twins));
+            let open = connections.iter().flatten().chain(unseen.into_iter().flatten());
             let open = open.map(|connection| &connection.record).filter(|record| record.forwarded.is_none());
             let open = open.map(|record| local.hash(record.protocol, &record.ends));
             let mut all: Vec<u64> = open.chain(local.ended.iter().flatten().copied()).collect();

@@ -9,8 +9,8 @@ mod tests;
 
 use std::{collections::HashMap, mem};
 
-pub use self::forwarded::Forwarding;
 use self::forwarded::LocalEnds;
+pub use self::forwarded::{Beside, Forwarding};
 
 use tcptop_abi::Endpoints;
 
@@ -93,10 +93,10 @@ impl Table {
         Self { most_ended, ..Self::default() }
     }
 
-    /// Expects forwarded connections. `besides_local`: those that are local too are not taken in.
-    pub fn expect_forwarded(&mut self, besides_local: bool) {
-        self.forwarding = Some(Forwarding { alone: !besides_local, ..Forwarding::default() });
-        self.local = besides_local.then(LocalEnds::default);
+    /// Expects forwarded connections, beside these. Those that are local too are not taken in.
+    pub fn expect_forwarded(&mut self, beside: Beside) {
+        self.forwarding = Some(Forwarding { alone: beside == Beside::Nothing, ..Forwarding::default() });
+        self.local = (beside != Beside::Nothing).then(|| LocalEnds::new(beside));
     }
 
     /// Takes in what a collector hands up.
