@@ -73,7 +73,14 @@ fn sock_diag(text: &mut String) -> bool {
             true
         }
         Err(error) => {
-            line(text, false, "sock_diag", &format!("{error} (only needed where BPF is refused)"));
+            line(
+                text,
+                false,
+                "sock_diag",
+                &format!(
+                    "{error} (needed where BPF is refused, and to tell which side opened older connections)"
+                ),
+            );
             false
         }
     }

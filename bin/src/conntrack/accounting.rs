@@ -46,7 +46,7 @@ impl Accounting {
 impl Drop for Accounting {
     fn drop(&mut self) {
         if self.switched {
-            // Nobody is left to be told.
+            // tcptop is about to exit: nothing can be done about an error.
             let _ = fs::write(&self.file, "0\n");
         }
     }

@@ -124,7 +124,7 @@ impl Flow {
         [0, 1].map(|way| entry.counts[way].unwrap_or(self.counts[way]))
     }
 
-    /// Whether the entry is another one than that of this flow, as far as this can be told.
+    /// Whether the entry is known to be another one than that of this flow.
     pub fn is_other(&self, entry: &Entry) -> bool {
         // A new connection replaces the entry of one that is over (net/netfilter/nf_conntrack_proto_tcp.c
         // `nf_conntrack_tcp_packet`, v6.1).

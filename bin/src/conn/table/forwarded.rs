@@ -44,9 +44,9 @@ pub struct LocalEnds {
     /// Hashes of connections that ended in this interval and in the one before: a collector that reads connection tracking
     /// may show these later than their own.
     ended: [Vec<u64>; 2],
-    /// Hashes of all, in order; `None`: to be made anew.
+    /// Hashes of all local connections, sorted. `None`: one has come since they were sorted.
     sorted: Option<Vec<u64>>,
-    /// Connections that were found, until their collector is told.
+    /// Forwarded connections that turned out to be local. The monitor takes them, and tells their collector to leave them.
     found: Vec<ConnectionKey>,
 }
 
