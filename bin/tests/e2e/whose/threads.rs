@@ -32,11 +32,11 @@ fn the_process_is_named_and_found() {
         if owner(&row) == (&*pid, "e2e-digger") {
             named += 1;
         } else {
-            // Where reading a process takes milliseconds, the hundredth of a CPU that tcptop allows itself is not enough for all.
-            assert!(is_slow() && owner(&row) == (&*pid, "{isc-net-0000}"), "{row:?}");
+            // The process may have exited before tcptop got the CPU. The row then has the thread's name, in braces.
+            assert_eq!(owner(&row), (&*pid, "{isc-net-0000}"), "{row:?}");
         }
     }
-    let enough = if is_slow() { 1 } else { COUNT / 2 };
+    let enough = if is_slow() { 1 } else { COUNT / 3 };
     assert!(named >= enough, "only {named} of {COUNT} have the name of their process");
     server.join().expect("a server");
     log.stop();
