@@ -1,7 +1,12 @@
 //! Hosts whose kernel makes no storage for sockets: 32-bit ARM from Linux 6.19 on. A build for debugging behaves like that
 //! where it is asked to.
 
-use std::{net::SocketAddr, os::fd::AsRawFd, thread, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    os::fd::AsRawFd,
+    thread,
+    time::Duration,
+};
 
 use super::leftovers::socket;
 use crate::{
@@ -44,22 +49,22 @@ fn assert_tables_are_empty(tcptop: &Tcptop) {
 #[test]
 fn connections_after_more_than_fit() {
     let Some(tcptop) = start() else { return };
-    let listener = listen(V4);
-    let address = listener.local_addr().expect("bound");
-    let open = |_: usize| {
-        let client = connect(address);
-        (client, accept(&listener))
+    // Two listeners: the kernel may give a later client the port of an earlier one.
+    let [listener, later] = [listen(V4), listen(V4)];
+    let open = |listener: &TcpListener| {
+        let client = connect(listener.local_addr().expect("bound"));
+        (client, accept(listener))
     };
     allow_descriptors(4_096);
-    let many: Vec<_> = (0..PLACES / 2 + 300).map(open).collect();
+    let many: Vec<_> = (0..PLACES / 2 + 300).map(|_| open(&listener)).collect();
     drop(many);
     thread::sleep(Duration::from_millis(700));
     let mut expected = Vec::new();
-    for number in 0..50 {
-        let (client, server) = open(number);
+    for _ in 0..50 {
+        let (client, server) = open(&later);
         transfer(&client, &server, 300);
         transfer(&server, &client, 200);
-        let flow = Flow::tcp(client.local_addr().expect("bound"), address);
+        let flow = Flow::tcp(client.local_addr().expect("bound"), later.local_addr().expect("bound"));
         expected.extend(ends(flow, 300, 200));
     }
     tcptop.expect_closed(&expected);
