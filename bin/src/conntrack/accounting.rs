@@ -1,19 +1,27 @@
 //! Whether the kernel counts packets and bytes of tracked connections.
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs::{File, TryLockError},
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+    thread,
+    time::Duration,
 };
 
 /// The setting, below /proc/sys.
 const SETTING: &str = "sys/net/netfilter/nf_conntrack_acct";
 
-/// The setting as it was found. Dropping this restores it.
+/// The setting. Dropping this restores it, if it was switched on here and nobody else needs it.
+///
+/// Every tcptop that has the setting on keeps a shared lock of its file (flock(2)), and the last one restores it. A process
+/// that is killed leaves the setting on, but no lock.
 #[derive(Debug)]
 pub struct Accounting {
-    file: PathBuf,
-    /// This process has switched it on.
-    switched: bool,
+    /// The file, with the lock, if the setting is to be restored.
+    restored: Option<File>,
+    /// Connections that began before are not counted.
+    was_off: bool,
     counts: bool,
 }
 
@@ -23,13 +31,30 @@ impl Accounting {
     /// # Errors
     /// That of the write, if the kernel refuses it.
     pub fn begin(proc: &Path, enable: bool) -> io::Result<Self> {
-        let file = proc.join(SETTING);
-        let counted = fs::read(&file).is_ok_and(|setting| !setting.starts_with(b"0"));
-        let switched = enable && !counted;
-        if switched {
-            fs::write(&file, "1\n")?;
+        let path = proc.join(SETTING);
+        let counted = File::open(&path).is_ok_and(|file| is_on(&file));
+        if !enable {
+            return Ok(Self { restored: None, was_off: !counted, counts: counted });
         }
-        Ok(Self { file, switched, counts: counted || switched })
+        // A container may have the file read-only, and the setting on.
+        let file = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(_) if counted => return Ok(Self { restored: None, was_off: false, counts: true }),
+            Err(error) => return Err(error),
+        };
+        let others_need_it = is_shared(&file);
+        if others_need_it {
+            file.lock_shared()?;
+        }
+        // Under the lock, nobody switches it off.
+        let counted = File::open(&path).is_ok_and(|file| is_on(&file));
+        if !counted {
+            file.write_all_at(b"1\n", 0)?;
+        } else if !others_need_it {
+            return Ok(Self { restored: None, was_off: false, counts: true });
+        }
+        file.lock_shared()?;
+        Ok(Self { restored: Some(file), was_off: !counted, counts: true })
     }
 
     /// Whether connections that begin now are counted.
@@ -39,25 +64,43 @@ impl Accounting {
 
     /// Whether those that began before were not.
     pub const fn was_off(&self) -> bool {
-        self.switched || !self.counts
+        self.was_off
     }
 }
 
 impl Drop for Accounting {
     fn drop(&mut self) {
-        if self.switched {
+        if let Some(file) = &self.restored
+            && file.try_lock().is_ok()
+        {
             // tcptop is about to exit: nothing can be done about an error.
-            let _ = fs::write(&self.file, "0\n");
+            let _ = file.write_all_at(b"0\n", 0);
         }
     }
 }
 
+/// Whether others hold a shared lock. If not, the exclusive lock is held.
+fn is_shared(file: &File) -> bool {
+    // One that begins or ends at this moment holds the exclusive lock for some microseconds.
+    !(0..3).any(|attempt| {
+        thread::sleep(Duration::from_millis(5 * attempt));
+        !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    })
+}
+
+fn is_on(mut file: &File) -> bool {
+    let mut setting = [b'0'];
+    file.read_exact(&mut setting).is_ok() && setting != *b"0"
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn with(setting: Option<&str>, look: impl FnOnce(&Path, &dyn Fn() -> String)) {
-        let name = format!("tcptop-acct-{}-{:?}", std::process::id(), std::thread::current().id());
+        let name = format!("tcptop-acct-{}-{:?}", std::process::id(), thread::current().id());
         let proc = std::env::temp_dir().join(name);
         let file = proc.join(SETTING);
         fs::create_dir_all(file.parent().expect("below proc")).expect("a folder of its own");
@@ -74,6 +117,21 @@ mod tests {
             assert_eq!(setting(), "1\n");
             drop(accounting);
             assert_eq!(setting(), "0\n");
+        });
+    }
+
+    #[test]
+    fn the_last_one_switches_it_off() {
+        with(Some("0\n"), |proc, setting| {
+            let [first, second, third] =
+                [(); 3].map(|()| Accounting::begin(proc, true).expect("written or locked"));
+            assert!(first.was_off() && !second.was_off() && !third.was_off());
+            drop(first);
+            assert!(setting().starts_with('1'));
+            drop(third);
+            assert!(setting().starts_with('1'));
+            drop(second);
+            assert!(setting().starts_with('0'));
         });
     }
 

@@ -3,7 +3,7 @@
 use super::router::{CLIENT, Router, SERVER, sums};
 use crate::{
     cgroup::inside,
-    harness::tcptop,
+    harness::{LIMIT, tcptop},
     options::{cells, connections, during_by},
     puppet::{self, Puppet},
     rows::Owner,
@@ -171,16 +171,24 @@ fn accounting_is_asked_for_and_turned_on_and_off_again() {
     for word in ["sysctl -w net.netfilter.nf_conntrack_acct=1", "--enable-acct"] {
         assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
     }
-    let mut during = String::new();
+    let (mut during, mut another) = (String::new(), None);
     let args =
         ["--csv", "-d", "60", "--closed", "--traffic", "forwarded", "--enable-acct", "--columns", COLUMNS];
     let finished = router.router.inside(|| {
         during_after(&mut tcptop(&args), || {
             during = router.get("net/netfilter/nf_conntrack_acct");
+            // Another one begins meanwhile, and ends later.
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let args = ["--csv", "-d", "60", "--traffic", "forwarded", "--enable-acct"];
+            another = Some(router.start(&args, move |_| _ = ready.send(())));
+            is_ready.recv_timeout(LIMIT).expect("a header");
             router.pair(SERVER).exchange(1_000, 30_000);
         })
     });
-    assert_eq!(during, "1");
+    assert_eq!([during, router.get("net/netfilter/nf_conntrack_acct")], ["1", "1"]);
+    let another = another.expect("started");
+    another.signal(libc::SIGINT);
+    another.wait().assert_code(0);
     assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "0", "as it was");
     let rows = cells(&finished.stdout);
     let (up, down) = router.passed();
