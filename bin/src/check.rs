@@ -8,7 +8,9 @@ use crate::{
     conntrack::{self, ConntrackCollector, ConntrackSettings},
     diag::DiagCollector,
     error::OLDEST,
-    exit, privilege,
+    exit,
+    platform::Platform,
+    privilege,
     proc::Snapshot,
     sys::{self, cgroup::Place},
 };
@@ -42,6 +44,9 @@ pub fn report() -> (String, u8) {
             false
         }
     };
+    if !runs && let Some(platform) = Platform::of(Path::new("/")) {
+        let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
+    }
     of_proc(&mut text, Path::new("/proc"));
     let counts_tcp = sock_diag(&mut text);
     connection_tracking(&mut text, Path::new("/proc"));

@@ -16,6 +16,7 @@ mod exit;
 mod monitor;
 mod names;
 mod output;
+mod platform;
 mod privilege;
 mod proc;
 mod run;

@@ -1,11 +1,11 @@
 //! Why this host refuses: found by asking it further, after it said no.
 
-use std::{fs, os::fd::AsFd};
+use std::{fs, os::fd::AsFd, path::Path};
 
 use super::hooks::{HOOKS, INGRESS};
 use crate::{
     error::{Error, HostProblem, OLDEST},
-    privilege, sys,
+    platform, privilege, sys,
 };
 
 /// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
@@ -26,6 +26,9 @@ fn behind(error: &Error) -> Option<HostProblem> {
         return Some(HostProblem::TooOld(release));
     }
     let errno = error.errno()?;
+    if errno == libc::EPERM && platform::is_in_user_namespace(Path::new("/proc")) {
+        return Some(HostProblem::UserNamespace);
+    }
     if matches!(error, Error::NoCgroup(_)) {
         return match errno {
             libc::EPERM => Some(HostProblem::CgroupNotMounted),

@@ -30,6 +30,9 @@ pub enum HostProblem {
     /// CAP_SYS_ADMIN is not enough: before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself
     /// (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v6.8).
     NoNetAdmin,
+    /// The capabilities are those of a user namespace. bpf(2) asks for them in the first one (kernel/capability.c `capable`,
+    /// v6.1).
+    UserNamespace,
     /// EPERM in spite of the capabilities; with the kernel's lockdown, if there is one.
     Refused(Option<String>),
 }
@@ -38,9 +41,11 @@ impl HostProblem {
     /// The exit code that belongs to it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CgroupNotMounted | Self::Speculation | Self::NoNetAdmin | Self::Refused(_) => {
-                exit::PRIVILEGES
-            }
+            Self::CgroupNotMounted
+            | Self::Speculation
+            | Self::NoNetAdmin
+            | Self::UserNamespace
+            | Self::Refused(_) => exit::PRIVILEGES,
             _ => exit::UNAVAILABLE,
         }
     }
@@ -72,6 +77,10 @@ impl fmt::Display for HostProblem {
             Self::NoNetAdmin => {
                 out.write_str("this kernel wants CAP_NET_ADMIN too: grant it, or run as root")
             }
+            Self::UserNamespace => out.write_str(
+                "this is a user namespace, such as an unprivileged container has, and its root may not use BPF: run \
+                 tcptop on the host",
+            ),
             Self::Refused(lockdown) => {
                 out.write_str(
                     "the kernel refuses BPF in spite of the capabilities (in a container, run it on the host; \

@@ -188,3 +188,30 @@ fn cap_sys_admin_suffices() {
     finished.assert_code(77);
     assert!(finished.stderr.contains("this kernel wants CAP_NET_ADMIN too"), "{}", finished.stderr);
 }
+
+/// Its capabilities are those of the namespace, and bpf(2) refuses them: sock_diag counts.
+#[test]
+fn root_of_a_user_namespace() {
+    if !std::path::Path::new("/proc/self/ns/user").exists() || !crate::diag::is_available() {
+        return println!("skipped: this kernel has no user namespaces, or no sock_diag");
+    }
+    let pair = Pair::new(V4);
+    pair.exchange(70_000, 300);
+    let inside = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-U", "-r"]).arg(binary()).args(args).stdin(Stdio::null());
+        Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), |_| ()).wait()
+    };
+    let once = inside(&["--once", "--bytes", "-d", "0.2"]);
+    once.assert_code(0);
+    let server = pair.flow.remote.to_string();
+    let row = once.stdout.lines().find(|line| line.split_whitespace().nth(1) == Some(&server));
+    assert!(row.is_some_and(|row| row.contains("70000")), "{}", once.stdout);
+    assert_eq!(once.stderr.matches("this is a user namespace").count(), 1, "{}", once.stderr);
+    let bpf = inside(&["--once", "--collector", "bpf"]);
+    bpf.assert_code(77);
+    assert!(bpf.stderr.contains("run tcptop on the host"), "{}", bpf.stderr);
+    let check = inside(&["--check"]);
+    check.assert_code(0);
+    assert!(check.stdout.contains("this is a user namespace"), "{}", check.stdout);
+}
