@@ -76,6 +76,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
         began: Moment::new(flow.began),
         ended: Moment::new(flow.ended),
         forwarded: None,
+        sent_to: None,
         end_unconfirmed: protocol == Protocol::Tcp
             && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
     })

@@ -36,6 +36,8 @@ pub struct Observation {
     pub end_unconfirmed: bool,
     /// Between two other hosts: this one passes its packets on. `totals` are then of whole IP packets.
     pub forwarded: Option<Forwarded>,
+    /// Of a forwarded one with both ends translated: the address and port that the near end sends its packets to.
+    pub sent_to: Option<([u8; 16], u16)>,
 }
 
 /// What is known of a connection that this host passes on.

@@ -172,6 +172,7 @@ mod tests {
             ended: None,
             end_unconfirmed: false,
             forwarded: None,
+            sent_to: None,
         }
     }
 

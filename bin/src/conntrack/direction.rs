@@ -16,6 +16,8 @@ pub struct Ends {
     pub far: End,
     /// The near end as the far end sees it, if that is another one.
     pub translated: Option<End>,
+    /// Where the near end sends its packets to, if the far end is translated too.
+    pub sent_to: Option<End>,
     /// The near end is the one that answers, so that it receives what the original direction counts.
     pub answers: bool,
     /// Neither end is this host's.
@@ -39,15 +41,18 @@ pub fn forwarded(entry: &Entry, host: &Host) -> Option<Ends> {
         near: original.from(),
         far: reply.from(),
         translated,
+        sent_to: None,
         answers: false,
         forwarded: true,
     };
     Some(match (source_translated, destination_translated) {
-        (true, _) => ends(Some(reply.to())),
+        (true, false) => ends(Some(reply.to())),
+        (true, true) => Ends { sent_to: Some(original.to()), ..ends(Some(reply.to())) },
         (false, true) => Ends {
             near: reply.from(),
             far: original.from(),
             translated: Some(original.to()),
+            sent_to: None,
             answers: true,
             forwarded: true,
         },
@@ -62,7 +67,8 @@ pub fn forwarded(entry: &Entry, host: &Host) -> Option<Ends> {
 /// end is the source.
 pub fn own(entry: &Entry, host: &Host) -> Option<Ends> {
     let Entry { original, reply, .. } = entry;
-    let ends = |near, far, answers| Ends { near, far, translated: None, answers, forwarded: false };
+    let ends =
+        |near, far, answers| Ends { near, far, translated: None, sent_to: None, answers, forwarded: false };
     if host.owns(&original.source) {
         Some(ends(original.from(), original.to(), false))
     } else {

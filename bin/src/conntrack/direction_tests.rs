@@ -29,6 +29,7 @@ fn a_translated_source_is_near() {
         near: (INSIDE, 1000),
         far: (OUTSIDE, 443),
         translated: Some((ROUTER, 2000)),
+        sent_to: None,
         answers: false,
         forwarded: true,
     };
@@ -48,6 +49,7 @@ fn of_a_translated_destination_the_real_one_is_near() {
         near: (SERVER, 8443),
         far: (OUTSIDE, 1000),
         translated: Some((ROUTER, 443)),
+        sent_to: None,
         answers: true,
         forwarded: true,
     };
@@ -61,6 +63,7 @@ fn of_a_hairpin_the_source_is_near() {
         near: (INSIDE, 1000),
         far: (SERVER, 8443),
         translated: Some((ROUTER, 2000)),
+        sent_to: Some((ROUTER, 443)),
         answers: false,
         forwarded: true,
     };
@@ -73,7 +76,9 @@ fn without_translation_the_private_end_is_near() {
         let (source, destination) = ((source, 1000), (destination, 443));
         forwarded(&entry([source, destination], [destination, source]), &host())
     };
-    let expected = |near, far, answers| Some(Ends { near, far, translated: None, answers, forwarded: true });
+    let expected = |near, far, answers| {
+        Some(Ends { near, far, translated: None, sent_to: None, answers, forwarded: true })
+    };
     assert_eq!(plain(INSIDE, OUTSIDE), expected((INSIDE, 1000), (OUTSIDE, 443), false));
     assert_eq!(plain(OUTSIDE, SERVER), expected((SERVER, 443), (OUTSIDE, 1000), true));
     assert_eq!(plain(INSIDE, SERVER), expected((INSIDE, 1000), (SERVER, 443), false));
@@ -109,7 +114,9 @@ fn what_this_host_sends_or_receives_is_not_forwarded() {
 #[test]
 fn own_flows_have_the_ends_of_their_sockets() {
     let host = host();
-    let ends = |near, far, answers| Some(Ends { near, far, translated: None, answers, forwarded: false });
+    let ends = |near, far, answers| {
+        Some(Ends { near, far, translated: None, sent_to: None, answers, forwarded: false })
+    };
     let out = entry([(ROUTER, 1000), (OUTSIDE, 53)], [(OUTSIDE, 53), (ROUTER, 1000)]);
     assert_eq!(own(&out, &host), ends((ROUTER, 1000), (OUTSIDE, 53), false));
     let into = entry([(INSIDE, 1000), (OUTSIDE, 53)], [(mapped([192, 168, 1, 1]), 5353), (INSIDE, 1000)]);

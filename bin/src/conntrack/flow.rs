@@ -3,7 +3,7 @@
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    direction::Ends,
+    direction::{End, Ends},
     entry::{Count, Entry},
     packed::Packed,
     state,
@@ -53,8 +53,8 @@ pub struct Flow {
     addresses: Packed,
     /// As they were read last.
     counts: Counts,
-    /// What is to be added, wrapping around, for the totals: what was counted before the kernel's counters fell back.
-    base: Option<Box<Counts>>,
+    /// What few flows have.
+    rare: Option<Box<Rare>>,
     began: Option<Moment>,
     /// Which flow of this place it is; at least 1.
     pub generation: u32,
@@ -68,6 +68,15 @@ pub struct Flow {
     marks: u16,
 }
 
+/// What few flows have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// What is to be added, wrapping around, for the totals: what was counted before the kernel's counters fell back.
+    base: Counts,
+    /// [`Ends::sent_to`].
+    sent_to: Option<End>,
+}
+
 // A router has tens of thousands of them.
 const _: () = assert!(size_of::<Flow>() <= 80);
 
@@ -78,7 +87,7 @@ impl Flow {
         let mut flow = Self {
             addresses: Packed::new([ends.near.0, ends.far.0, translated.0]),
             counts: Counts::default(),
-            base: None,
+            rare: ends.sent_to.map(|sent_to| Box::new(Rare { sent_to: Some(sent_to), ..Rare::default() })),
             began,
             generation,
             ports: [ends.near.1, ends.far.1, translated.1],
@@ -98,7 +107,7 @@ impl Flow {
     /// Forgets the flow. Its place is free for the next generation.
     pub fn vacate(&mut self) {
         self.marks = 0;
-        self.base = None;
+        self.rare = None;
         self.addresses = Packed::V4([[0; 4]; 3]);
     }
 
@@ -142,8 +151,8 @@ impl Flow {
     pub fn advance(&mut self, entry: &Entry) -> bool {
         let now = self.read(entry);
         if is_below(&now, &self.counts) {
-            let base = self.base.get_or_insert_default();
-            **base = sum(base, &self.counts);
+            let rare = self.rare.get_or_insert_default();
+            rare.base = sum(&rare.base, &self.counts);
             self.counts = Counts::default();
         }
         let moved = now != self.counts;
@@ -179,12 +188,14 @@ impl Flow {
     fn restart(&mut self, last: &Counts, now: Moment) {
         // What fell back counts from zero already.
         let continues = !is_below(&self.counts, last);
-        self.base = continues.then(|| {
-            Box::new(last.map(|count| Count {
+        if continues || self.rare.is_some() {
+            let negative = |count: Count| Count {
                 packets: count.packets.wrapping_neg(),
                 bytes: count.bytes.wrapping_neg(),
-            }))
-        });
+            };
+            self.rare.get_or_insert_default().base =
+                if continues { last.map(negative) } else { Counts::default() };
+        }
         self.began = Some(now);
         self.set(Mark::OVER, false);
     }
@@ -195,7 +206,7 @@ impl Flow {
     }
 
     fn totals(&self) -> Counts {
-        self.base.as_ref().map_or(self.counts, |base| sum(base, &self.counts))
+        self.rare.as_ref().map_or(self.counts, |rare| sum(&rare.base, &self.counts))
     }
 
     /// The flow as it is now. `earlier`: the bytes of each direction that it had moved before the start.
@@ -234,6 +245,7 @@ impl Flow {
                 translated: self.is(Mark::TRANSLATED).then_some((translated, tport)),
                 offloaded: self.is(Mark::OFFLOADED),
             }),
+            sent_to: self.rare.as_ref().and_then(|rare| rare.sent_to),
         }
     }
 

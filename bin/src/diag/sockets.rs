@@ -130,6 +130,7 @@ impl Socket {
             ended,
             end_unconfirmed: false,
             forwarded: None,
+            sent_to: None,
         }
     }
 }

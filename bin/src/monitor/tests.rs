@@ -131,6 +131,7 @@ fn accepted(index: u32, rx_bytes: u64) -> Observation {
         ended: None,
         end_unconfirmed: false,
         forwarded: None,
+        sent_to: None,
     }
 }
 

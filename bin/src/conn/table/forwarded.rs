@@ -96,7 +96,9 @@ impl Table {
         let Endpoints { laddr, raddr, lport, rport } = seen.ends;
         let (address, port) = forwarded.translated.unwrap_or((laddr, lport));
         let far = Endpoints { laddr: raddr, lport: rport, raddr: address, rport: port };
-        let is_known = [seen.ends, far].iter().any(|ends| {
+        // A socket behind a translation of its destination has that address as its remote end.
+        let near = seen.sent_to.map(|(raddr, rport)| Endpoints { raddr, rport, ..seen.ends });
+        let is_known = [seen.ends, far].iter().chain(&near).any(|ends| {
             let hash = local.hash(seen.protocol, ends);
             local.sorted.as_ref().is_some_and(|all| all.binary_search(&hash).is_ok())
         });
@@ -114,5 +116,69 @@ impl Table {
     /// Connections that this host passes on; `None`: nobody watches them.
     pub fn forwarding(&self) -> Option<Forwarding> {
         self.forwarding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcptop_abi::Counters;
+
+    use super::*;
+    use crate::collector::{CollectorEvent, Opening, TcpState};
+
+    fn address(last: u8) -> [u8; 16] {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last]
+    }
+
+    fn observation(index: u32, (local, lport): (u8, u16), (remote, rport): (u8, u16)) -> Observation {
+        Observation {
+            key: ConnectionKey { index, generation: 1 },
+            protocol: Protocol::Tcp,
+            ends: Endpoints { laddr: address(local), raddr: address(remote), lport, rport },
+            opening: Opening::Active,
+            state: Some(TcpState::Established),
+            totals: Counters { rx_bytes: 5, ..Counters::default() },
+            earlier: Traffic::default(),
+            owner: None,
+            began: None,
+            ended: None,
+            end_unconfirmed: false,
+            forwarded: None,
+            sent_to: None,
+        }
+    }
+
+    /// Whether a connection from 10.0.0.1:1000 to 10.0.0.2:443, which is translated like this, is found to be that of a socket
+    /// with these ends.
+    fn is_found(translated: Option<(u8, u16)>, sent_to: Option<(u8, u16)>, socket: [(u8, u16); 2]) -> bool {
+        let mut table = Table::default();
+        table.expect_forwarded(Beside::EveryNamespace);
+        let mut apply = |seen| table.apply(CollectorEvent::Moved(seen), &mut |_| None);
+        apply(observation(0, socket[0], socket[1]));
+        let end = |(last, port)| (address(last), port);
+        let forwarded = Forwarded { translated: translated.map(end), offloaded: false };
+        apply(Observation {
+            forwarded: Some(forwarded),
+            sent_to: sent_to.map(end),
+            ..observation(1, (1, 1000), (2, 443))
+        });
+        let found = table.take_local();
+        assert_eq!(found.is_empty(), table.forwarding().is_some_and(|forwarding| forwarding.count == 1));
+        !found.is_empty()
+    }
+
+    #[test]
+    fn sockets_before_and_behind_translations() {
+        let (client, server, router, service) = ((1, 1000), (2, 443), (9, 2000), (8, 80));
+        assert!(is_found(None, None, [client, server]));
+        assert!(is_found(None, None, [server, client]));
+        assert!(!is_found(None, None, [(3, 1000), server]));
+        assert!(is_found(Some(router), None, [client, server]));
+        assert!(is_found(Some(router), None, [server, router]));
+        assert!(!is_found(Some(router), None, [server, client]));
+        // A client in a container whose packets to a service are translated at both ends.
+        assert!(is_found(Some(router), Some(service), [client, service]));
+        assert!(is_found(Some(router), Some(service), [server, router]));
+        assert!(!is_found(Some(router), Some(service), [(3, 1000), service]));
     }
 }

@@ -32,6 +32,7 @@ fn tcp(index: u32, rx_bytes: u64) -> Observation {
         ended: None,
         end_unconfirmed: false,
         forwarded: None,
+        sent_to: None,
     }
 }
 
