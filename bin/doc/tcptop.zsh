@@ -20,6 +20,7 @@ _arguments -s \
     '(-D --rport)--rport=[With these remote ports]:value:' \
     '(-a --addr)-a[With these addresses at either end]:value:' \
     '(-a --addr)--addr=[With these addresses at either end]:value:' \
+    '(--no-loopback)--no-loopback[Not over this hosts loopback]' \
     '(-t --tcp)-t[TCP]' \
     '(-t --tcp)--tcp[TCP]' \
     '(-u --udp)-u[UDP]' \
@@ -29,11 +30,12 @@ _arguments -s \
     '(-6 --ipv6)-6[IPv6]' \
     '(-6 --ipv6)--ipv6[IPv6]' \
     '(--state)--state=[In these TCP states]:value:(established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing)' \
+    '(--direction)--direction=[out opened by the local end; in by the remote one]:value:' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
     '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:' \
-    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
-    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
+    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
     '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
@@ -42,7 +44,7 @@ _arguments -s \
     '(--total)--total[In CSV, end each report with the sum of all]' \
     '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
     '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
-    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client)' \
+    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
     '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
     '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
     '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \
@@ -52,8 +54,8 @@ _arguments -s \
     '(-C --no-clear)--no-clear[One report below the other, also on a terminal]' \
     '(--time)--time=[utc, local or epoch (default local, in CSV utc)]:value:(utc local epoch)' \
     '(--cmdline)--cmdline[Command lines of processes]' \
-    '(--user)--user[Owners users]' \
-    '(--unit)--unit[Owners services or containers]' \
+    '(--user)--user=-[Owners users; with a LIST, only connections of these]::value:(only)' \
+    '(--unit)--unit=-[Owners services or containers; with a LIST, only connections of these]::value:(only)' \
     '(-o --output)-o[Append reports to FILE (- standard output)]:file:_files' \
     '(-o --output)--output=[Append reports to FILE (- standard output)]:file:_files' \
     '(--max-size)--max-size=[Rename FILE to FILE.1 before it exceeds SIZE]:value:' \

@@ -12,6 +12,15 @@ pub enum UsageError {
     UnknownOption {
         /// As given, with its dashes.
         option: String,
+        /// One that may have been meant.
+        meant: Option<&'static str>,
+    },
+    /// The value of an option that takes it behind `=` only, given as a word of its own.
+    DetachedValue {
+        /// Long name of the option.
+        option: &'static str,
+        /// The word.
+        given: OsString,
     },
     /// An option that needs a value came last.
     MissingValue {
@@ -69,8 +78,14 @@ impl std::error::Error for UsageError {}
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownOption { option } => {
+            Self::UnknownOption { option, meant: None } => {
                 write!(f, "unknown option '{}': see 'tcptop --help'", Line(option.as_ref()))
+            }
+            Self::UnknownOption { option, meant: Some(meant) } => {
+                write!(f, "unknown option '{}': did you mean '{meant}'?", Line(option.as_ref()))
+            }
+            Self::DetachedValue { option, given } => {
+                write!(f, "unexpected argument '{0}': did you mean '{option}={0}'?", Line(given))
             }
             Self::MissingValue { option, expected } => {
                 write!(f, "missing value for '{option}': expected {expected}")
@@ -132,7 +147,7 @@ mod tests {
                 "missing value for '--interval': expected seconds from 0.1 to 3600",
             ),
             (
-                UsageError::UnknownOption { option: "--\u{1b}[2Jx\ny".into() },
+                UsageError::UnknownOption { option: "--\u{1b}[2Jx\ny".into(), meant: None },
                 "unknown option '--\\u{1b}[2Jx\\ny': see 'tcptop --help'",
             ),
             (

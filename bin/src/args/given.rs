@@ -21,6 +21,7 @@ pub struct Given {
     pub operand_interval: Option<Duration>,
     pub operand_count: Option<u64>,
     pub filter: Filter,
+    pub no_loopback: bool,
     pub listen: bool,
     pub traffic: Option<TrafficKind>,
     pub order: Option<Order>,

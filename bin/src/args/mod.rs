@@ -6,9 +6,11 @@ mod help;
 mod id;
 #[cfg(test)]
 mod manual;
+mod nearest;
 mod options;
 mod parse;
 mod read;
+mod services;
 mod settle;
 mod table;
 mod traffic;

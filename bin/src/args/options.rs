@@ -8,11 +8,11 @@ use super::{
 
 const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
-const PORTS: &str = "ports and ranges of them, like 80,443,8000-8100";
+const PORTS: &str = "ports, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
 
 /// Every option.
 #[rustfmt::skip]
-pub static OPTIONS: [Opt; 42] = [
+pub static OPTIONS: [Opt; 44] = [
     Opt::switch(Id::Once, "--once", Group::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
     Opt::switch(Id::Interval, "--interval", Group::Timing,
@@ -26,7 +26,7 @@ pub static OPTIONS: [Opt; 42] = [
         "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::switch(Id::Port, "--port", Group::Which,
-        "With these ports at either end", "Ports and ranges: 80,443,8000-8100").letter('P').takes("LIST", PORTS),
+        "With these ports at either end", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
     Opt::switch(Id::LocalPort, "--lport", Group::Which,
         "With these local ports", "").letter('L').takes("LIST", PORTS),
     Opt::switch(Id::RemotePort, "--rport", Group::Which,
@@ -34,6 +34,8 @@ pub static OPTIONS: [Opt; 42] = [
     Opt::switch(Id::Addr, "--addr", Group::Which,
         "With these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
         .letter('a').takes("LIST", "addresses or networks, like 192.0.2.7,2001:db8::/32"),
+    Opt::switch(Id::NoLoopback, "--no-loopback", Group::Which,
+        "Not over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
     Opt::switch(Id::Tcp, "--tcp", Group::Which, "TCP", "").letter('t'),
     Opt::switch(Id::Udp, "--udp", Group::Which, "UDP", "").letter('u'),
     Opt::switch(Id::V4, "--ipv4", Group::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
@@ -41,6 +43,9 @@ pub static OPTIONS: [Opt; 42] = [
     Opt::switch(Id::State, "--state", Group::Which,
         "In these TCP states", "Like established,time-wait; the names are those of the column, in any case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
+    Opt::switch(Id::Direction, "--direction", Group::Which,
+        "out: opened by the local end; in: by the remote one", "TCP, and forwarded connections")
+        .takes("SIDE", "out or in"),
     Opt::switch(Id::Listen, "--listen", Group::Which,
         "Also sockets that wait for connections or datagrams",
         "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),
@@ -94,9 +99,13 @@ pub static OPTIONS: [Opt; 42] = [
     Opt::switch(Id::Cmdline, "--cmdline", Group::Names,
         "Command lines of processes", "In text instead of their names, in CSV as a column `cmdline` at the end; 512 bytes at most"),
     Opt::switch(Id::User, "--user", Group::Names,
-        "Owners' users", "By name where /etc/passwd has one; in CSV a column `user` at the end"),
+        "Owners' users; with a LIST, only connections of these",
+        "By name where /etc/passwd has one; in CSV a column `user` at the end. In the LIST, names and numbers")
+        .may_take("[=LIST]", "users, by name or number, like www-data,1000"),
     Opt::switch(Id::Unit, "--unit", Group::Names,
-        "Owners' services or containers", "From their cgroups; in CSV a column `unit` at the end"),
+        "Owners' services or containers; with a LIST, only connections of these",
+        "From their cgroups; in CSV a column `unit` at the end. In the LIST, * stands for anything: 'docker:*'")
+        .may_take("[=LIST]", "services or containers, like nginx.service,docker:*"),
 
     Opt::switch(Id::Output, "--output", Group::Log,
         "Append reports to FILE ('-': standard output)",

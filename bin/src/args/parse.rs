@@ -12,11 +12,15 @@ use super::{
     Settings, UsageError,
     given::Given,
     id::Id,
-    options::{OPERANDS, by_long, by_short},
+    nearest::nearest,
+    options::{OPERANDS, OPTIONS, by_long, by_short},
     read,
     table::{Opt, Value},
 };
-use crate::conn::Protocol;
+use crate::{
+    conn::Protocol,
+    view::{Choice, Pattern},
+};
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub enum Command {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut given = Given::default();
+    // The option right before, if it may take a value behind `=`.
+    let mut after = None;
     loop {
         let (opt, name) = match parser.next().map_err(mistake)? {
             None => {
@@ -51,17 +57,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             Some(Arg::Short(letter)) => (by_short(letter), format!("-{letter}")),
             Some(Arg::Long(word)) => (by_long(word), format!("--{word}")),
             Some(Arg::Value(value)) => {
-                given.operand(value)?;
+                given.operand(value, after.take())?;
                 continue;
             }
         };
-        let Some(opt) = opt else { return Err(UsageError::UnknownOption { option: name }) };
+        let Some(opt) = opt else { return Err(unknown(name)) };
         match opt.id {
             Id::Help if name == "-h" => return Ok(Command::ShortHelp),
             Id::Help => return Ok(Command::Help),
             Id::Version => return Ok(Command::Version),
             _ => given.option(opt, &mut parser)?,
         }
+        after = Some(opt).filter(|opt| opt.value.as_ref().is_some_and(|value| value.optional));
     }
 }
 
@@ -74,17 +81,19 @@ impl Given {
             Id::Once => self.once = true,
             Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
             Id::Count => self.count = Some(value(parser, opt, read::reports)?),
-            Id::Pid => self.filter.pids = value(parser, opt, |given| read::list(given, read::pid))?,
-            Id::Comm => self.filter.names = value(parser, opt, read::patterns)?,
-            Id::Port => self.filter.ports = value(parser, opt, read::ports)?,
-            Id::LocalPort => self.filter.local_ports = value(parser, opt, read::ports)?,
-            Id::RemotePort => self.filter.remote_ports = value(parser, opt, read::ports)?,
-            Id::Addr => self.filter.networks = value(parser, opt, |given| read::list(given, read::network))?,
+            Id::Pid => self.filter.pids = choice(parser, opt, text(read::pid))?,
+            Id::Comm => self.filter.names = choice(parser, opt, read::name)?,
+            Id::Port => self.filter.ports = choice(parser, opt, text(read::ports))?,
+            Id::LocalPort => self.filter.local_ports = choice(parser, opt, text(read::ports))?,
+            Id::RemotePort => self.filter.remote_ports = choice(parser, opt, text(read::ports))?,
+            Id::Addr => self.filter.networks = choice(parser, opt, text(read::network))?,
+            Id::NoLoopback => self.no_loopback = true,
             Id::Tcp => self.filter.protocols.push(Protocol::Tcp),
             Id::Udp => self.filter.protocols.push(Protocol::Udp),
             Id::V4 => self.filter.v4.push(true),
             Id::V6 => self.filter.v4.push(false),
-            Id::State => self.filter.states = value(parser, opt, |given| read::list(given, read::state))?,
+            Id::State => self.filter.states = choice(parser, opt, text(read::state))?,
+            Id::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
             Id::Listen => self.listen = true,
             Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),
@@ -95,20 +104,30 @@ impl Given {
                 self.closed = true;
                 self.only_closed = match parser.optional_value() {
                     None => false,
-                    Some(given) => check(opt.long, &opt.value, given, read::only)?,
+                    Some(given) => read::only(&given).ok_or_else(|| invalid(opt, &given))?,
                 };
             }
             Id::Total => self.total = true,
             Id::Quiet => self.quiet = true,
-            Id::Columns => self.columns = Some(value(parser, opt, |given| read::list(given, read::column))?),
+            Id::Columns => {
+                let given = given_value(parser, opt)?;
+                let columns = read::list(&given, text(read::column));
+                self.columns = Some(columns.map_err(|item| invalid(opt, item))?);
+            }
             Id::Wide => self.wide = true,
             Id::Bytes => self.bytes = true,
             Id::NoHeader => self.no_header = true,
             Id::NoClear => self.no_clear = true,
             Id::Time => self.time = Some(value(parser, opt, read::time)?),
             Id::Cmdline => self.cmdline = true,
-            Id::User => self.user = true,
-            Id::Unit => self.unit = true,
+            Id::User => {
+                self.user = true;
+                self.filter.users = optional_choice(parser, opt)?;
+            }
+            Id::Unit => {
+                self.unit = true;
+                self.filter.units = optional_choice(parser, opt)?;
+            }
             Id::Output => self.output = Some(value(parser, opt, read::file)?),
             Id::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
             Id::Keep => self.keep = Some(value(parser, opt, read::keep)?),
@@ -120,13 +139,12 @@ impl Given {
         Ok(())
     }
 
-    /// Takes the next operand.
-    fn operand(&mut self, given: OsString) -> Result<(), UsageError> {
+    /// Takes the next operand. `after`: an option whose value it may be meant to be.
+    fn operand(&mut self, given: OsString, after: Option<&'static Opt>) -> Result<(), UsageError> {
         let [interval, count] = &OPERANDS;
-        let fails = |value: &'static Value, given| UsageError::InvalidValue {
-            argument: value.name,
-            given,
-            expected: value.expected,
+        let fails = |value: &'static Value, given| match after {
+            Some(opt) => UsageError::DetachedValue { option: opt.long, given },
+            None => UsageError::InvalidValue { argument: value.name, given, expected: value.expected },
         };
         if self.operand_interval.is_none() {
             self.operand_interval = read::interval(&given);
@@ -146,20 +164,40 @@ fn value<T>(
     opt: &'static Opt,
     read: impl FnOnce(&OsStr) -> Option<T>,
 ) -> Result<T, UsageError> {
-    match parser.value() {
-        Ok(given) => check(opt.long, &opt.value, given, read),
-        Err(_) => Err(UsageError::MissingValue { option: opt.long, expected: expected(&opt.value) }),
-    }
+    let given = given_value(parser, opt)?;
+    read(&given).ok_or_else(|| invalid(opt, &given))
 }
 
-/// Checks one value.
-fn check<T>(
-    argument: &'static str,
-    takes: &'static Option<Value>,
-    given: OsString,
-    read: impl FnOnce(&OsStr) -> Option<T>,
-) -> Result<T, UsageError> {
-    read(&given).ok_or_else(|| UsageError::InvalidValue { argument, given, expected: expected(takes) })
+/// Fetches a list, in which items may be left out.
+fn choice<T>(
+    parser: &mut lexopt::Parser,
+    opt: &'static Opt,
+    read: impl Fn(&OsStr) -> Option<T>,
+) -> Result<Choice<T>, UsageError> {
+    let given = given_value(parser, opt)?;
+    read::choice(&given, read).map_err(|item| invalid(opt, item))
+}
+
+/// Takes a list that stands behind `=`, if there is one.
+fn optional_choice(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<Choice<Pattern>, UsageError> {
+    let given = parser.optional_value();
+    given.map_or(Ok(Choice::default()), |given| {
+        read::choice(&given, read::pattern).map_err(|item| invalid(opt, item))
+    })
+}
+
+fn given_value(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<OsString, UsageError> {
+    let missing = |_| UsageError::MissingValue { option: opt.long, expected: expected(&opt.value) };
+    parser.value().map_err(missing)
+}
+
+fn invalid(opt: &'static Opt, given: &OsStr) -> UsageError {
+    UsageError::InvalidValue { argument: opt.long, given: given.into(), expected: expected(&opt.value) }
+}
+
+/// A reader of text as a reader of bytes.
+fn text<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&OsStr) -> Option<T> {
+    move |given| read(given.to_str()?)
 }
 
 fn expected(takes: &'static Option<Value>) -> &'static str {
@@ -172,9 +210,15 @@ fn mistake(error: lexopt::Error) -> UsageError {
         lexopt::Error::UnexpectedValue { option, value } => {
             UsageError::UnexpectedValue { option, given: value }
         }
-        lexopt::Error::UnexpectedOption(option) => UsageError::UnknownOption { option },
-        other => UsageError::UnknownOption { option: other.to_string() },
+        lexopt::Error::UnexpectedOption(option) => unknown(option),
+        other => unknown(other.to_string()),
     }
+}
+
+/// An option that does not exist.
+fn unknown(option: String) -> UsageError {
+    let meant = nearest(&option, OPTIONS.iter().map(|opt| opt.long));
+    UsageError::UnknownOption { option, meant }
 }
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
 //! Values of arguments: what each of them accepts. `None`: not this.
 
-use std::{ffi::OsStr, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    ffi::OsStr, net::IpAddr, ops::RangeInclusive, os::unix::ffi::OsStrExt, path::PathBuf, str::FromStr,
+    time::Duration,
+};
 
 use tcptop_abi::COMM_LEN;
 
-use super::traffic::{CollectorName, TrafficKind};
+use super::{
+    services,
+    traffic::{CollectorName, TrafficKind},
+};
 use crate::{
     columns::{self, Column, time::Form},
-    conn::TcpState,
-    view::{Network, Order, Pattern},
+    conn::{Opener, TcpState},
+    view::{Choice, Network, Order, Pattern},
 };
 
 /// Where `--output` leads.
@@ -22,9 +28,27 @@ fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// A list whose parts `read` accepts, with commas in between; one part at least.
-pub fn list<T>(given: &OsStr, read: fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    given.to_str()?.split(',').map(read).collect()
+/// A list whose items `read` accepts, with commas in between; one item at least. `Err`: the item that is none.
+pub fn list<T>(given: &OsStr, read: impl Fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &OsStr> {
+    fn named<'a>(item: &'a OsStr, given: &'a OsStr) -> &'a OsStr {
+        // An empty item says nothing by itself.
+        if item.is_empty() { given } else { item }
+    }
+    let items = given.as_bytes().split(|byte| *byte == b',').map(OsStr::from_bytes);
+    items.map(|item| read(item).ok_or_else(|| named(item, given))).collect()
+}
+
+/// A list in which `!` or `^` in front of an item leaves out what it stands for.
+pub fn choice<T>(given: &OsStr, read: impl Fn(&OsStr) -> Option<T>) -> Result<Choice<T>, &OsStr> {
+    let marked = |item: &OsStr| match item.as_bytes() {
+        [b'!' | b'^', rest @ ..] => Some((true, read(OsStr::from_bytes(rest))?)),
+        _ => Some((false, read(item)?)),
+    };
+    let mut choice = Choice::default();
+    for (leaves_out, test) in list(given, marked)? {
+        if leaves_out { &mut choice.none } else { &mut choice.any }.push(test);
+    }
+    Ok(choice)
 }
 
 /// One of these words.
@@ -38,6 +62,11 @@ pub fn traffic(given: &OsStr) -> Option<TrafficKind> {
         given,
         &[("local", TrafficKind::Local), ("forwarded", TrafficKind::Forwarded), ("all", TrafficKind::All)],
     )
+}
+
+/// `out` or `in`.
+pub fn direction(given: &OsStr) -> Option<Opener> {
+    word(given, &[("out", Opener::Local), ("in", Opener::Remote)])
 }
 
 /// `auto`, `bpf` or `diag`.
@@ -81,24 +110,29 @@ pub fn pid(text: &str) -> Option<u32> {
     digits(text).filter(|pid| *pid > 0)
 }
 
-/// Names with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here too.
-pub fn patterns(given: &OsStr) -> Option<Vec<Pattern>> {
-    let parts = given.as_encoded_bytes().split(|byte| *byte == b',');
-    let pattern = |part: &[u8]| {
-        let literal = memchr::memchr(b'*', part).unwrap_or(part.len());
-        let kept = if literal < COMM_LEN { part } else { &part[..COMM_LEN - 1] };
-        (!part.is_empty()).then(|| Pattern(kept.to_vec()))
-    };
-    parts.map(pattern).collect()
+/// The name of a process, with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here
+/// too.
+pub fn name(given: &OsStr) -> Option<Pattern> {
+    let name = given.as_bytes();
+    let literal = memchr::memchr(b'*', name).unwrap_or(name.len());
+    let kept = if literal < COMM_LEN { name } else { &name[..COMM_LEN - 1] };
+    (!name.is_empty()).then(|| Pattern(kept.to_vec()))
 }
 
-/// Ports and ranges of them.
-pub fn ports(given: &OsStr) -> Option<Vec<RangeInclusive<u16>>> {
-    list(given, |text| {
+/// Another name with `*`.
+pub fn pattern(given: &OsStr) -> Option<Pattern> {
+    (!given.is_empty()).then(|| Pattern(given.as_bytes().to_vec()))
+}
+
+/// A port, a range, or the name of a port in /etc/services.
+pub fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let range = || {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last) = (digits(first)?, digits(last)?);
         (first <= last).then_some(first..=last)
-    })
+    };
+    let named = || services::port(text).map(|port| port..=port);
+    range().or_else(named)
 }
 
 /// An address, or one with a length in bits. What is behind these bits does not matter.
@@ -223,22 +257,36 @@ mod tests {
     #[test]
     fn names_have_fifteen_bytes() {
         let cut = |text: &str| {
-            let patterns = patterns(text.as_ref()).expect("names");
-            String::from_utf8(patterns[0].0.clone()).expect("ASCII")
+            let pattern = name(text.as_ref()).expect("a name");
+            String::from_utf8(pattern.0).expect("ASCII")
         };
         assert_eq!(cut("systemd-resolved"), "systemd-resolve");
         assert_eq!(cut("systemd-resolve"), "systemd-resolve");
         assert_eq!(cut("systemd-resolved*"), "systemd-resolve");
         assert_eq!(cut("systemd*ed"), "systemd*ed");
-        assert_eq!(patterns("a,,b".as_ref()), None);
+        assert_eq!(choice("a,,b".as_ref(), name), Err("a,,b".as_ref()));
     }
 
     #[test]
     fn lists_of_ports() {
-        assert_eq!(ports("80,443,8000-8100".as_ref()), Some(vec![80..=80, 443..=443, 8000..=8100]));
-        assert_eq!(ports("0-65535".as_ref()), Some(vec![0..=65535]));
-        for text in ["", ",", "80,", "65536", "2-1", "1-", "-1", "a", "80 ,443", "1-2-3"] {
-            assert_eq!(ports(text.as_ref()), None, "{text}");
+        let read = |text: &'static str| choice(text.as_ref(), |item| ports(item.to_str()?));
+        let expected = Choice { any: vec![80..=80, 8000..=8100], none: vec![443..=443, 22..=22] };
+        assert_eq!(read("80,!443,8000-8100,^22"), Ok(expected));
+        assert_eq!(read("0-65535"), Ok(Choice { any: vec![0..=65535], none: vec![] }));
+        for (text, bad) in [
+            ("", ""),
+            (",", ","),
+            ("80,", "80,"),
+            ("22,65536", "65536"),
+            ("2-1", "2-1"),
+            ("1-", "1-"),
+            ("-1", "-1"),
+            ("80 ,443", "80 "),
+            ("1-2-3", "1-2-3"),
+            ("22,!,23", "!"),
+            ("!!22", "!!22"),
+        ] {
+            assert_eq!(read(text), Err(bad.as_ref()), "{text}");
         }
     }
 

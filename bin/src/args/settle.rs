@@ -13,7 +13,7 @@ use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
     names::Wanted,
     output::{Form, LogFile, Options},
-    view::Selection,
+    view::{Network, Selection},
 };
 
 /// How to report. Valid by construction.
@@ -55,7 +55,10 @@ impl Given {
     /// # Errors
     ///
     /// The first contradiction.
-    pub fn settle(self) -> Result<Settings, UsageError> {
+    pub fn settle(mut self) -> Result<Settings, UsageError> {
+        if self.no_loopback {
+            self.filter.networks.none.extend(Network::LOOPBACK);
+        }
         self.contradiction()?;
         let columns = self.columns()?;
         let shown = |id| {
@@ -63,8 +66,8 @@ impl Given {
         };
         let names = Wanted {
             cmdline: shown(Id::Cmdline),
-            unit: shown(Id::Unit),
-            user: shown(Id::User),
+            unit: shown(Id::Unit) || !self.filter.units.is_empty(),
+            user: shown(Id::User) || !self.filter.users.is_empty(),
             client: shown(Id::Client),
         };
         let form = match (self.csv, self.only_closed) {

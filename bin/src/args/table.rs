@@ -17,7 +17,7 @@ pub enum Group {
 /// Every group with its title.
 pub const GROUPS: [(Group, &str); 7] = [
     (Group::Timing, "Timing"),
-    (Group::Which, "Which connections (each kind of test that is given must hold; of a LIST, one)"),
+    (Group::Which, "Which connections (each kind of test must hold; of a LIST one, behind ! none)"),
     (Group::Order, "Order and amount"),
     (Group::Form, "Form"),
     (Group::Names, "Names"),

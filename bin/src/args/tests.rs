@@ -34,6 +34,7 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
         Id::Port | Id::LocalPort | Id::RemotePort => ("80,8000-8100", ""),
         Id::Addr => ("192.0.2.0/24,::1", ""),
         Id::State => ("time-wait", ""),
+        Id::Direction => ("in", ""),
         Id::Sort => ("-rtt_us", ""),
         Id::By => ("process", ""),
         Id::Columns => ("proto,comm", ""),
@@ -120,6 +121,53 @@ fn options_set_what_they_name() {
     assert_eq!(path("-o a -o -"), None, "a dash is standard output");
     assert_eq!(settings("-tu46").selection.filter.protocols, [Protocol::Tcp, Protocol::Udp]);
     assert_eq!(parse_line("-h"), Ok(Command::ShortHelp));
+}
+
+#[test]
+fn lists_leave_out_what_has_a_mark() {
+    let filter = |line| settings(line).selection.filter;
+    let names = filter("-c curl,!ssh*,^nginx").names;
+    let texts = |patterns: Vec<crate::view::Pattern>| {
+        patterns.into_iter().map(|pattern| pattern.0).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (texts(names.any), texts(names.none)),
+        (vec![b"curl".to_vec()], vec![b"ssh*".to_vec(), b"nginx".to_vec()])
+    );
+    assert_eq!(filter("-p !1,2").pids, crate::view::Choice { any: vec![2], none: vec![1] });
+    assert_eq!(filter("--state !time-wait").states.none.len(), 1);
+    let loopback = filter("-a !127.0.0.0/8,!::1").networks;
+    assert_eq!(filter("--no-loopback").networks, loopback);
+    let both = filter("--no-loopback -a 10.0.0.0/8").networks;
+    assert_eq!((both.any.len(), both.none), (1, loopback.none));
+    assert!(refusal("-P 22,!http!").starts_with("invalid value '!http!' for '--port': expected ports"));
+    assert!(refusal("--columns pid,nonsense").starts_with("invalid value 'nonsense' for '--columns'"));
+    assert!(refusal("-a 10.0.0.0/33,::1").starts_with("invalid value '10.0.0.0/33' for '--addr'"));
+}
+
+#[test]
+fn users_and_units_may_be_listed() {
+    let users = settings("--user=www-data,!0");
+    assert_eq!((users.selection.filter.users.any.len(), users.selection.filter.users.none.len()), (1, 1));
+    assert!(users.names.user && users.output.columns.contains(&ColumnId::User));
+    let unit = settings("--unit=docker:* --columns pid");
+    assert!(unit.names.unit && !unit.selection.filter.is_empty());
+    assert!(settings("--user --unit").selection.filter.is_empty());
+    assert_eq!(refusal("--user www-data"), "unexpected argument 'www-data': did you mean '--user=www-data'?");
+    assert_eq!(refusal("--closed only"), "unexpected argument 'only': did you mean '--closed=only'?");
+    assert_eq!(settings("--user 5").interval, Duration::from_secs(5));
+    assert_eq!(
+        refusal("--user= -1"),
+        "invalid value '' for '--user': expected users, by name or number, like www-data,1000"
+    );
+    assert_eq!(settings("--direction in").selection.filter.openers, [crate::conn::Opener::Remote]);
+}
+
+#[test]
+fn mistyped_options_are_guessed() {
+    assert_eq!(refusal("--colums pid"), "unknown option '--colums': did you mean '--columns'?");
+    assert_eq!(refusal("--frobnicate"), "unknown option '--frobnicate': see 'tcptop --help'");
+    assert_eq!(refusal("-Z"), "unknown option '-Z': see 'tcptop --help'");
 }
 
 #[test]
@@ -220,7 +268,7 @@ fn wrong_values_are_named() {
         ("-a 10.0.0.0/33", "--addr", "10.0.0.0/33"),
         ("--state open", "--state", "open"),
         ("-r -1", "--rows", "-1"),
-        ("--columns comm,nope", "--columns", "comm,nope"),
+        ("--columns comm,nope", "--columns", "nope"),
         ("--time now", "--time", "now"),
         ("-o x --max-size 1", "--max-size", "1"),
         ("-o x --max-size 1M --keep 1000", "--keep", "1000"),

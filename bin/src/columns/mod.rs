@@ -57,6 +57,7 @@ pub enum Id {
     Connections,
     Translated,
     Client,
+    Direction,
 }
 
 impl Id {
@@ -119,7 +120,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 30] = [
+pub static COLUMNS: [Column; 31] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -181,6 +182,8 @@ pub static COLUMNS: [Column; 30] = [
     column(Id::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
         "name of a host of the local network, from DHCP leases or /etc/hosts, else its MAC address: the local end of a \
          forwarded connection, the remote one of another"),
+    column(Id::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
+        "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
 ];
 
 /// A number without a unit, that may need more than its usual width.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcptop_abi::Counters;
 
 use super::{Event, Frame, Row};
-use crate::conn::{Protocol, per_second};
+use crate::conn::{Opener, Protocol, per_second};
 
 /// An address and a port.
 pub type Endpoint<'a> = (&'a [u8; 16], u16);
@@ -112,6 +112,11 @@ pub const DURATION: Value = Value::Number(
     },
     Unit::Millis,
 );
+pub const DIRECTION: Value = Value::Word(|row| match row.record.opener {
+    Some(Opener::Local) => "out",
+    Some(Opener::Remote) => "in",
+    None => "",
+});
 pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {

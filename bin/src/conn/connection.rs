@@ -3,7 +3,7 @@
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    ConnectionKey, ConnectionRecord, Process, Protocol, TcpState, Traffic,
+    ConnectionKey, ConnectionRecord, Opener, Process, Protocol, TcpState, Traffic,
     owner::{Identified, OwnerSource},
 };
 use crate::collector::{Claim, Observation, Opening};
@@ -15,20 +15,53 @@ pub struct Connection {
     pub record: ConnectionRecord,
     /// How `record.process` is known.
     pub source: OwnerSource,
-    /// Its collector waits for /proc to confirm its end.
-    pub end_unconfirmed: bool,
-    /// /proc, asked whether it has ended, did not show it the last time.
-    pub missing: bool,
-    /// It is in the table's list of connections that changed in this interval.
-    pub listed: bool,
-    /// It is in the table's list of connections whose owner is pending.
-    pub owner_pending: bool,
+    /// How its collector will know its end.
+    pub end: End,
+    /// The table's lists that it is in.
+    pub lists: Lists,
     /// /proc is not asked for its owner before this interval.
     pub retry_at: u32,
     /// The wait that led to it, in intervals.
     pub retry_wait: u8,
-    /// Of one whose beginning nobody saw: this side accepted it.
-    accepted: bool,
+}
+
+/// How a collector knows that a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It will see the end.
+    Seen,
+    /// It waits for /proc to confirm the end.
+    Unconfirmed,
+    /// Likewise, and /proc did not show the connection when it was asked last.
+    Missing,
+}
+
+/// Some of the table's lists.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lists(u8);
+
+impl Lists {
+    /// Connections that changed in this interval.
+    pub const ACTIVE: u8 = 1 << 0;
+    /// Connections whose owner is pending.
+    pub const OWNER_PENDING: u8 = 1 << 1;
+
+    /// Whether this list is one of them.
+    pub const fn has(self, list: u8) -> bool {
+        self.0 & list != 0
+    }
+
+    /// Adds a list. True: it was none of them.
+    pub const fn enter(&mut self, list: u8) -> bool {
+        let is_new = !self.has(list);
+        self.0 |= list;
+        is_new
+    }
+
+    /// Takes a list out.
+    pub const fn leave(&mut self, list: u8) {
+        self.0 &= !list;
+    }
 }
 
 // With tens of thousands of them, each byte counts: one more than this, and musl's allocator takes 48 more.
@@ -48,24 +81,24 @@ impl Connection {
             growth: Traffic { rx: 0, tx: 0 },
             began: None,
             last_active: None,
+            opener: None,
             active: false,
         };
         Self {
             record,
             source: OwnerSource::Unknown,
-            end_unconfirmed: false,
-            missing: false,
-            listed: false,
-            owner_pending: false,
+            end: End::Seen,
+            lists: Lists(0),
             retry_at: 0,
             retry_wait: 0,
-            accepted: false,
         }
     }
 
     /// The side of a connection whose beginning nobody saw.
     pub const fn assume_accepted(&mut self, accepted: bool) {
-        self.accepted = accepted;
+        if matches!(self.record.protocol, Protocol::Tcp) {
+            self.record.opener = Some(if accepted { Opener::Remote } else { Opener::Local });
+        }
     }
 
     /// Takes in what a collector knows now, but for the owner. True: something changed.
@@ -77,10 +110,18 @@ impl Connection {
         }
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
+            record.opener = match seen.opening {
+                // Every flow looks as if this side had opened it.
+                _ if record.protocol == Protocol::Udp && seen.forwarded.is_none() => None,
+                Opening::Active => Some(Opener::Local),
+                Opening::Passive => Some(Opener::Remote),
+                Opening::Unseen => record.opener,
+            };
         }
         // TCP numbers its SYN like a byte, on the side that connects. It left before all else.
-        let may_have_syn =
-            seen.opening == Opening::Unseen && record.protocol == Protocol::Tcp && !self.accepted;
+        let may_have_syn = seen.opening == Opening::Unseen
+            && record.protocol == Protocol::Tcp
+            && record.opener != Some(Opener::Remote);
         let syn = u64::from(may_have_syn && seen.earlier.tx > 0);
         let mut totals = seen.totals;
         totals.tx_bytes = totals.tx_bytes.saturating_sub(syn);
@@ -103,7 +144,11 @@ impl Connection {
         let changed = is_new || moved(&totals) != moved(&before) || record.state != seen.state;
         record.totals = Some(totals);
         record.state = seen.state;
-        self.end_unconfirmed = seen.end_unconfirmed;
+        self.end = match (seen.end_unconfirmed, self.end) {
+            (false, _) => End::Seen,
+            (true, End::Seen) => End::Unconfirmed,
+            (true, end) => end,
+        };
         changed
     }
 

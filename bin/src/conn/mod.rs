@@ -9,7 +9,7 @@ mod table;
 
 pub use connection::Connection;
 pub use owner::{Identified, OwnerSource};
-pub use record::ConnectionRecord;
+pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};
 pub use table::{Beside, Forwarding, Table};
 

@@ -29,8 +29,19 @@ pub struct ConnectionRecord {
     pub began: Option<Moment>,
     /// When it ended; of an open one, the end of the last interval in which it moved.
     pub last_active: Option<Moment>,
+    /// Which side opened it; `None` for a UDP flow of this host, and while unknown.
+    pub opener: Option<Opener>,
     /// True when the connection had traffic or changed state in this interval.
     pub active: bool,
+}
+
+/// A side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// The local one.
+    Local,
+    /// The remote one.
+    Remote,
 }
 
 /// Name of connections that no process has, because this host passes them on.

@@ -41,6 +41,7 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
         growth: Traffic::default(),
         began: None,
         last_active: None,
+        opener: None,
         active: true,
     }
 }

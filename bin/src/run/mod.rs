@@ -161,7 +161,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         let written = monitor.tick(last, |report, names| {
             shortage.warn(report);
             let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
-            names.look_up(records.filter(|record| selection.filter.passes(record)));
+            names.look_up(records.filter(|record| selection.filter.may_pass(record)));
             let Report { time: now, interval, .. } = *report;
             let frame = Frame { time: now, now: report.now, interval, form: time, raw, names };
             let mut groups = Vec::new();

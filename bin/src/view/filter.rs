@@ -1,30 +1,65 @@
-//! Which connections are shown. Each kind of test that is given must hold; of a list, one.
+//! Which connections are shown. Each kind of test that is given must hold; of a list, one, and none of those that leave out.
 
 use std::ops::RangeInclusive;
 
-use crate::conn::{ConnectionRecord, Protocol, TcpState};
+use crate::{
+    conn::{ConnectionRecord, Opener, Protocol, TcpState},
+    names::Names,
+};
 
-/// Tests; an empty list is none.
+/// Tests of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<T> {
+    /// One of these must hold, if there are any.
+    pub any: Vec<T>,
+    /// None of these may hold.
+    pub none: Vec<T>,
+}
+
+impl<T> Default for Choice<T> {
+    fn default() -> Self {
+        Self { any: Vec::new(), none: Vec::new() }
+    }
+}
+
+impl<T> Choice<T> {
+    /// Whether nothing is tested.
+    pub const fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.none.is_empty()
+    }
+
+    fn admits(&self, holds: impl Fn(&T) -> bool) -> bool {
+        (self.any.is_empty() || self.any.iter().any(&holds)) && !self.none.iter().any(holds)
+    }
+}
+
+/// Tests; an empty choice is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Owner.
-    pub pids: Vec<u32>,
+    pub pids: Choice<u32>,
     /// Owner's name.
-    pub names: Vec<Pattern>,
+    pub names: Choice<Pattern>,
+    /// Owner's user, by name or number.
+    pub users: Choice<Pattern>,
+    /// Owner's service or container.
+    pub units: Choice<Pattern>,
     /// Port at either end.
-    pub ports: Vec<RangeInclusive<u16>>,
+    pub ports: Choice<RangeInclusive<u16>>,
     /// Local port.
-    pub local_ports: Vec<RangeInclusive<u16>>,
+    pub local_ports: Choice<RangeInclusive<u16>>,
     /// Remote port.
-    pub remote_ports: Vec<RangeInclusive<u16>>,
+    pub remote_ports: Choice<RangeInclusive<u16>>,
     /// Address at either end.
-    pub networks: Vec<Network>,
+    pub networks: Choice<Network>,
     /// Transport.
     pub protocols: Vec<Protocol>,
     /// True: IPv4. False: IPv6.
     pub v4: Vec<bool>,
+    /// Side that opened the connection.
+    pub openers: Vec<Opener>,
     /// TCP state.
-    pub states: Vec<TcpState>,
+    pub states: Choice<TcpState>,
 }
 
 impl Filter {
@@ -34,19 +69,33 @@ impl Filter {
     }
 
     /// Whether a connection is shown.
-    pub fn passes(&self, record: &ConnectionRecord) -> bool {
+    pub fn passes(&self, record: &ConnectionRecord, names: &Names) -> bool {
+        self.may_pass(record)
+            && self.users.admits(|user| {
+                let is_number = |uid: u32| user.0 == uid.to_string().as_bytes();
+                let is_user = |uid| user.matches(names.user(uid)) || is_number(uid);
+                record.process.as_ref().is_some_and(|process| is_user(process.uid))
+            })
+            && self.units.admits(|unit| {
+                record.process.as_ref().is_some_and(|process| unit.matches(names.unit(process)))
+            })
+    }
+
+    /// Whether a connection passes what can be tested before its names are looked up.
+    pub fn may_pass(&self, record: &ConnectionRecord) -> bool {
         let ends = &record.ends;
         let (local, remote) = (ends.lport, ends.rport);
         let process = record.process.as_ref();
         one(&self.protocols, |protocol| *protocol == record.protocol)
             && one(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
-            && one(&self.ports, |range| range.contains(&local) || range.contains(&remote))
-            && one(&self.local_ports, |range| range.contains(&local))
-            && one(&self.remote_ports, |range| range.contains(&remote))
-            && one(&self.networks, |network| network.contains(&ends.laddr) || network.contains(&ends.raddr))
-            && one(&self.states, |state| record.state == Some(*state))
-            && one(&self.pids, |pid| process.is_some_and(|process| process.pid == *pid))
-            && one(&self.names, |name| {
+            && one(&self.openers, |opener| record.opener == Some(*opener))
+            && self.ports.admits(|range| range.contains(&local) || range.contains(&remote))
+            && self.local_ports.admits(|range| range.contains(&local))
+            && self.remote_ports.admits(|range| range.contains(&remote))
+            && self.networks.admits(|network| network.contains(&ends.laddr) || network.contains(&ends.raddr))
+            && self.states.admits(|state| record.state == Some(*state))
+            && self.pids.admits(|pid| process.is_some_and(|process| process.pid == *pid))
+            && self.names.admits(|name| {
                 (process.is_some() || record.forwarded.is_some()) && name.matches(record.owner_name())
             })
     }
@@ -71,6 +120,10 @@ pub struct Network {
 impl Network {
     /// All of IPv4, `::ffff:0:0/96`.
     pub const V4: Self = Self { address: 0xffff << 32, bits: 96 };
+
+    /// Addresses by which a host reaches itself: 127.0.0.0/8 and ::1 (RFC 6890 sections 2.2.2 and 2.2.3).
+    pub const LOOPBACK: [Self; 2] =
+        [Self { address: 0xffff_7f00_0000, bits: 104 }, Self { address: 1, bits: 128 }];
 
     /// `bits` of `address`, 128 at most.
     pub const fn new(address: [u8; 16], bits: u32) -> Self {

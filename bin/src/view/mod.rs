@@ -7,7 +7,7 @@ mod order;
 pub use self::group::Group;
 use self::group::Groups;
 pub use self::{
-    filter::{Filter, Network, Pattern},
+    filter::{Choice, Filter, Network, Pattern},
     order::Order,
 };
 use crate::{
@@ -56,7 +56,7 @@ impl Selection {
     ) -> View<'a> {
         let most = if self.order.is_some() { usize::MAX } else { most };
         let all = self.filter.is_empty();
-        let passes = |record: &&&ConnectionRecord| all || self.filter.passes(record);
+        let passes = |record: &&&ConnectionRecord| all || self.filter.passes(record, frame.names);
         let live = || report.live.iter().filter(passes).copied();
         let closed = || report.closed.iter().filter(passes).copied();
 
@@ -87,7 +87,7 @@ impl Selection {
                 report
                     .listening
                     .iter()
-                    .filter(|record| self.filter.passes(record))
+                    .filter(|record| self.filter.passes(record, frame.names))
                     .map(single(Event::Listen)),
             );
         }

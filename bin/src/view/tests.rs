@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     conn::{Process, Protocol},
+    names::Names,
     output::samples,
 };
 
@@ -19,6 +20,14 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
 
 fn ports(selection: &Selection) -> Vec<u16> {
     selected(selection).0.into_iter().map(|(port, ..)| port).collect()
+}
+
+fn any<T>(any: Vec<T>) -> Choice<T> {
+    Choice { any, none: Vec::new() }
+}
+
+fn none<T>(none: Vec<T>) -> Choice<T> {
+    Choice { any: Vec::new(), none }
 }
 
 fn filtered(filter: Filter) -> Vec<u16> {
@@ -51,24 +60,64 @@ fn the_first_rows_are_the_same_however_many_are_seen() {
 fn every_test_of_a_filter_must_hold() {
     let network = |address: [u8; 4], bits: u32| {
         let mapped = std::net::Ipv4Addr::from(address).to_ipv6_mapped().octets();
-        Filter { networks: vec![Network::new(mapped, 96 + bits)], ..Filter::default() }
+        Filter { networks: any(vec![Network::new(mapped, 96 + bits)]), ..Filter::default() }
     };
     let none = Filter::default();
-    assert_eq!(filtered(Filter { pids: vec![977, 612], ..none.clone() }), [50022, 53]);
+    assert_eq!(filtered(Filter { pids: any(vec![977, 612]), ..none.clone() }), [50022, 53]);
     let names = vec![Pattern(b"s*d".to_vec()), Pattern(b"curl".to_vec())];
-    assert_eq!(filtered(Filter { names, ..none.clone() }), [443, 50022]);
-    assert_eq!(filtered(Filter { ports: vec![22..=22, 443..=443], ..none.clone() }), [443, 50022]);
-    assert_eq!(filtered(Filter { local_ports: vec![8000..=9000], ..none.clone() }), [65535]);
-    assert_eq!(filtered(Filter { remote_ports: vec![50..=150], ..none.clone() }), [53, 123]);
+    assert_eq!(filtered(Filter { names: any(names), ..none.clone() }), [443, 50022]);
+    assert_eq!(filtered(Filter { ports: any(vec![22..=22, 443..=443]), ..none.clone() }), [443, 50022]);
+    assert_eq!(filtered(Filter { local_ports: any(vec![8000..=9000]), ..none.clone() }), [65535]);
+    assert_eq!(filtered(Filter { remote_ports: any(vec![50..=150]), ..none.clone() }), [53, 123]);
     assert_eq!(filtered(network([9, 9, 0, 0], 16)), [53]);
     assert_eq!(filtered(network([192, 168, 1, 0], 24)), [443, 53, 65535]);
     assert_eq!(filtered(Filter { protocols: vec![Protocol::Udp], ..none.clone() }), [53, 123]);
     assert_eq!(filtered(Filter { v4: vec![false], ..none.clone() }), [50022, 123]);
     let states = vec![crate::conn::TcpState::SynRecv];
-    assert_eq!(filtered(Filter { states, ..none.clone() }), [65535]);
+    assert_eq!(filtered(Filter { states: any(states), ..none.clone() }), [65535]);
     let both =
-        Filter { protocols: vec![Protocol::Tcp], v4: vec![true, false], ports: vec![53..=443], ..none };
+        Filter { protocols: vec![Protocol::Tcp], v4: vec![true, false], ports: any(vec![53..=443]), ..none };
     assert_eq!(filtered(both), [443]);
+}
+
+#[test]
+fn what_is_left_out() {
+    let all = Filter::default();
+    assert_eq!(filtered(Filter { names: none(vec![Pattern(b"s*".to_vec())]), ..all.clone() }).len(), 5);
+    // One whose owner nobody knows is left out by no name, pid, user or unit.
+    let ports = filtered(Filter { pids: none(vec![4211, 977, 612, 4_194_303]), ..all.clone() });
+    assert_eq!(ports, [65535, 5201, 123]);
+    let both = Choice { any: vec![1..=65535], none: vec![443..=443, 22..=22] };
+    assert_eq!(filtered(Filter { ports: both, ..all.clone() }), [53, 33000, 65535, 5201, 123]);
+    let loopback = none(Network::LOOPBACK.to_vec());
+    assert_eq!(filtered(Filter { networks: loopback, ..all.clone() }), [443, 50022, 53, 33000, 65535]);
+    let openers = vec![crate::conn::Opener::Local];
+    assert_eq!(filtered(Filter { openers, ..all }), [], "nobody knows it of the samples");
+}
+
+#[test]
+fn users_by_name_and_number() {
+    let mut records = samples::records();
+    records.live.truncate(2);
+    records.closed.clear();
+    records.live[0].process.as_mut().expect("given").uid = 4_000_000;
+    let report = samples::report(&records);
+    let wanted = crate::names::Wanted { user: true, ..Default::default() };
+    let mut names = Names::new("/nonexistent".as_ref(), wanted);
+    names.look_up(records.live.iter());
+    let shown = |users: Choice<Pattern>| {
+        let filter = Filter { users, ..Filter::default() };
+        let selection = Selection { filter, ..samples::selection() };
+        let mut groups = Vec::new();
+        let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+        view.rows.iter().map(|row| row.record.ends.rport).collect::<Vec<_>>()
+    };
+    let pattern = |text: &str| vec![Pattern(text.into())];
+    assert_eq!(shown(any(pattern("root"))), [50022]);
+    assert_eq!(shown(any(pattern("0"))), [50022]);
+    assert_eq!(shown(any(pattern("4000000"))), [443]);
+    assert_eq!(shown(none(pattern("root"))), [443]);
+    assert_eq!(shown(none(pattern("0"))), [443]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, mem};
 
 use tcptop_abi::Endpoints;
 
-use super::{Table, at};
+use super::{End, Table, at};
 use crate::{
     conn::{ConnectionKey, Protocol, TcpState},
     sys::clock::Moment,
@@ -45,7 +45,7 @@ impl Table {
     pub fn take_end_unconfirmed(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         let keys = mem::take(&mut self.end_unconfirmed);
         let ends = |key| {
-            let connection = self.get(key).filter(|connection| connection.end_unconfirmed)?;
+            let connection = self.get(key).filter(|connection| connection.end != End::Seen)?;
             Some((key, connection.record.ends))
         };
         keys.into_iter().filter_map(ends).collect()
@@ -54,13 +54,13 @@ impl Table {
     /// Gives back one that has not ended yet, as far as known. `missing`: /proc did not show it.
     pub fn keep_end_unconfirmed(&mut self, key: ConnectionKey, missing: bool) {
         if let Some(connection) = at(&mut self.connections, key) {
-            connection.missing = missing;
+            connection.end = if missing { End::Missing } else { End::Unconfirmed };
             self.end_unconfirmed.push(key);
         }
     }
 
     /// Whether a connection was given back as missing.
     pub fn was_missing(&self, key: ConnectionKey) -> bool {
-        self.get(key).is_some_and(|connection| connection.missing)
+        self.get(key).is_some_and(|connection| connection.end == End::Missing)
     }
 }

@@ -1,8 +1,8 @@
 //! The end of an interval: what connections moved in it, and which of them the report lists.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
-use super::{Table, at, forwarded::LocalEnds};
+use super::{Lists, Table, at, forwarded::LocalEnds};
 use crate::{
     conn::{ConnectionRecord, OwnerSource, Traffic},
     sys::clock::Moment,
@@ -17,7 +17,7 @@ impl Table {
             let Some(connection) = at(connections, *key) else { return false };
             connection.record.active = true;
             connection.record.last_active = Some(now);
-            if connection.source < OwnerSource::Proc && !mem::replace(&mut connection.owner_pending, true) {
+            if connection.source < OwnerSource::Proc && connection.lists.enter(Lists::OWNER_PENDING) {
                 owner_pending.push(*key);
             }
             true
@@ -46,7 +46,7 @@ impl Table {
             if let Some(connection) = at(connections, *key) {
                 connection.record.growth = Traffic::default();
                 connection.record.active = false;
-                connection.listed = false;
+                connection.lists.leave(Lists::ACTIVE);
             }
         }
         active.clear();

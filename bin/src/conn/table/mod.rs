@@ -7,7 +7,7 @@ mod owners;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, mem};
+use std::collections::HashMap;
 
 use self::forwarded::LocalEnds;
 pub use self::forwarded::{Beside, Forwarding};
@@ -16,7 +16,9 @@ use tcptop_abi::Endpoints;
 
 use super::{
     Connection, ConnectionKey, ConnectionRecord, OwnerSource, Process, Protocol, Traffic,
-    listeners::Listeners, owner::Identify,
+    connection::{End, Lists},
+    listeners::Listeners,
+    owner::Identify,
 };
 use crate::collector::{CollectorEvent, Observation, Opening};
 
@@ -132,7 +134,7 @@ impl Table {
         let moved =
             if seen.forwarded.is_none() { moved } else { &mut forwarding.get_or_insert_default().moved };
         let Some(connection) = at(connections, seen.key) else { return };
-        let was_unconfirmed = connection.end_unconfirmed;
+        let was_unconfirmed = connection.end != End::Seen;
         let before = connection.record.growth;
         let is_new = connection.record.totals.is_none();
         let mut changed = connection.observe(seen);
@@ -145,10 +147,10 @@ impl Table {
         }
         let Traffic { rx, tx } = connection.record.growth;
         *moved += Traffic { rx: rx - before.rx, tx: tx - before.tx };
-        if changed && has_moved && !mem::replace(&mut connection.listed, true) {
+        if changed && has_moved && connection.lists.enter(Lists::ACTIVE) {
             active.push(seen.key);
         }
-        if connection.end_unconfirmed && !was_unconfirmed {
+        if connection.end != End::Seen && !was_unconfirmed {
             end_unconfirmed.push(seen.key);
         }
     }

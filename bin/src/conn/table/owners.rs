@@ -1,10 +1,8 @@
 //! Who owns the connections in the table: what is still to be searched for, and what was found.
 
-use std::mem;
-
 use tcptop_abi::Endpoints;
 
-use super::{Table, at};
+use super::{Lists, Table, at};
 use crate::conn::{Connection, ConnectionKey, OwnerSource, Process};
 
 /// Longest wait, in intervals, between two searches for an owner that /proc does not show.
@@ -30,12 +28,16 @@ impl Table {
         }
         owner_pending.retain(|key| {
             let Some(connection) = at(connections, *key) else { return false };
-            if !connection.listed {
+            let is_active = connection.lists.has(Lists::ACTIVE);
+            if !is_active {
                 search(connection);
             }
-            connection.owner_pending = connection.source < OwnerSource::Proc
-                && (connection.listed || connection.retry_wait < LONGEST_RETRY);
-            connection.owner_pending
+            let stays =
+                connection.source < OwnerSource::Proc && (is_active || connection.retry_wait < LONGEST_RETRY);
+            if !stays {
+                connection.lists.leave(Lists::OWNER_PENDING);
+            }
+            stays
         });
         wanted
     }
@@ -59,7 +61,7 @@ impl Table {
             });
         }
         let mut leave = |connection: &mut Connection| {
-            if has_left(connection) && !mem::replace(&mut connection.owner_pending, true) {
+            if has_left(connection) && connection.lists.enter(Lists::OWNER_PENDING) {
                 owner_pending.push(connection.record.key);
             }
         };
@@ -73,7 +75,7 @@ impl Table {
     /// A connection's owner was found. One that was reported as somebody else's, or nobody's, is reported again.
     pub fn learn(&mut self, key: ConnectionKey, process: Process, source: OwnerSource) {
         let Some(connection) = at(&mut self.connections, key) else { return };
-        if connection.learn(process, source) && !mem::replace(&mut connection.listed, true) {
+        if connection.learn(process, source) && connection.lists.enter(Lists::ACTIVE) {
             self.active.push(key);
         }
     }

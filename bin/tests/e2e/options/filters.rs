@@ -57,6 +57,15 @@ fn each_filter_shows_what_it_names() {
     check(&|_| words("--addr ::/1"), &[&v4[..], &v6, &[0, 0, udp, 1_000]].concat());
     check(&|_| words("-a ::1,10.0.0.0/8"), &v6);
     check(&|_| words("-a 127.0.0.0/8 -t"), &[&v4[..], &[0, 1_000]].concat());
+    check(&|_| words("--tcp --no-loopback"), &[]);
+    check(&|_| words("--tcp -a !127.0.0.0/8"), &v6);
+    check(&|scene| vec!["-t6L".into(), format!("!{}", scene.ports()[1])], &[V6_BYTES.0]);
+    check(&|scene| vec!["-t6D".into(), format!("!{0},^{0}", scene.ports()[1])], &[V6_BYTES.1]);
+    check(&|_| vec!["--comm".into(), format!("!{mine}")], &[0]);
+    check(&|_| words("--tcp --user=root --unit=!nonsense"), &[&v4[..], &v6, &[0, 1_000]].concat());
+    check(&|_| words("--user=!0"), &[]);
+    check(&|_| words("--tcp -6 --direction out"), &[V6_BYTES.0]);
+    check(&|_| words("--tcp -6 --direction in"), &[V6_BYTES.1]);
     check(&|_| words("--state established"), &[&v4[..], &v6, &[0, 1_000]].concat());
     check(&|_| words("--state time-wait,LISTEN"), &[]);
 }
