@@ -29,7 +29,7 @@ _tcptop() {
     --collector) return ;;
     *)
         [[ $word == -* ]] || return
-        COMPREPLY=($(compgen -W '-1 --once -d --interval -n --count -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -l --listen --traffic -s --sort -r --rows --by --csv --closed --closed=only --total -q --quiet --columns -w --wide --bytes -H --no-header -C --no-clear --time --cmdline --user --user=only --unit --unit=only -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version' -- "$word"))
+        COMPREPLY=($(compgen -W '-1 --once -d --interval -n --count -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -l --listen --traffic -s --sort -r --rows --by --since-start --csv --closed --closed=only --total -q --quiet --columns -w --wide --bytes -H --no-header -C --no-clear --time --cmdline --user --user=only --unit --unit=only -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version' -- "$word"))
         ;;
     esac
 }

@@ -22,6 +22,7 @@ complete -c tcptop -l traffic -x -d 'Of this hosts sockets, or forwarded for oth
 complete -c tcptop -s s -l sort -x -a 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction' -d 'Order by COLUMN'
 complete -c tcptop -s r -l rows -x -d 'Print at most N rows, 0 for all'
 complete -c tcptop -l by -x -a 'proto laddr lport raddr rport pid comm cmdline user unit state client process remote' -d 'One row for all connections alike in COLUMN, with sums'
+complete -c tcptop -l since-start -d 'With --by: sums since tcptop started, also of what ended'
 complete -c tcptop -l csv -d 'Comma-separated values, a row per active connection'
 complete -c tcptop -l closed -d 'Also each connection that ended, with final totals'
 complete -c tcptop -l total -d 'In CSV, end each report with the sum of all'

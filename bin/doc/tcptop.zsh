@@ -39,6 +39,7 @@ _arguments -s \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
     '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
+    '(--since-start)--since-start[With --by sums since tcptop started, also of what ended]' \
     '(--csv)--csv[Comma-separated values, a row per active connection]' \
     '(--closed)--closed=-[Also each connection that ended, with final totals]::value:(only)' \
     '(--total)--total[In CSV, end each report with the sum of all]' \

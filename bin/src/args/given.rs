@@ -27,6 +27,7 @@ pub struct Given {
     pub order: Option<Order>,
     pub rows: Option<usize>,
     pub by: Option<columns::Id>,
+    pub since_start: bool,
     pub csv: bool,
     pub closed: bool,
     pub only_closed: bool,

@@ -24,6 +24,7 @@ pub enum Id {
     Sort,
     Rows,
     By,
+    SinceStart,
     Csv,
     Closed,
     Total,

@@ -12,7 +12,7 @@ const PORTS: &str = "ports, ranges of them, or names of /etc/services, like 80,8
 
 /// Every option.
 #[rustfmt::skip]
-pub static OPTIONS: [Opt; 44] = [
+pub static OPTIONS: [Opt; 45] = [
     Opt::switch(Id::Once, "--once", Group::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
     Opt::switch(Id::Interval, "--interval", Group::Timing,
@@ -68,6 +68,10 @@ pub static OPTIONS: [Opt; 44] = [
         "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport, client or \
          state. Rates and bytes are of the interval, and count connections that ended in it too")
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
+    Opt::switch(Id::SinceStart, "--since-start", Group::Order,
+        "With --by: sums since tcptop started, also of what ended",
+        "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. The 4096 \
+         largest are kept; the others are counted (`N more`, in CSV the row `left_out`)"),
 
     Opt::switch(Id::Csv, "--csv", Group::Form,
         "Comma-separated values, a row per active connection",

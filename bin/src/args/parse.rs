@@ -99,6 +99,7 @@ impl Given {
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),
             Id::Rows => self.rows = Some(value(parser, opt, read::rows)?),
             Id::By => self.by = Some(value(parser, opt, read::group)?),
+            Id::SinceStart => self.since_start = true,
             Id::Csv => self.csv = true,
             Id::Closed => {
                 self.closed = true;

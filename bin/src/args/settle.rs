@@ -13,7 +13,7 @@ use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
     names::Wanted,
     output::{Form, LogFile, Options},
-    view::{Network, Selection},
+    view::{Network, Order, Selection},
 };
 
 /// How to report. Valid by construction.
@@ -61,6 +61,9 @@ impl Given {
         }
         self.contradiction()?;
         let columns = self.columns()?;
+        if self.since_start {
+            self.order.get_or_insert(Order { column: Id::Bytes, reversed: false });
+        }
         let shown = |id| {
             columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
         };
@@ -99,6 +102,7 @@ impl Given {
                 filter: self.filter,
                 order: self.order,
                 by: self.by,
+                since_start: self.since_start,
                 live: !self.only_closed,
                 idle: !self.csv,
                 closed_active: !self.csv && !self.only_closed,
@@ -164,6 +168,7 @@ impl Given {
             (self.max_size.is_some() && !file, "--max-size", "--output FILE"),
             (self.keep.is_some() && self.max_size.is_none(), "--keep", "--max-size"),
             (self.total && !self.csv, "--total", "--csv"),
+            (self.since_start && self.by.is_none(), "--since-start", "--by"),
             (
                 self.enable_accounting && self.traffic == Some(TrafficKind::Local),
                 "--enable-acct",
@@ -181,6 +186,9 @@ impl Given {
         let mut columns = match (&self.columns, self.by.and_then(grouped)) {
             (Some(columns), _) => columns.clone(),
             (None, Some(of_group)) if self.csv => [&[Id::Time, Id::Event], of_group, &SUMS[..5]].concat(),
+            (None, Some(of_group)) if self.since_start => {
+                [of_group, &[Id::Connections, Id::RxRate, Id::TxRate, Id::RxBytes, Id::TxBytes]].concat()
+            }
             (None, Some(of_group)) => [of_group, &[Id::Connections, Id::RxRate, Id::TxRate]].concat(),
             (None, None) if self.csv && self.only_closed => [CSV.as_slice(), &CLOSED_CSV].concat(),
             (None, None) if self.csv => CSV.to_vec(),

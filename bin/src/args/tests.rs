@@ -47,6 +47,7 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
         Id::Traffic => ("all", ""),
         Id::Collector => ("diag", ""),
         Id::Total => ("", "--csv"),
+        Id::SinceStart => ("", "--by comm"),
         _ => ("", ""),
     }
 }
@@ -127,14 +128,12 @@ fn options_set_what_they_name() {
 fn lists_leave_out_what_has_a_mark() {
     let filter = |line| settings(line).selection.filter;
     let names = filter("-c curl,!ssh*,^nginx").names;
-    let texts = |patterns: Vec<crate::view::Pattern>| {
-        patterns.into_iter().map(|pattern| pattern.0).collect::<Vec<_>>()
-    };
+    let texts = |patterns: Vec<Pattern>| patterns.into_iter().map(|pattern| pattern.0).collect::<Vec<_>>();
     assert_eq!(
         (texts(names.any), texts(names.none)),
         (vec![b"curl".to_vec()], vec![b"ssh*".to_vec(), b"nginx".to_vec()])
     );
-    assert_eq!(filter("-p !1,2").pids, crate::view::Choice { any: vec![2], none: vec![1] });
+    assert_eq!(filter("-p !1,2").pids, Choice { any: vec![2], none: vec![1] });
     assert_eq!(filter("--state !time-wait").states.none.len(), 1);
     let loopback = filter("-a !127.0.0.0/8,!::1").networks;
     assert_eq!(filter("--no-loopback").networks, loopback);

@@ -124,7 +124,7 @@ pub static COLUMNS: [Column; 31] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also untracked, other, forwarded, shown and total"),
+        "live, closed, listen or group; in CSV also left_out, untracked, other, forwarded, shown and total"),
     column(Id::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
         "tcp or udp, forwarded also others; with a minus in front on a screen when it ended"),
     column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
@@ -152,7 +152,8 @@ pub static COLUMNS: [Column; 31] = [
     column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
         "TCP state; OFFLOADED: forwarded past the kernel's stack, so that bytes may come late"),
     column(Id::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
-        "payload received since it began, forwarded: bytes of IP packets; in sums and groups, in the interval"),
+        "payload received since it began, forwarded: bytes of IP packets; in sums and groups, in the interval, or since the \
+         start with --since-start"),
     column(Id::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
         "payload sent likewise; what is sent again counts once"),
     column(Id::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,

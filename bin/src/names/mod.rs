@@ -47,6 +47,8 @@ pub struct Names {
     processes: Processes,
     units: Units,
     clients: Clients,
+    /// Processes whose names stay.
+    kept: Vec<Process>,
 }
 
 impl Names {
@@ -55,7 +57,7 @@ impl Names {
         let users = Users::new(Path::new(PASSWD));
         let processes = Processes::new(proc.into(), wanted);
         let clients = Clients::new(Path::new("/"));
-        Self { wanted, users, processes, units: Units::default(), clients }
+        Self { wanted, users, processes, units: Units::default(), clients, kept: Vec::new() }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
@@ -90,13 +92,20 @@ impl Names {
         }
     }
 
-    /// Forgets processes, once there are many, that none of `records` needs.
+    /// Keeps the names of these processes, instead of those that were kept before.
+    pub fn keep<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
+        self.kept.clear();
+        self.kept.extend(processes);
+    }
+
+    /// Forgets processes, once there are many, that none of `records` needs, and that need not be kept.
     pub fn forget_others<'a, R: Iterator<Item = &'a ConnectionRecord>>(
         &mut self,
         records: impl FnOnce() -> R,
     ) {
         if self.processes.are_many() {
-            self.processes.forget_others(records().filter_map(|record| record.process.as_ref()));
+            let needed = records().filter_map(|record| record.process.as_ref());
+            self.processes.forget_others(needed.chain(&self.kept));
         }
     }
 

@@ -32,7 +32,7 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
             id => id.column().csv(row, frame, out),
         });
     }
-    let mut sum = |event: &[u8], bytes: Traffic| {
+    let sum = |event: &[u8], bytes: Traffic, out: &mut Vec<u8>| {
         line(&options.columns, out, |id, out| match id {
             Id::Time => time::stamp(frame.time, frame.form, out),
             Id::Event => out.extend_from_slice(event),
@@ -45,25 +45,37 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
             _ => {}
         });
     };
+    if view.left_out.groups > 0 && !options.quiet {
+        let Traffic { rx, tx } = view.left_out.moved;
+        line(&options.columns, out, |id, out| match id {
+            Id::Time => time::stamp(frame.time, frame.form, out),
+            Id::Event => out.extend_from_slice(b"left_out"),
+            Id::Connections => units::decimal(view.left_out.groups as u64, out),
+            Id::RxBytes => units::decimal(rx, out),
+            Id::TxBytes => units::decimal(tx, out),
+            Id::Bytes => units::decimal(view.left_out.moved.sum(), out),
+            _ => {}
+        });
+    }
     // Without rows, it is but a part of the total.
     if report.untracked.sum() > 0 && !options.quiet {
-        sum(b"untracked", report.untracked);
+        sum(b"untracked", report.untracked, out);
     }
     if options.sums {
         if report.other.sum() > 0 && !options.quiet {
-            sum(b"other", report.other);
+            sum(b"other", report.other, out);
         }
         let is_alone = report.forwarding.is_some_and(|forwarding| forwarding.alone);
         if let Some(forwarding) = report.forwarding
             && (is_alone || !options.quiet)
         {
-            sum(b"forwarded", forwarding.moved);
+            sum(b"forwarded", forwarding.moved, out);
         }
         if let Some(shown) = view.shown {
-            sum(b"shown", shown);
+            sum(b"shown", shown, out);
         }
         if !is_alone {
-            sum(b"total", report.total);
+            sum(b"total", report.total, out);
         }
     }
 }

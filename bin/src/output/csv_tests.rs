@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{super::samples, *};
-use crate::{columns::CSV, view::Selection};
+use crate::{
+    columns::CSV,
+    view::{Groups, Selection},
+};
 
 fn csv(report: &Report<'_>, closed: bool) -> String {
     rows(report, closed, &samples::csv())
@@ -12,7 +15,7 @@ fn csv(report: &Report<'_>, closed: bool) -> String {
 fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
     let names = samples::names();
     let frame = samples::frame(report, &names);
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     let view =
         Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
@@ -99,7 +102,7 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
         let report = Report { time, ..samples::report(&records) };
         let names = samples::names();
         let frame = samples::frame(&report, &names);
-        let (mut groups, mut out) = (Vec::new(), Vec::new());
+        let (mut groups, mut out) = (Groups::default(), Vec::new());
         let view = selection.of(&report, &frame, usize::MAX, &mut groups);
         super::report(&report, &view, &options, &frame, &mut out);
         String::from_utf8(out).expect("valid UTF-8")

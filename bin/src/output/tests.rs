@@ -3,7 +3,12 @@
 use std::{fs, path::PathBuf, process};
 
 use super::*;
-use crate::{columns, conn::Protocol, output::samples::never, view::Selection};
+use crate::{
+    columns,
+    conn::Protocol,
+    output::samples::never,
+    view::{Groups, Selection},
+};
 
 /// A file that goes away with the test.
 struct Log(PathBuf);
@@ -31,7 +36,7 @@ impl Log {
             let frame = samples::frame(&report, &names);
             let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
             printer
-                .report(&report, &selection.of(&report, &frame, usize::MAX, &mut Vec::new()), &frame)
+                .report(&report, &selection.of(&report, &frame, usize::MAX, &mut Groups::default()), &frame)
                 .expect("written");
         }
         printer.end().expect("written");
@@ -91,7 +96,7 @@ fn print_ended(printer: &mut Printer, remote: &str) {
     let names = samples::names();
     let frame = samples::frame(&report, &names);
     let selection = Selection { closed: true, live: false, ..samples::selection() };
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     printer
         .report(&report, &selection.of(&report, &frame, usize::MAX, &mut groups), &frame)
         .expect("written");

@@ -1,7 +1,11 @@
 //! Golden reports, and the promise to fit any screen.
 
 use super::{super::samples, *};
-use crate::{columns::Id, conn::Protocol, view::Selection};
+use crate::{
+    columns::Id,
+    conn::Protocol,
+    view::{Groups, Selection},
+};
 
 fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
     let first = closed.then_some(Id::Proto).into_iter().collect();
@@ -21,7 +25,7 @@ fn printed(
     let report = samples::report(records);
     let names = samples::names();
     let frame = Frame { raw: options.raw, ..samples::frame(&report, &names) };
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
@@ -173,7 +177,7 @@ fn what_the_report_did_not_keep_is_more() {
     let names = samples::names();
     let last = |closed_active, rows| {
         let selection = Selection { closed_active, ..samples::selection() };
-        let (mut groups, mut out) = (Vec::new(), Vec::new());
+        let (mut groups, mut out) = (Groups::default(), Vec::new());
         let frame = samples::frame(&report, &names);
         let view = selection.of(&report, &frame, rows, &mut groups);
         let options = Options { rows: Some(rows), ..samples::options() };
@@ -237,7 +241,7 @@ fn reports(options: &Options, columns: Option<u16>) -> String {
         let records = samples::Records { live: Vec::new(), closed: vec![ended(local, remote)] };
         let report = samples::report(&records);
         let frame = samples::frame(&report, &names);
-        let mut groups = Vec::new();
+        let mut groups = Groups::default();
         let selection = Selection { closed: true, live: false, ..samples::selection() };
         let view = selection.of(&report, &frame, usize::MAX, &mut groups);
         super::report(&report, &view, options, screen, &frame, &mut past, &mut out);

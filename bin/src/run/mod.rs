@@ -26,6 +26,7 @@ use crate::{
         signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
+    view::Groups,
 };
 
 /// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
@@ -124,6 +125,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.begin(), 0)?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
+    let mut groups = Groups::default();
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle) = (false, false, true);
@@ -164,9 +166,14 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             names.look_up(records.filter(|record| selection.filter.may_pass(record)));
             let Report { time: now, interval, .. } = *report;
             let frame = Frame { time: now, now: report.now, interval, form: time, raw, names };
-            let mut groups = Vec::new();
             let view = selection.of(report, &frame, printer.room(), &mut groups);
-            printer.report(report, &view, &frame)
+            let written = printer.report(report, &view, &frame);
+            if selection.since_start {
+                names.keep(groups.processes());
+            } else {
+                groups = Groups::default();
+            }
+            written
         })?;
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());

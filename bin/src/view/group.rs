@@ -1,61 +1,191 @@
 //! Connections that are the same in one column, as one row.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use tcptop_abi::Counters;
 
 use crate::{
-    columns::{Column, Event, Frame, Id, Row, grouped},
-    conn::{ConnectionRecord, Traffic},
+    columns::{Event, Frame, Id, Row, grouped},
+    conn::{ConnectionRecord, Process, Traffic},
 };
 
+/// So many groups are kept from one report to the next. Each takes some 300 bytes.
+const MOST_KEPT: usize = 4096;
+
 /// One group.
-pub struct Group {
-    /// One of its connections, with the sums. Its bytes are those of the interval: a sum since each connection's begin would
-    /// shrink whenever one ends.
+#[derive(Debug)]
+struct Group {
+    /// One of its connections, with the sums. Its bytes are those of the interval, or since the start: a sum since each
+    /// connection's begin would shrink whenever one ends.
     record: ConnectionRecord,
     connections: u32,
 }
 
-impl Group {
-    /// As a row.
-    pub const fn row(&self) -> Row<'_> {
-        Row { record: &self.record, event: Event::Group, connections: self.connections }
-    }
+/// Bytes since the start of groups that are not kept any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many groups they were.
+    pub groups: usize,
+    /// What these had moved.
+    pub moved: Traffic,
 }
 
-/// The groups of one report, while they are made.
-pub struct Groups<'a> {
-    columns: Vec<&'static Column>,
+/// The groups of one report, or of all reports since the start.
+#[derive(Debug, Default)]
+pub struct Groups {
+    /// Places of groups, by what their connections have in common.
     places: HashMap<Vec<u8>, usize>,
-    groups: &'a mut Vec<Group>,
+    groups: Vec<Group>,
+    left_out: LeftOut,
 }
 
-impl<'a> Groups<'a> {
-    /// By the column `by`, into `groups`, which is empty.
-    pub fn new(by: Id, groups: &'a mut Vec<Group>) -> Self {
-        let columns = grouped(by).unwrap_or_default().iter().map(|id| id.column()).collect();
-        Self { columns, places: HashMap::new(), groups }
+impl Groups {
+    /// Begins a report. The groups of the last one stay if `since_start` says so, and have moved nothing yet.
+    pub fn begin(&mut self, since_start: bool) {
+        if !since_start {
+            *self = Self::default();
+        }
+        if self.groups.len() > MOST_KEPT {
+            self.leave_out(MOST_KEPT / 4 * 3);
+        }
+        for group in &mut self.groups {
+            group.record.growth = Traffic::default();
+            group.record.active = false;
+            group.connections = 0;
+        }
     }
 
-    /// Adds a connection, open or ended, to its group.
-    pub fn add(&mut self, record: &ConnectionRecord, frame: &Frame<'_>) {
+    /// Adds a connection, open or ended, to its group by the column `by`.
+    pub fn add(&mut self, by: Id, record: &ConnectionRecord, frame: &Frame<'_>) {
         let row = Row { record, event: Event::Group, connections: 1 };
         let mut name = Vec::new();
-        for column in &self.columns {
-            column.csv(&row, frame, &mut name);
+        for id in grouped(by).unwrap_or_default() {
+            id.column().csv(&row, frame, &mut name);
             name.push(b',');
         }
         let place = *self.places.entry(name).or_insert(self.groups.len());
         if place == self.groups.len() {
-            let record = ConnectionRecord { growth: Traffic::default(), active: false, ..record.clone() };
+            let none = Some(Counters::default());
+            let record = ConnectionRecord {
+                growth: Traffic::default(),
+                totals: none,
+                active: false,
+                ..record.clone()
+            };
             self.groups.push(Group { record, connections: 0 });
         }
         let group = &mut self.groups[place];
         group.connections += 1;
         group.record.active |= record.active;
         group.record.growth += record.growth;
-        let Traffic { rx, tx } = group.record.growth;
-        group.record.totals = Some(Counters { rx_bytes: rx, tx_bytes: tx, ..Counters::default() });
+        let totals = group.record.totals.get_or_insert_default();
+        totals.rx_bytes += record.growth.rx;
+        totals.tx_bytes += record.growth.tx;
+    }
+
+    /// The groups as rows.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.groups.iter().map(|group| Row {
+            record: &group.record,
+            event: Event::Group,
+            connections: group.connections,
+        })
+    }
+
+    /// What is not kept any more.
+    pub const fn left_out(&self) -> LeftOut {
+        self.left_out
+    }
+
+    /// The processes whose names the groups need.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.groups.iter().filter_map(|group| group.record.process.as_ref())
+    }
+
+    /// Keeps so many groups: those that have moved most.
+    fn leave_out(&mut self, keep: usize) {
+        let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
+        let least = *amounts.select_nth_unstable_by(keep, |one, other| other.cmp(one)).1;
+        let mut kept = Vec::with_capacity(keep);
+        let mut places = vec![None; self.groups.len()];
+        for (place, group) in mem::take(&mut self.groups).into_iter().enumerate() {
+            if group.record.bytes() > least {
+                places[place] = Some(kept.len());
+                kept.push(group);
+            } else {
+                let totals = group.record.totals.unwrap_or_default();
+                self.left_out.groups += 1;
+                self.left_out.moved += Traffic { rx: totals.rx_bytes, tx: totals.tx_bytes };
+            }
+        }
+        self.places.retain(|_, place| {
+            let new = places[*place];
+            *place = new.unwrap_or_default();
+            new.is_some()
+        });
+        self.groups = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{conn::Protocol, output::samples};
+
+    /// Adds a connection to this remote port that moved so much in the interval.
+    fn add(groups: &mut Groups, rport: u16, rx: u64) {
+        let records = samples::records();
+        let (report, names) = (samples::report(&records), samples::names());
+        let record = samples::record(Protocol::Tcp, ("10.0.0.1", 1), ("10.0.0.2", rport));
+        let record = ConnectionRecord { growth: Traffic { rx, tx: 0 }, ..record };
+        groups.add(Id::RemotePort, &record, &samples::frame(&report, &names));
+    }
+
+    /// Port, bytes of the interval, bytes in all.
+    fn rows(groups: &Groups) -> Vec<(u16, u64, u64)> {
+        let row = |row: Row<'_>| (row.record.ends.rport, row.record.growth.sum(), row.record.bytes());
+        groups.rows().map(row).collect()
+    }
+
+    #[test]
+    fn sums_of_the_interval_or_since_the_start() {
+        for (since_start, expected) in [(false, vec![(80, 5, 5)]), (true, vec![(443, 0, 30), (80, 5, 12)])] {
+            let mut groups = Groups::default();
+            groups.begin(since_start);
+            add(&mut groups, 443, 10);
+            add(&mut groups, 443, 20);
+            add(&mut groups, 80, 7);
+            assert_eq!(rows(&groups), [(443, 30, 30), (80, 7, 7)]);
+            groups.begin(since_start);
+            add(&mut groups, 80, 5);
+            assert_eq!(rows(&groups), expected);
+        }
+    }
+
+    #[test]
+    fn beyond_the_most_the_largest_stay() {
+        let mut groups = Groups::default();
+        groups.begin(true);
+        let count = u16::try_from(MOST_KEPT).expect("it fits") + 1;
+        for port in 1..=count {
+            add(&mut groups, port, port.into());
+        }
+        groups.begin(true);
+        let left_out = groups.left_out();
+        let kept = rows(&groups);
+        assert_eq!(kept.len(), MOST_KEPT / 4 * 3);
+        assert_eq!(left_out.groups, MOST_KEPT + 1 - kept.len());
+        let sum: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
+        let all = u64::from(count) * (u64::from(count) + 1) / 2;
+        assert_eq!(sum + left_out.moved.sum(), all, "no byte is lost");
+        assert!(
+            kept.iter()
+                .all(|(port, _, bytes)| u64::from(*port) == *bytes && usize::from(*port) > left_out.groups)
+        );
+        // A kept one is found again, one that was left out begins anew.
+        add(&mut groups, count, 1);
+        add(&mut groups, 1, 1);
+        assert!(rows(&groups).contains(&(count, 1, u64::from(count) + 1)));
+        assert!(rows(&groups).contains(&(1, 1, 1)));
     }
 }

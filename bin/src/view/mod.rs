@@ -4,10 +4,9 @@ mod filter;
 mod group;
 mod order;
 
-pub use self::group::Group;
-use self::group::Groups;
 pub use self::{
     filter::{Choice, Filter, Network, Pattern},
+    group::{Groups, LeftOut},
     order::Order,
 };
 use crate::{
@@ -24,6 +23,8 @@ pub struct Selection {
     pub order: Option<Order>,
     /// One row for all connections that are the same in this column.
     pub by: Option<Id>,
+    /// These rows stay, with their sums, when the connections are gone.
+    pub since_start: bool,
     /// Rows of open connections.
     pub live: bool,
     /// Among them those that did not move in the interval.
@@ -40,19 +41,21 @@ pub struct View<'a> {
     pub rows: Vec<Row<'a>>,
     /// How many rows follow these that the report did not keep.
     pub more: usize,
+    /// Groups that are not kept any more.
+    pub left_out: LeftOut,
     /// What they moved in the interval, open and ended ones; `None`: nothing was left out by a filter.
     pub shown: Option<Traffic>,
 }
 
 impl Selection {
-    /// Selects. Rows of groups are made of `groups`, which is empty before; beyond the first `most` rows the order does not
-    /// matter.
+    /// Selects. Rows of groups are made in `groups`, which has those of the last report; beyond the first `most` rows the
+    /// order does not matter.
     pub fn of<'a>(
         &self,
         report: &'a Report<'a>,
         frame: &Frame<'_>,
         most: usize,
-        groups: &'a mut Vec<Group>,
+        groups: &'a mut Groups,
     ) -> View<'a> {
         let most = if self.order.is_some() { usize::MAX } else { most };
         let all = self.filter.is_empty();
@@ -66,11 +69,12 @@ impl Selection {
             sum
         });
         let mut rows = Vec::new();
+        let mut left_out = LeftOut::default();
         if let Some(by) = self.by {
-            let mut by = Groups::new(by, groups);
-            live().chain(closed()).for_each(|record| by.add(record, frame));
-            rows = groups.iter().map(Group::row).collect();
-            rows.retain(|row| self.idle || row.record.active);
+            groups.begin(self.since_start);
+            live().chain(closed()).for_each(|record| groups.add(by, record, frame));
+            left_out = groups.left_out();
+            rows.extend(groups.rows().filter(|row| self.idle || self.since_start || row.record.active));
             order::by_default(&mut rows, most);
         } else {
             let single = |event| move |record| Row { record, event, connections: 1 };
@@ -95,7 +99,7 @@ impl Selection {
             order.sort(&mut rows, frame);
         }
         let more = if self.live && self.closed_active { report.left_out } else { 0 };
-        View { rows, more, shown }
+        View { rows, more: more + left_out.groups, left_out, shown }
     }
 }
 

@@ -12,7 +12,7 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
     let records = samples::records();
     let report = samples::report(&records);
     let names = samples::names();
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.event, row.connections));
     (rows.collect(), view.shown)
@@ -48,7 +48,7 @@ fn the_first_rows_are_the_same_however_many_are_seen() {
     let report = samples::report(&records);
     let names = samples::names();
     for most in 0..8 {
-        let mut groups = Vec::new();
+        let mut groups = Groups::default();
         let view = samples::selection().of(&report, &samples::frame(&report, &names), most, &mut groups);
         let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.ends.rport).collect();
         assert_eq!(ports, [443, 50022, 53, 33000, 65535][..most.min(5)]);
@@ -108,7 +108,7 @@ fn users_by_name_and_number() {
     let shown = |users: Choice<Pattern>| {
         let filter = Filter { users, ..Filter::default() };
         let selection = Selection { filter, ..samples::selection() };
-        let mut groups = Vec::new();
+        let mut groups = Groups::default();
         let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
         view.rows.iter().map(|row| row.record.ends.rport).collect::<Vec<_>>()
     };
@@ -152,7 +152,7 @@ fn groups_have_sums_of_the_interval() {
     let report = samples::report(&records);
     let names = samples::names();
     let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
@@ -163,7 +163,7 @@ fn groups_have_sums_of_the_interval() {
     assert_eq!(row(0), (Some(4211), 3, sum, Some(sum.rx)));
     assert!(view.rows.iter().all(|row| row.event == Event::Group));
     assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u32>(), 7);
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     let active = Selection { idle: false, ..selection }.of(
         &report,
         &samples::frame(&report, &names),
@@ -185,7 +185,7 @@ fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
     let report = samples::report(&records);
     let names = samples::names();
     let count = |selection: &Selection| {
-        let mut groups = Vec::new();
+        let mut groups = Groups::default();
         selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
     };
     assert_eq!(count(&screen), 6, "one that moved nothing is not there");

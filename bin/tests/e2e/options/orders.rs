@@ -1,7 +1,16 @@
 //! The order of rows, how many there are, and groups.
 
+use std::{thread, time::Duration};
+
 use super::{
-    Cells, OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived, text,
+    Cells, OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, cells, connections, csv, events, short_lived,
+    text,
+};
+use crate::{
+    harness::{LIMIT, Process, tcptop},
+    puppet::{command, play},
+    traffic::{V4, listen},
+    whose::server::{ANSWER, QUESTION, answer, question},
 };
 
 #[test]
@@ -91,4 +100,37 @@ fn a_group_counts_what_ended_in_the_interval() {
     let port = scene.ports()[0].to_string();
     let rows = csv(&["--by", "process", "-P", &port], || short_lived(&scene.v4, 700, 70));
     assert_eq!(rows.iter().map(sums).collect::<Vec<_>>(), [[2, 770, 770]]);
+}
+
+/// Two clients of the same name, one after the other: their bytes are there long after they have exited.
+#[test]
+fn sums_since_the_start() {
+    let listener = listen(V4);
+    let address = listener.local_addr().expect("bound");
+    let port = address.port().to_string();
+    let server = answer(listener, 2);
+    let args = ["--csv", "-d", "0.2", "--by", "cmdline", "--since-start", "-D", &port];
+    let (sender, lines) = std::sync::mpsc::channel();
+    let process = Process::start(&mut tcptop(&args), move |line| _ = sender.send(line.to_owned()));
+    let header = lines.recv_timeout(LIMIT).expect("a header");
+    assert_eq!(header.trim_end(), "time,event,cmdline,conns,rx_bytes,tx_bytes,rx_rate,tx_rate");
+    for _ in 0..2 {
+        let mut command = command("e2e-since");
+        command.arg("--long-gone");
+        play(&mut command, &question(address));
+        thread::sleep(Duration::from_millis(500));
+    }
+    server.join().expect("a server");
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    let rows = cells(&finished.stdout);
+    let (rx, tx) = ((2 * ANSWER).to_string(), (2 * QUESTION).to_string());
+    let last = rows.last().expect("a group");
+    let row = ["event", "conns", "rx_bytes", "tx_bytes", "rx_rate"].map(|name| last[name].as_str());
+    assert_eq!(row, ["group", "0", &rx, &tx, "0"], "{rows:?}");
+    // Where nothing was read in time, the name stands for the command line.
+    assert!(last["cmdline"].ends_with("--long-gone") || last["cmdline"] == "e2e-since", "{last:?}");
+    let counts: Vec<u64> = rows.iter().map(|row| row["rx_bytes"].parse().expect("a number")).collect();
+    assert!(counts.is_sorted() && counts.len() > 4, "{counts:?}");
 }

@@ -16,6 +16,6 @@ mod pids;
 mod quiet;
 mod resets;
 mod reuse;
-mod server;
+pub mod server;
 mod spaces;
 mod threads;
