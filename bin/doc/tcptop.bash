@@ -7,6 +7,7 @@ _tcptop() {
     case $before in
     -d | --interval) return ;;
     -n | --count) return ;;
+    --exit-over) return ;;
     -p | --pid) return ;;
     -c | --comm) return ;;
     -P | --port) return ;;
@@ -16,10 +17,11 @@ _tcptop() {
     --state) COMPREPLY=($(compgen -W 'established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' -- "$word")) ;;
     --direction) return ;;
     --traffic) return ;;
-    -s | --sort) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction' -- "$word")) ;;
+    -s | --sort) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' -- "$word")) ;;
     -r | --rows) return ;;
+    --min-rate) return ;;
     --by) COMPREPLY=($(compgen -W 'proto laddr lport raddr rport pid comm cmdline user unit state client process remote' -- "$word")) ;;
-    --columns) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction' -- "$word")) ;;
+    --columns) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' -- "$word")) ;;
     --time) COMPREPLY=($(compgen -W 'utc local epoch' -- "$word")) ;;
     -o | --output) COMPREPLY=($(compgen -f -- "$word")) ;;
     --max-size) return ;;
@@ -29,7 +31,7 @@ _tcptop() {
     --collector) return ;;
     *)
         [[ $word == -* ]] || return
-        COMPREPLY=($(compgen -W '-1 --once -d --interval -n --count -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -l --listen --traffic -s --sort -r --rows --by --since-start --csv --closed --closed=only --total -q --quiet --columns -w --wide --bytes -H --no-header -C --no-clear --time --cmdline --user --user=only --unit --unit=only -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version' -- "$word"))
+        COMPREPLY=($(compgen -W '-1 --once -d --interval -n --count --exit-over -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -l --listen --traffic -s --sort -r --rows --min-rate --by --since-start --csv --closed --closed=only --total -q --quiet --columns -w --wide --bytes --bits -H --no-header -C --no-clear --time --cmdline --user --user=only --unit --unit=only --host --host=only -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version' -- "$word"))
         ;;
     esac
 }

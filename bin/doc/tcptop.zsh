@@ -8,6 +8,7 @@ _arguments -s \
     '(-d --interval)--interval=[Time between reports (default 1)]:value:' \
     '(-n --count)-n[Exit after N reports]:value:' \
     '(-n --count)--count=[Exit after N reports]:value:' \
+    '(--exit-over)--exit-over=[Exit with status 1 after a report with a higher rate]:value:' \
     '(-p --pid)-p[Of these processes]:value:' \
     '(-p --pid)--pid=[Of these processes]:value:' \
     '(-c --comm)-c[Of processes with these names]:value:' \
@@ -34,10 +35,11 @@ _arguments -s \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
     '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:' \
-    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
-    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
+    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
+    '(--min-rate)--min-rate=[Only rows with this rate, received and sent]:value:' \
     '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
     '(--since-start)--since-start[With --by sums since tcptop started, also of what ended]' \
     '(--csv)--csv[Comma-separated values, a row per active connection]' \
@@ -45,10 +47,11 @@ _arguments -s \
     '(--total)--total[In CSV, end each report with the sum of all]' \
     '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
     '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
-    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction)' \
+    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
     '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
     '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
     '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \
+    '(--bits)--bits[Rates in bits per second, in powers of 1000]' \
     '(-H --no-header)-H[Rows only no header line, no titles]' \
     '(-H --no-header)--no-header[Rows only no header line, no titles]' \
     '(-C --no-clear)-C[One report below the other, also on a terminal]' \
@@ -57,6 +60,7 @@ _arguments -s \
     '(--cmdline)--cmdline[Command lines of processes]' \
     '(--user)--user=-[Owners users; with a LIST, only connections of these]::value:(only)' \
     '(--unit)--unit=-[Owners services or containers; with a LIST, only connections of these]::value:(only)' \
+    '(--host)--host=-[Name of this host, or NAME, as a column at the end]::value:(only)' \
     '(-o --output)-o[Append reports to FILE (- standard output)]:file:_files' \
     '(-o --output)--output=[Append reports to FILE (- standard output)]:file:_files' \
     '(--max-size)--max-size=[Rename FILE to FILE.1 before it exceeds SIZE]:value:' \

@@ -2,6 +2,8 @@
 
 /// Everything went well.
 pub const OK: u8 = 0;
+/// A report had a higher rate than `--exit-over` allows.
+pub const OVER: u8 = 1;
 /// Wrong arguments.
 pub const USAGE: u8 = 2;
 /// EX_UNAVAILABLE: the kernel lacks something, or a program was detached and cannot be attached again.
@@ -14,8 +16,9 @@ pub const OUTPUT: u8 = 74;
 pub const PRIVILEGES: u8 = 77;
 
 /// Each code with its meaning for users.
-pub const TABLE: [(u8, &str); 6] = [
+pub const TABLE: [(u8, &str); 7] = [
     (OK, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
+    (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
     (OS, "A system call failed; the message names it"),

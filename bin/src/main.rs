@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     }
     match run::run(*settings) {
         Ok(()) | Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
+        Err(Stopped::Over) => ExitCode::from(exit::OVER),
         Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
         Err(Stopped::Dropped(count)) => {
             let _ = writeln!(std::io::stderr(), "error: {count} reports could not be written");

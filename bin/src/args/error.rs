@@ -106,7 +106,7 @@ impl fmt::Display for UsageError {
                     f,
                     "column '{column}' is not one of a group: expected the column of '--by', conns, rx_bytes, "
                 )?;
-                f.write_str("tx_bytes, bytes, rx_rate, tx_rate, rate, time or event")
+                f.write_str("tx_bytes, bytes, rx_rate, tx_rate, rate, time, event or host")
             }
             Self::UnexpectedArgument { given } => {
                 write!(f, "unexpected argument '{}': expected at most an interval and a count", Line(given))

@@ -1,6 +1,6 @@
 //! What the arguments say: the parser fills it, and `settle` makes settings of it.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use super::{
     read::Destination,
@@ -36,6 +36,11 @@ pub struct Given {
     pub columns: Option<Vec<columns::Id>>,
     pub wide: bool,
     pub bytes: bool,
+    pub bits: bool,
+    pub min_rate: Option<u64>,
+    pub exit_over: Option<u64>,
+    pub shows_host: bool,
+    pub host: Option<OsString>,
     pub no_header: bool,
     pub no_clear: bool,
     pub time: Option<time::Form>,

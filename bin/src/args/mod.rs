@@ -1,4 +1,5 @@
-//! The command line: from raw arguments to validated settings. Nothing here touches the system.
+//! The command line: from raw arguments to validated settings. Nothing here touches the system, but
+//! `services` reads /etc/services where a port is named.
 
 mod error;
 mod given;

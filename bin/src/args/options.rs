@@ -8,17 +8,22 @@ use super::{
 
 const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
+const RATE: &str = "bytes per second, like 500K or 10M";
 const PORTS: &str = "ports, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
 
 /// Every option.
 #[rustfmt::skip]
-pub static OPTIONS: [Opt; 45] = [
+pub static OPTIONS: [Opt; 49] = [
     Opt::switch(Id::Once, "--once", Group::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
     Opt::switch(Id::Interval, "--interval", Group::Timing,
         "Time between reports [default: 1]", "0.1 to 3600, decimals allowed").letter('d').takes("SECONDS", SECONDS),
     Opt::switch(Id::Count, "--count", Group::Timing,
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
+
+    Opt::switch(Id::ExitOver, "--exit-over", Group::Timing,
+        "Exit with status 1 after a report with a higher rate", "Of everything that passes the tests, received and sent: bytes per second, like 500K")
+        .takes("RATE", RATE),
 
     Opt::switch(Id::Pid, "--pid", Group::Which,
         "Of these processes", "").letter('p').takes("LIST", "process ids, like 812 or 812,4211"),
@@ -63,6 +68,9 @@ pub static OPTIONS: [Opt; 45] = [
         "Print at most N rows, 0 for all",
         "Default: what the terminal holds; elsewhere 20, with --closed or --listen and in CSV all")
         .letter('r').takes("N", "a whole number"),
+    Opt::switch(Id::MinRate, "--min-rate", Group::Order,
+        "Only rows with this rate, received and sent", "Bytes per second, like 500K. Sums count the others too")
+        .takes("RATE", RATE),
     Opt::switch(Id::By, "--by", Group::Order,
         "One row for all connections alike in COLUMN, with sums",
         "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport, client or \
@@ -91,7 +99,9 @@ pub static OPTIONS: [Opt; 45] = [
     Opt::switch(Id::Wide, "--wide", Group::Form,
         "Shorten nothing for a narrow terminal", "Implies --no-clear").letter('w'),
     Opt::switch(Id::Bytes, "--bytes", Group::Form,
-        "Sizes in digits, not as 1.5K", ""),
+        "Sizes in digits, not as 1.5K", "K, M and G are powers of 1024"),
+    Opt::switch(Id::Bits, "--bits", Group::Form,
+        "Rates in bits per second, in powers of 1000", "In text: CSV has bytes per second"),
     Opt::switch(Id::NoHeader, "--no-header", Group::Form,
         "Rows only: no header line, no titles", "").letter('H'),
     Opt::switch(Id::NoClear, "--no-clear", Group::Form,
@@ -110,6 +120,10 @@ pub static OPTIONS: [Opt; 45] = [
         "Owners' services or containers; with a LIST, only connections of these",
         "From their cgroups; in CSV a column `unit` at the end. In the LIST, * stands for anything: 'docker:*'")
         .may_take("[=LIST]", "services or containers, like nginx.service,docker:*"),
+
+    Opt::switch(Id::Host, "--host", Group::Names,
+        "Name of this host, or NAME, as a column at the end", "So that logs of many hosts can be put together")
+        .may_take("[=NAME]", "a name or no value"),
 
     Opt::switch(Id::Output, "--output", Group::Log,
         "Append reports to FILE ('-': standard output)",

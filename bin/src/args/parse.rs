@@ -117,6 +117,13 @@ impl Given {
             }
             Id::Wide => self.wide = true,
             Id::Bytes => self.bytes = true,
+            Id::Bits => self.bits = true,
+            Id::MinRate => self.min_rate = Some(value(parser, opt, read::rate)?),
+            Id::ExitOver => self.exit_over = Some(value(parser, opt, read::rate)?),
+            Id::Host => {
+                self.shows_host = true;
+                self.host = parser.optional_value();
+            }
             Id::NoHeader => self.no_header = true,
             Id::NoClear => self.no_clear = true,
             Id::Time => self.time = Some(value(parser, opt, read::time)?),

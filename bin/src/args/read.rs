@@ -202,7 +202,11 @@ pub fn file(given: &OsStr) -> Option<Destination> {
 
 /// Bytes, with K, M or G in powers of 1024; 1024 or more.
 pub fn size(given: &OsStr) -> Option<u64> {
-    let text = given.to_str()?;
+    scaled(given.to_str()?).filter(|size| *size >= 1024)
+}
+
+/// A whole number, with K, M or G in powers of 1024.
+fn scaled(text: &str) -> Option<u64> {
     let shift = match text.as_bytes().last()? {
         b'K' | b'k' => 10,
         b'M' | b'm' => 20,
@@ -210,7 +214,12 @@ pub fn size(given: &OsStr) -> Option<u64> {
         _ => 0,
     };
     let number: u64 = digits(if shift > 0 { &text[..text.len() - 1] } else { text })?;
-    number.checked_mul(1 << shift).filter(|size| *size >= 1024)
+    number.checked_mul(1 << shift)
+}
+
+/// Bytes per second, with K, M or G in powers of 1024.
+pub fn rate(given: &OsStr) -> Option<u64> {
+    scaled(given.to_str()?)
 }
 
 /// 999 at most.

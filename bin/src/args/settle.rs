@@ -1,6 +1,6 @@
 //! From what the arguments say to valid settings: contradictions, defaults, what follows from what.
 
-use std::time::Duration;
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
 use super::{
     UsageError,
@@ -10,7 +10,7 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, SUMS, TEXT, grouped, time},
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, SUMS, TEXT, grouped, time},
     names::Wanted,
     output::{Form, LogFile, Options},
     view::{Network, Order, Selection},
@@ -35,6 +35,8 @@ pub struct Settings {
     pub udp_timeout: Duration,
     /// Entries of the kernel's table; `None`: as the RAM allows.
     pub flows: Option<u32>,
+    /// A report with a higher rate, in bytes per second, is the last one.
+    pub exit_over: Option<u64>,
     /// Which traffic is shown; `None`: what there is here.
     pub traffic: Option<TrafficKind>,
     /// What counts local connections.
@@ -103,6 +105,7 @@ impl Given {
                 order: self.order,
                 by: self.by,
                 since_start: self.since_start,
+                min_rate: self.min_rate,
                 live: !self.only_closed,
                 idle: !self.csv,
                 closed_active: !self.csv && !self.only_closed,
@@ -122,13 +125,15 @@ impl Given {
                 quiet: self.quiet,
                 repaint: !self.no_clear && count != Some(1),
                 wide: self.wide,
-                raw: self.bytes,
+                numbers: NumberForm { raw: self.bytes, bits: self.bits },
+                host: self.host.map(OsString::into_vec),
                 time: self.time.unwrap_or(default_time),
                 file,
             },
             names,
             udp_timeout: self.udp_timeout.unwrap_or(Duration::from_secs(5)),
             flows: self.flows,
+            exit_over: self.exit_over,
             traffic: self.traffic,
             collector: self.collector,
             enable_accounting: self.enable_accounting,
@@ -153,6 +158,7 @@ impl Given {
             (self.by.is_some() && self.listen, "--by", "--listen", rows),
             (self.only_closed && self.listen, "--closed=only", "--listen", rows),
             (self.by.is_some() && self.quiet, "--by", "--quiet", rows),
+            (self.bits && self.csv, "--bits", "--csv", "what a rate counts"),
             (
                 self.quiet && self.no_header && !self.csv,
                 "--quiet",
@@ -197,7 +203,12 @@ impl Given {
         };
         // In the columns that the user has chosen, and in CSV, they come last.
         let last = self.csv || self.columns.is_some();
-        let names = [(self.cmdline, Id::Cmdline), (self.user, Id::User), (self.unit, Id::Unit)];
+        let names = [
+            (self.cmdline, Id::Cmdline),
+            (self.user, Id::User),
+            (self.unit, Id::Unit),
+            (self.shows_host, Id::Host),
+        ];
         for (wanted, id) in names {
             if !wanted || columns.contains(&id) {
                 continue;
@@ -205,6 +216,7 @@ impl Given {
             let comm = columns.iter().position(|id| *id == Id::Comm || *id == Id::Cmdline);
             match (comm.filter(|_| !last), id) {
                 (Some(at), Id::Cmdline) => columns[at] = id,
+                (Some(_), Id::Host) => columns.push(id),
                 (Some(at), Id::User) => columns.insert(at, id),
                 (Some(at), _) => columns.insert(at + 1, id),
                 (None, _) => columns.push(id),
@@ -235,5 +247,8 @@ impl Given {
 fn is_of_group(by: Id, column: Id) -> bool {
     let of_process = by == Id::Pid && matches!(column, Id::Cmdline | Id::User | Id::Unit);
     let common = grouped(by).is_some_and(|of_group| of_group.contains(&column));
-    common || of_process || SUMS.contains(&column) || matches!(column, Id::Time | Id::Event | Id::Bytes)
+    common
+        || of_process
+        || SUMS.contains(&column)
+        || matches!(column, Id::Time | Id::Event | Id::Bytes | Id::Host)
 }

@@ -47,6 +47,7 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
         Id::Traffic => ("all", ""),
         Id::Collector => ("diag", ""),
         Id::Total => ("", "--csv"),
+        Id::MinRate | Id::ExitOver => ("10K", ""),
         Id::SinceStart => ("", "--by comm"),
         _ => ("", ""),
     }
@@ -160,6 +161,22 @@ fn users_and_units_may_be_listed() {
         "invalid value '' for '--user': expected users, by name or number, like www-data,1000"
     );
     assert_eq!(settings("--direction in").selection.filter.openers, [crate::conn::Opener::Remote]);
+}
+
+#[test]
+fn rates_and_hosts() {
+    assert_eq!(settings("--min-rate 2K").selection.min_rate, Some(2048));
+    assert_eq!(settings("--exit-over 0").exit_over, Some(0));
+    assert!(refusal("--exit-over fast").ends_with("expected bytes per second, like 500K or 10M"));
+    assert!(settings("--bits").output.numbers.bits && !settings("").output.numbers.bits);
+    assert!(refusal("--bits --csv").starts_with("'--bits' cannot be used with '--csv'"));
+    let named = settings("--csv --host=attic");
+    assert_eq!(
+        (named.output.columns.last(), named.output.host),
+        (Some(&ColumnId::Host), Some(b"attic".to_vec()))
+    );
+    assert_eq!(settings("--host").output.host, None, "the kernel's");
+    assert_eq!(settings("--by comm --csv --host").output.columns.last(), Some(&ColumnId::Host));
 }
 
 #[test]

@@ -40,7 +40,8 @@ impl Column {
             Value::Number(number, unit) => {
                 if let Some(number) = number(row, frame) {
                     match unit {
-                        Unit::Size if !frame.raw => units::size(number, out),
+                        Unit::Size if !frame.numbers.raw => units::size(number, out),
+                        Unit::Rate => units::rate(number, frame.numbers, out),
                         Unit::Micros => units::rtt(number, out),
                         Unit::Millis => units::lasted(number, out),
                         _ => units::decimal(number, out),

@@ -20,8 +20,10 @@ use self::{
     value::{Unit, Value},
 };
 pub use self::{
+    name::csv as field,
     row::{Event, Frame, Row},
     sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
+    units::NumberForm,
 };
 
 /// A column; its number is its place in the table.
@@ -58,6 +60,7 @@ pub enum Id {
     Translated,
     Client,
     Direction,
+    Host,
 }
 
 impl Id {
@@ -120,7 +123,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 31] = [
+pub static COLUMNS: [Column; 32] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -185,6 +188,8 @@ pub static COLUMNS: [Column; 31] = [
          forwarded connection, the remote one of another"),
     column(Id::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
+    column(Id::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
+        "name of this host, or that of --host"),
 ];
 
 /// A number without a unit, that may need more than its usual width.
@@ -211,18 +216,33 @@ impl Column {
         COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
     }
 
-    /// Its shape on a screen. `raw`: sizes are numbers in full, of up to twelve digits usually. `form`: of moments.
-    pub const fn shape(&self, raw: bool, form: time::Form) -> Shape {
+    /// Its title on a screen.
+    pub const fn title(&self, numbers: NumberForm) -> &'static str {
+        match self.id {
+            Id::RxRate if numbers.bits => "RXb/s",
+            Id::TxRate if numbers.bits => "TXb/s",
+            Id::Rate if numbers.bits => "BIT/s",
+            _ => self.title,
+        }
+    }
+
+    /// Its shape on a screen. Numbers in full have up to twelve digits usually. `form`: of moments.
+    pub const fn shape(&self, numbers: NumberForm, form: time::Form) -> Shape {
         match self.value {
             Value::Moment(_) => fixed(Left, time::width(form)),
-            Value::Number(_, Unit::Size) if raw => Shape { align: Right, least: 10, width: 10, most: 20 },
+            Value::Number(_, Unit::Size | Unit::Rate) if numbers.raw => {
+                Shape { align: Right, least: 10, width: 10, most: 20 }
+            }
             _ => self.shape,
         }
     }
 
     /// Numbers and the like: the largest comes first unless asked otherwise.
     pub const fn largest_first(&self) -> bool {
-        matches!(self.value, Value::Number(_, Unit::Size | Unit::Count | Unit::Micros | Unit::Millis))
+        matches!(
+            self.value,
+            Value::Number(_, Unit::Size | Unit::Rate | Unit::Count | Unit::Micros | Unit::Millis)
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::Form;
+use super::{time::Form, units::NumberForm};
 use crate::{conn::ConnectionRecord, names::Names, sys::clock::Moment};
 
 /// What a row tells.
@@ -39,8 +39,10 @@ pub struct Frame<'a> {
     pub interval: Duration,
     /// How moments are written.
     pub form: Form,
-    /// Sizes in digits, on a screen too.
-    pub raw: bool,
+    /// How sizes and rates are written on a screen.
+    pub numbers: NumberForm,
+    /// What the column `host` shows.
+    pub host: &'a [u8],
     /// What processes and users are called.
     pub names: &'a Names,
 }

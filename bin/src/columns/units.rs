@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// How sizes and rates are written on a screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NumberForm {
+    /// In digits, without a suffix.
+    pub raw: bool,
+    /// Rates in bits, in powers of 1000; else in bytes, in powers of 1024.
+    pub bits: bool,
+}
+
 /// Suffixes of the powers of 1024, from the first.
 const SUFFIXES: [u8; 6] = *b"KMGTPE";
 
@@ -45,6 +54,40 @@ pub fn size(bytes: u64, out: &mut Vec<u8>) {
         if tenths < 100 {
             one_decimal(tenths, out);
         } else if rounded < 1024 {
+            decimal(rounded, out);
+        } else {
+            continue;
+        }
+        return out.push(suffix);
+    }
+}
+
+/// Bytes per second, as they are wanted.
+pub fn rate(bytes: u64, form: NumberForm, out: &mut Vec<u8>) {
+    match form {
+        NumberForm { raw: false, bits: false } => size(bytes, out),
+        NumberForm { raw: false, bits: true } => bits(bytes.saturating_mul(8), out),
+        NumberForm { raw: true, bits: false } => decimal(bytes, out),
+        NumberForm { raw: true, bits: true } => decimal(bytes.saturating_mul(8), out),
+    }
+}
+
+/// A number of bits in powers of 1000: `0` to `999`, then one decimal below ten (`1.5k`) and none above (`12M`, `999k`).
+/// Four characters at most.
+fn bits(bits: u64, out: &mut Vec<u8>) {
+    if bits < 1000 {
+        return decimal(bits, out);
+    }
+    let mut unit = 1_u64;
+    for suffix in *b"kMGTPE" {
+        unit *= 1000;
+        let (whole, rest) = (bits / unit, bits % unit);
+        // A tenth of the unit is a whole number, and the rest has no more than 18 digits.
+        let tenths = whole * 10 + (rest + unit / 20) / (unit / 10);
+        let rounded = whole + u64::from(rest >= unit / 2);
+        if tenths < 100 {
+            one_decimal(tenths, out);
+        } else if rounded < 1000 {
             decimal(rounded, out);
         } else {
             continue;
@@ -136,6 +179,35 @@ mod tests {
         assert_eq!(text(|out| padded(7, 3, out)), "007");
         assert_eq!(text(|out| padded(0, 2, out)), "00");
         assert_eq!(text(|out| padded(2026, 3, out)), "2026");
+    }
+
+    #[test]
+    fn rates() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1.0k"),
+            (1049, "1.0k"),
+            (1050, "1.1k"),
+            (9_949, "9.9k"),
+            (9_950, "10k"),
+            (10_499, "10k"),
+            (10_500, "11k"),
+            (999_499, "999k"),
+            (999_500, "1.0M"),
+            (100_000_000, "100M"),
+            (2_500_000_000, "2.5G"),
+            (999_999_999_999_999_999, "1.0E"),
+            (u64::MAX, "18E"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(text(|out| bits(number, out)), expected, "{number}");
+        }
+        let form = |raw, bits| NumberForm { raw, bits };
+        assert_eq!(text(|out| rate(1500, form(false, false), out)), "1.5K");
+        assert_eq!(text(|out| rate(1500, form(false, true), out)), "12k");
+        assert_eq!(text(|out| rate(1500, form(true, false), out)), "1500");
+        assert_eq!(text(|out| rate(1500, form(true, true), out)), "12000");
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub enum Unit {
     Label,
     /// Things.
     Count,
-    /// Bytes, or bytes per second.
+    /// Bytes.
     Size,
+    /// Bytes per second.
+    Rate,
     /// Microseconds.
     Micros,
     /// Milliseconds.
@@ -88,11 +90,11 @@ pub const BYTES: Value =
 pub const RX_PACKETS: Value = Value::Number(|row, _| total(row, |totals| totals.rx_packets), Unit::Count);
 pub const TX_PACKETS: Value = Value::Number(|row, _| total(row, |totals| totals.tx_packets), Unit::Count);
 pub const RX_RATE: Value =
-    Value::Number(|row, frame| Some(per_second(row.record.growth.rx, frame.interval)), Unit::Size);
+    Value::Number(|row, frame| Some(per_second(row.record.growth.rx, frame.interval)), Unit::Rate);
 pub const TX_RATE: Value =
-    Value::Number(|row, frame| Some(per_second(row.record.growth.tx, frame.interval)), Unit::Size);
+    Value::Number(|row, frame| Some(per_second(row.record.growth.tx, frame.interval)), Unit::Rate);
 pub const RATE: Value =
-    Value::Number(|row, frame| Some(per_second(row.record.growth.sum(), frame.interval)), Unit::Size);
+    Value::Number(|row, frame| Some(per_second(row.record.growth.sum(), frame.interval)), Unit::Rate);
 pub const RTT: Value = Value::Number(|row, _| row.record.rtt_us().map(u64::from), Unit::Micros);
 pub const RETRANSMITS: Value = Value::Number(
     |row, _| {
@@ -117,6 +119,7 @@ pub const DIRECTION: Value = Value::Word(|row| match row.record.opener {
     Some(Opener::Remote) => "in",
     None => "",
 });
+pub const HOST: Value = Value::Name(|_, frame| frame.host);
 pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {

@@ -109,12 +109,12 @@ fn count(label: &[u8], number: u64, out: &mut Vec<u8>) {
 
 fn rate(label: &[u8], bytes: u64, frame: &Frame<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(label);
-    size(per_second(bytes, frame.interval), frame, out);
-    out.extend_from_slice(b"/s");
+    units::rate(per_second(bytes, frame.interval), frame.numbers, out);
+    out.extend_from_slice(if frame.numbers.bits { b"bit/s" } else { b"/s" });
 }
 
 fn size(bytes: u64, frame: &Frame<'_>, out: &mut Vec<u8>) {
-    if frame.raw { units::decimal(bytes, out) } else { units::size(bytes, out) }
+    if frame.numbers.raw { units::decimal(bytes, out) } else { units::size(bytes, out) }
 }
 
 #[cfg(test)]

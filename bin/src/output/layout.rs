@@ -59,7 +59,7 @@ pub fn layout(
 fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
     let ranked = |(at, id): (usize, &Id)| {
         let column = id.column();
-        let shape = column.shape(options.raw, options.time);
+        let shape = column.shape(options.numbers, options.time);
         let rank = match () {
             () if options.first.contains(id) => 0,
             () if options.by_weight => at + 1,

@@ -1,7 +1,7 @@
 //! How reports are written.
 
 use super::LogFile;
-use crate::columns::{Id, time};
+use crate::columns::{Id, NumberForm, time};
 
 /// What a report looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +40,10 @@ pub struct Options {
     pub repaint: bool,
     /// No value is shortened for the width of a terminal.
     pub wide: bool,
-    /// Sizes in digits.
-    pub raw: bool,
+    /// How sizes and rates are written.
+    pub numbers: NumberForm,
+    /// What the column `host` shows; `None`: the host's own name.
+    pub host: Option<Vec<u8>>,
     /// How moments are written.
     pub time: time::Form,
     /// Where to; `None`: standard output.

@@ -6,7 +6,7 @@ use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
 use super::{Form, Options};
 use crate::{
-    columns::{self, Frame, time},
+    columns::{self, Frame, NumberForm, time},
     conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
     names::{Names, Wanted},
     sys::clock::Moment,
@@ -157,7 +157,8 @@ pub fn options() -> Options {
         quiet: false,
         repaint: true,
         wide: false,
-        raw: false,
+        numbers: NumberForm::default(),
+        host: None,
         time: time::Form::Utc,
         file: None,
     }
@@ -174,7 +175,15 @@ pub fn names() -> Names {
 
 pub fn frame<'a>(report: &Report<'_>, names: &'a Names) -> Frame<'a> {
     let Report { time, now, interval, .. } = *report;
-    Frame { time, now, interval, form: time::Form::Utc, raw: false, names }
+    Frame {
+        time,
+        now,
+        interval,
+        form: time::Form::Utc,
+        numbers: NumberForm::default(),
+        host: b"sample",
+        names,
+    }
 }
 
 /// A descriptor that never becomes readable.

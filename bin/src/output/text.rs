@@ -38,7 +38,7 @@ impl Past {
         if place >= self.longest.len() {
             self.longest.resize(place + 1, 0);
         }
-        let shape = column.shape(options.raw, options.time);
+        let shape = column.shape(options.numbers, options.time);
         let grows_at_once = longest > shape.width && shape.most <= 3 * shape.width;
         let longest = if grows_at_once { longest.max(shape.most) } else { longest };
         self.longest[place] = self.longest[place].max(longest);
@@ -112,11 +112,11 @@ pub fn report(
         let titled = past.titled.get_or_insert_with(|| widths(&layout(options, room, |_, _| 0)));
         if *titled != widths(&slots) {
             *titled = widths(&slots);
-            title_line(&slots, &mut cell, out);
+            title_line(&slots, options, &mut cell, out);
         }
     }
     if plan.titles {
-        title_line(&slots, &mut cell, out);
+        title_line(&slots, options, &mut cell, out);
     }
     for row in rows {
         line(&slots, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
@@ -135,7 +135,7 @@ pub fn titles(options: &Options, screen: Option<Screen>, past: &mut Past, out: &
     let room = screen.map(|screen| usize::from(screen.columns));
     let slots = layout(options, room, |column, _| past.keep(column, 0, options));
     past.titled = Some(widths(&slots));
-    title_line(&slots, &mut Vec::new(), out);
+    title_line(&slots, options, &mut Vec::new(), out);
 }
 
 /// What the lines below the header hold.
@@ -157,8 +157,10 @@ impl Plan {
     }
 }
 
-fn title_line(slots: &[Slot], cell: &mut Vec<u8>, out: &mut Vec<u8>) {
-    line(slots, cell, out, |column, _, cell| cell.extend_from_slice(column.title.as_bytes()));
+fn title_line(slots: &[Slot], options: &Options, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
+    line(slots, cell, out, |column, _, cell| {
+        cell.extend_from_slice(column.title(options.numbers).as_bytes());
+    });
 }
 
 /// Appends one line: what `write` puts into the cell of each column, aligned; no spaces at the end.

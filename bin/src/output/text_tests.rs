@@ -2,7 +2,7 @@
 
 use super::{super::samples, *};
 use crate::{
-    columns::Id,
+    columns::{Id, NumberForm},
     conn::Protocol,
     view::{Groups, Selection},
 };
@@ -24,7 +24,7 @@ fn printed(
 ) -> String {
     let report = samples::report(records);
     let names = samples::names();
-    let frame = Frame { raw: options.raw, ..samples::frame(&report, &names) };
+    let frame = Frame { numbers: options.numbers, ..samples::frame(&report, &names) };
     let mut groups = Groups::default();
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
@@ -201,7 +201,11 @@ fn rows_only_and_sums_only() {
 
 #[test]
 fn sizes_in_digits() {
-    let text = with(false, Some((120, 24)), &Options { raw: true, ..samples::options() });
+    let text = with(
+        false,
+        Some((120, 24)),
+        &Options { numbers: NumberForm { raw: true, bits: false }, ..samples::options() },
+    );
     assert!(text.contains(" RX 12600841/s ") && text.contains(" 7516192768 "), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 }

@@ -23,6 +23,7 @@ use crate::{
     output::{Form, OutputError, Printer},
     sys::{
         epoll::{Epoll, Source},
+        kernel,
         signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
@@ -47,6 +48,8 @@ pub enum Stopped {
     ReaderGone,
     /// The output cannot be written.
     Output(OutputError),
+    /// A report had a higher rate than `--exit-over` allows.
+    Over,
     /// So many reports could not be written; later ones could.
     Dropped(u64),
     /// Everything else.
@@ -72,7 +75,7 @@ impl From<OutputError> for Stopped {
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     let sought = Sought::of(&settings);
-    let Settings { interval, count, selection, listening, output, names, .. } = settings;
+    let Settings { interval, count, selection, listening, output, names, exit_over, .. } = settings;
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
     // Of lost records and full tables.
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
@@ -86,7 +89,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let reopen = file.then(|| Signals::new(&[HANGUP])).transpose().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
 
-    let (time, raw) = (output.time, output.raw);
+    let (time, numbers) = (output.time, output.numbers);
+    let host = output.host.clone().unwrap_or_else(kernel::host_name);
     let mut printer = Printer::new(output, stop)?;
     let names = Names::new(Path::new(PROC), names);
     // Whatever is summed, ordered otherwise, or asked for by name.
@@ -125,7 +129,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.begin(), 0)?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
-    let mut groups = Groups::default();
+    let (mut groups, mut rate) = (Groups::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle) = (false, false, true);
@@ -165,8 +169,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
             names.look_up(records.filter(|record| selection.filter.may_pass(record)));
             let Report { time: now, interval, .. } = *report;
-            let frame = Frame { time: now, now: report.now, interval, form: time, raw, names };
+            let frame =
+                Frame { time: now, now: report.now, interval, form: time, numbers, host: &host, names };
             let view = selection.of(report, &frame, printer.room(), &mut groups);
+            rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
             if selection.since_start {
                 names.keep(groups.processes());
@@ -178,10 +184,12 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
         losses.note(written, 1)?;
-        if last {
+        let over = exit_over.is_some_and(|most| rate > most);
+        if last || over {
             monitor.stop();
             losses.note(printer.end(), 0)?;
-            return losses.settle(count.is_some());
+            losses.settle(count.is_some())?;
+            return if over { Err(Stopped::Over) } else { Ok(()) };
         }
     }
 }

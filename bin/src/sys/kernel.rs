@@ -4,16 +4,27 @@ use std::{ffi::CStr, mem::MaybeUninit};
 
 /// Its release, such as `6.1.0-50-armmp`, and its machine, such as `armv7l`; empty when uname(2) fails.
 pub fn release() -> (String, String) {
+    let names = names();
+    (text(&names.release).to_string_lossy().into_owned(), text(&names.machine).to_string_lossy().into_owned())
+}
+
+/// The host's name, as the kernel has it.
+pub fn host_name() -> Vec<u8> {
+    text(&names().nodename).to_bytes().to_vec()
+}
+
+fn names() -> libc::utsname {
     let mut names = MaybeUninit::<libc::utsname>::zeroed();
     // SAFETY: the kernel fills the fields with strings that end with NUL, and zeros are empty strings.
-    let names = unsafe {
+    unsafe {
         libc::uname(names.as_mut_ptr());
         names.assume_init()
-    };
-    // SAFETY: as above.
-    let text =
-        |field: &[libc::c_char]| unsafe { CStr::from_ptr(field.as_ptr()) }.to_string_lossy().into_owned();
-    (text(&names.release), text(&names.machine))
+    }
+}
+
+fn text(field: &[libc::c_char]) -> &CStr {
+    // SAFETY: every field of `names` has a NUL.
+    unsafe { CStr::from_ptr(field.as_ptr()) }
 }
 
 /// Major and minor version at the beginning of a release; `None` where there is none.

@@ -11,7 +11,7 @@ pub use self::{
 };
 use crate::{
     columns::{Event, Frame, Id, Row},
-    conn::{ConnectionRecord, Report, Traffic},
+    conn::{ConnectionRecord, Report, Traffic, per_second},
 };
 
 /// What the user wants to see.
@@ -25,6 +25,8 @@ pub struct Selection {
     pub by: Option<Id>,
     /// These rows stay, with their sums, when the connections are gone.
     pub since_start: bool,
+    /// Only rows with this rate, in bytes per second.
+    pub min_rate: Option<u64>,
     /// Rows of open connections.
     pub live: bool,
     /// Among them those that did not move in the interval.
@@ -47,6 +49,15 @@ pub struct View<'a> {
     pub shown: Option<Traffic>,
 }
 
+impl View<'_> {
+    /// Bytes per second of everything that passes the filter.
+    pub fn rate(&self, report: &Report<'_>) -> u64 {
+        let forwarded = report.forwarding.map_or(0, |forwarding| forwarding.moved.sum());
+        let all = report.total.sum().saturating_add(forwarded);
+        per_second(self.shown.map_or(all, Traffic::sum), report.interval)
+    }
+}
+
 impl Selection {
     /// Selects. Rows of groups are made in `groups`, which has those of the last report; beyond the first `most` rows the
     /// order does not matter.
@@ -57,7 +68,7 @@ impl Selection {
         most: usize,
         groups: &'a mut Groups,
     ) -> View<'a> {
-        let most = if self.order.is_some() { usize::MAX } else { most };
+        let most = if self.order.is_some() || self.min_rate.is_some() { usize::MAX } else { most };
         let all = self.filter.is_empty();
         let passes = |record: &&&ConnectionRecord| all || self.filter.passes(record, frame.names);
         let live = || report.live.iter().filter(passes).copied();
@@ -94,6 +105,9 @@ impl Selection {
                     .filter(|record| self.filter.passes(record, frame.names))
                     .map(single(Event::Listen)),
             );
+        }
+        if let Some(least) = self.min_rate {
+            rows.retain(|row| per_second(row.record.growth.sum(), report.interval) >= least);
         }
         if let Some(order) = self.order {
             order.sort(&mut rows, frame);

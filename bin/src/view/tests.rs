@@ -130,6 +130,23 @@ fn what_is_shown_counts_ended_ones_without_their_rows() {
 }
 
 #[test]
+fn rows_of_less_are_left_out() {
+    let fast = Selection { min_rate: Some(1_000), closed: true, ..samples::selection() };
+    assert_eq!(ports(&fast), [443, 50022, 5201]);
+    assert_eq!(selected(&fast).1, None, "sums count the others too");
+    let records = samples::records();
+    let report = samples::report(&records);
+    let names = samples::names();
+    let rate = |filter| {
+        let mut groups = Groups::default();
+        let selection = Selection { filter, ..samples::selection() };
+        selection.of(&report, &samples::frame(&report, &names), 0, &mut groups).rate(&report)
+    };
+    assert_eq!(rate(Filter::default()), 12_600_841 + 1_010_954);
+    assert_eq!(rate(Filter { ports: any(vec![22..=22]), ..Filter::default() }), 1_536 + 10_240);
+}
+
+#[test]
 fn orders() {
     let by = |column, reversed| {
         let order = Some(Order { column, reversed });

@@ -75,3 +75,29 @@ fn times_in_three_forms() {
         "{text}"
     );
 }
+
+#[test]
+fn rates_in_bits() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let text = text(&["--bits", "--bytes", "-P", &list], || scene.play());
+    let header = text.lines().find(|line| line.contains(" RX ")).expect("a header");
+    assert_eq!(header.matches("bit/s").count(), 4, "{text}");
+    assert!(text.contains(" RXb/s ") && text.contains(" TXb/s "), "{text}");
+}
+
+#[test]
+fn the_host_is_a_column() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let mut hosts = |args: &[&str]| {
+        let rows = csv(&[args, &["--total", "-P", &list]].concat(), || scene.play());
+        assert!(rows.len() > 2);
+        let mut hosts: Vec<String> = rows.iter().map(|row| row["host"].clone()).collect();
+        hosts.dedup();
+        hosts
+    };
+    assert_eq!(hosts(&["--host=att,ic"]), ["att,ic"]);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    assert_eq!(hosts(&["--host"]), [kernel.trim_end()]);
+}

@@ -90,3 +90,39 @@ fn copies_for_raw_sockets_are_not_untracked() {
     // Others on this machine find no room meanwhile.
     assert!((1..BYTES).contains(&bytes), "{bytes} untracked bytes received");
 }
+
+/// One pair moves a megabyte, the other one a few bytes.
+#[test]
+fn rates_are_limits() {
+    let (busy, slow) = (Pair::new(V4), Pair::new(V4));
+    let port = |pair: &Pair| pair.flow.remote.port().to_string();
+    let list = format!("{},{}", port(&busy), port(&slow));
+    let finished = super::during(&["--csv", "-d", "60", "--min-rate", "10K", "-P", &list], || {
+        busy.exchange(1_000_000, 10);
+        slow.exchange(10, 10);
+    });
+    let rows = super::cells(&finished.stdout);
+    let live: Vec<_> = rows.iter().filter(|row| row["event"] == "live").collect();
+    assert_eq!(live.len(), 2, "both ends of the busy one: {rows:?}");
+    assert!(live.iter().all(|row| [&row["lport"], &row["rport"]].contains(&&port(&busy))), "{rows:?}");
+
+    let args = ["-d", "0.2", "-n", "3", "--exit-over", "1G", "-P", &port(&busy)];
+    run(&args).assert_code(0);
+    // The first report with more is the last one.
+    let process = super::Process::start(
+        &mut crate::harness::tcptop(&["--csv", "-q", "-d", "0.2", "--exit-over", "1K", "-P", &port(&busy)]),
+        |_| (),
+    );
+    let finished = thread::scope(|scope| {
+        let waiter = scope.spawn(|| process.wait());
+        while !waiter.is_finished() {
+            busy.exchange(100_000, 0);
+            thread::sleep(Duration::from_millis(20));
+        }
+        waiter.join().expect("no panic")
+    });
+    finished.assert_code(1);
+    let last = super::cells(&finished.stdout);
+    let last = last.iter().rfind(|row| row["event"] == "shown").expect("a sum");
+    assert!(last["rx_rate"].parse::<u64>().expect("a number") > 512, "{last:?}");
+}
