@@ -67,9 +67,9 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match sys::standard::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
+            let _ = writeln!(std::io::stderr(), "error: cannot write to standard output: {error}");
             ExitCode::from(exit::OUTPUT)
         }
         _ => ExitCode::SUCCESS,

@@ -4,18 +4,20 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal},
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::AsRawFd,
         unix::fs::{FileTypeExt, OpenOptionsExt},
     },
 };
 
-/// A plain file: `io::Stdout` would split a report at its last line end and hide a closed descriptor.
+use crate::sys::standard;
+
+/// A plain file, whose writes do not block.
 ///
 /// # Errors
 ///
-/// When the descriptor cannot be duplicated.
+/// When the descriptor was closed as tcptop began, or cannot be duplicated.
 pub fn open() -> io::Result<File> {
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let file = standard::stdout()?;
     Ok(unblocked(&file).unwrap_or(file))
 }
 

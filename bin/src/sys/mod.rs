@@ -16,6 +16,7 @@ pub mod pid_namespace;
 pub mod poll;
 pub mod ring;
 pub mod signal;
+pub mod standard;
 pub mod time_namespace;
 pub mod timer;
 pub mod tty;

@@ -1,0 +1,40 @@
+//! Whether whoever started tcptop gave it a standard output.
+//!
+//! Before `main`, std opens /dev/null for each of the descriptors 0 to 2 that is closed (library/std/src/sys/pal/unix/mod.rs
+//! `sanitize_standard_fds`, 1.96), so that `tcptop >&-` would lose its reports without a word. In `main` that /dev/null
+//! looks like one that the caller opened: its access mode is O_RDWR, and so is that of Python's `subprocess.DEVNULL`. So a
+//! function in `.init_array`, which the C library calls before std's start, asks earlier.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::AsFd,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn look() {
+    // SAFETY: asks about a descriptor, open or not, and changes nothing. The call needs nothing of std.
+    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
+    STDOUT_CLOSED.store(closed, Relaxed);
+}
+
+// SAFETY: the section holds pointers to functions of this type, which the C library calls once each. (It passes main's
+// arguments as well, which such a function may ignore. std keeps its own arguments the same way: `ARGV_INIT_ARRAY`.)
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+/// Standard output as a plain file: `io::Stdout` would split what is written at its last line end, and takes a descriptor
+/// that cannot be written to for one that was.
+///
+/// # Errors
+/// When the descriptor was closed as this process began, and dup(2)'s. (With privileges from the file, as of setcap(8),
+/// musl itself opens /dev/null earlier still, and that is what is written to.)
+pub fn stdout() -> io::Result<File> {
+    if STDOUT_CLOSED.load(Relaxed) {
+        return Err(io::Error::other("it is closed"));
+    }
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
