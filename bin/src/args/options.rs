@@ -9,7 +9,7 @@ use super::{
 const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
 const RATE: &str = "bytes per second, like 500K or 10M";
-const PORTS: &str = "ports, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
+const PORTS: &str = "ports from 0 to 65535, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
 
 /// Every option.
 #[rustfmt::skip]
@@ -26,7 +26,7 @@ pub static OPTIONS: [Opt; 49] = [
         .takes("RATE", RATE),
 
     Opt::switch(Id::Pid, "--pid", Group::Which,
-        "Of these processes", "").letter('p').takes("LIST", "process ids, like 812 or 812,4211"),
+        "Of these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
     Opt::switch(Id::Comm, "--comm", Group::Which,
         "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),

@@ -28,6 +28,14 @@ fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
+/// A number of any size in digits: what is beyond the largest counts as that.
+fn unlimited<T: TryFrom<u64>>(text: &str, largest: T) -> Option<T> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.parse().ok().and_then(|number: u64| number.try_into().ok()).unwrap_or(largest))
+}
+
 /// A list whose items `read` accepts, with commas in between; one item at least. `Err`: the item that is none.
 pub fn list<T>(given: &OsStr, read: impl Fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &OsStr> {
     fn named<'a>(item: &'a OsStr, given: &'a OsStr) -> &'a OsStr {
@@ -93,21 +101,17 @@ pub fn interval(given: &OsStr) -> Option<Duration> {
 
 /// 1 or more. A number beyond 64 bits never ends, like the largest one.
 pub fn reports(given: &OsStr) -> Option<u64> {
-    let text = given.to_str()?;
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(u64::MAX)).filter(|count| *count > 0)
+    unlimited(given.to_str()?, u64::MAX).filter(|count| *count > 0)
 }
 
-/// A whole number.
+/// A whole number. More rows than can be counted are all.
 pub fn rows(given: &OsStr) -> Option<usize> {
-    digits(given.to_str()?)
+    unlimited(given.to_str()?, usize::MAX)
 }
 
-/// A process id.
+/// A process id, no larger than there can be (`PID_MAX_LIMIT`, include/linux/threads.h, v6.12).
 pub fn pid(text: &str) -> Option<u32> {
-    digits(text).filter(|pid| *pid > 0)
+    digits(text).filter(|pid| (1..=4_194_304).contains(pid))
 }
 
 /// The name of a process, with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here
@@ -190,17 +194,18 @@ pub fn time(given: &OsStr) -> Option<Form> {
     }
 }
 
-/// A name, or `-`. A name that begins with a dash is taken for an option whose predecessor lacks its value.
+/// A name, or `-` or another name of standard output. A name that begins with a dash is taken for an option whose
+/// predecessor lacks its value.
 pub fn file(given: &OsStr) -> Option<Destination> {
     match given.as_encoded_bytes() {
         b"" => None,
-        b"-" => Some(Destination::Stdout),
+        b"-" | b"/dev/stdout" | b"/dev/fd/1" | b"/proc/self/fd/1" => Some(Destination::Stdout),
         [b'-', ..] => None,
         _ => Some(Destination::File(given.into())),
     }
 }
 
-/// Bytes, with K, M or G in powers of 1024; 1024 or more.
+/// Bytes, with K, M or G in powers of 1024; 1024 or more. No file reaches a size beyond 64 bits.
 pub fn size(given: &OsStr) -> Option<u64> {
     scaled(given.to_str()?).filter(|size| *size >= 1024)
 }
@@ -213,8 +218,8 @@ fn scaled(text: &str) -> Option<u64> {
         b'G' | b'g' => 30,
         _ => 0,
     };
-    let number: u64 = digits(if shift > 0 { &text[..text.len() - 1] } else { text })?;
-    number.checked_mul(1 << shift)
+    let number: u64 = unlimited(if shift > 0 { &text[..text.len() - 1] } else { text }, u64::MAX)?;
+    Some(number.saturating_mul(1 << shift))
 }
 
 /// Bytes per second, with K, M or G in powers of 1024.
@@ -254,8 +259,8 @@ mod tests {
             ("", None),
             ("1.5M", None),
             ("+5M", None),
-            ("99999999999999999999", None),
-            ("99999999999999G", None),
+            ("99999999999999999999", Some(u64::MAX)),
+            ("99999999999999G", Some(u64::MAX)),
             ("10MB", None),
         ];
         for (text, expected) in cases {

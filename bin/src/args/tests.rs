@@ -276,6 +276,11 @@ fn what_was_asked_for_by_name_outlives_a_narrow_screen() {
 fn wrong_values_are_named() {
     for (line, option, value) in [
         ("-p 0", "--pid", "0"),
+        ("-p 4194305", "--pid", "4194305"),
+        ("-p 99999999999999999999", "--pid", "99999999999999999999"),
+        ("-r +1", "--rows", "+1"),
+        ("-o x --max-size 1M --keep 99999999999999999999", "--keep", "99999999999999999999"),
+        ("--flows 99999999999999999999", "--flows", "99999999999999999999"),
         ("-p 1,,2", "--pid", "1,,2"),
         ("-c a,", "--comm", "a,"),
         ("-P 80-", "--port", "80-"),
@@ -364,6 +369,33 @@ fn counts_are_digits_from_one() {
         assert_eq!(refusal(&format!("-n {given}")), line);
     }
     assert_eq!(refusal("-n="), "invalid value '' for '--count': expected a whole number, 1 or more");
+}
+
+#[test]
+fn what_is_too_large_is_unlimited_or_refused_with_the_limit() {
+    assert_eq!(settings("-r 99999999999999999999").output.rows, Some(usize::MAX));
+    let largest = settings("-o x --max-size 99999999999999999999").output.file.expect("a file").most;
+    assert_eq!(largest, Some(u64::MAX));
+    for (line, limit) in [
+        ("-d 99999999999999999999", "3600"),
+        ("--udp-timeout 99999999999999999999", "3600"),
+        ("--flows 99999999999999999999", "262144"),
+        ("-o x --max-size 1M --keep 99999999999999999999", "999"),
+        ("-p 99999999999999999999", "4194304"),
+        ("-P 99999999999999999999", "65535"),
+        ("-L 99999999999999999999", "65535"),
+        ("-D 1-99999999999999999999", "65535"),
+    ] {
+        let message = refusal(line);
+        assert!(message.contains(limit), "{message}");
+    }
+}
+
+#[test]
+fn standard_output_has_several_names() {
+    for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        assert_eq!(settings(&format!("-o {name}")), settings(""), "{name}");
+    }
 }
 
 #[test]

@@ -155,6 +155,18 @@ fn usage_errors() {
 }
 
 #[test]
+fn numbers_too_large_are_all_or_told_the_limit() {
+    let huge = "99999999999999999999";
+    run(&["-1", "-d", "0.1", "--rows", huge]).assert_success();
+    run(&["-d", "0.1", "--count", huge, "--pid", huge]).assert_code(2);
+    for (option, limit) in [("--pid", "4194304"), ("--port", "65535"), ("--flows", "262144")] {
+        let finished = run(&[option, huge]);
+        finished.assert_code(2);
+        assert!(finished.stderr.contains(limit), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn help_and_version() {
     let help = run(&["--help"]);
     help.assert_success();
