@@ -22,6 +22,6 @@ pub const TABLE: [(u8, &str); 7] = [
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
     (OS, "A system call failed; the message names it"),
-    (OUTPUT, "Cannot write the output"),
+    (OUTPUT, "Cannot write the output, or FILE is not tcptop's to write"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
 ];

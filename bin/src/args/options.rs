@@ -127,12 +127,15 @@ pub static OPTIONS: [Opt; 49] = [
 
     Opt::switch(Id::Output, "--output", Group::Log,
         "Append reports to FILE ('-': standard output)",
-        "Each with one write. A file of other columns is renamed to FILE.1 first. One that was renamed or removed is made anew, on SIGHUP too. When it cannot be written, \
-         that is said once, reports are dropped and counted, and it goes on as soon as it can")
+        "Each with one write. A new FILE has mode 640. A log of other columns or of another form is renamed to FILE.1 first; a \
+         file that tcptop did not write, and one that another tcptop logs to, is left alone (exit status 74). One that was \
+         renamed or removed is made anew, on SIGHUP too. When it cannot be written, that is said once, reports are dropped \
+         and counted, and it goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::switch(Id::MaxSize, "--max-size", Group::Log,
         "Rename FILE to FILE.1 before it exceeds SIZE",
-        "And FILE.1 to FILE.2 and so on. A report that is larger by itself is written whole")
+        "And FILE.1 to FILE.2 and so on, past numbers that something else has. A report that is larger by itself is written \
+         whole")
         .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
     Opt::switch(Id::Keep, "--keep", Group::Log,
         "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),

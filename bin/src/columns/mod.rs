@@ -6,6 +6,7 @@
 
 mod address;
 mod cell;
+mod likeness;
 mod name;
 mod row;
 mod sets;

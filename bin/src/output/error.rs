@@ -2,13 +2,25 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::refusal::Refusal;
+
 /// A failure to open or write the output.
 #[derive(Debug)]
 pub enum OutputError {
     /// The reader closed its end of the pipe: not a mistake, there is just nobody left to write for.
     ClosedPipe,
     /// The reader takes nothing, and a signal asked to stop: the report is given up.
-    Stuck,
+    Stuck {
+        /// The file; `None`: standard output.
+        path: Option<PathBuf>,
+    },
+    /// The file of `--output` may be somebody else's, or is not one to log to.
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: Refusal,
+    },
     /// The file of `--output` cannot be opened.
     Open {
         /// The file.
@@ -16,7 +28,7 @@ pub enum OutputError {
         /// Why.
         source: io::Error,
     },
-    /// The file of `--output` is full and cannot be renamed.
+    /// The file of `--output` is full or has other columns, and cannot be renamed.
     Rotate {
         /// The file.
         path: PathBuf,
@@ -46,10 +58,21 @@ impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClosedPipe => f.write_str("the reader of the output went away"),
-            Self::Stuck => f.write_str("standard output: the reader takes nothing; the report was given up"),
+            Self::Stuck { path } => {
+                match path {
+                    Some(path) => write!(f, "'{}'", path.display())?,
+                    None => f.write_str("standard output")?,
+                }
+                f.write_str(": the reader takes nothing; the report was given up")
+            }
+            Self::Refused { path, why } => write!(f, "cannot append to '{}': {why}", path.display()),
             Self::Open { path, source } => write!(f, "cannot open '{}': {source}", path.display()),
             Self::Rotate { path, source } => {
-                write!(f, "'{}' is full and cannot be renamed: {source}", path.display())
+                write!(
+                    f,
+                    "'{}' must make room for a new file and cannot be renamed: {source}",
+                    path.display()
+                )
             }
             Self::Write { path: Some(path), source } => {
                 write!(f, "cannot write to '{}': {source}", path.display())
@@ -62,7 +85,7 @@ impl fmt::Display for OutputError {
 impl std::error::Error for OutputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::ClosedPipe | Self::Stuck => None,
+            Self::ClosedPipe | Self::Stuck { .. } | Self::Refused { .. } => None,
             Self::Open { source, .. } | Self::Rotate { source, .. } | Self::Write { source, .. } => {
                 Some(source)
             }

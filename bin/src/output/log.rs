@@ -1,95 +1,127 @@
 //! A file that reports are appended to, for months: it may be renamed, removed, or its disk be full meanwhile.
 //!
-//! Before each report the file is looked for under its name; one that is not there any more is made anew. What a full disk
-//! took of half a report is taken back. After a failure the next report begins afresh.
+//! Before each report the file is looked for under its name; one that is not there any more is made anew, and one that is
+//! another is checked as the first one was. What a full disk took of half a report is taken back. After a failure the next
+//! report begins afresh.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, Metadata},
-    io::{self, Read, Seek, SeekFrom},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt},
-    },
-    path::{Path, PathBuf},
+    io::{self, Seek},
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::{OutputError, write::write_all};
+use super::{
+    LogFile, OutputError,
+    mark::{Mark, Verdict},
+    opened::{Likeness, Opened},
+    place::{Problem, is_same},
+    refusal::Refusal,
+    rotation::Renamed,
+    write::write_all,
+};
 
-/// What `--output` and its companions say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// Its name.
-    pub path: PathBuf,
-    /// Bytes that it must not exceed; `None`: it grows.
-    pub most: Option<u64>,
-    /// How many full ones are kept, as `.1` (the newest) and so on.
-    pub keep: u32,
-}
+/// How long a start waits for another tcptop that logs there to end: cron may start one before the last one is done.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The file.
 pub struct Log {
     settings: LogFile,
-    file: Option<File>,
+    mark: Mark,
+    opened: Option<Opened>,
+    /// What the last one was like.
+    like: Option<Likeness>,
     /// Something was written since it was opened.
     begun: bool,
+    renamed: Renamed,
 }
 
 impl Log {
-    /// Opens it, created with mode 0644 if it is missing; one that begins otherwise than with `header` is put aside.
+    /// Opens it, created with mode 0640 if it is missing; a log of another form or with other columns is put aside.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened.
-    pub fn open(settings: LogFile, header: &[u8], stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
-        let mut log = Self { settings, file: None, begun: false };
-        log.ready(0, header, stop)?;
-        Ok(log)
+    /// When it cannot be opened, when tcptop did not write it, or when another process logs there.
+    pub fn open(settings: LogFile, mark: Mark, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
+        let mut log =
+            Self { settings, mark, opened: None, like: None, begun: false, renamed: Renamed::default() };
+        let start = Instant::now();
+        loop {
+            match log.ready(0, stop) {
+                Err(OutputError::Refused { why: Refusal::Locked, .. }) if start.elapsed() < PATIENCE => {
+                    thread::sleep(LOOK);
+                }
+                done => return done.map(|_| log),
+            }
+        }
     }
 
     /// The descriptor; `None` after a failure.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.file.as_ref().map(AsFd::as_fd)
+        self.opened.as_ref().map(|opened| opened.file.as_fd())
     }
 
     /// It is opened anew before the next write.
     pub fn close(&mut self) {
-        self.file = None;
+        self.opened = None;
         self.begun = false;
     }
 
-    /// Sees to it that the file is the one of that name, has room for `length` bytes, and begins with `header`. True: it is
+    /// Sees to it that the file is the one of that name, has room for `length` bytes, and begins as it must. True: it is
     /// empty, or a device or pipe that nothing was written to.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened, or not be renamed once it is full.
-    pub fn ready(&mut self, length: usize, header: &[u8], stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
-        let LogFile { path, most, keep } = &self.settings;
-        let open = |source| OutputError::Open { path: path.clone(), source };
-        let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
-        let named = fs::metadata(path).ok();
-        let kept = self
-            .file
-            .take()
-            .filter(|file| file.metadata().ok().zip(named).is_some_and(|(open, named)| same(&open, &named)));
-        let (mut file, opened) = match kept {
-            Some(file) => (file, false),
-            None => (append(path, stop)?, true),
+    /// When it cannot be opened or may not be written to, or cannot be renamed once it is full.
+    pub fn ready(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
+        let path = &self.settings.path;
+        let (mut opened, is_other) = match self.opened.take().filter(|opened| is_at(opened, path)) {
+            Some(opened) => (opened, false),
+            None => {
+                let opened = Opened::at(path, self.like).map_err(|problem| self.failed(problem))?;
+                let verdict = opened.judge(&self.mark, stop).map_err(|problem| self.failed(problem))?;
+                (opened, verdict == Some(Verdict::Other))
+            }
         };
-        let mut metadata = file.metadata().map_err(open)?;
-        // With the header alone in it, it is not worth a name.
-        let filled = length > 0 && metadata.len() > header.len() as u64;
-        let full = filled && most.is_some_and(|most| metadata.len() + length as u64 > most);
-        let foreign = opened && metadata.len() > 0 && begins_otherwise(path, header);
-        if (full || foreign) && metadata.is_file() {
-            let keep = if foreign { (*keep).max(1) } else { *keep };
-            rotate(path, keep).map_err(|source| OutputError::Rotate { path: path.clone(), source })?;
-            file = append(path, stop)?;
-            metadata = file.metadata().map_err(open)?;
+        let mut metadata = opened.file.metadata().map_err(|error| self.failed(error.into()))?;
+        if metadata.is_file() {
+            self.like = Some(Likeness::from(&metadata));
+            // With the header alone in it, it is not worth a name.
+            let is_filled = length > 0 && metadata.len() > self.mark.header().len() as u64;
+            let most = self.settings.most.unwrap_or(u64::MAX);
+            if is_other || is_filled && metadata.len() + length as u64 > most {
+                opened = self.make_room(opened, &metadata, is_other)?;
+                metadata = opened.file.metadata().map_err(|error| self.failed(error.into()))?;
+            }
         }
-        self.file = Some(file);
+        self.opened = Some(opened);
         Ok(if metadata.is_file() { metadata.len() == 0 } else { !self.begun })
+    }
+
+    /// Renames the log and makes a new one in its place.
+    fn make_room(&mut self, old: Opened, metadata: &Metadata, is_other: bool) -> Result<Opened, OutputError> {
+        if !old.place.is_of(metadata) {
+            // Somebody is renaming it just now: the next report looks again.
+            return Err(self.failed(io::Error::from_raw_os_error(libc::EAGAIN).into()));
+        }
+        let keep = if is_other { self.settings.keep.max(1) } else { self.settings.keep };
+        self.renamed
+            .rotate(&old.place, keep, &self.mark)
+            .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
+        let file = Opened::create(&old.place, self.like).map_err(|problem| self.failed(problem))?;
+        Ok(Opened { file, place: old.place })
+    }
+
+    fn failed(&self, problem: Problem) -> OutputError {
+        let path = self.settings.path.clone();
+        match problem {
+            Problem::System(source) => OutputError::Open { path, source },
+            Problem::Refused(why) => OutputError::Refused { path, why },
+        }
     }
 
     /// Appends.
@@ -98,46 +130,25 @@ impl Log {
     ///
     /// When it cannot be written: then nothing of `bytes` is in it, as far as that can be had.
     pub fn write(&mut self, bytes: &[u8], stop: BorrowedFd<'_>) -> Result<(), OutputError> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        match write_all(&file, bytes, stop) {
+        let Some(opened) = self.opened.take() else { return Ok(()) };
+        match write_all(&opened.file, bytes, stop) {
             Ok(()) => {
-                self.file = Some(file);
+                self.opened = Some(opened);
                 self.begun = true;
                 Ok(())
             }
             Err((error, written)) => {
-                take_back(&file, written as u64);
+                take_back(&opened.file, written as u64);
                 Err(error.into_output(Some(&self.settings.path)))
             }
         }
     }
 }
 
-/// Opens a file to append to. A last line that a crash left unfinished gets its end.
-fn append(path: &Path, stop: BorrowedFd<'_>) -> Result<File, OutputError> {
-    let open = |source| OutputError::Open { path: path.into(), source };
-    // A pipe without a reader, or a terminal, must not hold us up; writes wait for room by themselves.
-    let file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(open)?;
-    let metadata = file.metadata().map_err(open)?;
-    // A file that may be written but not read is taken to be whole.
-    if metadata.is_file() && metadata.len() > 0 && last_byte(path).is_ok_and(|byte| byte != b'\n') {
-        write_all(&file, b"\n", stop).map_err(|(error, _)| error.into_output(Some(&path.into())))?;
-    }
-    Ok(file)
-}
-
-fn last_byte(path: &Path) -> io::Result<u8> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::End(-1))?;
-    let mut byte = [0];
-    file.read_exact(&mut byte)?;
-    Ok(byte[0])
+/// Whether the path leads to this file still.
+fn is_at(opened: &Opened, path: &Path) -> bool {
+    let metadata = opened.file.metadata().ok().zip(fs::metadata(path).ok());
+    metadata.is_some_and(|(open, named)| is_same(&open, &named))
 }
 
 /// Shortens a file by the `written` bytes at its end that are ours. When somebody else has appended behind them, they stay,
@@ -152,37 +163,6 @@ fn take_back(mut file: &File, written: u64) {
         // If it cannot be had, the line is torn, and gets its end when the file is opened anew.
         let _ = file.set_len(length - written);
     }
-}
-
-/// Whether a file, as far as it can be read, has another first line than `header`, if that is one.
-fn begins_otherwise(path: &Path, header: &[u8]) -> bool {
-    let mut begin = vec![0; header.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
-    match read {
-        Ok(()) => begin != header,
-        Err(error) => !header.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof,
-    }
-}
-
-/// Renames `log` to `log.1`, `log.1` to `log.2` and so on; the last one kept is overwritten.
-fn rotate(path: &Path, keep: u32) -> io::Result<()> {
-    // A symbolic link stays, and leads to the new file.
-    let path = &fs::canonicalize(path)?;
-    if keep == 0 {
-        return fs::remove_file(path);
-    }
-    let numbered = |number: u32| {
-        let mut name = OsString::from(path);
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    for number in (1..keep).rev() {
-        match fs::rename(numbered(number), numbered(number + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::rename(path, numbered(1))
 }
 
 #[cfg(test)]

@@ -1,88 +1,69 @@
 //! The log file, on a real file system.
 
 use std::{
-    env,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
-    process,
+    ffi::CString,
+    io::Write,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::PathBuf,
 };
 
 use super::*;
-use crate::output::samples::never;
-
-/// A directory that goes away with the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("tcptop-log-{}-{name}", process::id()));
-        fs::create_dir_all(&path).expect("a directory for the test");
-        Self(path)
-    }
-
-    fn log(&self, most: Option<u64>, keep: u32) -> Opened {
-        let settings = LogFile { path: self.0.join("log"), most, keep };
-        let stop = never();
-        let log = Log::open(settings, b"", stop.as_fd());
-        Opened { log: log.expect("opened"), header: b"", stop }
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).unwrap_or_else(|_| "none".into())
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Opened {
-    log: Log,
-    header: &'static [u8],
-    stop: OwnedFd,
-}
-
-impl Opened {
-    /// Whether the file was new for this report.
-    fn report(&mut self, text: &str) -> Result<bool, OutputError> {
-        let new = self.log.ready(text.len(), self.header, self.stop.as_fd())?;
-        self.log.write(text.as_bytes(), self.stop.as_fd())?;
-        Ok(new)
-    }
-}
+use crate::output::log_testing::{Directory, HEADER, OTHER, mark, open, with_header};
 
 #[test]
 fn a_missing_file_is_created_and_appended_to() {
     let directory = Directory::new("create");
     let mut first = directory.log(None, 4);
-    assert!(first.report("one\n").expect("written"));
-    let mode = fs::metadata(directory.0.join("log")).expect("exists").permissions().mode();
-    assert_eq!(mode & 0o777 & !0o644, 0, "{mode:o}");
-    let mut second = directory.log(None, 4);
-    assert!(!second.report("two\n").expect("written"));
-    first.report("three\n").expect("O_APPEND: does not overwrite what the other wrote");
-    assert_eq!(directory.text("log"), "one\ntwo\nthree\n");
+    assert!(first.report("1,1\n").expect("written"));
+    let mode = directory.metadata("log").mode();
+    assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
+    drop(first);
+    assert!(!directory.log(None, 4).report("2,2\n").expect("written"));
+    assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"));
+}
+
+#[test]
+fn two_do_not_log_to_one_file() {
+    let directory = Directory::new("two");
+    let mut first = directory.log(Some(1024), 4);
+    first.report("1,1\n").expect("written");
+    let start = Instant::now();
+    assert_eq!(directory.refusal(), Refusal::Locked);
+    assert!(start.elapsed() >= PATIENCE, "cron's next one may come early");
+    first.report("2,2\n").expect("written");
+    assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"), "the second has changed nothing");
+    // The new file after a rotation is locked too.
+    first.report(&"x".repeat(1010)).expect("written");
+    assert_eq!(directory.text("log.1"), with_header("1,1\n2,2\n"));
+    assert_eq!(directory.refusal(), Refusal::Locked);
+    thread::scope(|scope| {
+        let second = scope.spawn(|| directory.log(None, 4).report("3,3\n"));
+        thread::sleep(Duration::from_millis(300));
+        drop(first);
+        assert!(!second.join().expect("no panic").expect("the first has ended in time"));
+    });
 }
 
 #[test]
 fn a_torn_last_line_gets_its_end() {
     let directory = Directory::new("torn");
-    let cases = [("a,b\nc,", "a,b\nc,\nnew\n"), ("a,b\n", "a,b\nnew\n"), ("", "new\n"), ("x", "x\nnew\n")];
-    for (before, after) in cases {
-        fs::write(directory.0.join("log"), before).expect("written");
-        directory.log(None, 4).report("new\n").expect("written");
-        assert_eq!(directory.text("log"), after);
+    for (before, after) in [("1,", "1,\n3,3\n"), ("1,1\n", "1,1\n3,3\n"), ("", "3,3\n")] {
+        directory.put("log", &with_header(before));
+        directory.log(None, 4).report("3,3\n").expect("written");
+        assert_eq!(directory.text("log"), with_header(after));
     }
+    directory.put("log", "");
+    directory.log(None, 4).report("3,3\n").expect("written");
+    assert_eq!(directory.text("log"), with_header("3,3\n"));
 }
 
 #[test]
 fn what_cannot_be_opened_is_named() {
     let directory = Directory::new("open");
-    let missing = directory.0.join("missing/log");
-    for path in [missing.as_path(), directory.0.as_path()] {
-        let settings = LogFile { path: path.into(), most: None, keep: 4 };
-        let error = Log::open(settings, b"", never().as_fd()).map(|_| ()).expect_err("not a file");
+    let slash = PathBuf::from(format!("{}/new/", directory.0.display()));
+    for path in [directory.path("missing/log"), directory.0.clone(), slash, "/".into()] {
+        let error =
+            open(LogFile { path: path.clone(), most: None, keep: 4 }).map(|_| ()).expect_err("no file");
         assert!(matches!(error, OutputError::Open { .. }));
         assert!(error.to_string().starts_with(&format!("cannot open '{}': ", path.display())), "{error}");
     }
@@ -92,130 +73,105 @@ fn what_cannot_be_opened_is_named() {
 fn a_file_that_was_renamed_or_removed_is_made_anew() {
     let directory = Directory::new("renamed");
     let mut log = directory.log(None, 4);
-    log.report("one\n").expect("written");
-    fs::rename(directory.0.join("log"), directory.0.join("old")).expect("renamed");
-    assert!(log.report("two\n").expect("written"), "a new file needs its header");
-    fs::remove_file(directory.0.join("log")).expect("removed");
-    assert!(log.report("three\n").expect("written"));
-    assert_eq!((directory.text("old").as_str(), directory.text("log").as_str()), ("one\n", "three\n"));
+    log.report("1,1\n").expect("written");
+    fs::rename(directory.path("log"), directory.path("old")).expect("renamed");
+    assert!(log.report("2,2\n").expect("written"), "a new file needs its header");
+    fs::remove_file(directory.path("log")).expect("removed");
+    assert!(log.report("3,3\n").expect("written"));
+    assert_eq!(directory.text("old"), with_header("1,1\n"));
+    assert_eq!(directory.text("log"), with_header("3,3\n"));
     fs::remove_dir_all(&directory.0).expect("removed");
-    assert!(matches!(log.report("four\n"), Err(OutputError::Open { .. })));
+    assert!(matches!(log.report("4,4\n"), Err(OutputError::Open { .. })));
     fs::create_dir(&directory.0).expect("made");
-    assert!(log.report("five\n").expect("written"), "as soon as it can");
-    assert_eq!(directory.text("log"), "five\n");
+    assert!(log.report("5,5\n").expect("written"), "as soon as it can");
+    assert_eq!(directory.text("log"), with_header("5,5\n"));
 }
 
 #[test]
-fn a_full_file_is_renamed_and_so_are_older_ones() {
-    let directory = Directory::new("rotate");
-    let mut log = directory.log(Some(10), 2);
-    let mut new = Vec::new();
-    for report in ["1234\n", "1234\n", "abcd\n", "longer than the most\n", "x\n", "y\n"] {
-        new.push(log.report(report).expect("written"));
-    }
-    assert_eq!(new, [true, false, true, true, true, false]);
-    assert_eq!(directory.text("log"), "x\ny\n");
-    assert_eq!(directory.text("log.1"), "longer than the most\n", "a report is never torn");
-    assert_eq!(directory.text("log.2"), "abcd\n");
-    assert_eq!(directory.text("log.3"), "none");
-}
-
-#[test]
-fn a_header_alone_is_not_worth_a_name() {
-    let directory = Directory::new("header");
-    let mut log = Opened { header: b"a,b\n", ..directory.log(Some(10), 2) };
-    assert!(log.report("a,b\n").expect("written"), "the header");
-    assert!(!log.report("longer than the most\n").expect("written"));
-    assert!(!log.report("").expect("nothing to write, nothing to rename"));
-    assert!(log.report("next\n").expect("written"));
-    assert_eq!(directory.text("log.1"), "a,b\nlonger than the most\n");
-    assert_eq!((directory.text("log").as_str(), directory.text("log.2").as_str()), ("next\n", "none"));
-}
-
-#[test]
-fn a_file_of_other_columns_is_put_aside() {
+fn a_log_of_other_columns_is_put_aside_and_anything_else_left_alone() {
     let directory = Directory::new("columns");
-    let path = directory.0.join("log");
-    for (before, aside) in
-        [("a,b\n1,2\n", "none"), ("a,c\n1,2\n", "a,c\n1,2\n"), ("a", "a\n"), ("a,b,c\n", "a,b,c\n")]
+    for other in
+        [OTHER, "rx_bytes,tx", "rx_bytes,tx_bytes,rx_rate\n1,2,3\n", "12:00:00  interval 1.00s  TCP 1\n"]
     {
-        fs::write(&path, before).expect("written");
-        let mut opened = Opened { header: b"a,b\n", ..directory.log(None, 2) };
-        opened.log.close();
-        let new = opened.report("").expect("opened");
-        assert_eq!((new, directory.text("log.1").as_str()), (aside != "none", aside), "{before}");
-        let _ = fs::remove_file(directory.0.join("log.1"));
+        for keep in [0, 2] {
+            directory.put("log", other);
+            assert!(directory.log(None, keep).report("").expect("opened"), "{other}");
+            let aside = directory.text("log.1");
+            assert_eq!(aside.trim_end(), other.trim_end());
+            fs::remove_file(directory.path("log.1")).expect("there");
+        }
+    }
+    for foreign in
+        ["a,b\n1,2\n", "a", "time,\n", "\n", "root:x:0:0::/root:/bin/sh\n", "rx_bytes,tx_bytes,x\n", "1,2\n"]
+    {
+        directory.put("log", foreign);
+        assert_eq!(directory.refusal(), Refusal::Foreign("a header line of column names"), "{foreign}");
+        assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), (foreign, "none"));
     }
 }
 
 #[test]
-fn a_link_stays_and_its_file_is_renamed() {
-    let directory = Directory::new("link");
-    fs::create_dir(directory.0.join("disk")).expect("made");
-    std::os::unix::fs::symlink("disk/real", directory.0.join("log")).expect("made");
-    let mut log = directory.log(Some(6), 2);
-    for report in ["one\n", "two\n"] {
-        log.report(report).expect("written");
+fn a_file_of_others_that_takes_its_place_is_refused_until_it_goes() {
+    let directory = Directory::new("swapped");
+    let mut log = directory.log(Some(HEADER.len() as u64 + 6), 2);
+    log.report("1,1\n").expect("written");
+    fs::rename(directory.path("log"), directory.path("old")).expect("renamed");
+    directory.put("log", "precious\n");
+    for _ in 0..2 {
+        let refused = log.report("2,2\n").expect_err("not ours");
+        assert!(matches!(refused, OutputError::Refused { why: Refusal::Foreign(_), .. }), "{refused}");
     }
-    assert!(fs::symlink_metadata(directory.0.join("log")).expect("there").is_symlink());
-    assert_eq!(
-        (directory.text("disk/real").as_str(), directory.text("disk/real.1").as_str()),
-        ("two\n", "one\n")
-    );
-}
-
-#[test]
-fn keeping_none_removes_the_full_one() {
-    let directory = Directory::new("none");
-    let mut log = directory.log(Some(6), 0);
-    log.report("1234\n").expect("written");
-    assert!(log.report("abcd\n").expect("written"));
-    assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), ("abcd\n", "none"));
+    assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), ("precious\n", "none"));
+    fs::remove_file(directory.path("log")).expect("removed");
+    assert!(log.report("3,3\n").expect("written"));
+    assert_eq!(directory.text("log"), with_header("3,3\n"));
 }
 
 #[test]
 fn a_device_is_new_once_and_a_full_one_is_named() {
-    let settings = LogFile { path: "/dev/null".into(), most: None, keep: 4 };
-    let stop = never();
-    let mut null = Opened { log: Log::open(settings, b"", stop.as_fd()).expect("opens"), header: b"", stop };
-    assert_eq!([1, 2].map(|_| null.report("row\n").expect("written")), [true, false]);
+    let mut null = open(LogFile { path: "/dev/null".into(), most: None, keep: 4 }).expect("opens");
+    assert_eq!([1, 2].map(|_| null.report("1,1\n").expect("written")), [true, false]);
 
-    let settings = LogFile { path: "/dev/full".into(), most: None, keep: 4 };
-    let stop = never();
-    let mut full = Opened { log: Log::open(settings, b"", stop.as_fd()).expect("opens"), header: b"", stop };
-    let error = full.report("row\n").expect_err("full");
+    let mut full = open(LogFile { path: "/dev/full".into(), most: Some(1024), keep: 4 }).expect("opens");
+    let error = full.report("1,1\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
-    assert!(full.log.ready(1, b"", full.stop.as_fd()).expect("opens again"));
+    assert!(full.log.ready(1, full.stop.as_fd()).expect("opens again"));
 }
 
 #[test]
-fn a_pipe_without_a_reader_is_an_error() {
+fn a_pipe_without_a_reader_is_an_error_and_a_reader_that_stands_still_is_named() {
     let directory = Directory::new("pipe");
-    let path = directory.0.join("log");
-    let name = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+    let path = directory.path("log");
+    let name = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
     // SAFETY: a string that lives until the call returns.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let settings = LogFile { path, most: None, keep: 4 };
-    assert!(
-        matches!(Log::open(settings, b"", never().as_fd()), Err(OutputError::Open { .. })),
-        "and does not wait"
-    );
+    let settings = LogFile { path: path.clone(), most: None, keep: 4 };
+    assert!(matches!(open(settings.clone()), Err(OutputError::Open { .. })), "and does not wait");
+
+    let _reader = File::options().read(true).write(true).open(&path).expect("opened");
+    let (asked, mut asking) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    asking.write_all(b"stop").expect("written");
+    let mut log = Log::open(settings, mark(), asked.as_fd()).expect("opened");
+    log.ready(1 << 24, asked.as_fd()).expect("a pipe has no size");
+    let error = log.write(&vec![b'x'; 1 << 24], asked.as_fd()).expect_err("more than fits");
+    let named = format!("'{}': the reader takes nothing; the report was given up", path.display());
+    assert_eq!(error.to_string(), named);
 }
 
 #[test]
 fn half_a_report_is_taken_back() {
     let directory = Directory::new("half");
-    let path = directory.0.join("log");
+    let path = directory.path("log");
     fs::write(&path, "whole\n").expect("written");
-    let mut file = append(&path, never().as_fd()).expect("opened");
-    io::Write::write_all(&mut file, b"half a rep").expect("written");
+    let mut file = Opened::at(&path, None).ok().expect("opened").file;
+    Write::write_all(&mut file, b"half a rep").expect("written");
     take_back(&file, 10);
     assert_eq!(directory.text("log"), "whole\n");
-    io::Write::write_all(&mut file, b"half").expect("written");
+    Write::write_all(&mut file, b"half").expect("written");
     File::options()
         .append(true)
         .open(&path)
-        .and_then(|mut other| io::Write::write_all(&mut other, b"other\n"))
+        .and_then(|mut other| Write::write_all(&mut other, b"other\n"))
         .expect("written");
     take_back(&file, 4);
     assert_eq!(directory.text("log"), "whole\nhalfother\n", "what another appended is not cut off");

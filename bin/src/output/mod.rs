@@ -5,19 +5,26 @@ mod error;
 mod header;
 mod layout;
 mod log;
+#[cfg(test)]
+mod log_testing;
+mod mark;
+mod opened;
 mod options;
+mod place;
+mod refusal;
+mod rotation;
 #[cfg(test)]
 pub mod samples;
 mod screen;
 mod sink;
 mod stdout;
 mod text;
+mod trust;
 mod write;
 
 pub use self::{
     error::OutputError,
-    log::LogFile,
-    options::{Form, Options},
+    options::{Form, LogFile, Options},
 };
 
 use std::{
@@ -25,7 +32,7 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-use self::{screen::Painter, sink::Sink, text::Past};
+use self::{mark::Mark, screen::Painter, sink::Sink, text::Past};
 use crate::{columns::Frame, conn::Report, sys::tty, view::View};
 
 /// What the buffers keep between reports, in bytes; a report with more is rare.
@@ -63,13 +70,11 @@ impl Printer {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened.
+    /// When the file cannot be opened or is not a log of tcptop's, or standard output is closed.
     pub fn new(options: Options, stop: OwnedFd) -> Result<Self, OutputError> {
-        let mut header = Vec::new();
-        if options.form == Form::Csv && options.headings {
-            csv::header(&options.columns, &mut header);
-        }
-        let sink = Sink::open(options.file.as_ref(), &header, stop)?;
+        let mark = Mark::of(&options);
+        let header = mark.header().to_vec();
+        let sink = Sink::open(options.file.as_ref(), mark, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let medium = match (options.form, terminal && !options.wide) {
@@ -177,7 +182,7 @@ impl Printer {
         let mut front = Vec::new();
         // With the empty line that may come in front.
         let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
-        let result = self.sink.ready(length, &self.header).and_then(|new| {
+        let result = self.sink.ready(length).and_then(|new| {
             match self.medium {
                 Medium::Csv if new => front.extend_from_slice(&self.header),
                 Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {

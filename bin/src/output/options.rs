@@ -1,6 +1,7 @@
 //! How reports are written.
 
-use super::LogFile;
+use std::path::PathBuf;
+
 use crate::columns::{Id, NumberForm, time};
 
 /// What a report looks like.
@@ -48,4 +49,15 @@ pub struct Options {
     pub time: time::Form,
     /// Where to; `None`: standard output.
     pub file: Option<LogFile>,
+}
+
+/// What `--output` and its companions say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// Bytes that it must not exceed; `None`: it grows.
+    pub most: Option<u64>,
+    /// How many full ones are kept, as `.1` (the newest) and so on.
+    pub keep: u32,
 }

@@ -7,12 +7,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use super::{
-    OutputError,
-    log::{Log, LogFile},
-    stdout,
-    write::write_all,
-};
+use super::{LogFile, OutputError, log::Log, mark::Mark, stdout, write::write_all};
 
 /// An open output.
 pub struct Sink {
@@ -28,14 +23,14 @@ enum Place {
 }
 
 impl Sink {
-    /// A file that begins with a line `header`, or standard output.
+    /// A file that begins as `mark` says, or standard output.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, or the descriptor not be duplicated.
-    pub fn open(file: Option<&LogFile>, header: &[u8], stop: OwnedFd) -> Result<Self, OutputError> {
+    /// When the file cannot be opened or is not a log of tcptop's, or when standard output is closed.
+    pub fn open(file: Option<&LogFile>, mark: Mark, stop: OwnedFd) -> Result<Self, OutputError> {
         let place = match file {
-            Some(file) => Place::Log(Log::open(file.clone(), header, stop.as_fd())?),
+            Some(file) => Place::Log(Log::open(file.clone(), mark, stop.as_fd())?),
             None => Place::Stdout(stdout::open().map_err(|source| OutputError::write(None, source))?, true),
         };
         Ok(Self { place, stop })
@@ -56,15 +51,15 @@ impl Sink {
         }
     }
 
-    /// Sees to it that `length` bytes can be written where they belong, behind a line `header`. True: nothing was written there before.
+    /// Sees to it that `length` bytes can be written where they belong. True: nothing was written there before.
     ///
     /// # Errors
     ///
-    /// When the file is gone and cannot be opened anew, or is full and cannot be renamed.
-    pub fn ready(&mut self, length: usize, header: &[u8]) -> Result<bool, OutputError> {
+    /// When the file is gone and cannot be opened anew, is another one than tcptop's, or is full and cannot be renamed.
+    pub fn ready(&mut self, length: usize) -> Result<bool, OutputError> {
         match &mut self.place {
             Place::Stdout(_, new) => Ok(*new),
-            Place::Log(log) => log.ready(length, header, self.stop.as_fd()),
+            Place::Log(log) => log.ready(length, self.stop.as_fd()),
         }
     }
 

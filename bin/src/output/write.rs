@@ -20,7 +20,7 @@ impl WriteError {
     /// In the words of the printer; `path`: the file, `None` for standard output.
     pub fn into_output(self, path: Option<&PathBuf>) -> OutputError {
         match self {
-            Self::Stuck => OutputError::Stuck,
+            Self::Stuck => OutputError::Stuck { path: path.cloned() },
             Self::System(source) => OutputError::write(path, source),
         }
     }

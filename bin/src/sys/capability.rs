@@ -21,10 +21,15 @@ pub fn effective() -> io::Result<u64> {
     Ok(u64::from(data[0][0]) | u64::from(data[1][0]) << 32)
 }
 
+/// The effective user.
+pub fn user() -> u32 {
+    // SAFETY: a call without pointers, which always succeeds.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether the effective user is 0.
 pub fn is_root() -> bool {
-    // SAFETY: a call without pointers, which always succeeds.
-    unsafe { libc::geteuid() == 0 }
+    user() == 0
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod clock;
 pub mod epoll;
+pub mod folder;
 pub mod interfaces;
 pub mod kcmp;
 pub mod kernel;

@@ -101,3 +101,85 @@ fn a_file_that_cannot_be_written_is_an_error() {
         assert!(finished.stderr.contains(name), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn other_names_of_standard_output_are_standard_output() {
+    for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let finished = run(&["--csv", "-n", "2", "-d", "0.1", "-o", name]);
+        finished.assert_success();
+        assert!(finished.stdout.starts_with(HEADER), "{name}: {}", finished.stdout);
+        // A file that a shell has opened is the user's own affair.
+        let scratch = Scratch::new("stdout");
+        let file = scratch.0.join("out");
+        fs::write(&file, "notes\n").expect("written");
+        let append = fs::File::options().append(true).open(&file).expect("opened");
+        let mut command = tcptop(&["--csv", "-1", "-d", "0.1", "-o", name]);
+        Process::start(command.stdout(append), |_| ()).wait().assert_success();
+        assert!(
+            fs::read_to_string(&file).expect("there").starts_with(&format!("notes\n{HEADER}\n")),
+            "{name}"
+        );
+    }
+}
+
+/// A command that starts without standard output.
+fn without_stdout(args: &[&str]) -> std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = tcptop(args);
+    // SAFETY: the closure makes one system call, on a descriptor of the child.
+    unsafe {
+        command.pre_exec(|| match libc::close(1) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
+    command
+}
+
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    for args in [&["-1", "-d", "0.1"][..], &["--csv"], &["--help"], &["-V"], &["--check"]] {
+        let finished = Process::start(&mut without_stdout(args), |_| ()).wait();
+        finished.assert_code(74);
+        assert_eq!(finished.stderr, "error: cannot write to standard output: it is closed\n", "{args:?}");
+    }
+    // With a file, nothing is written there.
+    let scratch = Scratch::new("closed");
+    let file = scratch.0.join("out.csv");
+    let args = ["--csv", "-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")];
+    Process::start(&mut without_stdout(&args), |_| ()).wait().assert_success();
+    assert_eq!(csv(&file)[0], HEADER);
+}
+
+#[test]
+fn a_standard_output_that_is_dev_null_is_none() {
+    // Shells open it for writing, Python for both.
+    for read in [false, true] {
+        let null = fs::File::options().read(read).write(true).open("/dev/null").expect("/dev/null");
+        Process::start(tcptop(&["-1", "-d", "0.1"]).stdout(null), |_| ()).wait().assert_success();
+    }
+    let only_read = fs::File::open("/dev/null").expect("/dev/null");
+    let finished = Process::start(tcptop(&["-V"]).stdout(only_read), |_| ()).wait();
+    finished.assert_code(74);
+}
+
+#[test]
+fn a_pipe_whose_reader_stands_still_is_named() {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let scratch = Scratch::new("stuck");
+    let file = scratch.0.join("pipe");
+    let name = std::ffi::CString::new(file.to_str().expect("UTF-8")).expect("no NUL");
+    // SAFETY: a string that lives until the call returns.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let mut full = fs::File::options();
+    let full = full.read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&file).expect("opened");
+    while (&full).write(&[b'x'; 4096]).is_ok() {}
+    let process =
+        Process::start(&mut tcptop(&["-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")]), |_| ());
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(74);
+    let named = format!("error: '{}': the reader takes nothing; the report was given up\n", file.display());
+    assert_eq!(finished.stderr, named);
+}

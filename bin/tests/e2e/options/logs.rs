@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A tcptop that writes the sums of a tenth of a second each.
-fn logging(file: &Path, args: &[&str]) -> Process {
+pub fn logging(file: &Path, args: &[&str]) -> Process {
     let name = file.to_str().expect("UTF-8");
     let all = [&["--csv", "--total", "-d", "0.1", "-o", name], args].concat();
     Process::start(&mut tcptop(&all), |_| ())
@@ -23,19 +23,19 @@ fn lines(file: &Path) -> usize {
     fs::read_to_string(file).map_or(0, |text| text.lines().count())
 }
 
-fn grows(file: &Path) {
+pub fn grows(file: &Path) {
     let before = lines(file);
     eventually("another report", || (lines(file) > before + 1).then_some(()));
 }
 
-fn end(process: Process) -> String {
+pub fn end(process: Process) -> String {
     process.signal(libc::SIGINT);
     let finished = process.wait();
     finished.assert_code(0);
     finished.stderr
 }
 
-fn whole(file: &Path) {
+pub fn whole(file: &Path) {
     let text = fs::read_to_string(file).expect("a log");
     assert!(text.starts_with(HEADER) && text.ends_with('\n'), "{}: {text}", file.display());
     assert_eq!(text.matches(HEADER).count(), 1);

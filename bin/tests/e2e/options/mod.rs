@@ -8,7 +8,9 @@ mod logs;
 mod names;
 mod native;
 mod orders;
+mod owners;
 mod silence;
+mod strangers;
 mod units;
 mod zones;
 

@@ -1,0 +1,99 @@
+//! Logs of two columns, in a directory of the test's own.
+
+use std::{
+    env, fs,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    process,
+};
+
+use super::{
+    LogFile, Options, OutputError,
+    log::Log,
+    mark::Mark,
+    refusal::Refusal,
+    samples::{self, never},
+};
+use crate::columns::Id;
+
+/// What these logs begin with, and other columns.
+pub const HEADER: &str = "rx_bytes,tx_bytes\n";
+pub const OTHER: &str = "rx_bytes,pid\n";
+
+/// A directory that goes away with the test.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("tcptop-log-{}-{name}", process::id()));
+        fs::create_dir_all(&path).expect("a directory for the test");
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn put(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("written");
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|_| "none".into())
+    }
+
+    pub fn metadata(&self, name: &str) -> fs::Metadata {
+        fs::metadata(self.path(name)).expect("there")
+    }
+
+    pub fn log(&self, most: Option<u64>, keep: u32) -> Writer {
+        self.try_log(most, keep).expect("opened")
+    }
+
+    pub fn try_log(&self, most: Option<u64>, keep: u32) -> Result<Writer, OutputError> {
+        open(LogFile { path: self.path("log"), most, keep })
+    }
+
+    /// Why the file is refused.
+    pub fn refusal(&self) -> Refusal {
+        match self.try_log(None, 4).map(|_| ()) {
+            Err(OutputError::Refused { why, .. }) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A log of two columns, as the printer drives it.
+pub struct Writer {
+    pub log: Log,
+    pub stop: OwnedFd,
+}
+
+pub fn mark() -> Mark {
+    Mark::of(&Options { columns: vec![Id::RxBytes, Id::TxBytes], ..samples::csv() })
+}
+
+pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
+    let stop = never();
+    Ok(Writer { log: Log::open(settings, mark(), stop.as_fd())?, stop })
+}
+
+impl Writer {
+    /// Whether the file was new for this report; then the header line comes first.
+    pub fn report(&mut self, text: &str) -> Result<bool, OutputError> {
+        let new = self.log.ready(text.len(), self.stop.as_fd())?;
+        let header = if new { HEADER } else { "" };
+        self.log.write([header, text].concat().as_bytes(), self.stop.as_fd())?;
+        Ok(new)
+    }
+}
+
+pub fn with_header(text: &str) -> String {
+    [HEADER, text].concat()
+}

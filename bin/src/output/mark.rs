@@ -1,0 +1,153 @@
+//! What tells a log of tcptop's from other files: its first line.
+//!
+//! CSV begins with a header line of column names, a report in text with the time and `interval`, a journal with a line of
+//! titles. Without these (`--no-header`), a file begins with a row: it must have the cells of the columns that are printed
+//! now, and two of them must be what no name can be taken for, such as numbers.
+
+use super::{Form, Options, csv};
+use crate::columns::{COLUMNS, Id};
+
+/// Bytes of a first line that are looked at.
+pub const LINE: usize = 4096;
+
+/// Whose a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A log as it is written now.
+    Same,
+    /// A log of ours, of another form or with other columns.
+    Other,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// What the log that is written now begins with.
+pub struct Mark {
+    form: Form,
+    columns: Vec<Id>,
+    headings: bool,
+    /// The header line of CSV, with its end.
+    header: Vec<u8>,
+}
+
+impl Mark {
+    /// Of reports with these options.
+    pub fn of(options: &Options) -> Self {
+        let (form, columns, headings) = (options.form, options.columns.clone(), options.headings);
+        let mut header = Vec::new();
+        if form == Form::Csv {
+            csv::header(&columns, &mut header);
+        }
+        Self { form, columns, headings, header }
+    }
+
+    /// The line that a new file of CSV begins with; empty if there is none.
+    pub fn header(&self) -> &[u8] {
+        if self.headings { &self.header } else { b"" }
+    }
+
+    /// What a log begins with, in words.
+    pub const fn expected(&self) -> &'static str {
+        match (self.form, self.headings) {
+            (_, false) => "a row of these columns",
+            (Form::Csv, _) => "a header line of column names",
+            (Form::Text, _) => "the header line of a report",
+            (Form::Journal, _) => "a line of titles",
+        }
+    }
+
+    /// Whose a file is that begins with these bytes, [`LINE`] at most.
+    pub fn judge(&self, begin: &[u8]) -> Verdict {
+        let end = memchr::memchr(b'\n', begin);
+        let line = &begin[..end.unwrap_or(begin.len())];
+        let same = |same| if same { Verdict::Same } else { Verdict::Other };
+        if is_csv_header(line) {
+            return same(end.is_some() && self.form == Form::Csv && begin.starts_with(&self.header));
+        }
+        if is_report(line) {
+            return same(self.form == Form::Text);
+        }
+        if let Some(titles) = titles(line) {
+            return same(self.form == Form::Journal && titles == self.columns);
+        }
+        let is_row =
+            !self.headings && if self.form == Form::Csv { self.is_row(line) } else { self.is_text(line) };
+        // A crash may have torn the header line off.
+        let is_torn = end.is_none() && line.contains(&b',') && self.header().starts_with(line);
+        match (is_row, is_torn) {
+            (true, _) => Verdict::Same,
+            (false, true) => Verdict::Other,
+            (false, false) => Verdict::Foreign,
+        }
+    }
+
+    fn is_row(&self, line: &[u8]) -> bool {
+        fits(&cells(line), &self.columns, true)
+    }
+
+    /// Names may have spaces in them, so only what stands before the first and behind the last name has its place.
+    fn is_text(&self, line: &[u8]) -> bool {
+        let words: Vec<&[u8]> = words(line).collect();
+        let (count, columns) = (words.len(), self.columns.as_slice());
+        let is_name = |id: &Id| id.column().is_of_names();
+        let before = columns.iter().take_while(|id| !is_name(id)).count();
+        let behind = columns.iter().rev().take_while(|id| !is_name(id)).count();
+        if before == columns.len() {
+            return fits(&words, columns, false);
+        }
+        count >= columns.len()
+            && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+            && fits(
+                &[&words[..before], &words[count - behind..]].concat(),
+                &[&columns[..before], &columns[columns.len() - behind..]].concat(),
+                false,
+            )
+    }
+}
+
+/// Whether these are cells of these columns, at least two of them beyond doubt.
+fn fits(cells: &[&[u8]], columns: &[Id], csv: bool) -> bool {
+    let pairs = || cells.iter().zip(columns).map(|(cell, id)| (cell, id.column()));
+    cells.len() == columns.len()
+        && pairs().all(|(cell, column)| column.may_have_printed(cell, csv))
+        && pairs().filter(|(cell, column)| column.has_printed(cell, csv)).count() >= 2
+}
+
+/// A line of CSV that names columns.
+fn is_csv_header(line: &[u8]) -> bool {
+    let known = |cell: &[u8]| COLUMNS.iter().any(|column| column.name.as_bytes() == cell);
+    line.split(|byte| *byte == b',').all(known)
+}
+
+/// `12:41:52Z  interval 1.00s  TCP 12  ...`.
+fn is_report(line: &[u8]) -> bool {
+    const WORD: &[u8] = b"  interval ";
+    let Some(at) = line.windows(WORD.len()).position(|part| part == WORD) else { return false };
+    let time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'Z');
+    at > 0 && line[..at].iter().all(time) && line[at + WORD.len()..].first().is_some_and(u8::is_ascii_digit)
+}
+
+/// The columns of a line of titles.
+fn titles(line: &[u8]) -> Option<Vec<Id>> {
+    let titled = |word: &[u8]| COLUMNS.iter().find(|column| column.title.as_bytes() == word);
+    let ids: Vec<Id> = words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
+    (!ids.is_empty()).then_some(ids)
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// The cells of a line of CSV, those in quotes with these.
+fn cells(line: &[u8]) -> Vec<&[u8]> {
+    let mut quoted = false;
+    let comma = |byte: &u8| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    };
+    line.split(comma).collect()
+}
+
+#[cfg(test)]
+#[path = "mark_tests.rs"]
+mod tests;

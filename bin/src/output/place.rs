@@ -1,0 +1,147 @@
+//! Where a log file is: a name in an open directory, found component by component, through no symbolic link that another
+//! user may have laid. What happens to the path afterwards changes nothing: the file is opened, renamed and made anew in
+//! that directory.
+
+use std::{
+    ffi::CString,
+    fs::{self, File, Metadata},
+    io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+};
+
+use super::{refusal::Refusal, trust};
+use crate::sys::folder::{self, Folder};
+
+/// Symbolic links that a path may lead through (`MAXSYMLINKS`, include/linux/namei.h, v6.12).
+const LINKS: u32 = 40;
+
+/// For every file: a pipe without a reader, or a terminal, must not hold us up; writes wait for room by themselves.
+const FLAGS: libc::c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// Why a file cannot be had.
+pub enum Problem {
+    /// The kernel says no.
+    System(io::Error),
+    /// tcptop says no.
+    Refused(Refusal),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// A name in a directory. It need not exist.
+pub struct Place {
+    pub folder: Folder,
+    pub name: CString,
+    /// It is a link of /proc to an open file, which leads there whatever its text says.
+    descriptor: bool,
+}
+
+impl Place {
+    /// The place that a path leads to.
+    pub fn find(path: &Path) -> Result<Self, Problem> {
+        let path = path.as_os_str().as_bytes();
+        let mut folder = Folder::start(path.starts_with(b"/"))?;
+        let (mut left, mut links) = (Vec::new(), 0);
+        lay(path, &mut left)?;
+        while let Some(name) = left.pop() {
+            let last = left.is_empty();
+            if !last {
+                match folder.folder(&name) {
+                    Ok(next) => {
+                        folder = next;
+                        continue;
+                    }
+                    Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let place = |folder, descriptor| Ok(Self { folder, name: name.clone(), descriptor });
+            let entry = match folder.entry(&name) {
+                Err(error) if last && error.kind() == io::ErrorKind::NotFound => return place(folder, false),
+                entry => entry?,
+            };
+            let link = entry.metadata()?;
+            match link.is_symlink() {
+                false if last => return place(folder, false),
+                false => return Err(io::Error::from_raw_os_error(libc::ENOTDIR).into()),
+                true => {}
+            }
+            let around = folder.metadata()?;
+            if !trust::may_follow(&link, &around) {
+                return Err(Problem::Refused(Refusal::Link));
+            }
+            if last && fs::metadata("/proc/self").is_ok_and(|proc| proc.dev() == around.dev()) {
+                return place(folder, true);
+            }
+            links += 1;
+            if links > LINKS {
+                return Err(io::Error::from_raw_os_error(libc::ELOOP).into());
+            }
+            let target = folder::target(&entry)?;
+            if target.starts_with(b"/") {
+                folder = Folder::start(true)?;
+            }
+            lay(&target, &mut left)?;
+        }
+        Err(io::Error::from_raw_os_error(libc::EISDIR).into())
+    }
+
+    /// The file, to append to.
+    pub fn append(&self) -> io::Result<File> {
+        self.folder.open(&self.name, libc::O_WRONLY | libc::O_APPEND | self.flags(), 0)
+    }
+
+    /// A new file, to append to; an error when the name is taken.
+    pub fn create(&self, mode: libc::mode_t) -> io::Result<File> {
+        let new = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_EXCL;
+        self.folder.open(&self.name, new | FLAGS | libc::O_NOFOLLOW, mode)
+    }
+
+    /// The file, to read from.
+    pub fn read(&self) -> io::Result<File> {
+        self.folder.open(&self.name, libc::O_RDONLY | self.flags(), 0)
+    }
+
+    /// Whether the name is that of this file.
+    pub fn is_of(&self, file: &Metadata) -> bool {
+        let named = match self.descriptor {
+            true => self.read(),
+            false => self.folder.entry(&self.name),
+        };
+        named.and_then(|named| named.metadata()).is_ok_and(|named| is_same(&named, file))
+    }
+
+    /// Whether nobody else can have put this file there.
+    pub fn may_hold(&self, file: &Metadata) -> io::Result<bool> {
+        Ok(self.descriptor || trust::may_append(file, &self.folder.metadata()?))
+    }
+
+    fn flags(&self) -> libc::c_int {
+        FLAGS | if self.descriptor { 0 } else { libc::O_NOFOLLOW }
+    }
+}
+
+/// Puts the components of a path on the pile, the first on top.
+fn lay(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
+    // What ends with a slash is to be a directory.
+    let end = path.ends_with(b"/").then_some(&b"."[..]);
+    let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    for part in end.into_iter().chain(parts.rev()) {
+        left.push(CString::new(part)?);
+    }
+    Ok(())
+}
+
+/// Whether both are one file.
+pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(test)]
+#[path = "place_tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! Whose a log file may be, and its folder: what another user may have put there is left alone.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, lchown, symlink},
+    },
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    logs::{end, grows, logging, whole},
+    strangers::{FORMS, assert_refused, once},
+};
+use crate::{harness::Scratch, rows::HEADER};
+
+const NOBODY: u32 = 65_534;
+
+/// A folder like /tmp in the scratch directory.
+fn sticky(scratch: &Scratch) -> PathBuf {
+    let folder = scratch.0.join("sticky");
+    fs::create_dir(&folder).expect("made");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).expect("ours");
+    folder
+}
+
+fn special(path: &Path, mode: libc::mode_t, device: libc::dev_t) {
+    let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: a string that lives until the call returns.
+    assert_eq!(unsafe { libc::mknod(name.as_ptr(), mode, device) }, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn links_of_other_users_lead_nowhere() {
+    let scratch = Scratch::new("links");
+    let folder = sticky(&scratch);
+    let (file, target) = (folder.join("log.csv"), scratch.0.join("secret.csv"));
+    let content = format!("{HEADER}\n");
+    fs::write(&target, &content).expect("written");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).expect("ours");
+    let new = scratch.0.join("new.csv");
+    for (target, what) in [(&target, "a log"), (&new, "nothing yet")] {
+        symlink(target, &file).expect("made");
+        lchown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
+        for args in FORMS {
+            assert_refused(&once(&file, args), &file, "another user's symbolic link");
+        }
+        assert!(fs::symlink_metadata(&file).expect("there").is_symlink(), "{what}");
+        fs::remove_file(&file).expect("root may");
+    }
+    assert!(!new.exists() && fs::read_to_string(&target).expect("there") == content);
+    assert_eq!(fs::metadata(&target).expect("there").mode() & 0o777, 0o600);
+    // In the middle of a path too.
+    let way = folder.join("way");
+    symlink(&scratch.0, &way).expect("made");
+    once(&way.join("through.csv"), &["--csv"]).assert_success();
+    lchown(&way, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let through = way.join("other.csv");
+    assert_refused(&once(&through, &["--csv"]), &through, "another user's symbolic link");
+    // And so in a folder that is another user's.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("ours");
+    chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
+    assert_refused(&once(&through, &["--csv"]), &through, "another user's symbolic link");
+}
+
+#[test]
+fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
+    let scratch = Scratch::new("owners");
+    let folder = sticky(&scratch);
+    let file = folder.join("log.csv");
+    let content = format!("{HEADER}\n");
+    for text in ["", content.as_str()] {
+        fs::write(&file, text).expect("written");
+        chown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
+        assert_refused(&once(&file, &["--csv"]), &file, "another user owns it");
+        assert_eq!(fs::read_to_string(&file).expect("there"), text);
+        fs::remove_file(&file).expect("root may");
+    }
+    // Another name of a file that is empty, as some lock files are.
+    let lock = scratch.0.join("lock");
+    fs::write(&lock, "").expect("written");
+    fs::hard_link(&lock, &file).expect("made");
+    assert_refused(&once(&file, &["--csv"]), &file, "second name");
+    fs::remove_file(&file).expect("ours");
+    // A pipe whose reader would be somebody else.
+    special(&file, libc::S_IFIFO | 0o600, 0);
+    chown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let _reader = fs::File::options().read(true).write(true).open(&file).expect("opened");
+    assert_refused(&once(&file, &["--csv"]), &file, "another user owns it");
+    fs::remove_file(&file).expect("root may");
+    once(&file, &["--csv"]).assert_success();
+    once(&file, &["--csv"]).assert_success();
+    // Elsewhere, the file may be whose it will.
+    let elsewhere = scratch.0.join("log.csv");
+    fs::write(&elsewhere, &content).expect("written");
+    chown(&elsewhere, Some(NOBODY), Some(NOBODY)).expect("root may");
+    once(&elsewhere, &["--csv"]).assert_success();
+}
+
+#[test]
+fn what_takes_the_place_of_a_running_log_is_checked_too() {
+    let scratch = Scratch::new("swapped");
+    let folder = sticky(&scratch);
+    let (file, secret) = (folder.join("log.csv"), scratch.0.join("secret"));
+    fs::write(&secret, "").expect("written");
+    let strange = folder.join("strange");
+    let lay: [(&str, &dyn Fn()); 2] = [
+        ("another user's symbolic link", &|| {
+            symlink(&secret, &strange).expect("made");
+            lchown(&strange, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }),
+        ("tcptop did not write it", &|| fs::write(&strange, "precious\n").expect("written")),
+    ];
+    let process = logging(&file, &["--max-size", "1K", "--keep", "0"]);
+    for (_, lay) in &lay {
+        grows(&file);
+        lay();
+        fs::rename(&strange, &file).expect("renamed");
+        thread::sleep(Duration::from_millis(600));
+        fs::remove_file(&file).expect("it is still there");
+    }
+    grows(&file);
+    let said = end(process);
+    let lines: Vec<&str> = said.lines().collect();
+    let [link, back, foreign, again] = lines.as_slice() else { panic!("{said}") };
+    for ((why, _), line) in lay.iter().zip([link, foreign]) {
+        assert!(line.contains(why) && line.ends_with("reports are dropped until it can be"), "{said}");
+    }
+    assert!(back.contains("reports were dropped") && again.contains("reports were dropped"), "{said}");
+    assert_eq!(fs::read_to_string(&secret).expect("there"), "");
+    whole(&file);
+}
+
+#[test]
+fn devices_are_neither_overwritten_nor_renamed() {
+    let scratch = Scratch::new("devices");
+    let block = scratch.0.join("block");
+    // A RAM disk, if the kernel has one: it must not come to an open for writing and a rename.
+    special(&block, libc::S_IFBLK | 0o600, libc::makedev(1, 0));
+    once(&block, &["--csv"]).assert_code(74);
+    assert!(fs::symlink_metadata(&block).expect("there").file_type().is_block_device());
+    once(Path::new("/dev/null"), &["--csv"]).assert_success();
+    assert!(!Path::new("/dev/null.1").exists());
+}
+
+#[test]
+fn a_private_log_stays_private() {
+    let scratch = Scratch::new("private");
+    let file = scratch.0.join("log.csv");
+    once(&file, &["--csv"]).assert_success();
+    assert_eq!(fs::metadata(&file).expect("made").mode() & 0o137, 0, "no more than 640");
+    for mode in [0o600, 0o644] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("ours");
+        chown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
+        once(&file, &["--csv", "--columns", if mode == 0o600 { "pid,comm" } else { "comm" }])
+            .assert_success();
+        for file in [&file, &scratch.0.join("log.csv.1")] {
+            let now = fs::metadata(file).expect("there");
+            assert_eq!(
+                (now.mode() & 0o777, now.uid(), now.gid()),
+                (mode, NOBODY, NOBODY),
+                "{}",
+                file.display()
+            );
+        }
+    }
+}
