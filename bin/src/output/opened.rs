@@ -107,8 +107,9 @@ impl Opened {
 
 /// Begin of a file, with its first line if that is not longer than any of ours.
 pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut begin = Vec::new();
-    file.take(LINE as u64).read_to_end(&mut begin)?;
+    let mut begin = vec![0; LINE];
+    let length = file.read(&mut begin)?;
+    begin.truncate(length);
     Ok(begin)
 }
 
