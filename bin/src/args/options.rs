@@ -9,7 +9,8 @@ use super::{
 const SECONDS: &str = "seconds from 0.1 to 3600";
 const REPORTS: &str = "a whole number, 1 or more";
 const RATE: &str = "bytes per second, like 500K or 10M";
-const PORTS: &str = "ports from 0 to 65535, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
+const PORTS: &str =
+    "ports from 0 to 65535, ranges of them, or names of /etc/services, like 80,8000-8100,!ssh";
 
 /// Every option.
 #[rustfmt::skip]

@@ -53,7 +53,7 @@ fn rows_of_every_kind_are_known_again() {
     let names = samples::names();
     let frame = samples::frame(&report, &names);
     let selection = crate::view::Selection { closed: true, ..samples::selection() };
-    let mut groups = Vec::new();
+    let mut groups = crate::view::Groups::default();
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     for columns in
         [&CSV[..], &TEXT, &CLOSED_TEXT, &[Id::RxBytes, Id::TxBytes], &[Id::Remote, Id::Comm, Id::RxRate]]
