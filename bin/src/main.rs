@@ -21,6 +21,8 @@ mod privilege;
 mod proc;
 mod run;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod view;
 
 use std::{env, io::Write, process::ExitCode};

@@ -1,11 +1,16 @@
 //! The parser, driven with whole command lines.
 
-use std::{os::unix::ffi::OsStringExt, time::Duration};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    time::Duration,
+};
 
 use super::{super::options::OPTIONS, *};
 use crate::{
-    columns::{self, Column, Id as ColumnId, time},
+    columns::{self, COLUMNS, Column, Id as ColumnId, time},
     output::Form,
+    testing::{corpus, hostile},
     view::Order,
 };
 
@@ -238,7 +243,7 @@ fn groups_have_their_column_and_sums() {
     assert_eq!(names("--by remote --columns remote,conns"), "raddr,conns");
     assert!(refusal("--by comm --user").starts_with("column 'user' is not one of a group"));
     assert!(refusal("--by rtt_us").starts_with("invalid value 'rtt_us' for '--by': expected process, "));
-    for column in columns::COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
+    for column in COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
         assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);
         let by = OPTIONS.iter().find(|opt| opt.id == Id::By).expect("an option");
         assert!(by.more.contains(column.name), "{} is told of in the help", column.name);
@@ -247,7 +252,7 @@ fn groups_have_their_column_and_sums() {
 
 #[test]
 fn every_column_can_be_chosen_and_sorted_by() {
-    for column in &columns::COLUMNS {
+    for column in &COLUMNS {
         assert_eq!(settings(&format!("--columns {}", column.name)).output.columns, [column.id]);
         for (mark, reversed) in [("", false), ("-", true)] {
             let order = settings(&format!("-s {mark}{}", column.name)).selection.order;
@@ -451,4 +456,24 @@ fn arguments_that_are_not_utf8_are_refused_with_a_name() {
         let error = parse(line.into_iter().map(OsString::from_vec)).expect_err("not UTF-8");
         assert_eq!(error.to_string(), message);
     }
+}
+
+#[test]
+fn hostile_input() {
+    let mut tokens: Vec<&[u8]> = vec![b"\n--", b"\n-", b"=", b",", b"/", b"-", b"1.5", b"[::1]/128", b"K"];
+    tokens.extend(OPTIONS.iter().map(|option| option.long.as_bytes()));
+    tokens.extend(COLUMNS.iter().map(|column| column.name.as_bytes()));
+    hostile::Input { corpus: corpus("arguments"), tokens: &tokens }.run(|text| {
+        let arguments = text.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
+        match parse(arguments) {
+            Ok(Command::Run(settings)) => {
+                let Settings { interval, count, udp_timeout, output, .. } = *settings;
+                assert!((Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval));
+                assert!(count != Some(0) && udp_timeout >= Duration::from_secs(1));
+                assert!(!output.columns.is_empty());
+            }
+            Ok(_) => {}
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    });
 }

@@ -128,6 +128,7 @@ fn moment(seen: u32, now: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{sys::mapped, testing::hostile};
 
     const KEY: ConnectionKey = ConnectionKey { index: 3, generation: 7 };
 
@@ -222,5 +223,27 @@ mod tests {
             observation(&flow, KEY, Reading { doubted, ..READING }).expect("a protocol").end_unconfirmed
         };
         assert_eq!([0, 6, 7, 8].map(unconfirmed), [false, false, false, true]);
+    }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = vec![event(EventKind::DATA, 5), vec![0; 300], vec![1; 300], vec![0xff; 300]];
+        hostile::Input { corpus, tokens: &[&[0xff; 8], &[0; 8]] }.run(|bytes| {
+            if let Some(Announced::Place(word) | Announced::Process(word)) = record(bytes) {
+                assert_eq!(bytes[4..8], word.to_ne_bytes());
+            }
+            let mut flow: Flow = mapped::from_bytes(bytes);
+            // Of other protocols there is nothing to see.
+            flow.protocol = if flow.protocol & 1 == 0 { IPPROTO_TCP } else { IPPROTO_UDP };
+            let now = Duration::from_nanos(flow.earlier_rx);
+            for (sees_releases, pids_are_ours) in [(true, true), (false, false)] {
+                let reading = Reading { sees_releases, doubted: flow.epoch / 2, pids_are_ours, now };
+                let Some(seen) = observation(&flow, KEY, reading) else { continue };
+                let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
+                assert!(seen.totals.rx_bytes <= rx_bytes && seen.totals.tx_bytes <= tx_bytes);
+                let owner = seen.owner.filter(|owner| owner.seen > now + ObservedOwner::SEEN_WITHIN);
+                assert!(owner.is_none(), "an owner of the future");
+            }
+        });
     }
 }

@@ -100,4 +100,53 @@ mod tests {
         assert_eq!(both(b""), (String::new(), String::new()));
         assert_eq!(both(b"\xff,\xfe").1, "\"\\xff,\\xfe\"");
     }
+
+    /// The name of a field: quotes and escapes undone.
+    fn decoded(field: &[u8]) -> Vec<u8> {
+        let mut field = field.to_vec();
+        if let Some(inner) = field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")) {
+            field = String::from_utf8(inner.to_vec()).expect("UTF-8").replace("\"\"", "\"").into_bytes();
+        }
+        let mut name = Vec::new();
+        let mut rest = &field[..];
+        loop {
+            rest = match rest {
+                [b'\\', b'\\', after @ ..] => {
+                    name.push(b'\\');
+                    after
+                }
+                [b'\\', b'x', high, low, after @ ..] => {
+                    let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("a digit");
+                    name.push(u8::try_from(digit(high) << 4 | digit(low)).expect("a byte"));
+                    after
+                }
+                [byte, after @ ..] => {
+                    name.push(*byte);
+                    after
+                }
+                [] => return name,
+            };
+        }
+    }
+
+    #[test]
+    fn hostile_input() {
+        let given: [&[u8]; 5] = [
+            b"a\"b,\x1b[2J\xff",
+            b"back\\slash\\x41",
+            "zürich日本".as_bytes(),
+            b"cut \xe6\x97",
+            b"two\r\nlines",
+        ];
+        let corpus = given.map(<[u8]>::to_vec).to_vec();
+        let tokens: [&[u8]; 6] = [b"\\x", b"\"\"", b",", b"\xc2\x85", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80"];
+        crate::testing::hostile::Input { corpus, tokens: &tokens }.run(|name| {
+            let (screen, field) = both(name);
+            assert!(screen.bytes().all(|byte| matches!(byte, b' '..=b'~')) && screen.len() <= name.len());
+            assert!(!field.chars().any(char::is_control));
+            let is_quoted = field.starts_with('"');
+            assert_eq!(is_quoted, name.iter().any(|byte| matches!(byte, b',' | b'"')));
+            assert_eq!(decoded(field.as_bytes()), name);
+        });
+    }
 }

@@ -7,9 +7,17 @@ use crate::{
         direction,
         entry::Count,
         host::Host,
+        line,
         tuple::{Address, Tuple, mapped},
     },
+    testing::{corpus, hostile},
 };
+
+/// The kernel's counters may wrap around.
+fn twice(count: Option<Count>) -> Option<Count> {
+    let double = |number: u64| number.wrapping_mul(2);
+    count.map(|count| Count { packets: double(count.packets), bytes: double(count.bytes) })
+}
 
 const INSIDE: Address = mapped([192, 168, 1, 10]);
 const ROUTER: Address = mapped([203, 0, 113, 1]);
@@ -389,4 +397,31 @@ fn memory_follows_the_number_of_flows() {
     // A new flow at a place that was given back is another one.
     let handed = scene.read(&many[..20]);
     assert!(handed.iter().all(|(_, seen)| seen.key.generation == 2), "{handed:?}");
+}
+
+/// Lines as a router's table may have them, one after the other in readings and as events: whatever they count, and
+/// however they follow each other, the flows stay sound.
+#[test]
+fn hostile_input() {
+    let tokens: [&[u8]; 5] =
+        [b" bytes=18446744073709551615", b" packets=0", b"[OFFLOAD]", b"TIME_WAIT", b"sport="];
+    hostile::Input { corpus: corpus("conntrack"), tokens: &tokens }.run(|text| {
+        let mut scene = Scene::new();
+        // A line more than once, so that flows go on and end.
+        let entries: Vec<_> = text.split(|byte| *byte == b'\n').take(64).filter_map(line::entry).collect();
+        let (first, second) = entries.split_at(hostile::cut(&vec![1; entries.len()]).len());
+        let doubled: Vec<_> =
+            second.iter().map(|entry| Entry { counts: entry.counts.map(twice), ..entry.clone() }).collect();
+        for (before, rows, during) in [
+            (&[][..], &entries[..], &[][..]),
+            (first, &doubled, second),
+            (second, first, &doubled),
+            (&[], &[], &[]),
+        ] {
+            for (_, seen) in scene.read_with(before, rows, during, text.len() % 2 == 0) {
+                assert!(seen.earlier.rx <= seen.totals.rx_bytes && seen.earlier.tx <= seen.totals.tx_bytes);
+            }
+            scene.flows.make_room();
+        }
+    });
 }

@@ -1,7 +1,10 @@
 use std::net::Ipv6Addr;
 
 use super::*;
-use crate::collector::TcpState;
+use crate::{
+    collector::TcpState,
+    testing::{corpus, hostile},
+};
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/nf_conntrack");
 
@@ -150,4 +153,28 @@ fn any_bytes_are_read_without_panic() {
     for line in [&b""[..], b" ", b"ipv4", b"ipv4 2", b"ipv6 10 tcp", b"= = = =", b"tcp 6 = src src= use="] {
         assert_eq!(entry(line), None);
     }
+}
+
+#[test]
+fn hostile_input() {
+    let mut corpus = corpus("conntrack");
+    corpus.push(FIXTURE.to_vec());
+    let tokens: [&[u8]; 10] = [
+        b" src=",
+        b" dst=192.0.2.1",
+        b" packets=",
+        b" bytes=18446744073709551615",
+        b" [OFFLOAD]",
+        b" use=2",
+        b" zone=",
+        b" type=8 code=0 id=",
+        b" srckey=0x",
+        b"ESTABLISHED",
+    ];
+    hostile::Input { corpus, tokens: &tokens }.run(|text| {
+        for line in text.split(|byte| *byte == b'\n') {
+            let (whole, part) = (entry(line), entry(hostile::cut(line)));
+            assert!(whole.is_none() || part.is_none() || part == whole, "a part of a line");
+        }
+    });
 }

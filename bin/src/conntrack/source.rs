@@ -127,4 +127,19 @@ mod tests {
         assert_eq!(reading.expect("read"), Reading { may_miss: true, malformed: 1 });
         assert_eq!(entries.len(), fixture.split(|byte| *byte == b'\n').count() - 1);
     }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = crate::testing::corpus("conntrack");
+        crate::testing::hostile::Input { corpus, tokens: &[b"\n\n"] }.run(|text| {
+            let (mut length, mut longest) = (0, 0);
+            lines(text, &mut |line| {
+                length += line.len();
+                longest = longest.max(line.len());
+            })
+            .expect("no error in the input");
+            let ends = text.iter().filter(|byte| **byte == b'\n').count();
+            assert!(longest as u64 <= LINE && length + ends == text.len(), "nothing is lost");
+        });
+    }
 }

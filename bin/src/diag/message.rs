@@ -130,6 +130,12 @@ pub struct Closing {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::{
+        collector::Opening,
+        diag::{payload, sockets::Socket},
+        sys::netlink::messages,
+        testing::{corpus, hostile},
+    };
 
     /// An `inet_diag_msg` with a `tcp_info` of so many bytes.
     pub fn bytes(family: libc::c_int, info: usize) -> Vec<u8> {
@@ -210,5 +216,35 @@ pub mod tests {
             Message::parse(&vec![value; 400]);
         }
         assert_eq!(Message::parse(&bytes(libc::AF_UNIX, 248)), None);
+    }
+
+    #[test]
+    fn hostile_input() {
+        let mut corpus = corpus("sock_diag");
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let payload = bytes(family, 248);
+            let length = u32::try_from(16 + payload.len()).expect("short").to_ne_bytes();
+            corpus.push([&length[..], &[20, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0], &payload].concat());
+        }
+        hostile::Input { corpus, tokens: &[&[252, 0, 2, 0], &[0xff; 8], &[0; 8]] }.run(|datagram| {
+            let mut known: Option<Socket> = None;
+            for message in messages(datagram).filter_map(|message| Message::parse(message.payload)) {
+                let told = payload::opening(&message);
+                assert!(payload::marks_sent(&message).is_none_or(|marks| marks <= 2));
+                for opening in [Opening::Active, Opening::Passive, Opening::Unseen] {
+                    let Some(info) = message.info else { continue };
+                    // SYN and FIN may be all that was sent.
+                    let most = info
+                        .bytes_acked
+                        .saturating_add(u64::from(u32::MAX))
+                        .max(info.payload_sent.unwrap_or(0));
+                    assert!(payload::sent(&message, &info, opening) <= most);
+                }
+                let socket =
+                    known.get_or_insert_with(|| Socket::new(&message, told.unwrap_or(Opening::Unseen), None));
+                socket.is_same(&message);
+                socket.see(&message);
+            }
+        });
     }
 }

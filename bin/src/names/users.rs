@@ -51,6 +51,7 @@ fn find(text: &[u8], uid: u32) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{corpus, hostile};
 
     #[test]
     fn names_and_numbers() {
@@ -61,5 +62,17 @@ mod tests {
         let mut users = Users::new(Path::new("/nonexistent"));
         users.look_up(1000);
         assert_eq!(users.name(1000), b"1000");
+    }
+
+    #[test]
+    fn hostile_input() {
+        hostile::Input { corpus: corpus("passwd"), tokens: &[b":x:0:", b"\n:", b"::", b"root"] }.run(
+            |text| {
+                for uid in [0, 65_534, u32::MAX] {
+                    let Some(name) = find(text, uid) else { continue };
+                    assert!(!name.is_empty() && !name.iter().any(|byte| matches!(byte, b':' | b'\n')));
+                }
+            },
+        );
     }
 }

@@ -60,7 +60,10 @@ fn field<'a>(status: &'a [u8], name: &'static [u8]) -> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proc::testing::Tree;
+    use crate::{
+        proc::testing::Tree,
+        testing::{corpus, hostile},
+    };
 
     const NOBODY: &str = "Gid:\t65534\t65534\t65534\t65534\nGroups:\t10 20 \nCapEff:\t000000c000001000\n";
 
@@ -105,5 +108,20 @@ mod tests {
     #[test]
     fn a_proc_without_files() {
         assert!(!hides(&Tree::new().path("")));
+    }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = [corpus("mountinfo"), corpus("status")].concat();
+        hostile::Input {
+            corpus,
+            tokens: &[b" - ", b" /proc ", b"Gid:", b"CapEff:", b"Groups:\t", b"hidepid="],
+        }
+        .run(|text| {
+            let options = options(text, Path::new("/proc")).unwrap_or_default();
+            assert!(!options.iter().any(|byte| matches!(byte, b' ' | b'\n')), "one field");
+            may_trace(text);
+            is_member(text, 10);
+        });
     }
 }

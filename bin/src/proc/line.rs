@@ -105,4 +105,26 @@ mod tests {
             assert_eq!(inode(wrong, b"socket"), None, "{wrong:?}");
         }
     }
+
+    #[test]
+    fn hostile_input() {
+        let given: [&[u8]; 5] =
+            [b"socket:[59262637]", b"net:[4026531840]", b"18446744073709551615", b"00ffFFffFF", b" a\tb "];
+        let corpus = given.map(<[u8]>::to_vec).to_vec();
+        crate::testing::hostile::Input { corpus, tokens: &[b"socket:[", b"]", b"\t"] }.run(|text| {
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let text_of = || std::str::from_utf8(text).ok();
+            assert_eq!(decimal(text), text_of().filter(|_| digits).and_then(|text| text.parse().ok()));
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit);
+            let number = text_of().filter(|_| digits).and_then(|text| u32::from_str_radix(text, 16).ok());
+            assert_eq!(hex(text), number);
+            if let Some(number) = inode(text, b"socket") {
+                let inner = text.strip_prefix(b"socket:[").and_then(|text| text.strip_suffix(b"]"));
+                assert_eq!(inner.and_then(decimal), Some(number));
+            }
+            let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+            let fields = text.split(is_blank).filter(|field| !field.is_empty());
+            assert!(Fields::new(text).eq(fields));
+        });
+    }
 }

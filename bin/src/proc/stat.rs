@@ -67,7 +67,7 @@ fn name(text: &[u8]) -> [u8; COMM_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proc::testing::Random;
+    use crate::testing::{corpus, hostile};
 
     const LINE: &[u8] =
         b"812 (a) (b\n) S 1 812 812 0 -1 4194560 1230 5 2 0 7 3 0 0 20 0 2 0 4711 16142336 1200 \
@@ -101,12 +101,20 @@ mod tests {
             let part = parse(&LINE[..length]);
             assert!(part.is_none() || part == whole, "cut at {length}");
         }
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        for _ in 0..20_000 {
-            let mut damaged = LINE.to_vec();
-            let at = random.below(damaged.len());
-            damaged[at] = *b") ( 0\xffSZ".get(random.below(9)).unwrap_or(&0);
-            parse(&damaged);
-        }
+    }
+
+    #[test]
+    fn hostile_input() {
+        let mut corpus = corpus("stat");
+        corpus.push(LINE.to_vec());
+        hostile::Input { corpus, tokens: &[b")", b"(", b") Z ", b"(x) S 1", b"2097152"] }.run(|line| {
+            let Some(stat) = parse(line) else { return };
+            assert_eq!(stat.comm[COMM_LEN - 1], 0);
+            // The name may look like the rest of the line, so that only a cut behind the last parenthesis must be harmless.
+            let part = hostile::cut(line);
+            if part.contains(&b')') && memrchr(b')', part) == memrchr(b')', line) {
+                assert!(parse(part).is_none_or(|part| part == stat), "a part of a line");
+            }
+        });
     }
 }

@@ -104,4 +104,25 @@ mod tests {
         let result = lines(&mut Drip(b"x\n", 1, false, true), &mut [0; 8], &mut |_| ());
         assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::PermissionDenied));
     }
+
+    #[test]
+    fn hostile_input() {
+        let given: [&[u8]; 2] = [b"one\n\nthree\nfour", b"a\n0123456789012345678901234567890123456789\nb\n"];
+        let corpus = given.map(<[u8]>::to_vec).to_vec();
+        crate::testing::hostile::Input { corpus, tokens: &[b"\n\n"] }.run(|text| {
+            let text = &text[..text.len().min(1024)];
+            let (step, buffer) =
+                (1 + text.len() % 7, 1 + text.iter().map(|byte| usize::from(*byte)).sum::<usize>() % 40);
+            let (seen, overlong) = read(text, step, buffer);
+            let mut expected: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+            // What follows the last newline is a line only if there is something.
+            expected.pop_if(|line| line.is_empty());
+            let count = expected.len();
+            expected.retain(|line| line.len() < buffer);
+            assert_eq!(
+                (seen, overlong),
+                (expected.iter().map(|line| line.to_vec()).collect(), count - expected.len())
+            );
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! What the room's tests share: captured tables, a small /proc made up of files, noise.
+//! What the room's tests share: captured tables, a small /proc made up of files.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
@@ -111,23 +111,6 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     let text = String::from_utf8_lossy(&output.stdout);
     let passed = output.status.success() && text.contains("1 passed");
     assert!(passed, "{text}{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Noise, the same in each run: xorshift64 (Marsaglia 2003).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn byte(&mut self) -> u8 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.to_be_bytes()[0]
-    }
-
-    /// Below `limit`, at most 65,535.
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::from(u16::from_be_bytes([self.byte(), self.byte()])) % limit
-    }
 }
 
 /// As 16 bytes, IPv4 mapped.

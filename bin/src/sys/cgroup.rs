@@ -154,6 +154,7 @@ fn private_root() -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{corpus, hostile};
 
     const HYBRID: &[u8] = b"\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -179,5 +180,20 @@ mod tests {
         let line = b"38 31 0:35 / /mnt/a\\040b\\134c rw - cgroup2 none rw\n";
         assert_eq!(mounted_roots(line), [PathBuf::from("/mnt/a b\\c")]);
         assert_eq!(unescape(b"end\\04"), b"end\\04");
+    }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = [corpus("mountinfo"), vec![HYBRID.to_vec()]].concat();
+        hostile::Input { corpus, tokens: &[b" - cgroup2 ", b" / ", b"\\040", b"\\377", b"\\4"] }.run(
+            |mountinfo| {
+                let lines = mountinfo.split(|byte| *byte == b'\n').count();
+                let roots = mounted_roots(mountinfo);
+                assert!(
+                    roots.len() <= lines
+                        && roots.iter().all(|root| root.as_os_str().len() <= mountinfo.len())
+                );
+            },
+        );
     }
 }

@@ -183,3 +183,12 @@ unsafe fn load(at: *mut u64) -> u64 {
         unsafe { AtomicU32::from_ptr(at.cast::<u32>().add(index)) }.load(Ordering::Acquire)
     })
 }
+
+/// The value that the kernel's memory holds if it begins with these bytes, and goes on with zeros.
+#[cfg(test)]
+pub fn from_bytes<T: Pod>(bytes: &[u8]) -> T {
+    let mut memory = bytes.to_vec();
+    memory.resize(size_of::<T>().max(bytes.len()), 0);
+    // SAFETY: the memory is long enough, and of such a type every bit pattern is a value.
+    unsafe { memory.as_ptr().cast::<T>().read_unaligned() }
+}

@@ -4,8 +4,12 @@ pub mod bpf;
 pub mod capability;
 pub mod cgroup;
 pub mod clock;
+#[cfg(test)]
+pub mod coverage;
 pub mod epoll;
 pub mod folder;
+#[cfg(test)]
+pub mod heap;
 pub mod interfaces;
 pub mod kcmp;
 pub mod kernel;

@@ -265,9 +265,20 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
+/// The messages of a datagram.
+#[cfg(test)]
+pub fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let (header, payload, rest) = message_of(datagram)?;
+        datagram = rest;
+        Some(Message { kind: header.kind, payload })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{corpus, hostile};
 
     fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(HEADER + payload.len()).expect("short");
@@ -306,5 +317,37 @@ mod tests {
         assert_eq!(Attributes::new(&bytes).value(2), Some(&[9][..]));
         assert_eq!(Attributes::new(&bytes).value(3), None);
         assert_eq!(Attributes::new(&bytes[..7]).next(), None);
+    }
+
+    /// Every message, and the attributes behind the 12, 4 or 72 bytes that some messages have before them, with those inside.
+    fn parts(datagram: &[u8]) -> Vec<(u16, &[u8])> {
+        fn attributes<'a>(bytes: &'a [u8], depth: u8, parts: &mut Vec<(u16, &'a [u8])>) {
+            for (kind, value) in Attributes::new(bytes) {
+                parts.push((kind, value));
+                if depth < 4 {
+                    attributes(value, depth + 1, parts);
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        for Message { kind, payload } in messages(datagram) {
+            parts.push((kind, payload));
+            for fixed in [4, 12, 72] {
+                attributes(payload.get(fixed..).unwrap_or_default(), 0, &mut parts);
+            }
+        }
+        parts
+    }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = ["sock_diag", "neighbour-messages", "conntrack-messages"].map(corpus).concat();
+        let tokens: [&[u8]; 4] = [&[4, 0, 0, 0], &[0, 0, 1, 0], &[3, 0, 1, 0], &[16, 0, 0, 0]];
+        hostile::Input { corpus, tokens: &tokens }.run(|datagram| {
+            let whole = parts(datagram);
+            let within = |part: &[u8]| datagram.as_ptr_range().contains(&part.as_ptr()) || part.is_empty();
+            assert!(whole.iter().all(|(_, part)| within(part)));
+            assert!(whole.starts_with(&parts(hostile::cut(datagram))), "a part of a datagram");
+        });
     }
 }

@@ -46,4 +46,14 @@ mod tests {
             assert_eq!(offset(text), expected, "{text:?}");
         }
     }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = vec![b"monotonic       86400         0\nboottime        -3 500000000\n".to_vec()];
+        crate::testing::hostile::Input { corpus, tokens: &[b"boottime ", b"9223372036", b"-9223372036"] }
+            .run(|text| {
+                offset(&String::from_utf8_lossy(text));
+                crate::sys::kernel::version(&String::from_utf8_lossy(text));
+            });
+    }
 }

@@ -84,4 +84,16 @@ mod tests {
             assert_eq!(zone(text), expected.map(OsStr::new));
         }
     }
+
+    #[test]
+    fn hostile_input() {
+        let corpus = crate::testing::corpus("zone");
+        crate::testing::hostile::Input { corpus, tokens: &[b"<", b">", b",M3.5.0", b"/167", b",J365"] }.run(
+            |text| {
+                let Some(zone) = zone(text) else { return };
+                // set_var panics at an empty value's name alone, and at NUL.
+                assert!(!zone.is_empty() && !zone.as_bytes().iter().any(|byte| matches!(byte, 0 | b'\n')));
+            },
+        );
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 use tcptop_abi::EventKind;
 
 use super::{BUSY, DISCARD, HEADER, Ring, lower_of_big_endian};
-use crate::{bpf::decode::Announced, sys::page_size};
+use crate::{bpf::decode::Announced, sys::page_size, testing::hostile};
 
 /// Pages of any size fit into it.
 const BYTES: u32 = 65_536;
@@ -215,4 +215,44 @@ fn the_first_words_of_a_big_endian_kernel_tell_how_wide_it_is() {
     assert_eq!(lower_of_big_endian(0, 16), Some(1));
     assert_eq!(lower_of_big_endian(16, 0), Some(0));
     assert_eq!(lower_of_big_endian(32, 16), Some(0));
+}
+
+/// The ring's pages with anything in them: a reading ends, and the next one begins at what the kernel writes then.
+#[test]
+fn hostile_input() {
+    let record = |payload: u32, kind: u32, word: u32| [payload, 0, kind, word].map(u32::to_ne_bytes).concat();
+    let plain =
+        [record(8, EventKind::DATA, 5), record(8, EventKind::OWNER, 7), record(8 | DISCARD, 1, 2)].concat();
+    let corpus = vec![plain.repeat(2), [plain, record(21 | BUSY, 1, 3)].concat()];
+    let tokens: [&[u8]; 4] = [&[8, 0, 0, 0x80], &[8, 0, 0, 0x40], &[0xf8, 0xff, 0xff, 0x3f], &[0xff; 4]];
+    hostile::Input { corpus, tokens: &tokens }.run(|bytes| {
+        for width in [Width::Bits32, Width::Bits64] {
+            // From a position near the end of 32 bits; as much is said to be written as there is, or any number.
+            let begin = (1 << 32) - 16;
+            let (mut kern, mut ring) = Kern::at(width, begin);
+            let page = 2 * page_size() as u64;
+            let data: Vec<u8> = bytes.iter().copied().cycle().take(bytes.len().min(BYTES as usize)).collect();
+            let (last, first) = data.split_at(data.len().min(16));
+            kern.put(kern.data(begin), last);
+            kern.put(page, first);
+            let odd = bytes.first().is_some_and(|byte| byte & 1 == 1);
+            let length = if odd {
+                bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+            } else {
+                data.len() as u64
+            };
+            kern.written = begin.wrapping_add(length);
+            kern.publish();
+            let records = ring.read(|_| {});
+            assert!(records <= BYTES / HEADER, "{records}");
+            // The kernel's own positions are multiples of eight.
+            kern.written = ring.position.next_multiple_of(8) + 8;
+            kern.publish();
+            ring.read(|_| {});
+            if !ring.is_held_up() {
+                kern.write(5, 8, 0).expect("room");
+                assert_eq!(read(&mut ring), [5]);
+            }
+        }
+    });
 }

@@ -54,6 +54,12 @@ impl Book {
     pub fn name(&self, address: &Address) -> &[u8] {
         self.names.get(address).map_or(b"", |entry| &entry.name)
     }
+
+    /// All of them.
+    #[cfg(test)]
+    pub fn names(&self) -> std::collections::BTreeMap<Address, Vec<u8>> {
+        self.names.iter().map(|(address, entry)| (*address, entry.name.to_vec())).collect()
+    }
 }
 
 #[cfg(test)]

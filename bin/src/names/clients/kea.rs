@@ -9,7 +9,9 @@ const ESCAPE: &[u8] = b"&#x";
 
 /// Takes the names of leases. The first line names the columns, of which newer versions have more.
 pub fn read(text: &[u8], book: &mut Book) {
-    let mut lines = text::lines(text);
+    // The server may be writing the last line.
+    let end = memchr::memrchr(b'\n', text).map_or(0, |last| last + 1);
+    let mut lines = text::lines(&text[..end]);
     let Some(header) = lines.next() else { return };
     let column = |name: &[u8]| cells(header).position(|cell| cell == name);
     let (Some(address), Some(hostname)) = (column(b"address"), column(b"hostname")) else { return };
@@ -108,5 +110,14 @@ mod tests {
         {
             assert_eq!(book(text).name(&address("192.0.2.1")), b"");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_left_out() {
+        let whole = b"address,hostname,state\n192.0.2.1,old,0\n192.0.2.1,laptop,2\n";
+        for cut in whole.len() - 19..whole.len() {
+            assert_eq!(book(&whole[..cut]).name(&address("192.0.2.1")), b"old", "{cut}");
+        }
+        assert_eq!(book(whole).name(&address("192.0.2.1")), b"", "expired");
     }
 }

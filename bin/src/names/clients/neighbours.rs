@@ -26,7 +26,8 @@ pub fn read(text: &[u8], book: &mut Book) {
     for line in text::lines(text) {
         let mut fields = text::fields(line);
         let (address, mac) = (fields.next().and_then(text::address), fields.nth(2).and_then(mac));
-        if let (Some(address), Some(mac)) = (address, mac) {
+        // What another field follows has lost nothing at its end.
+        if let (Some(address), Some(mac), Some(_)) = (address, mac, fields.next()) {
             add(address, mac, book);
         }
     }
@@ -79,7 +80,11 @@ fn add(address: Address, mac: Mac, book: &mut Book) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proc::testing::address;
+    use crate::{
+        proc::testing::address,
+        sys::netlink::messages,
+        testing::{corpus, hostile},
+    };
 
     #[test]
     fn the_table_of_ipv4() {
@@ -91,11 +96,12 @@ mod tests {
               192.168.1.12     0x20        0x2         80:00:00:48:fe:80:00:00 *      ib0\n\
               192.168.1.13     0x1         0x2         aa:bb:cc:dd:ee\n\
               192.168.1.14     0x1         0x2         aa:bb:cc:dd:ee:+f     *        br-lan\n\
-              192.168.1.15\n\xff\n",
+              192.168.1.15\n\xff\n\
+              192.168.1.16     0x20        0x2         80:00:00:48:fe:80",
             &mut book,
         );
         assert_eq!(book.name(&address("192.168.1.10")), b"aa:bb:cc:0d:ee:ff");
-        for none in 11..16 {
+        for none in 11..17 {
             assert_eq!(book.name(&address(&format!("192.168.1.{none}"))), b"", "{none}");
         }
     }
@@ -125,5 +131,17 @@ mod tests {
     #[test]
     fn the_kernel_answers() {
         ask(&mut Book::default()).expect("netlink");
+    }
+
+    #[test]
+    fn hostile_input() {
+        hostile::Input { corpus: corpus("neighbour-messages"), tokens: &[&[10, 0, 2, 0], &[20, 0, 1, 0]] }
+            .run(|datagram| {
+                for message in messages(datagram) {
+                    let part = neighbour(hostile::cut(message.payload));
+                    // Of two attributes of one kind, the first counts.
+                    assert!(part.is_none() || part == neighbour(message.payload), "a part of a message");
+                }
+            });
     }
 }

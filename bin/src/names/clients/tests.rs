@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Clients, Reader, book::Book, dnsmasq, hosts, isc, kea, neighbours};
-use crate::proc::testing::{Random, Tree, address};
+use crate::{
+    proc::testing::{Tree, address},
+    testing::{corpus, hostile},
+};
 
 /// All sources that name 192.0.2.1, the best first.
 const SOURCES: [(&str, &[u8]); 8] = [
@@ -87,25 +90,56 @@ fn long_names_are_cut() {
 }
 
 #[test]
-fn noise_does_no_harm() {
-    let mut random = Random(1);
-    let readers: [Reader; 5] = [dnsmasq::read, isc::read, kea::read, hosts::read, neighbours::read];
-    for _ in 0..500 {
-        for (_, sample) in SOURCES.iter().filter(|(_, text)| !text.is_empty()) {
-            let mut text = sample.repeat(2);
-            for _ in 0..4 {
-                let at = random.below(text.len());
-                text[at] = random.byte();
-            }
-            let mut book = Book::default();
-            readers.iter().for_each(|read| read(&text, &mut book));
-        }
-    }
-}
-
-#[test]
 fn the_real_tree_can_be_read() {
     let mut clients = Clients::new("/".as_ref());
     clients.refresh(Duration::ZERO);
     assert_eq!(clients.name(&address("127.0.0.1")), b"");
+}
+
+#[test]
+fn hostile_input() {
+    // The servers write to files that we read. Hosts files get their names when they are whole.
+    let readers: [(Reader, bool); 5] = [
+        (dnsmasq::read, true),
+        (isc::read, true),
+        (kea::read, true),
+        (neighbours::read, true),
+        (hosts::read, false),
+    ];
+    let mut given = [corpus("leases"), corpus("hosts")].concat();
+    given.extend(SOURCES.map(|(_, text)| text.to_vec()));
+    let tokens: [&[u8]; 10] = [
+        b"lease 192.0.2.1 {\n",
+        b"}\n",
+        b"  client-hostname \"",
+        b"\";\n",
+        b"&#x",
+        b"&#xff",
+        b"address,hostname\n",
+        b"\n192.0.2.1 ",
+        b"\\377",
+        b"00:00:00:00:00:01",
+    ];
+    hostile::Input { corpus: given, tokens: &tokens }.run(|text| {
+        for (read, may_be_cut) in readers {
+            let names = |text: &[u8]| {
+                let mut book = Book::default();
+                book.begin();
+                read(text, &mut book);
+                book.names()
+            };
+            let names_of_all = names(text);
+            assert!(names_of_all.values().all(|name| (1..=63).contains(&name.len())));
+            if !may_be_cut {
+                continue;
+            }
+            let length = hostile::cut(text).len();
+            let is_end = |byte: &u8| *byte == b'\n';
+            let begin = text[..length].iter().rposition(is_end).map_or(0, |last| last + 1);
+            let end = text[length..].iter().position(is_end).map_or(text.len(), |more| length + more + 1);
+            let of_part = names(&text[..length]);
+            let is_known = of_part == names(&text[..begin]) || of_part == names(&text[..end]);
+            assert!(is_known, "a line that is cut is read whole or not at all");
+        }
+    });
 }

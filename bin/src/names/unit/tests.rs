@@ -198,3 +198,28 @@ fn outside_of_the_namespace() {
         ("0::/../..\n", ""),
     ]);
 }
+
+#[test]
+fn hostile_input() {
+    let tokens: [&[u8]; 12] = [
+        b"/../",
+        b"/lxc/a",
+        b".service",
+        b".slice/",
+        b"0::",
+        b"1:name=systemd:",
+        b"/user@1000.service/",
+        b"/init.scope",
+        b"machine-",
+        b"\\x2d",
+        b" (deleted)",
+        b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ];
+    crate::testing::hostile::Input { corpus: crate::testing::corpus("cgroup"), tokens: &tokens }.run(
+        |cgroup| {
+            let unit = of(cgroup);
+            // Labels such as `container:` and `lxc.monitor.` come in addition, one for each part at most.
+            assert!(unit.len() <= 8 * cgroup.len() + 16 && !unit.contains(&b'\n'), "{}", unit.escape_ascii());
+        },
+    );
+}

@@ -1,0 +1,40 @@
+//! Noise that can be repeated.
+
+/// The same numbers for the same seed: xorshift64 (Marsaglia 2003).
+pub struct Random(pub u64);
+
+impl Random {
+    /// Neighbouring seeds give numbers that have nothing in common: the seed is mixed first, by the finalizer of SplitMix64
+    /// (Steele, Lea and Flood 2014).
+    pub const fn new(seed: u64) -> Self {
+        let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ state >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // Zero would stay zero.
+        Self((state ^ state >> 31) | 1)
+    }
+
+    /// The next 64 bits.
+    pub const fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// The next byte.
+    pub const fn byte(&mut self) -> u8 {
+        self.next().to_be_bytes()[0]
+    }
+
+    /// A number below `limit`, which is not zero.
+    pub fn below(&mut self, limit: usize) -> usize {
+        let limit = u64::try_from(limit).expect("64 bits");
+        usize::try_from((self.next() >> 16) % limit).expect("below a usize")
+    }
+
+    /// One of these.
+    pub fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+}
