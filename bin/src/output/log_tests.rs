@@ -176,3 +176,26 @@ fn half_a_report_is_taken_back() {
     take_back(&file, 4);
     assert_eq!(directory.text("log"), "whole\nhalfother\n", "what another appended is not cut off");
 }
+
+#[test]
+fn hostile_input() {
+    const HEADER: &[u8] = b"time,event,proto\n";
+    let corpus =
+        vec![HEADER.to_vec(), b"time,event,proto\n1,live,tcp\n".to_vec(), b"time,pid\n1,2\n".to_vec()];
+    let directory = Directory::new("hostile");
+    let (path, aside) = (directory.0.join("log"), directory.0.join("log.1"));
+    crate::testing::hostile::Input { corpus, tokens: &[HEADER, b"\n"] }.run(|text| {
+        fs::write(&path, text).expect("written");
+        let settings = LogFile { path: path.clone(), most: None, keep: 4 };
+        Log::open(settings, HEADER, never().as_fd()).expect("opened");
+        // Nothing is lost, and what has another header is put aside.
+        let mut whole = text.to_vec();
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            whole.push(b'\n');
+        }
+        let is_foreign = !whole.is_empty() && !whole.starts_with(HEADER);
+        let (kept, empty) = if is_foreign { (&aside, &path) } else { (&path, &aside) };
+        assert!(fs::read(kept).expect("kept") == whole && fs::read(empty).unwrap_or_default().is_empty());
+        let _ = fs::remove_file(&aside);
+    });
+}

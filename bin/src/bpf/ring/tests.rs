@@ -237,7 +237,8 @@ fn hostile_input() {
             kern.put(page, first);
             let odd = bytes.first().is_some_and(|byte| byte & 1 == 1);
             let length = if odd {
-                bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+                // Not even the kernel writes as much as 64 bits count.
+                bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) >> 8
             } else {
                 data.len() as u64
             };
