@@ -5,7 +5,7 @@
 //! now, and two of them must be what no name can be taken for, such as numbers.
 
 use super::{Form, Options, csv};
-use crate::columns::{COLUMNS, Id};
+use crate::columns::{COLUMNS, Id, NumberForm};
 
 /// Bytes of a first line that are looked at.
 pub const LINE: usize = 4096;
@@ -26,6 +26,7 @@ pub struct Mark {
     form: Form,
     columns: Vec<Id>,
     headings: bool,
+    numbers: NumberForm,
     /// The header line of CSV, with its end.
     header: Vec<u8>,
 }
@@ -34,11 +35,12 @@ impl Mark {
     /// Of reports with these options.
     pub fn of(options: &Options) -> Self {
         let (form, columns, headings) = (options.form, options.columns.clone(), options.headings);
+        let numbers = options.numbers;
         let mut header = Vec::new();
         if form == Form::Csv {
             csv::header(&columns, &mut header);
         }
-        Self { form, columns, headings, header }
+        Self { form, columns, headings, numbers, header }
     }
 
     /// The line that a new file of CSV begins with; empty if there is none.
@@ -67,8 +69,12 @@ impl Mark {
         if is_report(line) {
             return same(self.form == Form::Text);
         }
-        if let Some(titles) = titles(line) {
-            return same(self.form == Form::Journal && titles == self.columns);
+        if titles(line, self.numbers).is_some_and(|titles| titles == self.columns) {
+            return same(self.form == Form::Journal);
+        }
+        let in_bits = |bits| titles(line, NumberForm { bits, ..self.numbers }).is_some();
+        if in_bits(false) || in_bits(true) {
+            return Verdict::Other;
         }
         let is_row =
             !self.headings && if self.form == Form::Csv { self.is_row(line) } else { self.is_text(line) };
@@ -128,8 +134,8 @@ fn is_report(line: &[u8]) -> bool {
 }
 
 /// The columns of a line of titles.
-fn titles(line: &[u8]) -> Option<Vec<Id>> {
-    let titled = |word: &[u8]| COLUMNS.iter().find(|column| column.title.as_bytes() == word);
+fn titles(line: &[u8], numbers: NumberForm) -> Option<Vec<Id>> {
+    let titled = |word: &[u8]| COLUMNS.iter().find(|column| column.title(numbers).as_bytes() == word);
     let ids: Vec<Id> = words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
     (!ids.is_empty()).then_some(ids)
 }
