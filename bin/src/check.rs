@@ -5,6 +5,7 @@ use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 use crate::{
     bpf,
     collector::NetworkCollector,
+    confinement::{self, Needs, confine},
     conntrack::{self, ConntrackCollector, ConntrackSettings},
     diag::DiagCollector,
     error::OLDEST,
@@ -49,8 +50,11 @@ pub fn report() -> (String, u8) {
     }
     of_proc(&mut text, Path::new("/proc"));
     let counts_tcp = sock_diag(&mut text);
-    connection_tracking(&mut text, Path::new("/proc"));
-    let _ = writeln!(text, "not needed: {}", not_needed());
+    let conntrack = connection_tracking(&mut text, Path::new("/proc"));
+    let not_needed = not_needed();
+    // From here on, this process may do as little as a run.
+    confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
+    let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
     text.push_str(match (runs, may_fall_back) {
         (true, _) => "tcptop can run here.\n",
@@ -91,23 +95,60 @@ fn sock_diag(text: &mut String) -> bool {
     }
 }
 
-/// What connection tracking shows.
-fn connection_tracking(text: &mut String, proc: &Path) {
+/// What connection tracking shows. True: a run would show it.
+fn connection_tracking(text: &mut String, proc: &Path) -> bool {
     if !conntrack::is_available(proc) {
         line(text, false, "conntrack", "not loaded: no forwarded connections");
-        return;
+        return false;
     }
     let settings =
         ConntrackSettings { proc: proc.into(), forwarded: true, local_udp: false, enable_accounting: false };
     let mut collector = ConntrackCollector::new(settings);
     match collector.start() {
         Ok(()) => {
-            let forwards = if conntrack::forwards(proc) { "" } else { " (this host forwards nothing now)" };
+            let forwards = conntrack::forwards(proc);
+            let now = if forwards { "" } else { " (this host forwards nothing now)" };
             let lacks = lacks(&collector);
-            line(text, true, "conntrack", &format!("forwarded connections{forwards}{lacks}"));
+            line(text, true, "conntrack", &format!("forwarded connections{now}{lacks}"));
+            forwards
         }
-        Err(error) => line(text, false, "conntrack", &format!("{error}: no forwarded connections")),
+        Err(error) => {
+            line(text, false, "conntrack", &format!("{error}: no forwarded connections"));
+            false
+        }
     }
+}
+
+/// Gives up what a run would give up, and tells what became of it.
+fn confined(text: &mut String, needs: Needs) {
+    let confinement = confine(needs);
+    match &confinement.capabilities {
+        Ok(kept) => {
+            let kept = confinement::names(*kept);
+            line(text, true, "capabilities", &format!("a run keeps {kept}, and drops all others"));
+        }
+        Err(error) => line(text, false, "capabilities", &format!("cannot be dropped: {error}")),
+    }
+    match &confinement.no_gains {
+        Ok(()) => line(text, true, "no_new_privs", "set: a run gains none by a program that it would start"),
+        Err(error) => line(text, false, "no_new_privs", &format!("cannot be set: {error}")),
+    }
+    match &confinement.filter {
+        Ok(true) => line(text, true, "seccomp", "all other system calls fail"),
+        Ok(false) => line(
+            text,
+            false,
+            "seccomp",
+            "this kernel has no filters of system calls, or tcptop none for this CPU",
+        ),
+        Err(error) => line(text, false, "seccomp", &format!("cannot be set: {error}")),
+    }
+    line(
+        text,
+        false,
+        "Landlock",
+        "not used: it would hide the open files of other processes, and so the owners",
+    );
 }
 
 /// What a collector does without.

@@ -8,6 +8,7 @@ mod bpf;
 mod check;
 mod collector;
 mod columns;
+mod confinement;
 mod conn;
 mod conntrack;
 mod diag;

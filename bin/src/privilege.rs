@@ -3,10 +3,10 @@
 use crate::sys::capability;
 
 /// Capability numbers of include/uapi/linux/capability.h.
-const CAP_NET_ADMIN: u32 = 12;
-const CAP_SYS_ADMIN: u32 = 21;
+pub const CAP_NET_ADMIN: u32 = 12;
+pub const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
+pub const CAP_BPF: u32 = 39;
 
 /// True with CAP_SYS_ADMIN, or with CAP_BPF and CAP_NET_ADMIN.
 pub fn sufficient() -> bool {
@@ -28,8 +28,8 @@ pub fn net_admin() -> bool {
     effective() & 1 << CAP_NET_ADMIN != 0
 }
 
-/// Where capabilities cannot be asked for, the kernel's own refusals have to tell.
-fn effective() -> u64 {
+/// The capabilities of this process, a bit each. Where they cannot be asked for, the kernel's own refusals have to tell.
+pub fn effective() -> u64 {
     capability::effective().unwrap_or(u64::MAX)
 }
 

@@ -57,7 +57,11 @@ impl Names {
         let users = Users::new(Path::new(PASSWD));
         let processes = Processes::new(proc.into(), wanted);
         let clients = Clients::new(Path::new("/"));
-        Self { wanted, users, processes, units: Units::default(), clients, kept: Vec::new() }
+        let mut units = Units::default();
+        if wanted.unit {
+            units.open();
+        }
+        Self { wanted, users, processes, units, clients, kept: Vec::new() }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.

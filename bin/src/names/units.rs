@@ -18,12 +18,18 @@ const ENOUGH: usize = 1024;
 /// The units met so far.
 #[derive(Default)]
 pub struct Units {
-    /// Of the cgroup v2 tree; `None`: there is none, or it was not needed yet.
+    /// Of the cgroup v2 tree; `None`: there is none, or it was not opened yet.
     root: Option<(OwnedFd, Place)>,
     by_id: HashMap<u64, Vec<u8>>,
 }
 
 impl Units {
+    /// Opens the tree. Where it is not mounted, that takes privileges which tcptop drops before it begins to report.
+    pub fn open(&mut self) {
+        // Why there is none does not matter: then there are no units either.
+        self.root = cgroup::open_root().ok();
+    }
+
     /// The unit of the cgroup with this id; empty when it says nothing, or is gone.
     pub fn of(&mut self, id: u64) -> &[u8] {
         if self.by_id.len() > ENOUGH {

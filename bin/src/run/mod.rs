@@ -15,6 +15,7 @@ use crate::{
     args::Settings,
     collector::{NetworkCollector, Several},
     columns::Frame,
+    confinement::{Needs, confine},
     conn::Report,
     diag,
     error::Error,
@@ -92,13 +93,14 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let (time, numbers) = (output.time, output.numbers);
     let host = output.host.clone().unwrap_or_else(kernel::host_name);
     let mut printer = Printer::new(output, stop)?;
+    let units = names.unit;
     let names = Names::new(Path::new(PROC), names);
     // Whatever is summed, ordered otherwise, or asked for by name.
     let all_ended = selection.closed
         || selection.by.is_some()
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
-    let Started { collectors, forwarded, of_forwarded } = sought.start()?;
+    let Started { collectors, needs, forwarded, of_forwarded } = sought.start()?;
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
         ended: match () {
@@ -125,6 +127,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     }
     notices::missing(monitor.collector().missing());
     notices::gaps(monitor.gaps());
+    // Nothing is started or asked of the host after this, and what is read is read with the privileges that are left.
+    notices::unconfined(&confine(Needs { log: file, units, ..needs }));
     let mut losses = Losses::new(file && count != Some(1));
     losses.note(printer.begin(), 0)?;
 

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     collector::{Detached, Missing},
+    confinement::Confinement,
     conn::Report,
     monitor::Gaps,
 };
@@ -24,6 +25,17 @@ pub fn missing(missing: &[Missing]) {
     let (names, losses) = (names.join(", "), losses.join("; "));
     // A closed stderr must not end the reports.
     let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
+}
+
+/// Says on stderr if tcptop could not give up what it does not need.
+pub fn unconfined(confinement: &Confinement) {
+    if let Some((what, error)) = confinement.failure() {
+        // A closed stderr must not end the reports.
+        let _ = writeln!(
+            io::stderr(),
+            "tcptop: the privileges that it does not need cannot be dropped ({what}: {error}); it goes on with them"
+        );
+    }
 }
 
 /// Says on stderr what somebody has detached, and what became of it.

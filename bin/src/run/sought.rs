@@ -10,6 +10,7 @@ use crate::{
     args::{CollectorName, Settings, TrafficKind},
     bpf::{BpfCollector, CollectorSettings},
     collector::{Missing, NetworkCollector, Several},
+    confinement::Needs,
     conn::Beside,
     conntrack::{self, ConntrackCollector, ConntrackSettings},
     diag::DiagCollector,
@@ -29,6 +30,8 @@ pub struct Sought {
 /// What runs.
 pub struct Started {
     pub collectors: Several,
+    /// What the collectors use later on.
+    pub needs: Needs,
     /// Forwarded connections are watched, and what else is.
     pub forwarded: Option<Beside>,
     /// What is to be said once there are forwarded connections: nobody has asked for them.
@@ -64,9 +67,10 @@ impl Sought {
         let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
         let (mut missing, mut of_forwarded) = (Vec::new(), Vec::new());
         let mut sees_udp = true;
+        let mut needs = Needs::default();
         if self.traffic.has_local() {
             let (collector, is_bpf) = self.local()?;
-            sees_udp = is_bpf;
+            (sees_udp, needs.bpf) = (is_bpf, is_bpf);
             missing.extend_from_slice(collector.missing());
             collectors.push(collector);
         }
@@ -84,6 +88,7 @@ impl Sought {
                     let lacks = if self.insists { &mut missing } else { &mut of_forwarded };
                     lacks.extend_from_slice(conntrack.missing());
                     collectors.push(Box::new(conntrack));
+                    needs.conntrack = true;
                 }
                 Err(error) if forwarded && self.insists => return Err(error),
                 Err(error) => {
@@ -98,7 +103,7 @@ impl Sought {
             (true, true) => Beside::EveryNamespace,
             (true, false) => Beside::ThisNamespace,
         });
-        Ok(Started { collectors: Several::new(collectors, missing), forwarded, of_forwarded })
+        Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, of_forwarded })
     }
 
     /// Whether connection tracking counts bytes here.

@@ -20,6 +20,7 @@ pub mod netlink;
 pub mod pid_namespace;
 pub mod poll;
 pub mod ring;
+pub mod seccomp;
 pub mod signal;
 pub mod standard;
 pub mod time_namespace;

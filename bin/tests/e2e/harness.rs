@@ -39,6 +39,10 @@ pub fn binary() -> PathBuf {
     std::env::var_os(GIVEN).map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
 }
 
+/// With this in its environment, tcptop ends by SIGSYS when it makes a system call that it does not allow itself once it has
+/// started. So each test here also tests that the list is complete.
+pub const STRICT: &str = "TCPTOP_STRICT";
+
 /// Names the tcptop to test, a static one of ci/build.
 const GIVEN: &str = "TCPTOP_BIN";
 
@@ -56,6 +60,7 @@ pub fn tcptop(args: &[&str]) -> Command {
         .args(["--traffic", "local"])
         .args(args)
         .env("TZ", "UTC")
+        .env(STRICT, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -207,8 +207,11 @@ fn beside_a_program_that_lets_others_in() {
 /// What --check finds missing. Many kernels do not have the two sources that are not needed where BPF is.
 fn missing(check: &str) -> Vec<&str> {
     let is_missing = |line: &&str| line.starts_with("no ");
-    let is_other =
-        |line: &&str| ["no   sock_diag", "no   conntrack"].iter().any(|name| line.starts_with(name));
+    let is_other = |line: &&str| {
+        ["no   sock_diag", "no   conntrack", "no   seccomp", "no   Landlock"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    };
     check.lines().filter(|line| is_missing(line) && !is_other(line)).collect()
 }
 

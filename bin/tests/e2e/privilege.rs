@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Process, SPAWNING, Scratch, Tcptop, binary},
+    harness::{Process, SPAWNING, STRICT, Scratch, Tcptop, binary},
     traffic::{Pair, V4},
 };
 
@@ -29,6 +29,7 @@ pub fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     drop(alone);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
     let mut command = Command::new(copy);
+    command.env(STRICT, "1");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");
     command
 }
