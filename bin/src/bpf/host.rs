@@ -1,6 +1,10 @@
 //! Why this host refuses: found by asking it further, after it said no.
 
-use std::{fs, os::fd::AsFd, path::Path};
+use std::{
+    fs,
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+};
 
 use super::hooks::{HOOKS, INGRESS};
 use crate::{
@@ -13,14 +17,19 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
 /// The error with the problem behind it, where one is found.
 pub fn explain(error: Error) -> Error {
-    match behind(&error) {
+    explain_at(error, None)
+}
+
+/// Likewise, of programs that attach to this cgroup. A run may not be able to open the tree again.
+pub fn explain_at(error: Error, cgroup: Option<BorrowedFd<'_>>) -> Error {
+    match behind(&error, cgroup) {
         _ if matches!(error, Error::Host(..)) => error,
         Some(obstacle) => Error::Host(obstacle, Box::new(error)),
         None => error,
     }
 }
 
-fn behind(error: &Error) -> Option<HostProblem> {
+fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> {
     let (release, _) = sys::kernel::release();
     if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
         return Some(HostProblem::TooOld(release));
@@ -36,8 +45,9 @@ fn behind(error: &Error) -> Option<HostProblem> {
             _ => None,
         };
     }
-    let root = sys::cgroup::open_root().ok();
-    let attached = |attach_type| root.as_ref().map(|(root, _)| sys::bpf::query(root.as_fd(), attach_type));
+    let opened = if cgroup.is_none() { sys::cgroup::open_root().ok() } else { None };
+    let root = cgroup.or_else(|| opened.as_ref().map(|(root, _)| root.as_fd()));
+    let attached = |attach_type| root.map(|root| sys::bpf::query(root, attach_type));
     match errno {
         libc::ENOSYS => Some(HostProblem::NoBpf),
         libc::EPERM if !privilege::net_admin() => Some(HostProblem::NoNetAdmin),

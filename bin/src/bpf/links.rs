@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use super::{hooks::RELEASE_PROGRAM, host::explain, programs::Link};
+use super::{hooks::RELEASE_PROGRAM, host::explain_at, programs::Link};
 use crate::{collector::Detached, error::Error};
 
 /// The links, in the order in which they were attached.
@@ -46,7 +46,8 @@ impl Links {
                 match again {
                     Ok(()) => {}
                     Err(error) if hook.lost.is_none() => {
-                        return Err(Error::Detached(hook.name(), Box::new(explain(error))));
+                        let why = explain_at(error, Some(self.cgroup.as_fd()));
+                        return Err(Error::Detached(hook.name(), Box::new(why)));
                     }
                     // Like a hook that this kernel does not have. Its program is freed.
                     Err(_) => continue,

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Capability numbers of include/uapi/linux/capability.h.
-const CAP_DAC_READ_SEARCH: u32 = 2;
-const CAP_SYS_PTRACE: u32 = 19;
+pub const CAP_DAC_READ_SEARCH: u32 = 2;
+pub const CAP_SYS_PTRACE: u32 = 19;
 
 /// A command of a plain user with these capabilities, for whom /proc is mounted with these options.
 fn with_proc(

@@ -11,6 +11,7 @@ mod callbacks;
 mod cgroup;
 mod cli;
 mod clocks;
+mod confined;
 mod crew;
 mod descriptors;
 mod detached;
@@ -23,6 +24,8 @@ mod handing;
 mod harness;
 mod hidden;
 mod hosts;
+#[cfg(target_arch = "x86_64")]
+mod intruder;
 mod ipsec;
 mod lacking;
 mod lifecycle;

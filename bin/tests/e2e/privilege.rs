@@ -12,7 +12,7 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 /// Capability numbers of include/uapi/linux/capability.h.
 pub const CAP_NET_ADMIN: u32 = 12;

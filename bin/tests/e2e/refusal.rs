@@ -23,6 +23,11 @@ pub const SYS_BPF: i64 = libc::SYS_bpf as i64;
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
 pub const SYS_FSOPEN: i64 = libc::SYS_fsopen as i64;
 
+#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+pub const SYS_CAPSET: i64 = libc::SYS_capset as i64;
+#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+pub const SYS_SECCOMP: i64 = libc::SYS_seccomp as i64;
+
 /// One call that is about to be made.
 pub struct Call {
     pub number: i64,
@@ -66,7 +71,7 @@ struct Answer {
     flags: u32,
 }
 
-/// Has `decide` asked about each bpf(2) and fsopen(2) of this command's process: `Some(errno)` refuses it.
+/// Has `decide` asked about each bpf(2), fsopen(2), capset(2) and seccomp(2) of this command's process: `Some(errno)` refuses it.
 pub fn refuse(command: &mut Command, decide: impl Fn(&Call) -> Option<i32> + Send + 'static) {
     let (ours, theirs) = UnixDatagram::pair().expect("a pair of sockets");
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
@@ -89,12 +94,14 @@ fn install() -> io::Result<OwnedFd> {
     let (load, equal, ret) = (0x20, 0x15, 0x06);
     let mut filter = [
         op(load, 0, 0, 0),
-        op(equal, 1, 0, number(libc::SYS_bpf)),
+        op(equal, 3, 0, number(libc::SYS_bpf)),
+        op(equal, 2, 0, number(libc::SYS_capset)),
+        op(equal, 1, 0, number(libc::SYS_seccomp)),
         op(equal, 0, 1, number(libc::SYS_fsopen)),
         op(ret, 0, 0, USER_NOTIF),
         op(ret, 0, 0, ALLOW),
     ];
-    let program = libc::sock_fprog { len: 5, filter: filter.as_mut_ptr() };
+    let program = libc::sock_fprog { len: 7, filter: filter.as_mut_ptr() };
     // SAFETY: the program and its instructions outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, NEW_LISTENER, &raw const program) };
     if fd < 0 {

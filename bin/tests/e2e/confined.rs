@@ -1,0 +1,187 @@
+//! What a run gives up once it has started, and that what it keeps is enough.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    process::Command,
+    sync::mpsc,
+};
+
+use crate::{
+    harness::{LIMIT, Process, Scratch, eventually, run, tcptop},
+    hidden::{CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE},
+    privilege::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, NOBODY, as_nobody_with, reachable},
+    refusal::{SYS_CAPSET, SYS_SECCOMP, refuse},
+};
+
+/// Capability numbers of include/uapi/linux/capability.h.
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_FOWNER: u32 = 3;
+
+/// Starts it, and returns when it has printed its first line.
+pub fn started(command: &mut Command) -> Process {
+    let (ready, line) = mpsc::channel();
+    let process = Process::start(command, move |_| {
+        // Nobody listens after the first line.
+        let _ = ready.send(());
+    });
+    line.recv_timeout(LIMIT).expect("a line");
+    process
+}
+
+/// A line of /proc/<pid>/status.
+fn status(pid: &str, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name}: {text}")).trim().to_owned()
+}
+
+fn set(pid: &str, name: &str) -> u64 {
+    u64::from_str_radix(&status(pid, name), 16).expect("hexadecimal")
+}
+
+fn bits(capabilities: &[u32]) -> u64 {
+    capabilities.iter().map(|capability| 1 << capability).sum()
+}
+
+/// Whether --check has a line that begins so.
+fn check_says(line: &str) -> bool {
+    run(&["--check"]).stdout.lines().any(|found| found.starts_with(line))
+}
+
+/// A run of root keeps no other capabilities than these, and is under a filter.
+fn keeps(process: &Process, capabilities: &[u32]) {
+    let pid = process.pid().to_string();
+    let kept = bits(capabilities);
+    for name in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(set(&pid, name), set("self", name) & kept, "{name}");
+    }
+    assert_eq!((set(&pid, "CapInh"), set(&pid, "CapAmb")), (0, 0));
+    is_filtered(&pid);
+}
+
+fn is_filtered(pid: &str) {
+    assert_eq!(status(pid, "NoNewPrivs"), "1");
+    if check_says("yes  seccomp") {
+        assert_eq!(status(pid, "Seccomp"), "2");
+    } else {
+        println!("skipped: this kernel has no filters of system calls");
+    }
+}
+
+fn end(process: Process) {
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    assert_eq!(finished.stderr, "");
+}
+
+const OF_OWNERS: [u32; 2] = [CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
+const OF_BPF: [u32; 4] = [CAP_BPF, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
+
+#[test]
+fn a_run_keeps_what_it_uses() {
+    for args in
+        [&["--csv", "-d", "0.2"][..], &["--csv", "-d", "0.2", "--unit"], &["-d", "0.2", "--closed=only"]]
+    {
+        let process = started(&mut tcptop(args));
+        keeps(&process, &OF_BPF);
+        end(process);
+    }
+}
+
+#[test]
+fn forwarded_connections_take_one_more() {
+    if !check_says("yes  conntrack") {
+        println!("skipped: this kernel has no connection tracking");
+        return;
+    }
+    let mut command = tcptop(&["--csv", "-d", "0.2", "--traffic", "forwarded"]);
+    let process = started(&mut command);
+    keeps(&process, &[&OF_OWNERS[..], &[CAP_NET_ADMIN]].concat());
+    process.signal(libc::SIGINT);
+    process.wait().assert_code(0);
+}
+
+#[test]
+fn sock_diag_takes_none() {
+    let counts = fs::read("/proc/sys/net/netfilter/nf_conntrack_acct").unwrap_or_default();
+    if !crate::diag::is_available() || counts.starts_with(b"1") {
+        println!("skipped: connection tracking would count UDP");
+        return;
+    }
+    let process = started(&mut tcptop(&["--csv", "-d", "0.2", "--collector", "diag"]));
+    keeps(&process, &OF_OWNERS);
+    end(process);
+}
+
+/// The sticky bit lets only its owner rename a file, and the folder is not for others to write to.
+#[test]
+fn a_log_of_another_user_is_rotated() {
+    let scratch = Scratch::new("foreign");
+    let file = scratch.0.join("log.csv");
+    fs::write(&file, "").expect("made");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1700)).expect("ours");
+    for path in [&file, &scratch.0] {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+    }
+    let args = ["--csv", "--total", "-d", "0.1", "--max-size", "1K", "--keep", "2", "-o"];
+    let mut command = tcptop(&args);
+    command.arg(&file);
+    let process = Process::start(&mut command, |_| ());
+    eventually("the second old file", || scratch.0.join("log.csv.2").exists().then_some(()));
+    keeps(&process, &[&OF_BPF[..], &[CAP_DAC_OVERRIDE, CAP_FOWNER]].concat());
+    process.signal(libc::SIGHUP);
+    fs::remove_file(&file).expect("there");
+    eventually("a file made anew", || file.exists().then_some(()));
+    end(process);
+}
+
+#[test]
+fn a_service_keeps_four_of_its_five() {
+    const FIVE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
+    let scratch = Scratch::new("service");
+    let mut command = reachable(&scratch, &["--csv", "-d", "0.2", "--traffic", "local"]);
+    as_nobody_with(&mut command, FIVE);
+    let process = started(&mut command);
+    let pid = process.pid().to_string();
+    let four = bits(&OF_BPF);
+    assert_eq!([set(&pid, "CapPrm"), set(&pid, "CapEff")], [four, four]);
+    assert_eq!([set(&pid, "CapInh"), set(&pid, "CapAmb")], [0, 0]);
+    is_filtered(&pid);
+    end(process);
+}
+
+#[test]
+fn privileges_that_cannot_be_dropped_are_told() {
+    let mut command = tcptop(&["--csv", "-n", "3", "-d", "0.1"]);
+    refuse(&mut command, |call| (call.number == SYS_CAPSET).then_some(libc::EPERM));
+    let finished = Process::start(&mut command, |_| ()).wait();
+    finished.assert_code(0);
+    let said = "tcptop: the privileges that it does not need cannot be dropped (capabilities: Operation not permitted";
+    assert!(finished.stderr.starts_with(said) && finished.stderr.lines().count() == 1, "{}", finished.stderr);
+    let mut command = tcptop(&["--check"]);
+    refuse(&mut command, |call| (call.number == SYS_CAPSET).then_some(libc::EPERM));
+    let check = Process::start(&mut command, |_| ()).wait();
+    assert!(check.stdout.contains("\nno   capabilities       cannot be dropped: "), "{}", check.stdout);
+}
+
+/// As the filters of systemd do.
+#[test]
+fn a_filter_that_refuses_seccomp_is_no_obstacle() {
+    let mut command = tcptop(&["--csv", "-d", "0.2"]);
+    refuse(&mut command, |call| (call.number == SYS_SECCOMP).then_some(libc::EPERM));
+    let process = started(&mut command);
+    assert_eq!(status(&process.pid().to_string(), "Seccomp_filters"), "2", "the test's, and its own");
+    end(process);
+}
+
+#[test]
+fn check_tells_what_a_run_keeps() {
+    let check = run(&["--check"]).stdout;
+    let kept = "yes  capabilities       a run keeps CAP_BPF, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, and";
+    for line in [kept, "yes  no_new_privs ", "no   Landlock "] {
+        assert!(check.lines().any(|found| found.starts_with(line)), "{line}: {check}");
+    }
+}

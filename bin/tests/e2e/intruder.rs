@@ -1,0 +1,150 @@
+//! An intruder in a running tcptop: by ptrace(2), the process makes a system call that the test chooses.
+
+use std::{io, mem::MaybeUninit, ptr, time::Duration};
+
+use libc::{c_int, c_long, c_void, pid_t};
+
+use crate::{
+    confined::started,
+    harness::{Process, STRICT, eventually, tcptop},
+};
+
+/// What became of the call.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// What it returned.
+    Returned(i64),
+    /// The kernel ended the process by this signal.
+    Killed(c_int),
+}
+
+const fn failed(errno: c_int) -> Outcome {
+    Outcome::Returned(-(errno as i64))
+}
+
+fn ptrace(request: libc::c_uint, pid: pid_t, data: *mut c_void) -> c_long {
+    // SAFETY: about another process; `data` is what the request asks for.
+    let result = unsafe { libc::ptrace(request, pid, ptr::null_mut::<c_void>(), data) };
+    assert!(result >= 0, "ptrace {request}: {}", io::Error::last_os_error());
+    result
+}
+
+/// Waits until the process stops or ends, and leaves what it ended with to its parent.
+fn wait(pid: pid_t) -> (c_int, c_int) {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let id = libc::id_t::try_from(pid).expect("a pid");
+    let options = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT;
+    // SAFETY: the kernel fills `info` if it returns 0.
+    unsafe {
+        assert_eq!(libc::waitid(libc::P_PID, id, info.as_mut_ptr(), options), 0);
+        let info = info.assume_init();
+        (info.si_code, info.si_status())
+    }
+}
+
+/// Has the process make a system call in place of the one that it waits in.
+fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
+    let pid = pid_t::try_from(process.pid()).expect("a pid");
+    ptrace(libc::PTRACE_ATTACH, pid, ptr::null_mut());
+    wait(pid);
+    let mut before = MaybeUninit::<libc::user_regs_struct>::zeroed();
+    ptrace(libc::PTRACE_GETREGS, pid, before.as_mut_ptr().cast());
+    // SAFETY: the kernel has filled it.
+    let mut before = unsafe { before.assume_init() };
+    let mut registers = before;
+    // Behind the instruction `syscall`, which has two bytes. No call is to be made again after this stop.
+    registers.rip -= 2;
+    registers.orig_rax = u64::MAX;
+    registers.rax = number.cast_unsigned();
+    [registers.rdi, registers.rsi, registers.rdx] = arguments;
+    ptrace(libc::PTRACE_SETREGS, pid, (&raw mut registers).cast());
+    ptrace(libc::PTRACE_SINGLESTEP, pid, ptr::null_mut());
+    let (code, signal) = wait(pid);
+    if code != libc::CLD_TRAPPED {
+        return Outcome::Killed(signal);
+    }
+    ptrace(libc::PTRACE_GETREGS, pid, (&raw mut registers).cast());
+    ptrace(libc::PTRACE_SETREGS, pid, (&raw mut before).cast());
+    ptrace(libc::PTRACE_DETACH, pid, ptr::null_mut());
+    Outcome::Returned(registers.rax.cast_signed())
+}
+
+/// A tcptop that waits, and whose reports are long apart.
+fn waiting(command: &mut std::process::Command) -> Process {
+    let process = started(command);
+    let file = format!("/proc/{}/syscall", process.pid());
+    let waits = || std::fs::read_to_string(&file).expect("it runs");
+    eventually("a tcptop that waits", || {
+        let number = waits().split(' ').next().and_then(|number| number.parse().ok());
+        [libc::SYS_epoll_wait, libc::SYS_epoll_pwait].map(Some).contains(&number).then_some(())
+    });
+    process
+}
+
+const fn flags(flags: c_int) -> u64 {
+    flags.cast_unsigned() as u64
+}
+
+#[test]
+fn what_a_run_does_not_do_fails_and_the_run_goes_on() {
+    let process = waiting(tcptop(&["--csv", "-d", "600"]).env_remove(STRICT));
+    let me = u64::from(process.pid());
+    for (number, arguments) in [
+        (libc::SYS_execve, [0, 0, 0]),
+        (libc::SYS_ptrace, [0, 0, 0]),
+        (libc::SYS_kill, [me, 9, 0]),
+        (libc::SYS_clone, [0, 0, 0]),
+        (libc::SYS_mount, [0, 0, 0]),
+        (libc::SYS_init_module, [0, 0, 0]),
+        (libc::SYS_setuid, [0, 0, 0]),
+        (libc::SYS_chmod, [0, 0, 0]),
+        (libc::SYS_rename, [0, 0, 0]),
+        (libc::SYS_open_by_handle_at, [0, 0, 0]),
+    ] {
+        assert_eq!(call(&process, number, arguments), failed(libc::ENOSYS), "{number}");
+    }
+    let (read, write) = (flags(libc::O_RDONLY), flags(libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT));
+    for (number, arguments, errno) in [
+        (libc::SYS_socket, [flags(libc::AF_INET), flags(libc::SOCK_STREAM), 0], libc::EPERM),
+        (libc::SYS_socket, [flags(libc::AF_PACKET), flags(libc::SOCK_RAW), 0], libc::EPERM),
+        // Without a name, what is allowed reads a bad address.
+        (libc::SYS_openat, [0, 0, write], libc::EPERM),
+        (libc::SYS_openat, [0, 0, read], libc::EFAULT),
+        // BPF_PROG_LOAD and BPF_MAP_LOOKUP_ELEM.
+        (libc::SYS_bpf, [5, 0, 0], libc::EPERM),
+        (libc::SYS_bpf, [1, 0, 64], libc::EFAULT),
+        (libc::SYS_mmap, [0, 4096, flags(libc::PROT_READ | libc::PROT_EXEC)], libc::EPERM),
+        // TIOCSTI puts characters into the input of a terminal.
+        (libc::SYS_ioctl, [0, libc::TIOCSTI, 0], libc::EPERM),
+    ] {
+        assert_eq!(call(&process, number, arguments), failed(errno), "{number} {arguments:?}");
+    }
+    process.signal(libc::SIGINT);
+    let finished = process.wait();
+    finished.assert_code(0);
+    assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn a_run_with_a_log_may_append_and_nothing_else() {
+    let scratch = crate::harness::Scratch::new("append");
+    let file = scratch.0.join("log.csv");
+    let mut command = tcptop(&["--csv", "-d", "600", "-o"]);
+    let process = Process::start(command.arg(&file).env_remove(STRICT), |_| ());
+    eventually("a log", || file.metadata().is_ok_and(|log| log.len() > 0).then_some(()));
+    std::thread::sleep(Duration::from_millis(100));
+    let append = flags(libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK);
+    assert_eq!(call(&process, libc::SYS_openat, [0, 0, append]), failed(libc::EFAULT));
+    for other in [libc::O_WRONLY, libc::O_RDWR, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC] {
+        assert_eq!(call(&process, libc::SYS_openat, [0, 0, flags(other)]), failed(libc::EPERM));
+    }
+    assert_eq!(call(&process, libc::SYS_rename, [0, 0, 0]), failed(libc::EFAULT));
+    assert_eq!(call(&process, libc::SYS_chmod, [0, 0, 0]), failed(libc::ENOSYS));
+}
+
+/// So the other tests, which set the variable, find a call that is missing from the list.
+#[test]
+fn a_test_sees_a_call_that_is_not_allowed() {
+    let process = waiting(&mut tcptop(&["--csv", "-d", "600"]));
+    assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), Outcome::Killed(libc::SIGSYS));
+}
