@@ -32,6 +32,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_ctl,
     libc::SYS_fcntl,
+    libc::SYS_flock,
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
     // Netlink.
@@ -117,10 +118,13 @@ const OLD: &[c_long] = &[
 #[cfg(not(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips")))]
 const OLD: &[c_long] = &[];
 
-/// The log is renamed, removed and shortened.
+/// The log is renamed, removed and shortened, and a new one gets the owner and the mode of the old one.
 const OF_LOG: &[c_long] = &[
-    libc::SYS_getcwd,
     libc::SYS_ftruncate,
+    libc::SYS_fchown,
+    libc::SYS_fchmod,
+    #[cfg(target_arch = "arm")]
+    libc::SYS_fchown32,
     libc::SYS_renameat2,
     #[cfg(not(target_arch = "riscv64"))]
     libc::SYS_renameat,
@@ -137,9 +141,10 @@ const EVERY_BIT: u32 = u32::MAX;
 
 /// Flags of open(2) that can change a file, or make one.
 const CHANGES: u32 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u32;
-/// To read, and as `output/log.rs` opens a log.
+/// To read, and as `output/place.rs` opens a log and makes a new one.
 const READ: u32 = libc::O_RDONLY as u32;
-const APPEND: u32 = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u32;
+const APPEND: u32 = (libc::O_WRONLY | libc::O_APPEND) as u32;
+const CREATE: u32 = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u32;
 
 /// Opens files as one of `flags` says. (openat2(2) has its flags in memory, which a filter cannot read.)
 const fn opening(flags: &'static [u32]) -> [Rule; OPENING] {
@@ -178,7 +183,7 @@ const OTHERS: &[Rule] = &[
 
 /// What a run with these needs may call. The frequent ones come first: kernels before 5.11 look at each rule in turn.
 pub fn allowed(needs: Needs) -> impl Iterator<Item = Rule> {
-    let opening = opening(if needs.log { &[READ, APPEND] } else { &[READ] });
+    let opening = opening(if needs.log { &[READ, APPEND, CREATE] } else { &[READ] });
     let bpf = needs.bpf.then_some(BPF);
     let plain = [PLAIN, OF_WIDTH, OLD, if needs.log { OF_LOG } else { &[] }];
     // CAP_DAC_READ_SEARCH lets it open every file, so it is allowed only where it is used.

@@ -9,13 +9,14 @@ use crate::{
 };
 
 /// Capability numbers of include/uapi/linux/capability.h.
+const CAP_CHOWN: u32 = 0;
 const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_FOWNER: u32 = 3;
 const CAP_SYS_PTRACE: u32 = 19;
 
 /// Those that a run may keep.
-const NAMES: [(u32, &str); 7] = [
+const NAMES: [(u32, &str); 8] = [
     (CAP_BPF, "CAP_BPF"),
     (CAP_NET_ADMIN, "CAP_NET_ADMIN"),
     (CAP_SYS_ADMIN, "CAP_SYS_ADMIN"),
@@ -23,6 +24,7 @@ const NAMES: [(u32, &str); 7] = [
     (CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"),
     (CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
     (CAP_FOWNER, "CAP_FOWNER"),
+    (CAP_CHOWN, "CAP_CHOWN"),
 ];
 
 /// Their names, with commas; `none` if it is none.
@@ -50,8 +52,9 @@ pub fn drop_others(needs: Needs) -> io::Result<u64> {
 ///   (kernel/bpf/cgroup.c `cgroup_bpf_replace`: ENOLINK), so there is no way without them. CAP_PERFMON is for the verifier
 ///   only, which has done its work.
 /// - CAP_NET_ADMIN: connection tracking answers nobody else (net/netfilter/nfnetlink.c `nfnetlink_rcv`, v5.10).
-/// - CAP_DAC_OVERRIDE and CAP_FOWNER: a log in a folder of another user, or that logrotate made for one, and such a log in a
-///   folder with the sticky bit, where only the owner of a file renames it.
+/// - CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_CHOWN: a log in a folder of another user, or that logrotate made for one, such a log
+///   in a folder with the sticky bit, where only the owner of a file renames it, and a new log that gets the owner of the old
+///   one.
 const fn used(needs: Needs, held: u64) -> u64 {
     let mut used = 1 << CAP_SYS_PTRACE | 1 << CAP_DAC_READ_SEARCH;
     if needs.bpf {
@@ -61,7 +64,7 @@ const fn used(needs: Needs, held: u64) -> u64 {
         used |= 1 << CAP_NET_ADMIN;
     }
     if needs.log {
-        used |= 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER;
+        used |= 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_CHOWN;
     }
     // What stands in for one that is not there: in a container, root often has CAP_DAC_OVERRIDE alone.
     if held & 1 << CAP_DAC_READ_SEARCH == 0 {
@@ -98,7 +101,7 @@ mod tests {
         );
         assert_eq!(
             of(Needs { log: true, ..none }, ALL),
-            "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, CAP_FOWNER"
+            "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN"
         );
     }
 

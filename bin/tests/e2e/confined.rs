@@ -16,6 +16,7 @@ use crate::{
 
 /// Capability numbers of include/uapi/linux/capability.h.
 const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_CHOWN: u32 = 0;
 const CAP_FOWNER: u32 = 3;
 
 /// Starts it, and returns when it has printed its first line.
@@ -131,7 +132,7 @@ fn a_log_of_another_user_is_rotated() {
     command.arg(&file);
     let process = Process::start(&mut command, |_| ());
     eventually("the second old file", || scratch.0.join("log.csv.2").exists().then_some(()));
-    keeps(&process, &[&OF_BPF[..], &[CAP_DAC_OVERRIDE, CAP_FOWNER]].concat());
+    keeps(&process, &[&OF_BPF[..], &[CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN]].concat());
     process.signal(libc::SIGHUP);
     fs::remove_file(&file).expect("there");
     eventually("a file made anew", || file.exists().then_some(()));
