@@ -10,6 +10,7 @@ use crate::{
     diag::DiagCollector,
     error::OLDEST,
     exit,
+    foreign::Shown,
     platform::Platform,
     privilege,
     proc::Snapshot,
@@ -22,7 +23,8 @@ const INDENT: usize = 24;
 /// The report, and the exit code that a run would end with.
 pub fn report() -> (String, u8) {
     let (release, machine) = sys::kernel::release();
-    let mut text = format!("tcptop {} on Linux {release} {machine}\n", env!("CARGO_PKG_VERSION"));
+    let (version, kernel, machine) = (env!("CARGO_PKG_VERSION"), Shown::new(&release), Shown::new(&machine));
+    let mut text = format!("tcptop {version} on Linux {kernel} {machine}\n");
     let privileged = privilege::sufficient();
     line(
         &mut text,
@@ -32,7 +34,7 @@ pub fn report() -> (String, u8) {
     );
     let recent = sys::kernel::version(&release).is_none_or(|version| version >= OLDEST);
     let (major, minor) = OLDEST;
-    line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &release);
+    line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &kernel.to_string());
     let reached = cgroup(&mut text);
     let runs = match (privileged, reached) {
         (true, true) => hooks(&mut text),
@@ -173,7 +175,7 @@ fn cgroup(text: &mut String) -> bool {
         }
     };
     match place {
-        Place::Mounted(path) => line(text, true, "cgroup v2", &format!("mounted at {}", path.display())),
+        Place::Mounted(path) => line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path))),
         Place::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
     }
     if !sys::cgroup::is_whole(root.as_fd()) {

@@ -14,6 +14,7 @@ mod conntrack;
 mod diag;
 mod error;
 mod exit;
+mod foreign;
 mod monitor;
 mod names;
 mod output;

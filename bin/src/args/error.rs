@@ -1,9 +1,8 @@
 //! The mistakes a user can make on the command line.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fmt::{self, Write},
-};
+use std::{ffi::OsString, fmt};
+
+use crate::foreign::Shown;
 
 /// Why the arguments were refused. Displayed as one line that names the argument and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,23 +78,23 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownOption { option, meant: None } => {
-                write!(f, "unknown option '{}': see 'tcptop --help'", Line(option.as_ref()))
+                write!(f, "unknown option '{}': see 'tcptop --help'", Shown::new(option))
             }
             Self::UnknownOption { option, meant: Some(meant) } => {
-                write!(f, "unknown option '{}': did you mean '{meant}'?", Line(option.as_ref()))
+                write!(f, "unknown option '{}': did you mean '{meant}'?", Shown::new(option))
             }
             Self::DetachedValue { option, given } => {
-                write!(f, "unexpected argument '{0}': did you mean '{option}={0}'?", Line(given))
+                write!(f, "unexpected argument '{0}': did you mean '{option}={0}'?", Shown::new(given))
             }
             Self::MissingValue { option, expected } => {
                 write!(f, "missing value for '{option}': expected {expected}")
             }
             Self::UnexpectedValue { option, given } => {
-                let (option, given) = (Line(option.as_ref()), Line(given));
+                let (option, given) = (Shown::new(option), Shown::new(given));
                 write!(f, "unexpected value '{given}' for '{option}': expected no value")
             }
             Self::InvalidValue { argument, given, expected } => {
-                write!(f, "invalid value '{}' for '{argument}': expected {expected}", Line(given))
+                write!(f, "invalid value '{}' for '{argument}': expected {expected}", Shown::new(given))
             }
             Self::Conflict { first, second, both } => {
                 write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
@@ -109,24 +108,13 @@ impl fmt::Display for UsageError {
                 f.write_str("tx_bytes, bytes, rx_rate, tx_rate, rate, time, event or host")
             }
             Self::UnexpectedArgument { given } => {
-                write!(f, "unexpected argument '{}': expected at most an interval and a count", Line(given))
+                write!(
+                    f,
+                    "unexpected argument '{}': expected at most an interval and a count",
+                    Shown::new(given)
+                )
             }
         }
-    }
-}
-
-/// An argument as given, kept to one line and harmless to a terminal.
-struct Line<'a>(&'a OsStr);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.to_string_lossy().chars() {
-            match letter.is_control() {
-                true => write!(f, "{}", letter.escape_default())?,
-                false => f.write_char(letter)?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -148,7 +136,7 @@ mod tests {
             ),
             (
                 UsageError::UnknownOption { option: "--\u{1b}[2Jx\ny".into(), meant: None },
-                "unknown option '--\\u{1b}[2Jx\\ny': see 'tcptop --help'",
+                "unknown option '--\\x1b[2Jx\\x0ay': see 'tcptop --help'",
             ),
             (
                 UsageError::UnexpectedValue { option: "--csv".into(), given: "yes".into() },

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::{
-    Column, Event, Frame, Id, Row, address, name, time, units,
+    Column, Event, Frame, Id, Row, address, time, units,
     value::{Unit, Value},
 };
+use crate::foreign;
 
 impl Column {
     /// Appends the value for CSV, quoted if need be; nothing for an unknown one.
@@ -17,7 +18,7 @@ impl Column {
                 }
             }
             Value::Word(word) => out.extend_from_slice(word(row).as_bytes()),
-            Value::Name(bytes) => name::csv(bytes(row, frame), out),
+            Value::Name(bytes) => foreign::csv(bytes(row, frame), out),
             Value::Address(bytes) => address::address(bytes(row), out),
             Value::Endpoint(ends) => {
                 if let Some((bytes, port)) = ends(row) {
@@ -55,7 +56,7 @@ impl Column {
                 }
                 out.extend_from_slice(word(row).as_bytes());
             }
-            Value::Name(bytes) => name::plain(bytes(row, frame), out),
+            Value::Name(bytes) => foreign::plain(bytes(row, frame), out),
             Value::Endpoint(ends) => {
                 if let Some((bytes, port)) = ends(row) {
                     address::endpoint(bytes, port, room, out);

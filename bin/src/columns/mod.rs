@@ -7,7 +7,6 @@
 mod address;
 mod cell;
 mod likeness;
-mod name;
 mod row;
 mod sets;
 pub mod time;
@@ -21,7 +20,6 @@ use self::{
     value::{Unit, Value},
 };
 pub use self::{
-    name::csv as field,
     row::{Event, Frame, Row},
     sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
     units::NumberForm,

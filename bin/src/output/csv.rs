@@ -2,8 +2,9 @@
 
 use super::Options;
 use crate::{
-    columns::{self, Frame, Id, time, units},
+    columns::{Frame, Id, time, units},
     conn::{Report, Traffic, per_second},
+    foreign,
     view::View,
 };
 
@@ -35,7 +36,7 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
     let sum = |event: &[u8], bytes: Traffic, out: &mut Vec<u8>| {
         line(&options.columns, out, |id, out| match id {
             Id::Time => time::stamp(frame.time, frame.form, out),
-            Id::Host => columns::field(frame.host, out),
+            Id::Host => foreign::csv(frame.host, out),
             Id::Event => out.extend_from_slice(event),
             Id::RxBytes => units::decimal(bytes.rx, out),
             Id::TxBytes => units::decimal(bytes.tx, out),
@@ -50,7 +51,7 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
         let Traffic { rx, tx } = view.left_out.moved;
         line(&options.columns, out, |id, out| match id {
             Id::Time => time::stamp(frame.time, frame.form, out),
-            Id::Host => columns::field(frame.host, out),
+            Id::Host => foreign::csv(frame.host, out),
             Id::Event => out.extend_from_slice(b"left_out"),
             Id::Connections => units::decimal(view.left_out.groups as u64, out),
             Id::RxBytes => units::decimal(rx, out),

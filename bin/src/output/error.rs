@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use super::refusal::Refusal;
+use crate::foreign::Shown;
 
 /// A failure to open or write the output.
 #[derive(Debug)]
@@ -60,22 +61,22 @@ impl fmt::Display for OutputError {
             Self::ClosedPipe => f.write_str("the reader of the output went away"),
             Self::Stuck { path } => {
                 match path {
-                    Some(path) => write!(f, "'{}'", path.display())?,
+                    Some(path) => write!(f, "'{}'", Shown::new(path))?,
                     None => f.write_str("standard output")?,
                 }
                 f.write_str(": the reader takes nothing; the report was given up")
             }
-            Self::Refused { path, why } => write!(f, "cannot append to '{}': {why}", path.display()),
-            Self::Open { path, source } => write!(f, "cannot open '{}': {source}", path.display()),
+            Self::Refused { path, why } => write!(f, "cannot append to '{}': {why}", Shown::new(path)),
+            Self::Open { path, source } => write!(f, "cannot open '{}': {source}", Shown::new(path)),
             Self::Rotate { path, source } => {
                 write!(
                     f,
                     "'{}' must make room for a new file and cannot be renamed: {source}",
-                    path.display()
+                    Shown::new(path)
                 )
             }
             Self::Write { path: Some(path), source } => {
-                write!(f, "cannot write to '{}': {source}", path.display())
+                write!(f, "cannot write to '{}': {source}", Shown::new(path))
             }
             Self::Write { path: None, source } => write!(f, "cannot write to standard output: {source}"),
         }

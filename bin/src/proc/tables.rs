@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::conn::Protocol;
+use crate::foreign::Shown;
 
 use super::OutOf;
 use super::sockets::{SocketEntry, is_header};
@@ -32,12 +33,12 @@ impl Tables {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) if OutOf::of(&error).is_some() => return Err(error),
                 Err(error) => {
-                    return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+                    return Err(io::Error::new(error.kind(), format!("{}: {error}", Shown::new(&path))));
                 }
             }
         }
         if tables.is_empty() {
-            let error = format!("{}: no socket tables there", directory.display());
+            let error = format!("{}: no socket tables there", Shown::new(directory));
             return Err(io::Error::new(ErrorKind::NotFound, error));
         }
         Ok(Self(tables))

@@ -154,6 +154,33 @@ fn usage_errors() {
     }
 }
 
+/// What the caller chose is not printed as it is.
+#[test]
+fn errors_steer_no_terminal() {
+    const HOSTILE: &str = "\u{1b}[2J\n\u{202e}\\";
+    const SHOWN: &str = "\\x1b[2J\\x0a\\xe2\\x80\\xae\\\\";
+    let file = format!("/no/{HOSTILE}/file");
+    let (option, value) = (format!("--{HOSTILE}"), format!("--csv={HOSTILE}"));
+    let cases: [(&[&str], i32); 6] = [
+        (&[&option], 2),
+        (&["-\u{1b}"], 2),
+        (&[&value], 2),
+        (&["--count", HOSTILE], 2),
+        (&["1", "1", HOSTILE], 2),
+        (&["-1", "-o", &file], 74),
+    ];
+    for (args, code) in cases {
+        let finished = run(args);
+        finished.assert_code(code);
+        let line = finished.stderr.strip_suffix('\n').expect("a line");
+        let shown = line.contains(SHOWN) || args == ["-\u{1b}"] && line.contains("'-\\x1b'");
+        assert!(
+            shown && !line.contains(|letter: char| letter.is_control() || letter == '\u{202e}'),
+            "{line:?}"
+        );
+    }
+}
+
 #[test]
 fn numbers_too_large_are_all_or_told_the_limit() {
     let huge = "99999999999999999999";

@@ -1,6 +1,7 @@
 //! What processes and users are called.
 
 use super::{Scene, cells, csv, text};
+use crate::puppet::Puppet;
 
 #[test]
 fn command_lines_users_and_units() {
@@ -36,4 +37,35 @@ fn a_group_of_a_command_line() {
         finished.stdout.lines().next(),
         Some("time,event,cmdline,conns,rx_bytes,tx_bytes,rx_rate,tx_rate")
     );
+}
+
+/// Names that a spreadsheet would take for formulas, and one with a character that turns the direction of writing around.
+#[test]
+fn names_are_no_formulas() {
+    const NAMES: [(&str, &str); 4] =
+        [("=1+1", "\\x3d1+1"), ("-a", "\\x2da"), ("a;@b", "a;\\x40b"), ("a\u{202e}b", "a\\xe2\\x80\\xaeb")];
+    let mut servers: Vec<(Puppet, Puppet, String)> = NAMES
+        .iter()
+        .map(|(name, _)| {
+            let (mut server, mut client) = (Puppet::new(name), Puppet::new("client"));
+            let address = server.tell("listen 127.0.0.1:0");
+            client.tell(&format!("connect {address}"));
+            server.tell("accept");
+            let port = address.rsplit(':').next().expect("a port").to_owned();
+            (server, client, port)
+        })
+        .collect();
+    let finished = super::during(&["--csv", "-d", "60"], || {
+        for (server, client, _) in &mut servers {
+            client.tell("send 10");
+            server.tell("receive 10");
+        }
+    });
+    finished.assert_success();
+    assert!(!finished.stdout.contains('\u{202e}'));
+    let rows = cells(&finished.stdout);
+    for ((_, shown), (_, _, port)) in NAMES.iter().zip(&servers) {
+        let row = rows.iter().find(|row| row["lport"] == *port).unwrap_or_else(|| panic!("{port}: {rows:?}"));
+        assert_eq!(row["comm"], *shown);
+    }
 }
