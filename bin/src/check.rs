@@ -35,17 +35,22 @@ pub fn report() -> (String, u8) {
     let recent = sys::kernel::version(&release).is_none_or(|version| version >= OLDEST);
     let (major, minor) = OLDEST;
     line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &kernel.to_string());
-    let reached = cgroup(&mut text);
-    let runs = match (privileged, reached) {
-        (true, true) => hooks(&mut text),
-        (true, false) => {
-            line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
-            false
+    let outcome = match bpf::has_descriptors() {
+        Err(error) => {
+            line(&mut text, false, "open files", &error.to_string());
+            Outcome::Short
         }
-        (false, _) => {
-            line(&mut text, false, "kernel programs", "not tried without privileges");
-            false
-        }
+        Ok(()) => match (privileged, cgroup(&mut text)) {
+            (true, true) => hooks(&mut text),
+            (true, false) => {
+                line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
+                Outcome::Lacks
+            }
+            (false, _) => {
+                line(&mut text, false, "kernel programs", "not tried without privileges");
+                Outcome::Lacks
+            }
+        },
     };
     if !runs && let Some(platform) = Platform::of(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
@@ -58,20 +63,36 @@ pub fn report() -> (String, u8) {
     confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
     let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
-    text.push_str(match (runs, may_fall_back) {
-        (true, _) => "tcptop can run here.\n",
-        (false, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
-        (false, false) if counts_tcp => {
+    text.push_str(match (outcome, may_fall_back) {
+        (Outcome::Runs, _) => "tcptop can run here.\n",
+        (Outcome::Short, _) if privileged || privilege::is_root() => {
+            "tcptop cannot run here now: there is too little of something.\n"
+        }
+        (_, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
+        (_, false) if counts_tcp => {
             "tcptop cannot run here, but for `--collector diag`, which shows TCP without privileges.\n"
         }
-        (false, false) => "tcptop cannot run here.\n",
+        (_, false) => "tcptop cannot run here.\n",
     });
-    let code = match (runs || may_fall_back, privileged) {
-        (true, _) => exit::OK,
-        (false, true) => exit::UNAVAILABLE,
-        (false, false) => exit::PRIVILEGES,
+    let code = match (outcome, may_fall_back, privileged) {
+        (Outcome::Runs, ..) => exit::OK,
+        (Outcome::Short, ..) if privileged || privilege::is_root() => exit::OS,
+        (_, true, _) => exit::OK,
+        (_, false, true) => exit::UNAVAILABLE,
+        (_, false, false) => exit::PRIVILEGES,
     };
     (text, code)
+}
+
+/// What a run with the kernel programs would do.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It runs.
+    Runs,
+    /// There is too little of something now.
+    Short,
+    /// The kernel lacks or refuses something.
+    Lacks,
 }
 
 /// True: TCP can be counted without BPF.
@@ -184,18 +205,18 @@ fn cgroup(text: &mut String) -> bool {
     true
 }
 
-/// Attaches everything for a moment. True: what is needed is there.
-fn hooks(text: &mut String) -> bool {
-    let outcomes = match bpf::try_out() {
-        Ok(outcomes) => outcomes,
+/// Attaches everything for a moment.
+fn hooks(text: &mut String) -> Outcome {
+    let tried = match bpf::try_out() {
+        Ok(tried) => tried,
         Err(error) => {
             line(text, false, "bpf(2)", &error.to_string());
-            return false;
+            return if error.exit_code() == exit::OS { Outcome::Short } else { Outcome::Lacks };
         }
     };
-    line(text, true, "bpf(2)", "maps and a ring buffer");
+    line(text, true, "bpf(2)", &format!("maps for {} connections, and a ring buffer", tried.flows));
     let mut runs = true;
-    for (hook, failure) in outcomes {
+    for (hook, failure) in tried.hooks {
         match failure {
             None => line(text, true, hook.name(), "attached, and detached again"),
             Some(error) => {
@@ -205,7 +226,7 @@ fn hooks(text: &mut String) -> bool {
             }
         }
     }
-    runs
+    if runs { Outcome::Runs } else { Outcome::Lacks }
 }
 
 /// What /proc shows.

@@ -8,7 +8,8 @@ pub const OVER: u8 = 1;
 pub const USAGE: u8 = 2;
 /// EX_UNAVAILABLE: the kernel lacks something, or a program was detached and cannot be attached again.
 pub const UNAVAILABLE: u8 = 69;
-/// EX_OSERR: a system call failed that should not.
+/// EX_OSERR: a system call failed that should not, or there is too little memory or too few descriptors: another start may
+/// end otherwise.
 pub const OS: u8 = 71;
 /// EX_IOERR: the output cannot be written.
 pub const OUTPUT: u8 = 74;
@@ -21,7 +22,10 @@ pub const TABLE: [(u8, &str); 7] = [
     (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
-    (OS, "A system call failed; the message names it"),
+    (
+        OS,
+        "A system call failed, or there is too little memory, or too few files can be open; the message names it",
+    ),
     (OUTPUT, "Cannot write the output, or FILE is not tcptop's to write"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
 ];

@@ -6,10 +6,13 @@ use std::{
     path::Path,
 };
 
+use aya::programs::ProgramError;
+
 use super::hooks::{HOOKS, INGRESS};
 use crate::{
     error::{Error, HostProblem, OLDEST},
-    platform, privilege, sys,
+    platform, privilege,
+    sys::{self, out_of::OutOf},
 };
 
 /// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
@@ -34,7 +37,12 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
     if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
         return Some(HostProblem::TooOld(release));
     }
-    let errno = error.errno()?;
+    // aya tries what the kernel can, and takes each error for a no. What it says then has no number.
+    let asked = || sys::bpf::try_load().err().and_then(|error| error.raw_os_error());
+    let errno = error.errno().or_else(|| matches!(error, Error::Load(_)).then(asked)?)?;
+    if let Some(out_of) = OutOf::of_errno(errno) {
+        return Some(HostProblem::Short(out_of));
+    }
     if errno == libc::EPERM && platform::is_in_user_namespace(Path::new("/proc")) {
         return Some(HostProblem::UserNamespace);
     }
@@ -51,6 +59,11 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
     match errno {
         libc::ENOSYS => Some(HostProblem::NoBpf),
         libc::EPERM if !privilege::net_admin() => Some(HostProblem::NoNetAdmin),
+        libc::EPERM
+            if locks_too_much(error, &release) && attached(INGRESS).is_some_and(|query| query.is_ok()) =>
+        {
+            Some(HostProblem::Short(OutOf::LockedMemory))
+        }
         libc::EPERM => {
             let exclusive = HOOKS.iter().find_map(|hook| {
                 let id = attached(hook.attach_type)?.ok()?.exclusive()?;
@@ -64,6 +77,14 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
             _ => None,
         },
     }
+}
+
+/// Whether a map or program may have been refused because this process may not lock so much memory: before Linux 5.11, the
+/// kernel counts them as such (kernel/bpf/syscall.c `bpf_charge_memlock`, v5.10).
+fn locks_too_much(error: &Error, release: &str) -> bool {
+    let is_made = matches!(error, Error::Load(_) | Error::Attach(_, ProgramError::LoadError { .. }));
+    let is_counted = sys::kernel::version(release).is_some_and(|version| version < (5, 11));
+    is_made && is_counted && sys::limit::lockable().is_some()
 }
 
 /// The kernel's lockdown, if it is locked down.

@@ -14,6 +14,7 @@ mod object;
 mod programs;
 mod queue;
 mod ring;
+mod size;
 mod states;
 mod unpack;
 mod wakes;
@@ -47,7 +48,7 @@ use crate::{
     collector::{CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Sink},
     error::Error,
     privilege,
-    sys::{cgroup, clock, mapped::MappedArray},
+    sys::{self, cgroup, clock, mapped::MappedArray},
 };
 
 /// What is lost in a container with a cgroup namespace of its own.
@@ -59,6 +60,16 @@ const FOREIGN_PIDS: Missing = Missing {
     lost: "owners have a name but no id until /proc shows them (Linux 6.10 translates ids; so does running tcptop on the \
            host, or with the host's PID namespace)",
 };
+
+/// Where there was less memory than this machine suggests.
+const SMALLER: Missing = Missing {
+    what: "memory for larger tables",
+    lost: "the bytes of connections that find no room are `untracked`",
+};
+
+/// Descriptors that a run is sure to do with. At its start it has up to 63 besides standard input, output and error: the
+/// object's maps and programs, the links, and its own, with a log file. Later it needs fewer.
+const DESCRIPTORS: usize = 68;
 
 /// After so many records, flows are looked at that may have ended, though the interval has not.
 const MANY: u32 = 1024;
@@ -109,14 +120,34 @@ struct Running {
     unwalked: u32,
 }
 
-/// Loads and attaches everything for a moment: what became of each hook.
+/// Whether this process can open as many files as a run needs. To be asked before it opens any.
 ///
 /// # Errors
-/// When the object cannot be loaded at all.
-pub fn try_out() -> Result<Vec<(&'static Hook, Option<Error>)>, Error> {
-    let Loaded { mut ebpf, cgroup, .. } = object::load(None).map_err(explain)?;
-    let explained = |(hook, outcome): Outcome| (hook, outcome.err().map(explain));
-    Ok(programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained).collect())
+/// It cannot.
+pub fn has_descriptors() -> Result<(), Error> {
+    sys::limit::can_open(DESCRIPTORS).map_err(|error| explain(Error::System("dup", error)))
+}
+
+/// What came of a try.
+pub struct Tried {
+    /// Entries of the flow table.
+    pub flows: u32,
+    /// Why each hook is not there; `None`: it is.
+    pub hooks: Vec<(&'static Hook, Option<Error>)>,
+}
+
+/// Loads and attaches everything for a moment.
+///
+/// # Errors
+/// When the object cannot be loaded at all, or when there is not enough of something to attach it.
+pub fn try_out() -> Result<Tried, Error> {
+    let Loaded { mut ebpf, cgroup, flows, .. } = object::load(None).map_err(explain)?;
+    let explained = |(hook, outcome): Outcome| match outcome.map_err(explain) {
+        Err(error) if error.out_of().is_some() => Err(error),
+        outcome => Ok((hook, outcome.err())),
+    };
+    let outcomes = programs::attach(&mut ebpf, cgroup.as_fd()).into_iter().map(explained);
+    Ok(Tried { flows, hooks: outcomes.collect::<Result<_, _>>()? })
 }
 
 /// A descriptor of a map that stays with the object.
@@ -130,7 +161,7 @@ fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> 
 impl Running {
     fn new(settings: CollectorSettings) -> Result<Self, Error> {
         let CollectorSettings { entries, udp_timeout, announces_processes } = settings;
-        let Loaded { mut ebpf, cgroup, flows, pids_are_ours } = object::load(entries)?;
+        let Loaded { mut ebpf, cgroup, flows, is_short, pids_are_ours } = object::load(entries)?;
         // Before the programs attach: they find free places in it.
         let queue = Queue::new(map(&ebpf, "PLACES")?, map(&ebpf, "FREE")?, flows)?;
         let unmapped = |error| Error::System("mmap", error);
@@ -145,11 +176,16 @@ impl Running {
         if !pids_are_ours {
             missing.push(FOREIGN_PIDS);
         }
+        if is_short {
+            missing.push(SMALLER);
+        }
         let mut links = Vec::with_capacity(HOOKS.len());
         for (hook, outcome) in programs::attach(&mut ebpf, cgroup.as_fd()) {
             match (outcome, hook.lost) {
                 (Ok(link), _) => links.push(link),
                 (Err(error), None) => return Err(error),
+                // It is not the hook that is missing.
+                (Err(error), _) if error.out_of().is_some() => return Err(error),
                 (Err(_), Some(lost)) => missing.push(Missing { what: hook.name(), lost }),
             }
         }

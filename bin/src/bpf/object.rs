@@ -2,19 +2,18 @@
 
 use std::os::fd::OwnedFd;
 
-use aya::{Ebpf, EbpfLoader};
-use tcptop_abi::MAX_FLOWS;
-
-use super::{host::explain, queue::capacity, unpack::unpack};
+use super::{host::explain, queue::capacity, size, unpack::unpack};
 use crate::{
     error::Error,
     privilege,
     sys::{
         self,
         cgroup::Place,
+        out_of::OutOf,
         pid_namespace::{self, PidNamespace},
     },
 };
+use aya::{Ebpf, EbpfLoader};
 
 /// The object that the build script made of `kern`, packed.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptop-kern.packed"));
@@ -27,6 +26,8 @@ pub struct Loaded {
     pub cgroup: OwnedFd,
     /// Entries of the flow table.
     pub flows: u32,
+    /// There was no memory for as many as this machine would suggest.
+    pub is_short: bool,
     /// The programs number processes as /proc does.
     pub pids_are_ours: bool,
 }
@@ -39,48 +40,47 @@ pub fn root() -> Result<(OwnedFd, Place), Error> {
     sys::cgroup::open_root().map_err(|error| explain(Error::NoCgroup(error)))
 }
 
-/// Loads the object, with a flow table of this size; `None`: as the RAM allows.
+/// Loads the object, with a flow table of this size; `None`: as the memory allows.
 ///
 /// # Errors
-/// What the kernel lacks or refuses.
-pub fn load(flows: Option<u32>) -> Result<Loaded, Error> {
+/// What the kernel lacks or refuses, or has no memory for.
+pub fn load(asked: Option<u32>) -> Result<Loaded, Error> {
     let (cgroup, _) = root()?;
     let object = unpack(OBJECT).ok_or(Error::BrokenObject)?;
     // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
     // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
     let mut loader =
         sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
-    let flows = flows.unwrap_or_else(|| entries(sys::memory::total()));
     let storage = makes_storage();
-    loader.map_max_entries("FLOWS", flows);
-    loader.map_max_entries("FREE", capacity(flows));
-    loader.map_max_entries("UDP_PLACES", flows);
-    loader.map_max_entries("STATE_BY_COOKIE", if storage { (flows / 8).max(1) } else { flows });
+    let fitting = size::flows(asked, storage)?;
     let (device, inode, pids_are_ours) = match pid_namespace::of_proc() {
         PidNamespace::Initial => (0, 0, true),
         PidNamespace::Other { device, inode } if translates_pids() => (device, inode, true),
         PidNamespace::Other { .. } => (0, 0, false),
     };
-    let ebpf = loader
+    let globals = [privilege::thread_names(), !cfg!(target_arch = "arm"), storage].map(u8::from);
+    let [read_comm, atomic_add, with_storage] = &globals;
+    loader
         .btf(None)
-        .override_global("READ_COMM", &u8::from(privilege::thread_names()), true)
-        .override_global("ATOMIC_ADD", &u8::from(!cfg!(target_arch = "arm")), true)
-        .override_global("STORAGE", &u8::from(storage), true)
+        .override_global("READ_COMM", read_comm, true)
+        .override_global("ATOMIC_ADD", atomic_add, true)
+        .override_global("STORAGE", with_storage, true)
         .override_global("PID_NAMESPACE_DEVICE", &device, true)
-        .override_global("PID_NAMESPACE_INODE", &inode, true)
-        .load(&object)
-        .map_err(Error::Load)?;
-    Ok(Loaded { ebpf, cgroup, flows, pids_are_ours })
-}
-
-/// Entries of the flow table on a machine with this much RAM, in bytes: a power of two, for which the tables (323 bytes
-/// for an entry of each, 133 more without socket storage) take no more than 0.49 % of the RAM, or 0.70 %; but 4096 at
-/// least.
-fn entries(ram: u64) -> u32 {
-    const RAM_PER_ENTRY: u64 = 64 * 1024;
-    const LEAST: u32 = 4096;
-    let most = u32::try_from(ram / RAM_PER_ENTRY).unwrap_or(MAX_FLOWS).max(1);
-    (1 << most.ilog2()).clamp(LEAST, MAX_FLOWS)
+        .override_global("PID_NAMESPACE_INODE", &inode, true);
+    let mut flows = fitting;
+    let ebpf = loop {
+        loader.map_max_entries("FLOWS", flows);
+        loader.map_max_entries("FREE", capacity(flows));
+        loader.map_max_entries("UDP_PLACES", flows);
+        loader.map_max_entries("STATE_BY_COOKIE", if storage { (flows / 8).max(1) } else { flows });
+        match loader.load(&object).map_err(Error::Load) {
+            Err(error) if error.out_of() == Some(OutOf::Memory) && asked.is_none() && flows > size::LEAST => {
+                flows /= 2;
+            }
+            loaded => break loaded?,
+        }
+    };
+    Ok(Loaded { ebpf, cgroup, flows, is_short: flows < fitting, pids_are_ours })
 }
 
 /// Whether this kernel makes storage for sockets (kern/src/socket.rs). `TCPTOP_WITHOUT_STORAGE` makes a debug build use the
@@ -99,16 +99,4 @@ fn makes_storage() -> bool {
 fn translates_pids() -> bool {
     let (release, _) = sys::kernel::release();
     privilege::thread_names() && sys::kernel::version(&release).is_some_and(|version| version >= (6, 10))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_fit_the_machine() {
-        const MIB: u64 = 1024 * 1024;
-        let sizes = [0, 50 * MIB, 500 * MIB, 1000 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
-        assert_eq!(sizes.map(entries), [4096, 4096, 4096, 8192, 16_384, 65_536, 65_536]);
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::OLDEST;
-use crate::exit;
+use crate::{exit, sys::out_of::OutOf};
 
 /// What a host lacks, or what stands in the way there.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum HostProblem {
     /// The capabilities are those of a user namespace. bpf(2) asks for them in the first one (kernel/capability.c `capable`,
     /// v6.1).
     UserNamespace,
+    /// Not a lack of this host: it may be over soon, or somebody may end it.
+    Short(OutOf),
     /// EPERM in spite of the capabilities; with the kernel's lockdown, if there is one.
     Refused(Option<String>),
 }
@@ -46,6 +48,7 @@ impl HostProblem {
             | Self::NoNetAdmin
             | Self::UserNamespace
             | Self::Refused(_) => exit::PRIVILEGES,
+            Self::Short(_) => exit::OS,
             _ => exit::UNAVAILABLE,
         }
     }
@@ -81,6 +84,7 @@ impl fmt::Display for HostProblem {
                 "this is a user namespace, such as an unprivileged container has, and its root may not use BPF: run \
                  tcptop on the host",
             ),
+            Self::Short(out_of) => write!(out, "{}: {}", out_of.what(), out_of.remedy()),
             Self::Refused(lockdown) => {
                 out.write_str(
                     "the kernel refuses BPF in spite of the capabilities (in a container, run it on the host; \

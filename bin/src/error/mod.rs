@@ -7,7 +7,7 @@ use std::{error, fmt, io};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 pub use self::host::HostProblem;
-use crate::exit;
+use crate::{exit, sys::out_of::OutOf};
 
 /// The oldest kernel that has all hooks: major and minor version.
 pub const OLDEST: (u32, u32) = (5, 10);
@@ -19,6 +19,17 @@ pub enum Error {
     Privileges,
     /// What stands in the way on this host, and the kernel's answer that led to it.
     Host(HostProblem, Box<Self>),
+    /// A memory cgroup allows less than the kernel's tables take.
+    Cramped {
+        /// Bytes that it allows.
+        allowed: u64,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Entries of the flow table.
+        flows: u32,
+        /// There are no smaller tables.
+        is_least: bool,
+    },
     /// No cgroup v2 tree, mounted or mountable.
     NoCgroup(io::Error),
     /// The object could not be loaded: parsed, or its maps created.
@@ -46,21 +57,33 @@ impl Error {
             Self::Privileges => exit::PRIVILEGES,
             Self::Host(problem, _) => problem.exit_code(),
             Self::System(_, error) if error.kind() == io::ErrorKind::PermissionDenied => exit::PRIVILEGES,
-            Self::System(..) => exit::OS,
+            Self::System(..) | Self::Cramped { .. } => exit::OS,
+            _ if self.out_of().is_some() => exit::OS,
             _ => exit::UNAVAILABLE,
         }
     }
 
-    /// Whether BPF is what failed, so that another source may serve.
-    pub const fn is_of_bpf(&self) -> bool {
-        !matches!(
+    /// What there is no more of. `None`: something else has failed.
+    pub fn out_of(&self) -> Option<OutOf> {
+        match self {
+            Self::Host(HostProblem::Short(out_of), _) => Some(*out_of),
+            Self::Host(..) => None,
+            _ => self.errno().and_then(OutOf::of_errno),
+        }
+    }
+
+    /// Whether this kernel lacks or refuses BPF, so that another source may serve. A shortage may be over soon.
+    pub fn is_of_bpf(&self) -> bool {
+        let is_other = matches!(
             self,
             Self::Privileges
                 | Self::System(..)
+                | Self::Cramped { .. }
                 | Self::BrokenObject
                 | Self::MissingProgram(_)
                 | Self::MissingMap(_)
-        )
+        );
+        !is_other && self.out_of().is_none()
     }
 
     /// The kernel's answer.
@@ -71,7 +94,11 @@ impl Error {
             Self::Attach(_, error) => Some(error),
             Self::Map(error) => Some(error),
             Self::NoCgroup(error) | Self::System(_, error) => Some(error),
-            Self::Privileges | Self::BrokenObject | Self::MissingProgram(_) | Self::MissingMap(_) => None,
+            Self::Privileges
+            | Self::Cramped { .. }
+            | Self::BrokenObject
+            | Self::MissingProgram(_)
+            | Self::MissingMap(_) => None,
         };
         while let Some(error) = source {
             let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
@@ -102,7 +129,20 @@ impl fmt::Display for Error {
             Self::BrokenObject => out.write_str("the embedded object is broken: this file is not whole"),
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
             Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
-            Self::System(call, error) => write!(out, "{call}: {error}"),
+            Self::System(call, error) => {
+                write!(out, "{call}: {error}")?;
+                OutOf::of(error).map_or(Ok(()), |out_of| write!(out, ": {}", out_of.remedy()))
+            }
+            Self::Cramped { allowed, needed, flows, is_least } => {
+                let [allowed, needed] = [allowed, needed].map(|bytes| bytes.div_ceil(1 << 20));
+                write!(
+                    out,
+                    "a memory cgroup allows this process {allowed} MiB, and to count {flows} connections takes {needed}: raise \
+                     its limit (MemoryMax)"
+                )?;
+                let fewer = if *is_least { "" } else { ", or count fewer with --flows" };
+                write!(out, "{fewer}, or count TCP alone with --collector diag")
+            }
         }
     }
 }

@@ -15,7 +15,6 @@ mod hiding;
 mod line;
 mod lookup;
 mod namespaces;
-mod out_of;
 mod owners;
 mod pids;
 mod process;
@@ -35,11 +34,12 @@ use std::path::Path;
 
 pub use gaps::Gaps;
 pub use lookup::{Answer, look_up, states};
-pub use out_of::{OutOf, found};
 pub use process::{cgroup, cmdline};
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
 pub use stat::{Stat, stat};
+
+pub use crate::sys::out_of::{OutOf, found};
 
 /// Passes every socket of every network namespace of `pids` to `sink`, our own namespace first; returns how many lines
 /// were malformed. Takes the memory of one small buffer, however many sockets there are.

@@ -4,8 +4,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::found;
 use super::line::inode;
-use super::out_of::found;
 use super::tables::Tables;
 
 /// Opens the socket tables of every network namespace that a process of `pids` is in, our own first, and passes them

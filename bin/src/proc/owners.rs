@@ -16,9 +16,9 @@ use std::path::Path;
 use crate::conn::Process;
 
 use super::line::inode;
-use super::out_of::{OutOf, found};
 use super::process::process;
 use super::threads;
+use super::{OutOf, found};
 
 /// What a table of descriptors shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::line::decimal;
-use super::out_of::{OutOf, found};
+use super::{OutOf, found};
 
 /// The pids under `root`, ascending, but 1 last.
 ///

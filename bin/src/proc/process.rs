@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::conn::Process;
 
 use super::{
+    OutOf, found,
     line::{Fields, decimal},
-    out_of::{OutOf, found},
     stat::{Stat, stat},
 };
 

@@ -6,8 +6,8 @@ use memchr::memrchr;
 use tcptop_abi::COMM_LEN;
 
 use super::{
+    OutOf, found,
     line::{Fields, decimal},
-    out_of::{OutOf, found},
 };
 
 /// What the line says.

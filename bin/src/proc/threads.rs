@@ -10,7 +10,7 @@ use std::process;
 
 use crate::sys::kcmp;
 
-use super::{out_of::OutOf, pids::pids};
+use super::{OutOf, pids::pids};
 
 /// Tells whether two threads have the same table. `None`: not known.
 pub type Same = fn(u32, u32) -> Option<bool>;

@@ -76,6 +76,7 @@ impl From<OutputError> for Stopped {
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     let sought = Sought::of(&settings);
+    sought.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, exit_over, .. } = settings;
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
     // Of lost records and full tables.

@@ -11,6 +11,7 @@ use crate::{
     confinement::Confinement,
     conn::Report,
     monitor::Gaps,
+    sys::out_of::OutOf,
 };
 
 /// Says once, on stderr, what this host lacks.
@@ -180,11 +181,12 @@ impl Shortage {
     }
 
     /// Says on stderr why /proc cannot be read now, each time that begins.
-    pub fn warn_of_proc(&mut self, out_of: Option<impl fmt::Display>) {
+    pub fn warn_of_proc(&mut self, out_of: Option<OutOf>) {
         let before = mem::replace(&mut self.proc, out_of.is_some());
         if let Some(out_of) = out_of.filter(|_| !before) {
             // A closed stderr must not end the reports.
-            let _ = writeln!(io::stderr(), "tcptop: {out_of}");
+            let (what, end) = (out_of.what(), out_of.end());
+            let _ = writeln!(io::stderr(), "tcptop: {what}: owners and names are missing until {end}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::PROC;
 use crate::{
     args::{CollectorName, Settings, TrafficKind},
-    bpf::{BpfCollector, CollectorSettings},
+    bpf::{self, BpfCollector, CollectorSettings},
     collector::{Missing, NetworkCollector, Several},
     confinement::Needs,
     conn::Beside,
@@ -56,6 +56,18 @@ impl Sought {
             collector: settings.collector,
             bpf,
             enable_accounting: settings.enable_accounting,
+        }
+    }
+
+    /// Whether this process can open what the collectors need. To be asked before it opens anything.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn has_descriptors(&self) -> Result<(), Error> {
+        if self.traffic.has_local() && self.collector != CollectorName::Diag {
+            bpf::has_descriptors()
+        } else {
+            Ok(())
         }
     }
 

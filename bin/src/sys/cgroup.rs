@@ -14,7 +14,7 @@ use std::{
 use memchr::memmem;
 
 /// Where mountinfo's fields are described: Documentation/filesystems/proc.rst section 3.5.
-const MOUNTINFO: &str = "/proc/self/mountinfo";
+pub const MOUNTINFO: &str = "/proc/self/mountinfo";
 
 /// Where the root was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,17 +99,42 @@ fn is_cgroup2(directory: &OwnedFd) -> bool {
 
 /// The mount points of whole cgroup2 trees in mountinfo.
 fn mounted_roots(mountinfo: &[u8]) -> Vec<PathBuf> {
-    let root = |line: &[u8]| {
+    let roots = mounts(mountinfo).filter(|mount| mount.is_cgroup2() && mount.root == b"/");
+    roots.map(|mount| mount.point).collect()
+}
+
+/// A line of mountinfo.
+pub struct Mount<'a> {
+    /// Which part of the file system is mounted.
+    pub root: Vec<u8>,
+    /// Where.
+    pub point: PathBuf,
+    /// The type of the file system, what is mounted, and options of the file system.
+    rest: &'a [u8],
+}
+
+impl Mount<'_> {
+    /// Whether it is of the cgroup v2 tree.
+    pub fn is_cgroup2(&self) -> bool {
+        self.rest.starts_with(b"cgroup2 ")
+    }
+
+    /// Whether it is of the tree of a controller of cgroup v1.
+    pub fn is_cgroup1(&self, controller: &[u8]) -> bool {
+        let options = self.rest.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        self.rest.starts_with(b"cgroup ")
+            && options.split(|byte| *byte == b',').any(|name| name == controller)
+    }
+}
+
+/// The lines of mountinfo.
+pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         let separator = memmem::find(line, b" - ")?;
-        let (mount, filesystem) = line.split_at(separator);
-        if !filesystem.starts_with(b" - cgroup2 ") {
-            return None;
-        }
-        let mut fields = mount.split(|byte| *byte == b' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (root == b"/").then(|| OsString::from_vec(unescape(point)).into())
-    };
-    mountinfo.split(|byte| *byte == b'\n').filter_map(root).collect()
+        let mut fields = line[..separator].split(|byte| *byte == b' ').skip(3);
+        let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
+        Some(Mount { root, point: OsString::from_vec(point).into(), rest: &line[separator + 3..] })
+    })
 }
 
 /// Undoes mountinfo's `\040` for a space, and its kin (fs/seq_file.c `mangle_path`, v6.1).

@@ -1,33 +1,74 @@
-//! setrlimit(2): a while in which this process can open no file.
+//! getrlimit(2) and setrlimit(2): how many files this process may open, how large its stack may be.
 
 use std::{io, mem::MaybeUninit};
+
+/// Whether this process can open so many files besides those that are open.
+///
+/// # Errors
+/// `EMFILE`: it cannot. Others: those of epoll_create1(2) and dup(2).
+pub fn can_open(count: usize) -> io::Result<()> {
+    // SAFETY: a call without pointers.
+    let first = super::owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    let mut more = Vec::with_capacity(count);
+    for _ in 1..count {
+        more.push(first.try_clone()?);
+    }
+    Ok(())
+}
+
+/// Bytes that this process may lock; `None`: as many as it wants.
+pub fn lockable() -> Option<u64> {
+    let limit = get(libc::RLIMIT_MEMLOCK).ok()?.rlim_cur;
+    #[allow(clippy::useless_conversion, reason = "the conversion is one on some targets only")]
+    (limit != libc::RLIM_INFINITY).then(|| limit.into())
+}
+
+/// Lets the stack of the first thread grow to so many bytes, if it may not grow as far and this process may change that. The
+/// kernel asks for the limit whenever the stack grows (mm/vma.c `acct_stack_growth`, v6.18).
+pub fn widen_stack(bytes: libc::rlim_t) {
+    let Ok(limit) = get(libc::RLIMIT_STACK) else { return };
+    if limit.rlim_cur < bytes {
+        let raised = libc::rlimit { rlim_cur: bytes, rlim_max: limit.rlim_max.max(bytes) };
+        // Beyond the hard limit it takes CAP_SYS_RESOURCE.
+        if set(libc::RLIMIT_STACK, &raised).is_err() {
+            let _ = set(libc::RLIMIT_STACK, &libc::rlimit { rlim_cur: limit.rlim_max, ..limit });
+        }
+    }
+}
+
+/// The type of a resource's number, which differs between C libraries.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+/// As above.
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
 
 /// Runs `work` while every attempt to open a file fails with EMFILE. What is open stays open.
 ///
 /// # Errors
 /// getrlimit(2)'s and setrlimit(2)'s.
 pub fn without_opening<T>(work: impl FnOnce() -> T) -> io::Result<T> {
-    let before = get()?;
-    set(&libc::rlimit { rlim_cur: 0, rlim_max: before.rlim_max })?;
+    let before = get(libc::RLIMIT_NOFILE)?;
+    set(libc::RLIMIT_NOFILE, &libc::rlimit { rlim_cur: 0, rlim_max: before.rlim_max })?;
     let result = work();
-    set(&before)?;
+    set(libc::RLIMIT_NOFILE, &before)?;
     Ok(result)
 }
 
-fn get() -> io::Result<libc::rlimit> {
+fn get(resource: Resource) -> io::Result<libc::rlimit> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the kernel fills `limit` when it returns 0.
     unsafe {
-        match libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) {
+        match libc::getrlimit(resource, limit.as_mut_ptr()) {
             0 => Ok(limit.assume_init()),
             _ => Err(io::Error::last_os_error()),
         }
     }
 }
 
-fn set(limit: &libc::rlimit) -> io::Result<()> {
+fn set(resource: Resource, limit: &libc::rlimit) -> io::Result<()> {
     // SAFETY: `limit` outlives the call.
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) } {
+    match unsafe { libc::setrlimit(resource, limit) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

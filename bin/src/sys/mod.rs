@@ -17,6 +17,7 @@ pub mod limit;
 pub mod mapped;
 pub mod memory;
 pub mod netlink;
+pub mod out_of;
 pub mod pid_namespace;
 pub mod poll;
 pub mod ring;

@@ -57,8 +57,8 @@ impl Talk {
     }
 }
 
-/// `spare`: how many descriptors are left under the limit.
-fn falls(spare: u64) {
+/// `limit_of`: what the limit falls to, from the first descriptor that the process does not have.
+fn falls(limit_of: impl Fn(u64) -> u64) {
     let mut older = Talk::begin("limit-older");
     older.move_bytes();
     let output = Arc::new(Mutex::new(String::new()));
@@ -74,7 +74,7 @@ fn falls(spare: u64) {
     let named = |talk: &Talk, comm| talk.rows(&written()).last().is_some_and(|row| has_cmdline(row, comm));
     eventually("the older connection", || named(&older, "limit-older").then_some(()));
 
-    limit(process.pid(), first_free(process.pid()) + spare);
+    limit(process.pid(), limit_of(first_free(process.pid())));
     let mut newer = Talk::begin("limit-newer");
     for _ in 0..5 {
         older.move_bytes();
@@ -117,10 +117,16 @@ fn falls(spare: u64) {
 
 #[test]
 fn no_descriptor_is_left() {
-    falls(0);
+    falls(|free| free);
 }
 
 #[test]
 fn too_few_for_a_look_are_left() {
-    falls(2);
+    falls(|free| free + 2);
+}
+
+/// Below what it has open.
+#[test]
+fn it_falls_to_twelve() {
+    falls(|_| 12);
 }

@@ -42,6 +42,7 @@ mod ring;
 mod rows;
 mod shared;
 mod sheet;
+mod shortage;
 mod sums;
 mod tcp;
 mod threads;

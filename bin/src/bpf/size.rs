@@ -1,0 +1,107 @@
+//! How large the tables are: what was asked for, or what the memory allows.
+
+use tcptop_abi::MAX_FLOWS;
+
+use crate::{error::Error, sys};
+
+/// The smallest flow table.
+pub const LEAST: u32 = 1024;
+
+/// The kernel version since which the memory of maps counts to the memory cgroup of the process that makes them. (Before,
+/// it is memory that the process has locked.)
+const COUNTS_MAPS: (u32, u32) = (5, 11);
+/// The kernel version since which the verifier's memory counts too (kernel/bpf/verifier.c `do_check_common`, v6.17).
+const COUNTS_VERIFIER: (u32, u32) = (6, 17);
+
+const MIB: u64 = 1 << 20;
+
+/// What a memory cgroup must allow besides the tables. On Linux 6.18, a run with the smallest tables took 10.5 MiB at its
+/// start, nearly all of it for the verifier, and 1.9 after that.
+const fn besides(version: (u32, u32)) -> u64 {
+    if version.0 > COUNTS_VERIFIER.0 || version.0 == COUNTS_VERIFIER.0 && version.1 >= COUNTS_VERIFIER.1 {
+        11 * MIB
+    } else {
+        3 * MIB
+    }
+}
+
+/// What this process may use.
+struct Memory {
+    /// Bytes of the machine.
+    ram: u64,
+    /// What memory cgroups allow, and what of that must be left besides the tables.
+    cgroup: Option<(u64, u64)>,
+}
+
+/// Entries of the flow table. `storage`: sockets have storage, so that one of the tables is smaller.
+///
+/// # Errors
+/// A memory cgroup allows less than that takes. (Its out-of-memory killer would say nothing.)
+pub fn flows(asked: Option<u32>, storage: bool) -> Result<u32, Error> {
+    let (release, _) = sys::kernel::release();
+    let version = sys::kernel::version(&release).filter(|version| *version >= COUNTS_MAPS);
+    let cgroup = version.and_then(|version| Some((sys::memory::allowed()?, besides(version))));
+    Memory { ram: sys::memory::total(), cgroup }.flows(asked, if storage { 323 } else { 456 })
+}
+
+impl Memory {
+    /// Likewise, for tables that take so many bytes for an entry of each.
+    fn flows(&self, asked: Option<u32>, bytes: u64) -> Result<u32, Error> {
+        let flows = asked.unwrap_or_else(|| self.fitting(bytes));
+        match self.cgroup {
+            Some((allowed, besides)) if allowed < besides + u64::from(flows) * bytes => {
+                let needed = besides + u64::from(flows) * bytes;
+                Err(Error::Cramped { allowed, needed, flows, is_least: flows <= LEAST })
+            }
+            _ => Ok(flows),
+        }
+    }
+
+    /// A power of two, for which the tables take no more than 0.49 % of the RAM, or 0.70 %; but 4096 at least. A memory cgroup
+    /// gives a quarter of what it allows, if it has so much to spare.
+    fn fitting(&self, bytes: u64) -> u32 {
+        const RAM_PER_ENTRY: u64 = 64 * 1024;
+        let of_ram = power(self.ram / RAM_PER_ENTRY).clamp(4096, MAX_FLOWS);
+        let Some((allowed, besides)) = self.cgroup else { return of_ram };
+        power((allowed / 4).min(allowed.saturating_sub(besides)) / bytes).clamp(LEAST, of_ram)
+    }
+}
+
+/// The largest power of two that is not larger.
+fn power(most: u64) -> u32 {
+    1 << u32::try_from(most).unwrap_or(MAX_FLOWS).max(1).ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flows(ram: u64, allowed: u64, version: (u32, u32), asked: Option<u32>) -> Option<u32> {
+        Memory { ram, cgroup: Some((allowed, besides(version))) }.flows(asked, 323).ok()
+    }
+
+    #[test]
+    fn tables_fit_the_machine() {
+        let sizes = [0, 50 * MIB, 500 * MIB, 1000 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
+        let flows = |ram| Memory { ram, cgroup: None }.flows(None, 323).ok();
+        assert_eq!(sizes.map(flows), [4096, 4096, 4096, 8192, 16_384, 65_536, 65_536].map(Some));
+    }
+
+    #[test]
+    fn tables_fit_the_memory_cgroup() {
+        let sizes = [8, 11, 12, 16, 24, 32, 64, 128, 1 << 43].map(|size| size * MIB);
+        let of = |version| sizes.map(|allowed| flows(24_000 * MIB, allowed, version, None).unwrap_or(0));
+        assert_eq!(of((6, 18)), [0, 0, 2048, 8192, 16_384, 16_384, 32_768, 65_536, 65_536]);
+        assert_eq!(of((6, 16)), [4096, 8192, 8192, 8192, 16_384, 16_384, 32_768, 65_536, 65_536]);
+        assert_eq!(flows(512 * MIB, 64 * MIB, (6, 18), None), Some(8192), "a small machine");
+        assert_eq!(flows(0, 3 * MIB, (6, 12), None), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_fits_or_is_an_error() {
+        assert_eq!(flows(0, 24 * MIB, (6, 18), Some(16_384)), Some(16_384));
+        assert_eq!(flows(0, 24 * MIB, (6, 18), Some(65_536)), None);
+        assert_eq!(flows(0, 24 * MIB, (6, 12), Some(65_536)), Some(65_536));
+        assert_eq!(Memory { ram: 0, cgroup: None }.flows(Some(262_144), 456).ok(), Some(262_144));
+    }
+}

@@ -1,0 +1,109 @@
+//! Memory cgroups, for which a host must have the memory controller.
+
+use std::{
+    fs,
+    os::{fd::AsRawFd, unix::process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use super::{SHORT, agree, run};
+use crate::{
+    harness::{Tcptop, tcptop},
+    traffic::{Pair, V4},
+};
+
+/// A memory cgroup with a limit, removed when dropped.
+struct MemoryCgroup(PathBuf);
+
+impl MemoryCgroup {
+    /// `None`: this host has no memory controller in a tree that is mounted.
+    fn new(mib: u64) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+        let (point, file) = mounts.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let point = Path::new(fields[1]);
+            let below = fs::read_to_string(point.join("cgroup.subtree_control")).unwrap_or_default();
+            match fields[2] {
+                "cgroup" if fields[3].split(',').any(|option| option == "memory") => {
+                    Some((point.to_owned(), "memory.limit_in_bytes"))
+                }
+                "cgroup2" if below.split_whitespace().any(|name| name == "memory") => {
+                    Some((point.to_owned(), "memory.max"))
+                }
+                _ => None,
+            }
+        })?;
+        let path = point.join(format!("tcptop-e2e-{}-{mib}", std::process::id()));
+        fs::create_dir(&path).expect("a cgroup");
+        let cgroup = Self(path);
+        fs::write(cgroup.0.join(file), (mib << 20).to_string()).expect("a limit");
+        Some(cgroup)
+    }
+
+    /// The command's process begins in it.
+    fn take(&self, command: &mut Command) {
+        let procs = fs::File::options().write(true).open(self.0.join("cgroup.procs")).expect("a cgroup");
+        // SAFETY: one system call, on a descriptor that the closure owns.
+        unsafe {
+            command.pre_exec(move || {
+                let moved = libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
+                if moved == 1 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            })
+        };
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // It is busy until the kernel has done with the last process in it.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A limit below what the verifier takes since Linux 6.17, and one below what the largest tables take: it is said, by a run
+/// and by --check, and nobody is killed.
+#[test]
+fn a_memory_cgroup_that_is_too_small() {
+    for (mib, flows) in [(2, "1024"), (24, "262144")] {
+        let Some(cgroup) = MemoryCgroup::new(mib) else {
+            return println!("skipped: this host has no memory controller");
+        };
+        let finished = run(&["--once", "--flows", flows], |command| cgroup.take(command));
+        finished.assert_code(SHORT);
+        let says =
+            format!("error: a memory cgroup allows this process {mib} MiB, and to count {flows} connections");
+        assert!(finished.stderr.starts_with(&says), "{}", finished.stderr);
+        assert!(finished.stderr.contains("(MemoryMax)"), "{}", finished.stderr);
+    }
+    let Some(cgroup) = MemoryCgroup::new(2) else { return };
+    let (code, _) = agree(|command| cgroup.take(command));
+    assert_eq!(code, SHORT);
+}
+
+/// Sizes at which the default tables, which are for the machine's RAM, did not fit, or tcptop was killed.
+#[test]
+fn tables_fit_a_memory_cgroup() {
+    for mib in [12, 16, 24] {
+        let Some(cgroup) = MemoryCgroup::new(mib) else {
+            return println!("skipped: this host has no memory controller");
+        };
+        let (code, finished) = agree(|command| cgroup.take(command));
+        assert_eq!(code, 0, "{mib} MiB: {}", finished.stderr);
+        let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
+        cgroup.take(&mut command);
+        let tcptop = Tcptop::run(&mut command);
+        let pair = Pair::new(V4);
+        pair.exchange(3_000, 2_000);
+        let expected = pair.ends(3_000, 2_000);
+        drop(pair);
+        tcptop.finish(&expected);
+    }
+}
