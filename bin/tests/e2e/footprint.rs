@@ -11,7 +11,7 @@ use crate::{
 const PAIRS: u64 = 50;
 
 /// A field of /proc/<pid>/status in KiB, such as `VmRSS`.
-fn kib(status: &str, field: &str) -> u64 {
+pub fn kib(status: &str, field: &str) -> u64 {
     let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let digits = value.and_then(|value| value.trim().strip_suffix(" kB"));
     digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{field} in {status}"))

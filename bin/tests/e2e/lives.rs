@@ -15,7 +15,7 @@ pub struct Lives {
     /// The last live row of a flow, if no closed row came after it.
     open: HashMap<Flow, Moved>,
     /// Of no flow.
-    untracked: Moved,
+    pub untracked: Moved,
 }
 
 impl Lives {
@@ -78,7 +78,7 @@ impl Lives {
     }
 
     /// What all flows moved.
-    fn sum(&self) -> Moved {
+    pub fn sum(&self) -> Moved {
         let all = self.closed.values().map(|(moved, _)| moved).chain(self.open.values());
         all.fold((0, 0), |sum, moved| (sum.0 + moved.0, sum.1 + moved.1))
     }

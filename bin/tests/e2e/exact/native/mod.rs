@@ -5,6 +5,7 @@ mod containers;
 mod crowd;
 mod filtered;
 mod firewalls;
+mod flooded;
 mod fragments;
 mod fresh;
 mod full;
