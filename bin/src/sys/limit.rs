@@ -23,17 +23,13 @@ pub fn lockable() -> Option<u64> {
     (limit != libc::RLIM_INFINITY).then(|| limit.into())
 }
 
-/// Lets the stack of the first thread grow to so many bytes, if it may not grow as far and this process may change that. The
-/// kernel asks for the limit whenever the stack grows (mm/vma.c `acct_stack_growth`, v6.18).
-pub fn widen_stack(bytes: libc::rlim_t) {
-    let Ok(limit) = get(libc::RLIMIT_STACK) else { return };
-    if limit.rlim_cur < bytes {
-        let raised = libc::rlimit { rlim_cur: bytes, rlim_max: limit.rlim_max.max(bytes) };
-        // Beyond the hard limit it takes CAP_SYS_RESOURCE.
-        if set(libc::RLIMIT_STACK, &raised).is_err() {
-            let _ = set(libc::RLIMIT_STACK, &libc::rlimit { rlim_cur: limit.rlim_max, ..limit });
-        }
-    }
+/// Lets the stack of the first thread grow to so many bytes, if this process may. The kernel asks for the limit whenever the
+/// stack grows (mm/vma.c `acct_stack_growth`, v6.18). False: it may not grow as far.
+pub fn widen_stack(bytes: libc::rlim_t) -> bool {
+    let Ok(limit) = get(libc::RLIMIT_STACK) else { return true };
+    // Beyond the hard limit it takes CAP_SYS_RESOURCE.
+    let raised = libc::rlimit { rlim_cur: bytes, rlim_max: limit.rlim_max.max(bytes) };
+    limit.rlim_cur >= bytes || set(libc::RLIMIT_STACK, &raised).is_ok()
 }
 
 /// The type of a resource's number, which differs between C libraries.

@@ -6,7 +6,7 @@ pub mod native;
 use std::{os::unix::process::CommandExt, process::Command};
 
 use crate::{
-    harness::{Finished, Process, Tcptop, is_static, tcptop},
+    harness::{Finished, Process, Tcptop, tcptop},
     privilege::done,
     refusal::{BPF_LINK_CREATE, BPF_MAP_CREATE, BPF_PROG_LOAD, Call, refuse},
     traffic::{Pair, V4},
@@ -149,18 +149,17 @@ fn smaller_tables_do_where_nobody_asked_for_larger_ones() {
     assert!(asked.stderr.contains("--flows"), "{}", asked.stderr);
 }
 
-/// A stack of 32 KiB; the static binary does with it even where it may not raise the limit.
+/// A stack of 32 KiB, whether tcptop may raise the limit or not.
 #[test]
 fn of_stack() {
     for hard in [false, true] {
-        if hard && !is_static() {
-            println!("skipped: a binary for debugging takes more than 32 KiB of stack");
-            continue;
-        }
         let stack = |command: &mut Command| limit(command, resource(libc::RLIMIT_STACK), 32 * 1024, hard);
         let (code, finished) = agree(stack);
         assert_eq!(code, 0, "{}", finished.stderr);
         run(&["--csv", "-n", "2", "-d", "0.2", "--cmdline", "--unit", "--user", "--listen"], stack)
             .assert_success();
+        let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
+        stack(&mut command);
+        Tcptop::run(&mut command).stop_by(libc::SIGTERM);
     }
 }
