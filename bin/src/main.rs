@@ -27,7 +27,7 @@ mod sys;
 mod testing;
 mod view;
 
-use std::{env, io::Write, process::ExitCode, thread};
+use std::{env, io::Write, process::ExitCode};
 
 use args::{CollectorName, Command};
 use error::Error;
@@ -44,10 +44,7 @@ fn main() -> ExitCode {
     // A thread has a stack of its own, whatever the limit. This one only waits for it, and leaves the signals to it: the
     // descriptor is closed again, and they stay blocked in both.
     let _ = Signals::new(&[STOP.as_slice(), &[HANGUP]].concat());
-    match thread::Builder::new().stack_size(STACK as usize).spawn(obey) {
-        Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
-        Err(error) => fail(&error, exit::OS),
-    }
+    sys::stack::call_with(STACK as usize, obey).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 
 /// Does what the arguments say. It is not part of `main`, whose frame must fit a narrow stack.

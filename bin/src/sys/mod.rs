@@ -23,6 +23,7 @@ pub mod poll;
 pub mod ring;
 pub mod seccomp;
 pub mod signal;
+pub mod stack;
 pub mod standard;
 pub mod time_namespace;
 pub mod timer;

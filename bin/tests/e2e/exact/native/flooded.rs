@@ -110,13 +110,13 @@ fn withstand(Flood { args, stop, says, most, flood }: Flood) {
         let after = &lines.lock().expect("whole")[before..];
         assert!(!after.iter().any(|line| line.contains(",untracked,")), "{after:?}");
         let rows = after.iter().filter_map(|line| match Line::parse(line.trim_end()) {
-            Ok(Line::Row(row)) => Some(row),
+            Ok(Line::Row(row)) => Some(*row),
             _ => None,
         });
-        let rows: Vec<_> = rows.collect();
+        let rows: Vec<Row> = rows.collect();
         for end in ends {
             let owner = Some(Owner::me());
-            let is_end = |row: &&Box<Row>| row.flow == end.flow && row.closed && row.owner == owner;
+            let is_end = |row: &&Row| row.flow == end.flow && row.closed && row.owner == owner;
             assert_eq!(rows.iter().filter(|row| is_end(row)).count(), 1, "{end:?} {rows:?}");
         }
         let peak = kib(&status, "VmHWM");

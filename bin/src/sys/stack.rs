@@ -1,0 +1,52 @@
+//! A wider stack than the limit allows: that of a second thread, pthread_create(3).
+//!
+//! `std::thread` does the same, and takes 25 KB of the binary for it.
+
+use std::{io, mem::MaybeUninit, ptr};
+
+/// A function and, after its call, what it returned.
+struct Work<T> {
+    function: fn() -> T,
+    result: Option<T>,
+}
+
+/// Calls `function` in a thread with a stack of so many bytes, and waits for its end.
+///
+/// # Errors
+/// There is no memory for the thread, or there may be no more threads.
+pub fn call_with<T: Send>(bytes: usize, function: fn() -> T) -> io::Result<T> {
+    let mut work = Work { function, result: None };
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
+    // SAFETY: the attributes are initialised first, `work` outlives the thread, for which this one waits, and nobody else
+    // touches it meanwhile.
+    let error = unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), bytes);
+        let work = (&raw mut work).cast();
+        let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), begin::<T>, work);
+        if error == 0 { libc::pthread_join(thread.assume_init(), ptr::null_mut()) } else { error }
+    };
+    work.result.ok_or_else(|| io::Error::from_raw_os_error(error))
+}
+
+extern "C" fn begin<T>(work: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: the caller of pthread_create has passed this type, and waits.
+    let work = unsafe { &mut *work.cast::<Work<T>>() };
+    work.result = Some((work.function)());
+    ptr::null_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_returned_comes_back() {
+        let wide = || {
+            let room = std::hint::black_box([7u8; 200_000]);
+            room.iter().map(|byte| usize::from(*byte)).sum::<usize>()
+        };
+        assert_eq!(call_with(512 * 1024, wide).expect("a thread"), 1_400_000);
+    }
+}
