@@ -52,6 +52,7 @@ pub fn report() -> (String, u8) {
             }
         },
     };
+    let runs = matches!(outcome, Outcome::Runs);
     if !runs && let Some(platform) = Platform::of(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }

@@ -175,7 +175,15 @@ fn hostile_input() {
         b" =1+1;@x",
     ];
     let corpus = given.map(<[u8]>::to_vec).to_vec();
-    let tokens: [&[u8]; 8] =
-        [b"\\x", b"\"\"", b",", b"\xc2\x85", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"=", "\u{202e}".as_bytes()];
+    let tokens: [&[u8]; 8] = [
+        b"\\x",
+        b"\"\"",
+        b",",
+        b"\xc2\x85",
+        b"\xf0\x9f\x98\x80",
+        b"\xed\xa0\x80",
+        b"=",
+        "\u{202e}".as_bytes(),
+    ];
     crate::testing::hostile::Input { corpus, tokens: &tokens }.run(round_trip);
 }
