@@ -20,11 +20,18 @@ extern "C" fn look() {
     STDOUT_CLOSED.store(closed, Relaxed);
 }
 
-// SAFETY: the section holds pointers to functions of this type, which the C library calls once each. (It passes main's
-// arguments as well, which such a function may ignore. std keeps its own arguments the same way: `ARGV_INIT_ARRAY`.)
+/// Pointers that fill eight bytes: on 32 bits there are two, and the function is called twice, which does no harm. With one
+/// of four bytes, the section could begin in front of .tbss, which is aligned to eight, and lld would then leave a page of
+/// the largest size, 64 KiB on ARM, free in the file.
+#[repr(C, align(8))]
+struct Calls([extern "C" fn(); 8 / size_of::<usize>()]);
+
+// SAFETY: the section holds pointers to functions of this type, without gaps, and the C library calls each. (It passes
+// main's arguments as well, which such a function may ignore. std keeps its own arguments the same way:
+// library/std/src/sys/args/unix.rs `ARGV_INIT_ARRAY`, 1.96.)
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static LOOK: Calls = Calls([look; _]);
 
 /// Standard output as a plain file: `io::Stdout` would split what is written at its last line end, and takes a descriptor
 /// that cannot be written to for one that was.
