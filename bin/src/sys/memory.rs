@@ -62,9 +62,14 @@ fn directories(mount: &Mount<'_>, own: &[u8]) -> Vec<PathBuf> {
     let root = mount.root.strip_suffix(b"/").unwrap_or(&mount.root);
     let below = own.strip_prefix(root).and_then(|below| below.strip_prefix(b"/"));
     // What is above the root of a namespace begins with `..`; the mount shows what there is to see.
-    let below = below.filter(|below| !below.starts_with(b"..")).unwrap_or_default();
-    let own = mount.point.join(OsStr::from_bytes(below));
-    own.ancestors().take_while(|directory| directory.starts_with(&mount.point)).map(Path::to_owned).collect()
+    let mut below = below.filter(|below| !below.starts_with(b"..")).unwrap_or_default();
+    let mut directories = vec![mount.point.clone()];
+    while !below.is_empty() {
+        directories.push(mount.point.join(OsStr::from_bytes(below)));
+        let slash = memchr::memrchr(b'/', below).unwrap_or(0);
+        below = &below[..slash];
+    }
+    directories
 }
 
 #[cfg(test)]
