@@ -48,7 +48,7 @@ pub fn drop_others(needs: Needs) -> io::Result<u64> {
 ///   files that are not for all to read, and cgroups by their ids.
 /// - CAP_BPF and CAP_NET_ADMIN: programs that somebody detached are attached again. The kernel asks for CAP_NET_ADMIN to attach
 ///   a program to packets (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v5.10), and before Linux 5.19 for CAP_BPF
-///   to read a map (`__sys_bpf`, if kernel.unprivileged_bpf_disabled is set). A link that was detached cannot be used again
+///   to read a map (`__sys_bpf`, v5.18, if kernel.unprivileged_bpf_disabled is set). A link that was detached cannot be used again
 ///   (kernel/bpf/cgroup.c `cgroup_bpf_replace`: ENOLINK), so there is no way without them. CAP_PERFMON is for the verifier
 ///   only, which has done its work.
 /// - CAP_NET_ADMIN: connection tracking answers nobody else (net/netfilter/nfnetlink.c `nfnetlink_rcv`, v5.10).

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     harness::{LIMIT, Process, Scratch, eventually, run, tcptop},
     hidden::{CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE},
-    privilege::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, NOBODY, as_nobody_with, reachable},
+    privilege::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, NOBODY, as_nobody_with, cover_sys_fs, reachable},
     refusal::{SYS_CAPSET, SYS_SECCOMP, refuse},
 };
 
@@ -144,6 +144,8 @@ fn a_service_keeps_four_of_its_five() {
     const FIVE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
     let scratch = Scratch::new("service");
     let mut command = reachable(&scratch, &["--csv", "-d", "0.2", "--traffic", "local"]);
+    // To make a mount takes CAP_SYS_ADMIN.
+    cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, FIVE);
     let process = started(&mut command);
     let pid = process.pid().to_string();
