@@ -29,6 +29,7 @@ pub mod time_namespace;
 pub mod timer;
 pub mod tty;
 pub mod zone;
+mod zone_file;
 
 use std::{
     io,

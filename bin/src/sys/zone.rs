@@ -1,20 +1,47 @@
 //! The local time zone.
 
-use std::{env, ffi::OsStr, fs, mem::MaybeUninit, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    mem::MaybeUninit,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use super::zone_file;
+
+/// The zone where `TZ` names none.
+const OWN: &str = "/etc/localtime";
+
+/// Where the C libraries look for a zone's name (musl 1.2.5, src/time/__tz.c).
+const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo"];
 
 /// Takes the zone from /etc/TZ if there is neither `TZ` nor /etc/localtime. OpenWrt keeps it there, as POSIX writes zones, and
-/// has no zone files: its own C library reads that file, the one in a static binary does not. To be called at the start,
-/// while this process has one thread.
+/// has no zone files: its own C library reads that file, the one in a static binary does not. Where the zone's file is
+/// broken, takes UTC. To be called at the start, while this process has one thread.
 pub fn adopt() {
-    // A link that leads nowhere is no zone: OpenWrt has one.
-    if env::var_os("TZ").is_some() || Path::new("/etc/localtime").exists() {
-        return;
-    }
+    let given = env::var_os("TZ");
+    let files = files(given.as_deref());
     let text = fs::read("/etc/TZ").unwrap_or_default();
-    if let Some(zone) = zone(&text) {
-        // SAFETY: nobody else can be reading the environment, as there is one thread.
-        unsafe { env::set_var("TZ", zone) };
-    }
+    // A link that leads nowhere is no zone: OpenWrt has one.
+    let is_lacking = given.is_none() && !Path::new(OWN).exists();
+    let zone = match zone(&text) {
+        _ if files.iter().any(|file| zone_file::is_broken(file)) => OsStr::new("UTC0"),
+        Some(zone) if is_lacking => zone,
+        _ => return,
+    };
+    // SAFETY: nobody else can be reading the environment, as there is one thread.
+    unsafe { env::set_var("TZ", zone) };
+}
+
+/// The files that the C library may take for this value of `TZ`.
+fn files(given: Option<&OsStr>) -> Vec<PathBuf> {
+    let Some(given) = given else { return vec![OWN.into()] };
+    let name = given.as_bytes().strip_prefix(b":").unwrap_or(given.as_bytes());
+    let name = Path::new(OsStr::from_bytes(name));
+    // A path stays as it is, also behind a folder. Without a name, the C library takes UTC.
+    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).chain([name.into()]).collect()
 }
 
 /// The first line of the file.
@@ -68,6 +95,15 @@ mod tests {
         for (offset, expected) in cases {
             assert_eq!(writable(offset), expected, "{offset}");
         }
+    }
+
+    #[test]
+    fn files_of_zones() {
+        assert_eq!(files(None), [Path::new(OWN)]);
+        let of =
+            |given: &str| files(Some(given.as_ref())).contains(&"/usr/share/zoneinfo/Europe/Berlin".into());
+        assert!(of("Europe/Berlin") && of(":Europe/Berlin") && of("/usr/share/zoneinfo/Europe/Berlin"));
+        assert!(!of("") && !of("CET-1"));
     }
 
     #[test]

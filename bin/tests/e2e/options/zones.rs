@@ -82,3 +82,30 @@ fn the_zone_of_etc_tz() {
     fs::write(link, "").expect("ours");
     assert_eq!(shown(None), "+00:00", "/etc/localtime comes before it, even if it is none");
 }
+
+#[test]
+fn a_broken_zone_counts_as_utc() {
+    // A zone of version 2: both headers say that it has one kind of time, CET, and no changes.
+    let block = |kinds: u32| {
+        let mut block = [&b"TZif2"[..], &[0; 15]].concat();
+        for count in [0, 0, 0, 0, kinds, 4] {
+            block.extend_from_slice(&count.to_be_bytes());
+        }
+        [&block[..], &3600u32.to_be_bytes(), &[0, 0], b"CET\0"].concat()
+    };
+    let folder = Scratch::new("broken-zone");
+    let file = folder.0.join("zone");
+    for (kinds, expected) in [(1, "+01:00"), (0x7fff_ffff, "+00:00"), (0x2000_0000, "+00:00")] {
+        fs::write(&file, [&block(kinds)[..], &block(1), b"\nCET-1\n"].concat()).expect("written");
+        let shown = offset(|command| {
+            command.env("TZ", &file);
+        });
+        assert_eq!(shown, expected, "{kinds}");
+    }
+    // Nor does anything else that the variable may hold end tcptop.
+    for zone in ["<", "XYZ5ABC,J0,J999", "A-1B-2,J1/-9999999999,365/99999999999", "/dev/zero", "/etc"] {
+        offset(|command| {
+            command.env("TZ", zone);
+        });
+    }
+}
