@@ -81,18 +81,18 @@ impl Given {
             Id::Once => self.once = true,
             Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
             Id::Count => self.count = Some(value(parser, opt, read::reports)?),
-            Id::Pid => self.filter.pids = choice(parser, opt, text(read::pid))?,
+            Id::Pid => self.filter.pids = choice(parser, opt, read::pid)?,
             Id::Comm => self.filter.names = choice(parser, opt, read::name)?,
-            Id::Port => self.filter.ports = choice(parser, opt, text(read::ports))?,
-            Id::LocalPort => self.filter.local_ports = choice(parser, opt, text(read::ports))?,
-            Id::RemotePort => self.filter.remote_ports = choice(parser, opt, text(read::ports))?,
-            Id::Addr => self.filter.networks = choice(parser, opt, text(read::network))?,
+            Id::Port => self.filter.ports = choice(parser, opt, read::ports)?,
+            Id::LocalPort => self.filter.local_ports = choice(parser, opt, read::ports)?,
+            Id::RemotePort => self.filter.remote_ports = choice(parser, opt, read::ports)?,
+            Id::Addr => self.filter.networks = choice(parser, opt, read::network)?,
             Id::NoLoopback => self.no_loopback = true,
             Id::Tcp => self.filter.protocols.push(Protocol::Tcp),
             Id::Udp => self.filter.protocols.push(Protocol::Udp),
             Id::V4 => self.filter.v4.push(true),
             Id::V6 => self.filter.v4.push(false),
-            Id::State => self.filter.states = choice(parser, opt, text(read::state))?,
+            Id::State => self.filter.states = choice(parser, opt, read::state)?,
             Id::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
             Id::Listen => self.listen = true,
             Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
@@ -112,7 +112,7 @@ impl Given {
             Id::Quiet => self.quiet = true,
             Id::Columns => {
                 let given = given_value(parser, opt)?;
-                let columns = read::list(&given, text(read::column));
+                let columns = read::list(&given, read::column);
                 self.columns = Some(columns.map_err(|item| invalid(opt, item))?);
             }
             Id::Wide => self.wide = true,
@@ -170,7 +170,7 @@ impl Given {
 fn value<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
-    read: impl FnOnce(&OsStr) -> Option<T>,
+    read: fn(&OsStr) -> Option<T>,
 ) -> Result<T, UsageError> {
     let given = given_value(parser, opt)?;
     read(&given).ok_or_else(|| invalid(opt, &given))
@@ -180,7 +180,7 @@ fn value<T>(
 fn choice<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
-    read: impl Fn(&OsStr) -> Option<T>,
+    read: fn(&OsStr) -> Option<T>,
 ) -> Result<Choice<T>, UsageError> {
     let given = given_value(parser, opt)?;
     read::choice(&given, read).map_err(|item| invalid(opt, item))
@@ -201,11 +201,6 @@ fn given_value(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<OsStrin
 
 fn invalid(opt: &'static Opt, given: &OsStr) -> UsageError {
     UsageError::InvalidValue { argument: opt.long, given: given.into(), expected: expected(&opt.value) }
-}
-
-/// A reader of text as a reader of bytes.
-fn text<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&OsStr) -> Option<T> {
-    move |given| read(given.to_str()?)
 }
 
 fn expected(takes: &'static Option<Value>) -> &'static str {

@@ -36,25 +36,29 @@ fn unlimited<T: TryFrom<u64>>(text: &str, largest: T) -> Option<T> {
     Some(text.parse().ok().and_then(|number: u64| number.try_into().ok()).unwrap_or(largest))
 }
 
-/// A list whose items `read` accepts, with commas in between; one item at least. `Err`: the item that is none.
-pub fn list<T>(given: &OsStr, read: impl Fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &OsStr> {
-    fn named<'a>(item: &'a OsStr, given: &'a OsStr) -> &'a OsStr {
-        // An empty item says nothing by itself.
-        if item.is_empty() { given } else { item }
-    }
+/// The items of a list, with commas in between; one item at least. An empty item says nothing by itself: the whole list
+/// stands for it.
+fn items(given: &OsStr) -> Vec<(&OsStr, bool)> {
     let items = given.as_bytes().split(|byte| *byte == b',').map(OsStr::from_bytes);
-    items.map(|item| read(item).ok_or_else(|| named(item, given))).collect()
+    items.map(|item| if item.is_empty() { (given, true) } else { (item, false) }).collect()
+}
+
+/// A list whose items `read` accepts. `Err`: the item that is none.
+pub fn list<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &OsStr> {
+    let mut list = Vec::new();
+    for (item, is_empty) in items(given) {
+        list.push(read(item).filter(|_| !is_empty).ok_or(item)?);
+    }
+    Ok(list)
 }
 
 /// A list in which `!` or `^` in front of an item leaves out what it stands for.
-pub fn choice<T>(given: &OsStr, read: impl Fn(&OsStr) -> Option<T>) -> Result<Choice<T>, &OsStr> {
-    let marked = |item: &OsStr| match item.as_bytes() {
-        [b'!' | b'^', rest @ ..] => Some((true, read(OsStr::from_bytes(rest))?)),
-        _ => Some((false, read(item)?)),
-    };
+pub fn choice<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Choice<T>, &OsStr> {
     let mut choice = Choice::default();
-    for (leaves_out, test) in list(given, marked)? {
-        if leaves_out { &mut choice.none } else { &mut choice.any }.push(test);
+    for (item, is_empty) in items(given) {
+        let rest = item.as_bytes().strip_prefix(b"!").or_else(|| item.as_bytes().strip_prefix(b"^"));
+        let test = read(rest.map_or(item, OsStr::from_bytes)).filter(|_| !is_empty).ok_or(item)?;
+        if rest.is_some() { &mut choice.none } else { &mut choice.any }.push(test);
     }
     Ok(choice)
 }
@@ -110,8 +114,8 @@ pub fn rows(given: &OsStr) -> Option<usize> {
 }
 
 /// A process id, no larger than there can be (`PID_MAX_LIMIT`, include/linux/threads.h, v6.12).
-pub fn pid(text: &str) -> Option<u32> {
-    digits(text).filter(|pid| (1..=4_194_304).contains(pid))
+pub fn pid(given: &OsStr) -> Option<u32> {
+    digits(given.to_str()?).filter(|pid| (1..=4_194_304).contains(pid))
 }
 
 /// The name of a process, with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here
@@ -129,7 +133,8 @@ pub fn pattern(given: &OsStr) -> Option<Pattern> {
 }
 
 /// A port, a range, or the name of a port in /etc/services.
-pub fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+pub fn ports(given: &OsStr) -> Option<RangeInclusive<u16>> {
+    let text = given.to_str()?;
     let range = || {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last) = (digits(first)?, digits(last)?);
@@ -140,7 +145,8 @@ pub fn ports(text: &str) -> Option<RangeInclusive<u16>> {
 }
 
 /// An address, or one with a length in bits. What is behind these bits does not matter.
-pub fn network(text: &str) -> Option<Network> {
+pub fn network(given: &OsStr) -> Option<Network> {
+    let text = given.to_str()?;
     let (address, length) =
         text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
     let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
@@ -153,20 +159,20 @@ pub fn network(text: &str) -> Option<Network> {
 }
 
 /// A TCP state as the column has it, in any case, with dashes too.
-pub fn state(text: &str) -> Option<TcpState> {
-    TcpState::named(&text.to_ascii_uppercase().replace('-', "_"))
+pub fn state(given: &OsStr) -> Option<TcpState> {
+    TcpState::named(&given.to_str()?.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// A column by its name.
-pub fn column(text: &str) -> Option<columns::Id> {
-    Column::named(text).map(|column| column.id)
+pub fn column(given: &OsStr) -> Option<columns::Id> {
+    Column::named(given.to_str()?).map(|column| column.id)
 }
 
 /// A column to sort by.
 pub fn order(given: &OsStr) -> Option<Order> {
     let text = given.to_str()?;
     let (name, reversed) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
-    Some(Order { column: column(name)?, reversed })
+    Some(Order { column: column(name.as_ref())?, reversed })
 }
 
 /// A column to make groups by.
@@ -174,7 +180,7 @@ pub fn group(given: &OsStr) -> Option<columns::Id> {
     let id = match given.to_str()? {
         "process" => columns::Id::Pid,
         "remote" => columns::Id::RemoteAddress,
-        name => column(name)?,
+        name => column(name.as_ref())?,
     };
     columns::grouped(id).map(|_| id)
 }
@@ -283,7 +289,7 @@ mod tests {
 
     #[test]
     fn lists_of_ports() {
-        let read = |text: &'static str| choice(text.as_ref(), |item| ports(item.to_str()?));
+        let read = |text: &'static str| choice(text.as_ref(), ports);
         let expected = Choice { any: vec![80..=80, 8000..=8100], none: vec![443..=443, 22..=22] };
         assert_eq!(read("80,!443,8000-8100,^22"), Ok(expected));
         assert_eq!(read("0-65535"), Ok(Choice { any: vec![0..=65535], none: vec![] }));
@@ -309,21 +315,21 @@ mod tests {
         for text in
             ["10.0.0.0/8", "::/0", "2001:db8::1", "192.0.2.1", "0.0.0.0/0", "::ffff:10.0.0.0/104", "[::1]"]
         {
-            assert!(network(text).is_some(), "{text}");
+            assert!(network(text.as_ref()).is_some(), "{text}");
         }
         for text in
             ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "localhost", "fe80::1%eth0"]
         {
-            assert_eq!(network(text), None, "{text}");
+            assert_eq!(network(text.as_ref()), None, "{text}");
         }
-        assert_eq!(network("10.0.0.0/8"), network("::ffff:10.0.0.0/104"));
+        assert_eq!(network("10.0.0.0/8".as_ref()), network("::ffff:10.0.0.0/104".as_ref()));
     }
 
     #[test]
     fn states_in_any_spelling() {
         for text in ["ESTABLISHED", "established", "time-wait", "Time_Wait"] {
-            assert!(state(text).is_some(), "{text}");
+            assert!(state(text.as_ref()).is_some(), "{text}");
         }
-        assert_eq!(state("open"), None);
+        assert_eq!(state("open".as_ref()), None);
     }
 }

@@ -168,5 +168,6 @@ fn what_more_there_is_counts_all_that_ended() {
     let more: Vec<usize> =
         text.lines().filter_map(|line| line.strip_suffix(" more")?.trim().parse().ok()).collect();
     let all: usize = more.iter().map(|more| more + 10).sum();
-    assert!(all >= 9_000 && all < 9_000 + 300 * more.len() + 9_000, "{more:?} more: {text}");
+    // A slow machine shows a flow in several reports: in that of its datagrams, while it is silent, and when it has ended.
+    assert!(all >= 9_000 && all < 4 * 9_000 + 300 * more.len(), "{more:?} more: {text}");
 }

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     harness::{LIMIT, Process, Scratch, eventually, run, tcptop},
     rows::HEADER,
+    whose::server::is_slow,
 };
 
 /// A tcptop that writes the sums of a tenth of a second each.
@@ -42,6 +43,11 @@ pub fn whole(file: &Path) {
     assert!(text.lines().all(|line| line.matches(',').count() == 17), "{text}");
 }
 
+/// Waits for some reports. An emulated machine may take a second for each.
+fn some_reports() {
+    thread::sleep(Duration::from_millis(if is_slow() { 5_000 } else { 500 }));
+}
+
 #[test]
 fn a_renamed_file_is_left_at_once_and_on_a_signal() {
     let scratch = Scratch::new("renamed");
@@ -72,7 +78,7 @@ fn a_directory_that_vanishes_is_said_once_and_no_end() {
     let process = logging(&file, &[]);
     grows(&file);
     fs::remove_dir_all(&directory).expect("removed");
-    thread::sleep(Duration::from_millis(500));
+    some_reports();
     fs::create_dir(&directory).expect("made");
     grows(&file);
     let said = end(process);
@@ -148,7 +154,7 @@ fn a_read_only_file_system_is_waited_for() {
     grows(&file);
     // While a file is open for writing its file system cannot be made read-only; another one can be put over it.
     let covering = Disk::new(&scratch.0, "size=64k,ro");
-    thread::sleep(Duration::from_millis(500));
+    some_reports();
     drop(covering);
     grows(&file);
     let said = end(process);
