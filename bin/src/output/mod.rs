@@ -30,13 +30,22 @@ pub use self::{
 use std::{
     env,
     os::fd::{BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use self::{mark::Mark, screen::Painter, sink::Sink, text::Past};
-use crate::{columns::Frame, conn::Report, sys::tty, view::View};
+use crate::{
+    columns::{Frame, units, width},
+    conn::Report,
+    sys::tty,
+    view::View,
+};
 
 /// What the buffers keep between reports, in bytes; a report with more is rare.
 const KEEP: usize = 64 * 1024;
+
+/// A first report that takes longer is announced on a terminal.
+const ANNOUNCED: Duration = Duration::from_secs(2);
 
 /// Prints reports as the options ask.
 pub struct Printer {
@@ -82,7 +91,10 @@ impl Printer {
             (_, false) => Medium::Pipe,
             (Form::Journal, true) => Medium::Terminal,
             (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
-            (Form::Text, true) => Medium::Painted(Painter::default()),
+            (Form::Text, true) => {
+                let is_plain = env::var_os("NO_COLOR").is_some_and(|plain| !plain.is_empty());
+                Medium::Painted(Painter::new(!is_plain))
+            }
         };
         Ok(Self {
             options,
@@ -127,6 +139,30 @@ impl Printer {
         self.flush()
     }
 
+    /// Tells whoever looks at a terminal that the first report takes so long. True: there was something to write.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn announce(&mut self, interval: Duration) -> Result<bool, OutputError> {
+        if let Medium::Painted(painter) = &mut self.medium
+            && interval > ANNOUNCED
+            && let Some(size) = self.sink.fd().and_then(tty::size)
+        {
+            self.text.extend_from_slice(b"The first report comes in ");
+            units::seconds(interval, &mut self.text);
+            width::cut(&mut self.text, 0, usize::from(size.columns));
+            self.text.push(b'\n');
+            painter.frame(&self.text, false, size, &mut self.buffer);
+        }
+        self.flush()
+    }
+
+    /// Whether the last whole report is to stay in sight at the end, rather than one of what was left of an interval.
+    pub const fn keeps_last(&self) -> bool {
+        matches!((&self.medium, self.options.form), (Medium::Painted(_) | Medium::Terminal, Form::Text))
+    }
+
     /// Writes one report. True: there was something to write.
     ///
     /// # Errors
@@ -148,8 +184,9 @@ impl Printer {
             (Medium::Csv, _) => csv::report(report, view, options, frame, buffer),
             (Medium::Painted(painter), Some(size)) => {
                 text.clear();
-                text::report(report, view, options, Some(screen::room(size)), frame, past, text);
-                painter.frame(text, size, buffer);
+                let room = Some(screen::room(size));
+                let titled = text::report(report, view, options, room, frame, past, text);
+                painter.frame(text, titled, size, buffer);
             }
             (_, size) => {
                 // All rows are printed where it was asked for, and a single report may scroll.

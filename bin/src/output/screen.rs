@@ -14,6 +14,10 @@ const ERASE_LINE: &[u8] = b"\x1b[K";
 /// Erases from the cursor to the end of the screen.
 const ERASE_BELOW: &[u8] = b"\x1b[J";
 
+/// Swaps the colours of what follows, and ends that.
+const REVERSE: &[u8] = b"\x1b[7m";
+const NORMAL: &[u8] = b"\x1b[m";
+
 /// The part of `screen` that a report may fill.
 pub fn room(screen: Screen) -> Screen {
     Screen { rows: screen.rows.saturating_sub(1).max(1), ..screen }
@@ -23,25 +27,40 @@ pub fn room(screen: Screen) -> Screen {
 #[derive(Debug, Default)]
 pub struct Painter {
     started: bool,
+    /// Titles stand out.
+    emphasizes: bool,
     /// The cursor stands at the end of the report, not below it: a screen of one line.
     beside: bool,
 }
 
 impl Painter {
-    /// Appends what paints `text`, lines that fit [`room`], on `screen`.
-    pub fn frame(&mut self, text: &[u8], screen: Screen, out: &mut Vec<u8>) {
+    /// One that has painted nothing. `emphasizes`: lines of titles stand out.
+    pub const fn new(emphasizes: bool) -> Self {
+        Self { started: false, emphasizes, beside: false }
+    }
+
+    /// Appends what paints `text`, lines that fit [`room`], on `screen`. `titled`: the second line has the titles.
+    pub fn frame(&mut self, text: &[u8], titled: bool, screen: Screen, out: &mut Vec<u8>) {
         if !self.started {
             out.resize(out.len() + usize::from(screen.rows), b'\n');
             self.started = true;
         }
         self.beside = screen.rows < 2;
         out.extend_from_slice(HOME);
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
+        for (at, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            out.extend_from_slice(line);
-            // After a full line the cursor still stands on its last character, which erasing would take.
-            if width::columns(line) < usize::from(screen.columns) {
-                out.extend_from_slice(ERASE_LINE);
+            let spare = usize::from(screen.columns).saturating_sub(width::columns(line));
+            if self.emphasizes && titled && at == 1 {
+                out.extend_from_slice(REVERSE);
+                out.extend_from_slice(line);
+                out.resize(out.len() + spare, b' ');
+                out.extend_from_slice(NORMAL);
+            } else {
+                out.extend_from_slice(line);
+                // After a full line the cursor still stands on its last character, which erasing would take.
+                if spare > 0 {
+                    out.extend_from_slice(ERASE_LINE);
+                }
             }
             if !self.beside {
                 out.extend_from_slice(b"\r\n");
@@ -57,7 +76,7 @@ impl Painter {
         if self.beside {
             out.extend_from_slice(b"\r\n");
         }
-        *self = Self::default();
+        *self = Self::new(self.emphasizes);
     }
 }
 
@@ -67,7 +86,7 @@ mod tests {
 
     fn frame(painter: &mut Painter, text: &str, columns: u16, rows: u16) -> String {
         let mut out = Vec::new();
-        painter.frame(text.as_bytes(), Screen { columns, rows }, &mut out);
+        painter.frame(text.as_bytes(), true, Screen { columns, rows }, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -79,6 +98,16 @@ mod tests {
         let mut out = Vec::new();
         painter.end(&mut out);
         assert_eq!(out, b"", "the cursor stands below the report already");
+    }
+
+    #[test]
+    fn titles_stand_out() {
+        let mut painter = Painter { started: true, ..Painter::new(true) };
+        let painted = frame(&mut painter, "head\nT\nrow\n", 5, 4);
+        assert_eq!(painted, "\x1b[Hhead\x1b[K\r\n\x1b[7mT    \x1b[m\r\nrow\x1b[K\r\n\x1b[J");
+        let mut out = Vec::new();
+        painter.frame(b"head\nrow\n", false, Screen { columns: 5, rows: 4 }, &mut out);
+        assert!(!out.windows(REVERSE.len()).any(|part| part == REVERSE));
     }
 
     #[test]

@@ -67,6 +67,8 @@ fn widths(slots: &[Slot]) -> Layout {
 ///
 /// With a screen, no line is wider and there are no more lines than it has. If there is no room for every row, or fewer
 /// are wanted, the last line says how many more there are. Without a screen, every row has every column.
+///
+/// True: the second line has the titles.
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
@@ -75,7 +77,7 @@ pub fn report(
     frame: &Frame<'_>,
     past: &mut Past,
     out: &mut Vec<u8>,
-) {
+) -> bool {
     let room = screen.map(|screen| usize::from(screen.columns));
     let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
     let journal = options.form == Form::Journal;
@@ -85,7 +87,7 @@ pub fn report(
         lines = lines.saturating_sub(1);
     }
     if options.quiet {
-        return;
+        return false;
     }
     let limit = match options.rows {
         None if screen.is_none() => options.pipe_rows,
@@ -128,6 +130,7 @@ pub fn report(
         width::cut(out, start, room.unwrap_or(usize::MAX));
         out.push(b'\n');
     }
+    plan.titles
 }
 
 /// Appends the titles that a journal begins with.

@@ -132,6 +132,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     notices::unconfined(&confine(Needs { log: file, units, ..needs }));
     let mut losses = Losses::new(file && count != Some(1));
     losses.note(printer.begin(), 0)?;
+    losses.note(printer.announce(interval), 0)?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
     let (mut groups, mut rate) = (Groups::default(), 0);
@@ -167,6 +168,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             listen_to_collectors(&epoll, &monitor, true)?;
         }
         fruitless = 0;
+        if stop && !tick && reports > 0 && printer.keeps_last() {
+            monitor.stop();
+            losses.note(printer.end(), 0)?;
+            return losses.settle(count.is_some());
+        }
         reports += 1;
         let last = stop || count.is_some_and(|count| reports >= count);
         let written = monitor.tick(last, |report, names| {

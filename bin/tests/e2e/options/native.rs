@@ -6,12 +6,13 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
     process::Stdio,
     thread,
+    time::Duration,
 };
 
 use crate::harness::{Process, tcptop};
 
-/// Two reports as a terminal of this width gets them.
-fn shown(args: &[&str], columns: u16) -> String {
+/// A terminal of this width, and a command whose output it shows.
+fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut ours, mut theirs) = (-1, -1);
     // SAFETY: two places for descriptors, and a size that is read.
@@ -20,21 +21,65 @@ fn shown(args: &[&str], columns: u16) -> String {
     };
     assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
     // SAFETY: just opened, nobody else's.
-    let (mut ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
-    let mut command = tcptop(&[&["-n", "2", "-d", "0.2"], args].concat());
-    command.env("TERM", "xterm").stdout(Stdio::from(theirs));
-    let process = Process::start(&mut command, |_| ());
-    drop(command);
-    let reader = thread::spawn(move || {
-        let (mut text, mut part) = (Vec::new(), [0; 4096]);
-        // The last end that closes makes it EIO.
-        while let Ok(count) = ours.read(&mut part) {
-            text.extend_from_slice(&part[..count]);
-        }
-        String::from_utf8(text).expect("UTF-8")
-    });
+    let (ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    let mut command = tcptop(args);
+    command.env("TERM", "xterm").env_remove("NO_COLOR").stdout(Stdio::from(theirs));
+    (ours, Process::start(&mut command, |_| ()))
+}
+
+/// Everything that a terminal gets until its other end is closed.
+fn read(mut ours: File) -> String {
+    let (mut text, mut part) = (Vec::new(), [0; 4096]);
+    // The last end that closes makes it EIO.
+    while let Ok(count) = ours.read(&mut part) {
+        text.extend_from_slice(&part[..count]);
+    }
+    String::from_utf8(text).expect("UTF-8")
+}
+
+/// Two reports as a terminal of this width gets them.
+fn shown(args: &[&str], columns: u16) -> String {
+    let (ours, process) = on_terminal(&[&["-n", "2", "-d", "0.2"], args].concat(), columns);
+    let reader = thread::spawn(|| read(ours));
     process.wait().assert_success();
     reader.join().expect("no panic")
+}
+
+#[test]
+fn an_interrupt_leaves_the_last_whole_report() {
+    for (option, interval) in [("-w", "1"), ("-C", "1"), ("--bytes", "1.5")] {
+        let (mut ours, process) = on_terminal(&["-d", interval, option], 100);
+        let (mut first, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&first).contains("interval ") {
+            let count = ours.read(&mut part).expect("a report");
+            first.extend_from_slice(&part[..count]);
+        }
+        // In the second interval.
+        let reader = thread::spawn(|| read(ours));
+        process.signal(libc::SIGINT);
+        process.wait().assert_success();
+        let text = String::from_utf8_lossy(&first).into_owned() + &reader.join().expect("no panic");
+        let reports = text.matches("interval ").count();
+        assert_eq!(reports, if option == "-w" { 2 } else { 1 }, "{option}: {text}");
+    }
+}
+
+#[test]
+fn a_first_report_that_takes_long_is_announced() {
+    let (ours, process) = on_terminal(&["-d", "30"], 100);
+    let reader = thread::spawn(|| read(ours));
+    thread::sleep(Duration::from_millis(1_000));
+    process.signal(libc::SIGINT);
+    process.wait().assert_success();
+    let text = reader.join().expect("no panic");
+    assert!(text.contains("The first report comes in 30.0s"), "{text}");
+    assert_eq!(text.matches("interval ").count(), 1, "what there is of it: {text}");
+}
+
+#[test]
+fn titles_stand_out_on_a_terminal() {
+    assert_eq!(shown(&[], 80).matches("\x1b[7mPROTO").count(), 2);
+    assert!(!shown(&["--no-header"], 80).contains("\x1b[7m"));
 }
 
 fn widest(text: &str) -> usize {
@@ -61,7 +106,7 @@ fn a_journal_is_longer_than_the_screen() {
         while !shown.is_finished() {
             let client = std::net::TcpStream::connect(address).expect("connected");
             drop((client, listener.accept().expect("accepted")));
-            thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         shown.join().expect("no panic")
     });
