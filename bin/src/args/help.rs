@@ -1,6 +1,7 @@
 //! The help and version texts, rendered from the tables for a terminal of 80 columns.
 
 use super::{
+    id::Id,
     options::{OPERANDS, OPTIONS},
     table::{GROUPS, Opt},
 };
@@ -38,10 +39,13 @@ pub fn version() -> String {
     format!("tcptop {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The text that `-h` prints: what has a letter.
+/// Options that are wanted often, and have no letter.
+const WANTED: [Id; 4] = [Id::By, Id::Csv, Id::Closed, Id::Columns];
+
+/// The text that `-h` prints: what has a letter, or is wanted often.
 pub fn short_help() -> String {
     let mut text = begin();
-    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some()) {
+    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || WANTED.contains(&opt.id)) {
         entry(&mut text, &names(opt), opt.brief);
     }
     text.push_str("\ntcptop --help tells all options, the columns, examples and the exit status.\n");
@@ -144,6 +148,9 @@ mod tests {
         let short = short_help();
         for line in short.lines() {
             assert!(line.len() <= WIDTH, "{line:?}");
+        }
+        for word in ["--by", "--csv", "--closed", "--columns", "--pid"] {
+            assert!(short.contains(word), "{word}");
         }
         for opt in &OPTIONS {
             assert_eq!(text.lines().filter(|line| line.starts_with(&names(opt))).count(), 1, "{}", opt.long);

@@ -123,11 +123,15 @@ pub fn report(
     for row in rows {
         line(&slots, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
     }
+    let last = out.len();
     if plan.more {
-        let start = out.len();
         units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
-        width::cut(out, start, room.unwrap_or(usize::MAX));
+    } else if count == 0 && view.shown.is_some() && screen.is_some() && lines > 1 {
+        out.extend_from_slice(b"No connection passes the tests.");
+    }
+    if out.len() > last {
+        width::cut(out, last, room.unwrap_or(usize::MAX));
         out.push(b'\n');
     }
     plan.titles

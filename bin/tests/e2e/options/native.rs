@@ -77,6 +77,13 @@ fn a_first_report_that_takes_long_is_announced() {
 }
 
 #[test]
+fn an_empty_screen_says_that_the_tests_made_it_so() {
+    let text = "No connection passes the tests.";
+    assert_eq!(shown(&["--comm", "nobody-has-this"], 80).matches(text).count(), 2);
+    assert!(!shown(&[], 80).contains(text));
+}
+
+#[test]
 fn titles_stand_out_on_a_terminal() {
     assert_eq!(shown(&[], 80).matches("\x1b[7mPROTO").count(), 2);
     assert!(!shown(&["--no-header"], 80).contains("\x1b[7m"));
