@@ -21,7 +21,17 @@ pub fn header(columns: &[Id], out: &mut Vec<u8>) {
 
 /// Appends the rows, then the sums that were asked for. Bytes that no row names have a row of their own, so that the rows'
 /// growth adds up to the total. Those of other packets than TCP's and UDP's are no part of it.
-pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &Frame<'_>, out: &mut Vec<u8>) {
+///
+/// `after_row` may write what is there, and empty it: of ten thousand rows, the text has more bytes than all else that is known
+/// of them.
+pub fn report(
+    report: &Report<'_>,
+    view: &View<'_>,
+    options: &Options,
+    frame: &Frame<'_>,
+    out: &mut Vec<u8>,
+    after_row: &mut dyn FnMut(&mut Vec<u8>),
+) {
     let limit = options.rows.filter(|rows| *rows > 0).unwrap_or(usize::MAX);
     let limit = if options.quiet { 0 } else { limit };
     // The same in every row.
@@ -32,6 +42,7 @@ pub fn report(report: &Report<'_>, view: &View<'_>, options: &Options, frame: &F
             Id::Time => out.extend_from_slice(&stamp),
             id => id.column().csv(row, frame, out),
         });
+        after_row(out);
     }
     let sum = |event: &[u8], bytes: Traffic, out: &mut Vec<u8>| {
         line(&options.columns, out, |id, out| match id {

@@ -19,7 +19,7 @@ fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
     let view =
         Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
-    super::report(report, &view, options, &frame, &mut out);
+    super::report(report, &view, options, &frame, &mut out, &mut |_| ());
     String::from_utf8(out).expect("valid UTF-8")
 }
 
@@ -104,7 +104,7 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
         let frame = samples::frame(&report, &names);
         let (mut groups, mut out) = (Groups::default(), Vec::new());
         let view = selection.of(&report, &frame, usize::MAX, &mut groups);
-        super::report(&report, &view, &options, &frame, &mut out);
+        super::report(&report, &view, &options, &frame, &mut out, &mut |_| ());
         String::from_utf8(out).expect("valid UTF-8")
     };
     let now = samples::report(&records).time;
@@ -119,4 +119,23 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
     {
         assert_eq!(rows(other), right.replace("2026-11-23T", date));
     }
+}
+
+#[test]
+fn rows_may_be_taken_one_by_one() {
+    let records = samples::records();
+    let report = samples::report(&records);
+    let whole = csv(&report, true);
+    let names = samples::names();
+    let frame = samples::frame(&report, &names);
+    let mut groups = Groups::default();
+    let selection = Selection { idle: false, closed: true, ..samples::selection() };
+    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let (mut pieces, mut out) = (Vec::new(), Vec::new());
+    super::report(&report, &view, &samples::csv(), &frame, &mut out, &mut |rows| {
+        pieces.push(std::mem::take(rows));
+    });
+    assert_eq!(pieces.len(), view.rows.len());
+    assert!(pieces.iter().all(|piece| piece.ends_with(b"\n")));
+    assert_eq!([pieces.concat(), out].concat(), whole.into_bytes());
 }

@@ -62,7 +62,7 @@ fn rows_of_every_kind_are_known_again() {
             let options = Options { form, columns: columns.to_vec(), headings: false, ..samples::options() };
             let mut out = Vec::new();
             match form {
-                Form::Csv => csv::report(&report, &view, &options, &frame, &mut out),
+                Form::Csv => csv::report(&report, &view, &options, &frame, &mut out, &mut |_| ()),
                 _ => {
                     let past = &mut crate::output::Past::default();
                     crate::output::text::report(&report, &view, &options, None, &frame, past, &mut out);

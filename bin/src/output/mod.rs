@@ -181,7 +181,22 @@ impl Printer {
             Medium::Terminal | Medium::Painted(_) => sink.fd().and_then(tty::size),
         };
         match (medium, size) {
-            (Medium::Csv, _) => csv::report(report, view, options, frame, buffer),
+            (Medium::Csv, _) => {
+                let in_pieces = sink.takes_pieces();
+                let mut written = Ok(());
+                csv::report(report, view, options, frame, buffer, &mut |rows| {
+                    if in_pieces && rows.len() >= KEEP {
+                        if written.is_ok() {
+                            written = sink.write(rows);
+                        }
+                        rows.clear();
+                    }
+                });
+                if written.is_err() {
+                    buffer.clear();
+                }
+                written?;
+            }
             (Medium::Painted(painter), Some(size)) => {
                 text.clear();
                 let room = Some(screen::room(size));

@@ -44,6 +44,11 @@ impl Sink {
         }
     }
 
+    /// Whether a report may be written in pieces. In a file, each is whole, or is taken back.
+    pub const fn takes_pieces(&self) -> bool {
+        matches!(self.place, Place::Stdout(..))
+    }
+
     /// A file is opened anew before the next write.
     pub fn reopen(&mut self) {
         if let Place::Log(log) = &mut self.place {
