@@ -23,7 +23,8 @@ pub static OPTIONS: [Opt; 49] = [
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::switch(Id::ExitOver, "--exit-over", Group::Timing,
-        "Exit with status 1 after a report with a higher rate", "Of everything that passes the tests, received and sent: bytes per second, like 500K")
+        "Exit with status 1 after a report with a higher rate", "Of everything that passes the tests, received and sent: bytes per second, like 500K. The status is 74 if a report \
+         could not be written")
         .takes("RATE", RATE),
 
     Opt::switch(Id::Pid, "--pid", Group::Which,
@@ -79,8 +80,9 @@ pub static OPTIONS: [Opt; 49] = [
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
     Opt::switch(Id::SinceStart, "--since-start", Group::Order,
         "With --by: sums since tcptop started, also of what ended",
-        "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. The 4096 \
-         largest are kept; the others are counted (`N more`, in CSV the row `left_out`)"),
+        "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Of more than \
+         4096, the 3072 largest are kept: the others are counted (`N more`, in CSV the row `left_out`), and begin at 0 if they \
+         come again"),
 
     Opt::switch(Id::Csv, "--csv", Group::Form,
         "Comma-separated values, a row per active connection",

@@ -9,6 +9,11 @@ use super::{
 use crate::foreign;
 
 impl Column {
+    /// The bytes of a value that somebody else chose; `None` in columns of other values.
+    pub fn name<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Option<&'a [u8]> {
+        if let Value::Name(bytes) = self.value { Some(bytes(row, frame)) } else { None }
+    }
+
     /// Appends the value for CSV, quoted if need be; nothing for an unknown one.
     pub fn csv(&self, row: &Row<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
         match self.value {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{time::Form, units::NumberForm};
+use super::{Id, time::Form, units::NumberForm};
 use crate::{conn::ConnectionRecord, names::Names, sys::clock::Moment};
 
 /// What a row tells.
@@ -27,6 +27,15 @@ pub struct Row<'a> {
     pub event: Event,
     /// How many connections it stands for.
     pub connections: u32,
+    /// Of a group, a column and its text when the group was made.
+    pub name: Option<(Id, &'a [u8])>,
+}
+
+impl<'a> Row<'a> {
+    /// The text that a column had when the group was made.
+    pub fn name_in(&self, id: Id) -> Option<&'a [u8]> {
+        self.name.filter(|(of, _)| *of == id).map(|(_, name)| name)
+    }
 }
 
 /// What the rows of a report have in common.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcptop_abi::Counters;
 
-use super::{Event, Frame, Row};
+use super::{Event, Frame, Id, Row};
 use crate::conn::{Opener, Protocol, per_second};
 
 /// An address and a port.
@@ -67,16 +67,22 @@ pub const PID: Value = Value::Number(
     Unit::Label,
 );
 pub const COMM: Value = Value::Name(|row, _| row.record.owner_name());
-pub const CMDLINE: Value =
-    Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.cmdline(process)));
-pub const USER: Value = Value::Name(|row, frame| {
-    row.record.process.as_ref().map_or(b"", |process| frame.names.user(process.uid))
+pub const CMDLINE: Value = Value::Name(|row, frame| {
+    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.cmdline(process));
+    row.name_in(Id::Cmdline).unwrap_or_else(known)
 });
-pub const UNIT: Value =
-    Value::Name(|row, frame| row.record.process.as_ref().map_or(b"", |process| frame.names.unit(process)));
+pub const USER: Value = Value::Name(|row, frame| {
+    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.user(process.uid));
+    row.name_in(Id::User).unwrap_or_else(known)
+});
+pub const UNIT: Value = Value::Name(|row, frame| {
+    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.unit(process));
+    row.name_in(Id::Unit).unwrap_or_else(known)
+});
 pub const CLIENT: Value = Value::Name(|row, frame| {
     let ends = &row.record.ends;
-    frame.names.client(if row.record.forwarded.is_some() { &ends.laddr } else { &ends.raddr })
+    let address = if row.record.forwarded.is_some() { &ends.laddr } else { &ends.raddr };
+    row.name_in(Id::Client).unwrap_or_else(|| frame.names.client(address))
 });
 pub const STATE: Value = Value::Word(|row| match row.record.protocol {
     _ if row.record.forwarded.as_ref().is_some_and(|forwarded| forwarded.offloaded) => "OFFLOADED",

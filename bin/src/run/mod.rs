@@ -195,7 +195,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
         losses.note(written, 1)?;
-        let over = exit_over.is_some_and(|most| rate > most);
+        // What a signal leaves of an interval may be a burst.
+        let over = tick && exit_over.is_some_and(|most| rate > most);
         if last || over {
             monitor.stop();
             losses.note(printer.end(), 0)?;

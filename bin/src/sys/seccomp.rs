@@ -47,7 +47,7 @@ pub enum Refusal {
     Death,
 }
 
-/// Allows the system calls of `rules` to this thread, and no others. `no_new_privs` must be set, or CAP_SYS_ADMIN effective.
+/// Allows the system calls of `rules` to this process, and no others; to this thread, if only prctl(2) can say so. `no_new_privs` must be set, or CAP_SYS_ADMIN effective.
 /// False: this kernel has no filters (`CONFIG_SECCOMP_FILTER`), or the CPU is one whose number this room does not know.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub fn allow_only(rules: impl Iterator<Item = Rule>, refusal: Refusal) -> io::Re
         libc::syscall(
             libc::SYS_seccomp,
             libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER),
-            libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | libc::SECCOMP_FILTER_FLAG_TSYNC,
             &raw const filter,
         )
     };

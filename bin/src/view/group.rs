@@ -19,12 +19,14 @@ struct Group {
     /// connection's begin would shrink whenever one ends.
     record: ConnectionRecord,
     connections: u32,
+    /// The column that makes the groups, and its text if it is one that was looked up: it may have changed since.
+    name: Option<(Id, Vec<u8>)>,
 }
 
 /// Bytes since the start of groups that are not kept any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// How many groups they were.
+    /// How many groups they were; one that came again and was left out again counts twice.
     pub groups: usize,
     /// What these had moved.
     pub moved: Traffic,
@@ -57,7 +59,7 @@ impl Groups {
 
     /// Adds a connection, open or ended, to its group by the column `by`.
     pub fn add(&mut self, by: Id, record: &ConnectionRecord, frame: &Frame<'_>) {
-        let row = Row { record, event: Event::Group, connections: 1 };
+        let row = Row { record, event: Event::Group, connections: 1, name: None };
         let mut name = Vec::new();
         for id in grouped(by).unwrap_or_default() {
             id.column().csv(&row, frame, &mut name);
@@ -72,7 +74,8 @@ impl Groups {
                 active: false,
                 ..record.clone()
             };
-            self.groups.push(Group { record, connections: 0 });
+            let name = by.column().name(&row, frame).map(|name| (by, name.to_vec()));
+            self.groups.push(Group { record, connections: 0, name });
         }
         let group = &mut self.groups[place];
         group.connections += 1;
@@ -89,6 +92,7 @@ impl Groups {
             record: &group.record,
             event: Event::Group,
             connections: group.connections,
+            name: group.name.as_ref().map(|(id, name)| (*id, name.as_slice())),
         })
     }
 
@@ -105,11 +109,17 @@ impl Groups {
     /// Keeps so many groups: those that have moved most.
     fn leave_out(&mut self, keep: usize) {
         let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
-        let least = *amounts.select_nth_unstable_by(keep, |one, other| other.cmp(one)).1;
+        let (larger, least, _) = amounts.select_nth_unstable_by(keep, |one, other| other.cmp(one));
+        let least = *least;
+        // Many may have moved equally much.
+        let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
         let mut kept = Vec::with_capacity(keep);
         let mut places = vec![None; self.groups.len()];
         for (place, group) in mem::take(&mut self.groups).into_iter().enumerate() {
-            if group.record.bytes() > least {
+            let amount = group.record.bytes();
+            let stays = amount > least || amount == least && equal > 0;
+            equal -= usize::from(stays && amount == least);
+            if stays {
                 places[place] = Some(kept.len());
                 kept.push(group);
             } else {
@@ -187,5 +197,41 @@ mod tests {
         add(&mut groups, 1, 1);
         assert!(rows(&groups).contains(&(count, 1, u64::from(count) + 1)));
         assert!(rows(&groups).contains(&(1, 1, 1)));
+    }
+
+    #[test]
+    fn of_groups_that_moved_equally_much_as_many_stay() {
+        let mut groups = Groups::default();
+        groups.begin(true);
+        (1..=5000).for_each(|port| add(&mut groups, port, 1));
+        groups.begin(true);
+        assert_eq!(rows(&groups).len(), MOST_KEPT / 4 * 3);
+        assert_eq!(groups.left_out().groups, 5000 - MOST_KEPT / 4 * 3);
+    }
+
+    #[test]
+    fn a_group_keeps_the_text_that_made_it() {
+        let (mut names, mut groups) = (samples::names(), Groups::default());
+        let records = samples::records();
+        let report = samples::report(&records);
+        let text = |groups: &Groups, names: &crate::names::Names| {
+            let frame = samples::frame(&report, names);
+            let mut cells = Vec::new();
+            for row in groups.rows() {
+                Id::Cmdline.column().csv(&row, &frame, &mut cells);
+                cells.push(b'|');
+            }
+            String::from_utf8(cells).expect("UTF-8")
+        };
+        groups.begin(true);
+        groups.add(Id::Cmdline, &records.live[0], &samples::frame(&report, &names));
+        assert_eq!(text(&groups, &names), "curl|");
+        // As after execve(2): another text for the same process.
+        names = samples::names();
+        let mut record = records.live[0].clone();
+        record.process = samples::process(4211, b"python3");
+        groups.begin(true);
+        groups.add(Id::Cmdline, &record, &samples::frame(&report, &names));
+        assert_eq!(text(&groups, &names), "curl|python3|");
     }
 }

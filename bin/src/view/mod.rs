@@ -88,7 +88,7 @@ impl Selection {
             rows.extend(groups.rows().filter(|row| self.idle || self.since_start || row.record.active));
             order::by_default(&mut rows, most);
         } else {
-            let single = |event| move |record| Row { record, event, connections: 1 };
+            let single = |event| move |record| Row { record, event, connections: 1, name: None };
             let is_active = |record: &&ConnectionRecord| self.closed_active && record.growth.sum() > 0;
             if self.live {
                 rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
