@@ -22,7 +22,16 @@ const fn failed(errno: c_int) -> Outcome {
     Outcome::Returned(-(errno as i64))
 }
 
-fn ptrace(request: libc::c_uint, pid: pid_t, data: *mut c_void) -> c_long {
+/// `c_int` in musl, `c_uint` in glibc.
+#[cfg(target_env = "musl")]
+type Request = c_int;
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
+/// `TIOCSTI` (include/uapi/asm-generic/ioctls.h), whose type differs between C libraries.
+const TIOCSTI: u64 = 0x5412;
+
+fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
     // SAFETY: about another process; `data` is what the request asks for.
     let result = unsafe { libc::ptrace(request, pid, ptr::null_mut::<c_void>(), data) };
     assert!(result >= 0, "ptrace {request}: {}", io::Error::last_os_error());
@@ -115,7 +124,7 @@ fn what_a_run_does_not_do_fails_and_the_run_goes_on() {
         (libc::SYS_bpf, [1, 0, 64], libc::EFAULT),
         (libc::SYS_mmap, [0, 4096, flags(libc::PROT_READ | libc::PROT_EXEC)], libc::EPERM),
         // TIOCSTI puts characters into the input of a terminal.
-        (libc::SYS_ioctl, [0, libc::TIOCSTI, 0], libc::EPERM),
+        (libc::SYS_ioctl, [0, TIOCSTI, 0], libc::EPERM),
     ] {
         assert_eq!(call(&process, number, arguments), failed(errno), "{number} {arguments:?}");
     }
