@@ -62,7 +62,7 @@ fn each_filter_shows_what_it_names() {
     check(&|scene| vec!["-t6L".into(), format!("!{}", scene.ports()[1])], &[V6_BYTES.0]);
     check(&|scene| vec!["-t6D".into(), format!("!{0},^{0}", scene.ports()[1])], &[V6_BYTES.1]);
     check(&|_| vec!["--comm".into(), format!("!{mine}")], &[0]);
-    check(&|_| words("--tcp --user=root --unit=!nonsense"), &[&v4[..], &v6, &[0, 1_000]].concat());
+    check(&|_| words("--tcp --user=0 --unit=!nonsense"), &[&v4[..], &v6, &[0, 1_000]].concat());
     check(&|_| words("--user=!0"), &[]);
     check(&|_| words("--tcp -6 --direction out"), &[V6_BYTES.0]);
     check(&|_| words("--tcp -6 --direction in"), &[V6_BYTES.1]);
