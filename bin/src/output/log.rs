@@ -111,6 +111,8 @@ impl Log {
         let keep = if is_other { self.settings.keep.max(1) } else { self.settings.keep };
         self.renamed
             .rotate(&old.place, keep, &self.mark)
+            // Somebody has removed it just now, so that its name is free.
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
         let file = Opened::create(&old.place, self.like).map_err(|problem| self.failed(problem))?;
         Ok(Opened { file, place: old.place })
