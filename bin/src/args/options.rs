@@ -130,10 +130,10 @@ pub static OPTIONS: [Opt; 49] = [
 
     Opt::switch(Id::Output, "--output", Group::Log,
         "Append reports to FILE ('-': standard output)",
-        "Each with one write. A new FILE has mode 640. A log of other columns or of another form is renamed to FILE.1 first; a \
-         file that tcptop did not write, and one that another tcptop logs to, is left alone (exit status 74). One that was \
-         renamed or removed is made anew, on SIGHUP too. When it cannot be written, that is said once, reports are dropped \
-         and counted, and it goes on as soon as it can")
+        "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log of other columns or of \
+         another form to FILE.1. It leaves a file alone that it did not write, or that another tcptop logs to (exit status \
+         74). If somebody renames or removes FILE, tcptop makes it again, on SIGHUP at once. If it cannot write, it says so \
+         once, counts the reports that it drops, and goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::switch(Id::MaxSize, "--max-size", Group::Log,
         "Rename FILE to FILE.1 before it exceeds SIZE",

@@ -24,7 +24,7 @@ pub struct Needs {
     pub bpf: bool,
     /// Connection tracking.
     pub conntrack: bool,
-    /// A log file: opened anew, rotated.
+    /// tcptop opens its log again, and rotates it.
     pub log: bool,
     /// Units of processes that are gone, by their cgroup's id.
     pub units: bool,

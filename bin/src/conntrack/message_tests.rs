@@ -175,7 +175,7 @@ fn hostile_input() {
         for message in messages(datagram) {
             if let (Some(whole), Some(part)) = (entry(message.payload), entry(hostile::cut(message.payload)))
             {
-                // A part lacks what was cut off. What is there more than once was told otherwise before the cut.
+                // A cut message lacks what follows the cut. If an attribute comes twice, the cut may leave only the first one.
                 let is_plain =
                     Attributes::new(&message.payload[REQUEST.len()..]).filter(|(kind, _)| *kind < 3).count()
                         == 2;

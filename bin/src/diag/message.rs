@@ -229,7 +229,7 @@ pub mod tests {
         hostile::Input { corpus, tokens: &[&[252, 0, 2, 0], &[0xff; 8], &[0; 8]] }.run(|datagram| {
             let mut known: Option<Socket> = None;
             for message in messages(datagram).filter_map(|message| Message::parse(message.payload)) {
-                let told = payload::opening(&message);
+                let opening = payload::opening(&message);
                 assert!(payload::marks_sent(&message).is_none_or(|marks| marks <= 2));
                 for opening in [Opening::Active, Opening::Passive, Opening::Unseen] {
                     let Some(info) = message.info else { continue };
@@ -240,8 +240,8 @@ pub mod tests {
                         .max(info.payload_sent.unwrap_or(0));
                     assert!(payload::sent(&message, &info, opening) <= most);
                 }
-                let socket =
-                    known.get_or_insert_with(|| Socket::new(&message, told.unwrap_or(Opening::Unseen), None));
+                let socket = known
+                    .get_or_insert_with(|| Socket::new(&message, opening.unwrap_or(Opening::Unseen), None));
                 socket.is_same(&message);
                 socket.see(&message);
             }
