@@ -3,7 +3,7 @@
 use tcptop_abi::COMM_LEN;
 
 /// A process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Process id (thread group id), as /proc numbers processes; 0: it has none there, because it runs in another PID
     /// namespace.

@@ -56,7 +56,7 @@ impl Column {
             }
             Value::Word(word) => {
                 // What ended is marked here, not by its state: UDP has none, and a narrow screen does not show it.
-                if self.id == Id::Proto && row.event == Event::Closed {
+                if self.id == Id::Proto && row.kind.event == Event::Closed {
                     out.push(b'-');
                 }
                 out.extend_from_slice(word(row).as_bytes());

@@ -20,7 +20,7 @@ use self::{
     value::{Unit, Value},
 };
 pub use self::{
-    row::{Event, Frame, Row},
+    row::{CLOSED, Event, Frame, LISTEN, LIVE, Row, RowKind},
     sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
     units::NumberForm,
 };

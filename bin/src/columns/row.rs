@@ -18,23 +18,44 @@ pub enum Event {
     Group,
 }
 
-/// One row.
-#[derive(Clone, Copy)]
-pub struct Row<'a> {
-    /// The connection; of a group, one of its connections, with the group's sums.
-    pub record: &'a ConnectionRecord,
+/// What a row stands for.
+#[derive(Debug)]
+pub struct RowKind {
     /// What it tells.
     pub event: Event,
     /// How many connections it stands for.
     pub connections: u32,
     /// Of a group, a column and its text when the group was made.
-    pub name: Option<(Id, &'a [u8])>,
+    pub name: Option<(Id, Vec<u8>)>,
+}
+
+/// An open connection.
+pub static LIVE: RowKind = RowKind::single(Event::Live);
+/// One that ended.
+pub static CLOSED: RowKind = RowKind::single(Event::Closed);
+/// A socket that waits.
+pub static LISTEN: RowKind = RowKind::single(Event::Listen);
+
+impl RowKind {
+    const fn single(event: Event) -> Self {
+        Self { event, connections: 1, name: None }
+    }
+}
+
+/// One row. Reports have tens of thousands of them, so that what many rows share stands behind a reference.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// The connection; of a group, one of its connections, with the group's sums.
+    pub record: &'a ConnectionRecord,
+    /// What the row stands for.
+    pub kind: &'a RowKind,
 }
 
 impl<'a> Row<'a> {
     /// The text that a column had when the group was made.
     pub fn name_in(&self, id: Id) -> Option<&'a [u8]> {
-        self.name.filter(|(of, _)| *of == id).map(|(_, name)| name)
+        let (of, name) = self.kind.name.as_ref()?;
+        (*of == id).then_some(name)
     }
 }
 

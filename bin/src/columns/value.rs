@@ -45,7 +45,7 @@ pub enum Unit {
 }
 
 pub const TIME: Value = Value::Moment(|_, frame| Some(frame.time));
-pub const EVENT: Value = Value::Word(|row| match row.event {
+pub const EVENT: Value = Value::Word(|row| match row.kind.event {
     Event::Live => "live",
     Event::Closed => "closed",
     Event::Listen => "listen",
@@ -59,33 +59,33 @@ pub const REMOTE_ADDRESS: Value = Value::Address(|row| &row.record.ends.raddr);
 pub const REMOTE_PORT: Value = Value::Number(|row, _| Some(row.record.ends.rport.into()), Unit::Label);
 pub const REMOTE: Value = Value::Endpoint(|row| Some((&row.record.ends.raddr, row.record.ends.rport)));
 pub const TRANSLATED: Value = Value::Endpoint(|row| {
-    let (address, port) = row.record.forwarded.as_ref()?.translated.as_ref()?;
+    let (address, port) = row.record.owner.forwarded()?.translated.as_ref()?;
     Some((address, *port))
 });
 pub const PID: Value = Value::Number(
-    |row, _| row.record.process.as_ref().map(|process| process.pid.into()).filter(|pid| *pid != 0),
+    |row, _| row.record.process().map(|process| process.pid.into()).filter(|pid| *pid != 0),
     Unit::Label,
 );
 pub const COMM: Value = Value::Name(|row, _| row.record.owner_name());
 pub const CMDLINE: Value = Value::Name(|row, frame| {
-    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.cmdline(process));
+    let known = || row.record.process().map_or(&b""[..], |process| frame.names.cmdline(process));
     row.name_in(Id::Cmdline).unwrap_or_else(known)
 });
 pub const USER: Value = Value::Name(|row, frame| {
-    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.user(process.uid));
+    let known = || row.record.process().map_or(&b""[..], |process| frame.names.user(process.uid));
     row.name_in(Id::User).unwrap_or_else(known)
 });
 pub const UNIT: Value = Value::Name(|row, frame| {
-    let known = || row.record.process.as_ref().map_or(&b""[..], |process| frame.names.unit(process));
+    let known = || row.record.process().map_or(&b""[..], |process| frame.names.unit(process));
     row.name_in(Id::Unit).unwrap_or_else(known)
 });
 pub const CLIENT: Value = Value::Name(|row, frame| {
     let ends = &row.record.ends;
-    let address = if row.record.forwarded.is_some() { &ends.laddr } else { &ends.raddr };
+    let address = if row.record.owner.is_forwarded() { &ends.laddr } else { &ends.raddr };
     row.name_in(Id::Client).unwrap_or_else(|| frame.names.client(address))
 });
 pub const STATE: Value = Value::Word(|row| match row.record.protocol {
-    _ if row.record.forwarded.as_ref().is_some_and(|forwarded| forwarded.offloaded) => "OFFLOADED",
+    _ if row.record.owner.forwarded().is_some_and(|forwarded| forwarded.offloaded) => "OFFLOADED",
     Protocol::Tcp => row.record.state.map_or("", |state| state.name()),
     Protocol::Udp | Protocol::Other(_) => "",
 });
@@ -104,7 +104,7 @@ pub const RATE: Value =
 pub const RTT: Value = Value::Number(|row, _| row.record.rtt_us().map(u64::from), Unit::Micros);
 pub const RETRANSMITS: Value = Value::Number(
     |row, _| {
-        let totals = row.record.totals.filter(|_| row.record.protocol == Protocol::Tcp);
+        let totals = row.record.totals().filter(|_| row.record.protocol == Protocol::Tcp);
         Some(totals?.retransmits.into())
     },
     Unit::Count,
@@ -115,7 +115,7 @@ pub const START: Value = Value::Moment(|row, frame| {
 });
 pub const DURATION: Value = Value::Number(
     |row, frame| {
-        let ended = row.record.last_active.filter(|_| row.event == Event::Closed);
+        let ended = row.record.last_active.filter(|_| row.kind.event == Event::Closed);
         u64::try_from(ended.unwrap_or(frame.now).since(row.record.began?).as_millis()).ok()
     },
     Unit::Millis,
@@ -126,8 +126,8 @@ pub const DIRECTION: Value = Value::Word(|row| match row.record.opener {
     None => "",
 });
 pub const HOST: Value = Value::Name(|_, frame| frame.host);
-pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
+pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.kind.connections.into()), Unit::Count);
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {
-    row.record.totals.as_ref().map(field)
+    row.record.totals().map(field)
 }

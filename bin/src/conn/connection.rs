@@ -4,7 +4,7 @@ use tcptop_abi::{Counters, Endpoints};
 
 use super::{
     ConnectionKey, ConnectionRecord, Opener, Process, Protocol, TcpState, Traffic,
-    owner::{Identified, OwnerSource},
+    owner::{ConnectionOwner, Identified, OwnerSource},
 };
 use crate::collector::{Claim, Observation, Opening};
 
@@ -64,8 +64,8 @@ impl Lists {
     }
 }
 
-// With tens of thousands of them, each byte counts: one more than this, and musl's allocator takes 48 more.
-const _: () = assert!(size_of::<Connection>() <= 188);
+// With tens of thousands of them, each byte counts.
+const _: () = assert!(size_of::<Option<Connection>>() <= 176);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
@@ -75,14 +75,21 @@ impl Connection {
             protocol,
             ends,
             state,
-            process: None,
-            forwarded: None,
-            totals: None,
+            owner: ConnectionOwner::Unknown,
+            counters: Counters {
+                rx_bytes: 0,
+                tx_bytes: 0,
+                rx_packets: 0,
+                tx_packets: 0,
+                retransmits: 0,
+                rtt_us: 0,
+            },
             growth: Traffic { rx: 0, tx: 0 },
             began: None,
             last_active: None,
             opener: None,
             active: false,
+            observed: false,
         };
         Self {
             record,
@@ -101,12 +108,12 @@ impl Connection {
         }
     }
 
-    /// Takes in what a collector knows now, but for the owner. True: something changed.
+    /// Takes in what a collector knows now, but for the process. True: something changed.
     pub fn observe(&mut self, seen: &Observation) -> bool {
         let record = &mut self.record;
-        let is_new = record.totals.is_none();
-        if record.forwarded.as_deref() != seen.forwarded.as_ref() {
-            record.forwarded = seen.forwarded.map(Box::new);
+        let is_new = !record.observed;
+        if let Some(forwarded) = seen.forwarded {
+            record.owner = ConnectionOwner::Forwarded(forwarded);
         }
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
@@ -127,7 +134,7 @@ impl Connection {
         totals.tx_bytes = totals.tx_bytes.saturating_sub(syn);
         // What was moved before the collector saw it is part of its totals and of no interval's rate.
         let earlier = Traffic { rx: seen.earlier.rx, tx: seen.earlier.tx.saturating_sub(syn) };
-        let before = record.totals.unwrap_or_default();
+        let before = record.counters;
         let is_final = seen.state == Some(TcpState::Close);
         if !is_new && !is_final && (totals.rx_bytes < before.rx_bytes || totals.tx_bytes < before.tx_bytes) {
             // Read while it was being written, in halves, on a host of 32 bits.
@@ -142,7 +149,7 @@ impl Connection {
             (counters.rx_bytes, counters.tx_bytes, counters.rx_packets, counters.tx_packets)
         };
         let changed = is_new || moved(&totals) != moved(&before) || record.state != seen.state;
-        record.totals = Some(totals);
+        (record.counters, record.observed) = (totals, true);
         record.state = seen.state;
         self.end = match (seen.end_unconfirmed, self.end) {
             (false, _) => End::Seen,
@@ -173,8 +180,7 @@ impl Connection {
         if is_better_known {
             return false;
         }
-        self.source = source;
-        self.record.process.replace(process) != Some(process)
+        self.own(process, source)
     }
 
     /// Its owner has exited: another process may have it.
@@ -184,18 +190,24 @@ impl Connection {
     }
 
     /// Nobody knows any more whose it is.
-    pub const fn forget_owner(&mut self) {
+    pub fn forget_owner(&mut self) {
         self.source = OwnerSource::Unknown;
-        self.record.process = None;
+        self.record.owner = ConnectionOwner::Unknown;
     }
 
     /// Learns who it belongs to, unless that is known better. True: it is another process than before.
     pub fn learn(&mut self, process: Process, source: OwnerSource) -> bool {
-        if source < self.source {
-            return false;
-        }
+        source >= self.source && self.own(process, source)
+    }
+
+    /// It belongs to this process. True: it is another one than before.
+    fn own(&mut self, process: Process, source: OwnerSource) -> bool {
         self.source = source;
-        self.record.process.replace(process) != Some(process)
+        let is_other = self.record.process() != Some(&process);
+        if is_other {
+            self.record.owner = ConnectionOwner::Process(process);
+        }
+        is_other
     }
 }
 
@@ -222,7 +234,7 @@ mod tests {
     }
 
     fn totals(connection: &Connection) -> (u64, u64) {
-        let totals = connection.record.totals.expect("observed");
+        let totals = connection.record.totals().expect("observed");
         (totals.rx_bytes, totals.tx_bytes)
     }
 
@@ -276,7 +288,7 @@ mod tests {
         assert!(connection.learn(process(2), OwnerSource::Accepted));
         assert!(connection.learn(process(3), OwnerSource::Seen));
         assert!(!connection.learn(process(4), OwnerSource::Proc));
-        assert_eq!(connection.record.process, Some(process(3)));
+        assert_eq!(connection.record.process(), Some(&process(3)));
         assert!(!connection.learn(process(3), OwnerSource::Seen), "the same");
     }
 }

@@ -8,7 +8,7 @@ mod report;
 mod table;
 
 pub use connection::Connection;
-pub use owner::{Identified, OwnerSource};
+pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};
 pub use table::{Beside, Forwarding, Table};

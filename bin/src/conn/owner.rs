@@ -1,7 +1,42 @@
 //! Whose a connection is, and how that is known.
 
-use super::Process;
+use super::{Forwarded, Process};
 use crate::collector::ObservedOwner;
+
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionOwner {
+    /// Nobody knows so far.
+    #[default]
+    Unknown,
+    /// A process has it.
+    Process(Process),
+    /// No process has it, because this host passes it on.
+    Forwarded(Forwarded),
+}
+
+impl ConnectionOwner {
+    /// The process.
+    pub const fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Process(process) => Some(process),
+            Self::Unknown | Self::Forwarded(_) => None,
+        }
+    }
+
+    /// What is known of a connection that this host passes on; `None`: a socket of this host has it.
+    pub const fn forwarded(&self) -> Option<&Forwarded> {
+        match self {
+            Self::Forwarded(forwarded) => Some(forwarded),
+            Self::Unknown | Self::Process(_) => None,
+        }
+    }
+
+    /// Whether this host passes it on.
+    pub const fn is_forwarded(&self) -> bool {
+        matches!(self, Self::Forwarded(_))
+    }
+}
 
 /// How a connection's owner is known; later ones are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};
+use super::{ConnectionKey, ConnectionOwner, Process, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection: who, where, how much, how fast.
@@ -16,13 +16,11 @@ pub struct ConnectionRecord {
     pub ends: Endpoints,
     /// TCP state; `None` for a UDP flow.
     pub state: Option<TcpState>,
-    /// Owner; `None` while unknown.
-    pub process: Option<Process>,
-    /// Of one that this host passes on; boxed, because most are not.
-    pub forwarded: Option<Box<Forwarded>>,
-    /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen. Of a
+    /// Whose it is.
+    pub owner: ConnectionOwner,
+    /// Payload bytes, packets, retransmits and RTT since the connection began; all zero before its first packet seen. Of a
     /// forwarded one, bytes of IP packets.
-    pub totals: Option<Counters>,
+    pub counters: Counters,
     /// Bytes of the interval.
     pub growth: Traffic,
     /// When it began; `None` while unknown.
@@ -33,6 +31,8 @@ pub struct ConnectionRecord {
     pub opener: Option<Opener>,
     /// True when the connection had traffic or changed state in this interval.
     pub active: bool,
+    /// True when a collector has observed it, so that `counters` mean something.
+    pub observed: bool,
 }
 
 /// A side of a connection.
@@ -50,20 +50,30 @@ const FORWARDED: &[u8] = b"(forwarded)";
 impl ConnectionRecord {
     /// Name of the process that owns it, or what stands for it; empty while unknown.
     pub fn owner_name(&self) -> &[u8] {
-        match &self.process {
-            Some(process) => process.name(),
-            None if self.forwarded.is_some() => FORWARDED,
-            None => b"",
+        match &self.owner {
+            ConnectionOwner::Process(process) => process.name(),
+            ConnectionOwner::Forwarded(_) => FORWARDED,
+            ConnectionOwner::Unknown => b"",
         }
+    }
+
+    /// The process that owns it; `None` while unknown, and of a forwarded one.
+    pub const fn process(&self) -> Option<&Process> {
+        self.owner.process()
+    }
+
+    /// What it has moved; `None` before its first packet seen.
+    pub fn totals(&self) -> Option<&Counters> {
+        self.observed.then_some(&self.counters)
     }
 
     /// Smoothed RTT in microseconds; `None` while unknown and for UDP.
     pub fn rtt_us(&self) -> Option<u32> {
-        self.totals.map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
+        self.totals().map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
     }
 
     /// Both directions together, since the connection began.
     pub fn bytes(&self) -> u64 {
-        self.totals.map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes))
+        self.counters.rx_bytes.saturating_add(self.counters.tx_bytes)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 /// What is kept of one socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Socket {
-    /// Its cookie.
+    /// Its cookie: never 0 (net/core/sock_diag.c `__sock_gen_cookie`, v6.18).
     pub cookie: u64,
     /// Both ends; of a listener, the local one.
     pub ends: Endpoints,
@@ -27,6 +27,8 @@ pub struct Socket {
     began: Option<Moment>,
     /// Number of the reading that saw it last.
     pub seen: u32,
+    /// How many sockets have had its place, itself included.
+    generation: u32,
     /// [`tcptop_abi::TcpStateCode`], when it was seen last.
     pub state: u8,
     pub opening: Opening,
@@ -37,7 +39,7 @@ pub struct Socket {
 }
 
 // With tens of thousands of them, each byte counts.
-const _: () = assert!(size_of::<Option<Socket>>() <= 104);
+const _: () = assert!(size_of::<Socket>() <= 96);
 
 impl Socket {
     /// One of which nothing was handed up.
@@ -52,6 +54,7 @@ impl Socket {
             rtt: 0,
             began,
             seen: 0,
+            generation: 0,
             state: message.state,
             opening,
             told: false,
@@ -135,18 +138,14 @@ impl Socket {
     }
 }
 
-/// A place of the table.
-#[derive(Debug, Default)]
-struct Place {
-    /// How many sockets have had it.
-    generation: u32,
-    socket: Option<Socket>,
-}
+/// Stands at a place for the cookie of a socket that is gone.
+const VACANT: u64 = 0;
 
 /// The sockets.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    places: Vec<Place>,
+    /// By position. One that is gone leaves its generation.
+    places: Vec<Socket>,
     by_cookie: HashMap<u64, u32>,
     free: Vec<u32>,
 }
@@ -155,13 +154,18 @@ impl Sockets {
     /// Adds one whose cookie is not there.
     pub fn add(&mut self, socket: Socket) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+            let count = self.places.len();
+            if count == self.places.capacity() {
+                // Twice the room would often be much too much.
+                self.places.reserve_exact((count / 8).max(64));
+            }
+            self.places.push(socket);
+            u32::try_from(count).unwrap_or(u32::MAX)
         });
         self.by_cookie.insert(socket.cookie, index);
         let place = &mut self.places[index as usize];
-        place.generation = place.generation.wrapping_add(1).max(1);
-        place.socket = Some(socket);
+        let generation = place.generation.wrapping_add(1).max(1);
+        *place = Socket { generation, ..socket };
         index
     }
 
@@ -172,24 +176,24 @@ impl Sockets {
 
     /// The socket at a position.
     pub fn get(&mut self, index: u32) -> Option<&mut Socket> {
-        self.places.get_mut(index as usize)?.socket.as_mut()
+        self.places.get_mut(index as usize).filter(|socket| socket.cookie != VACANT)
     }
 
     /// The key of a position.
     pub fn key(&self, index: u32) -> ConnectionKey {
-        let generation = self.places.get(index as usize).map_or(0, |place| place.generation);
+        let generation = self.places.get(index as usize).map_or(0, |socket| socket.generation);
         ConnectionKey { index, generation }
     }
 
     /// The socket of a key, unless it is gone.
     pub fn of(&mut self, key: ConnectionKey) -> Option<&mut Socket> {
-        let place = self.places.get_mut(key.index as usize)?;
-        place.socket.as_mut().filter(|_| place.generation == key.generation)
+        self.get(key.index).filter(|socket| socket.generation == key.generation)
     }
 
     /// Removes the socket at a position.
     pub fn remove(&mut self, index: u32) -> Option<Socket> {
-        let socket = self.places.get_mut(index as usize)?.socket.take()?;
+        let socket = *self.get(index)?;
+        self.places[index as usize].cookie = VACANT;
         self.by_cookie.remove(&socket.cookie);
         self.free.push(index);
         Some(socket)
@@ -197,7 +201,7 @@ impl Sockets {
 
     /// Every socket with its position.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Socket)> {
-        (0..).zip(&self.places).filter_map(|(index, place)| Some((index, place.socket.as_ref()?)))
+        (0..).zip(&self.places).filter(|(_, socket)| socket.cookie != VACANT)
     }
 
     /// Gives back memory that the sockets do not need any more. Positions stay, with their generations.

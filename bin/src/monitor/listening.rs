@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::inquiry::pause;
 use crate::{
-    conn::{Connection, ConnectionRecord, TcpState},
+    conn::{Connection, ConnectionOwner, ConnectionRecord, TcpState},
     proc::{self, OutOf, Snapshot},
     sys::clock,
 };
@@ -31,7 +31,9 @@ impl Listening {
             let record = |socket: &proc::SocketEntry| {
                 // UDP has no states, but waits all the same: filters take it for that.
                 let mut connection = Connection::new(socket.protocol, socket.ends, Some(TcpState::Listen));
-                connection.record.process = snapshot.owner(socket);
+                if let Some(process) = snapshot.owner(socket) {
+                    connection.record.owner = ConnectionOwner::Process(process);
+                }
                 connection.record
             };
             self.records = snapshot.bound().iter().map(record).collect();

@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, OwnerSource, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -210,10 +210,7 @@ fn fill(
         let opening = openings.get(&socket.ends).filter(|_| socket.protocol == Protocol::Tcp);
         let accepted = opening.map(|opening| *opening == Opening::Passive);
         connection.assume_accepted(accepted.unwrap_or_else(|| snapshot.accepted(socket)));
-        if let Some(process) = snapshot.owner(socket) {
-            connection.learn(process, OwnerSource::Proc);
-        }
-        table.add_unseen(connection);
+        table.add_unseen(connection, snapshot.owner(socket));
     }
 }
 

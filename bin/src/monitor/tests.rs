@@ -162,7 +162,7 @@ fn tick(monitor: &mut Monitor<Replay>) -> Seen {
 }
 
 fn pid(record: &ConnectionRecord) -> Option<u32> {
-    record.process.map(|process| process.pid)
+    record.process().map(|process| process.pid)
 }
 
 const fn rx(rx: u64) -> Traffic {
@@ -188,7 +188,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
     let found =
         found.take_while(|_| start.elapsed() < Duration::from_secs(30)).flatten().next().expect("a row");
     assert_eq!((pid(&found), found.growth), (Some(70), Traffic::default()));
-    assert_eq!(found.totals.map(|totals| totals.rx_bytes), Some(100));
+    assert_eq!(found.totals().map(|totals| totals.rx_bytes), Some(100));
     assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "said once");
 }
 
@@ -227,12 +227,12 @@ fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let mut monitor = started(&tree, true, intervals);
     let (_, unseen, _) = tick(&mut monitor);
     let known = unseen.iter().find(|record| pid(record) == Some(70)).expect("it exists");
-    assert!(known.totals.is_none(), "nothing seen so far");
+    assert!(known.totals().is_none(), "nothing seen so far");
     let (total, live, _) = tick(&mut monitor);
     assert_eq!(total, rx(30));
     let known: Vec<_> = live.iter().filter(|record| pid(record) == Some(70)).collect();
     assert_eq!(known.len(), 1, "the one known from /proc");
-    assert_eq!(known[0].totals.map(|totals| totals.rx_bytes), Some(100));
+    assert_eq!(known[0].totals().map(|totals| totals.rx_bytes), Some(100));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Names {
 
     /// Looks up what rows of `records` may show.
     pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord> + Clone) {
-        let processes = records.filter_map(|record| record.process.as_ref());
+        let processes = records.filter_map(|record| record.process());
         if self.wanted.user {
             processes.clone().for_each(|process| self.users.look_up(process.uid));
         }
@@ -108,7 +108,7 @@ impl Names {
         records: impl FnOnce() -> R,
     ) {
         if self.processes.are_many() {
-            let needed = records().filter_map(|record| record.process.as_ref());
+            let needed = records().filter_map(|record| record.process());
             self.processes.forget_others(needed.chain(&self.kept));
         }
     }
@@ -154,10 +154,10 @@ mod tests {
         let wanted = Wanted { cmdline: true, unit: true, user: true, client: false };
         let mut names = Names::new(&tree.path(""), wanted);
         let record = ConnectionRecord {
-            process: samples::process(7, b"nginx"),
+            owner: samples::process(7, b"nginx"),
             ..samples::record(Protocol::Tcp, ("10.0.0.1", 80), ("10.0.0.2", 5000))
         };
-        let process = record.process.expect("given");
+        let process = *record.process().expect("given");
         assert_eq!(names.cmdline(&process), b"nginx", "not looked up yet");
         names.look_up([&record].into_iter());
         let known = |names: &Names| (names.cmdline(&process).to_vec(), names.unit(&process).to_vec());

@@ -7,7 +7,7 @@ use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 use super::{Form, Options};
 use crate::{
     columns::{self, Frame, NumberForm, time},
-    conn::{ConnectionKey, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
+    conn::{ConnectionKey, ConnectionOwner, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
     names::{Names, Wanted},
     sys::clock::Moment,
     view::Selection,
@@ -35,26 +35,26 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
         protocol,
         ends,
         state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
-        process: None,
-        forwarded: None,
-        totals: None,
+        owner: ConnectionOwner::Unknown,
+        counters: Counters::default(),
         growth: Traffic::default(),
         began: None,
         last_active: None,
         opener: None,
         active: true,
+        observed: false,
     }
 }
 
-pub fn process(pid: u32, name: &[u8]) -> Option<Process> {
+pub fn process(pid: u32, name: &[u8]) -> ConnectionOwner {
     let mut comm = [0; COMM_LEN];
     comm[..name.len()].copy_from_slice(name);
-    Some(Process { pid, uid: 0, start: 1, comm })
+    ConnectionOwner::Process(Process { pid, uid: 0, start: 1, comm })
 }
 
-fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Option<Counters> {
+fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Counters {
     let ((rx_bytes, tx_bytes), (rx_packets, tx_packets)) = (bytes, packets);
-    Some(Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, retransmits, rtt_us })
+    Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, retransmits, rtt_us }
 }
 
 /// Five open connections, the last of them idle, and two that ended.
@@ -62,14 +62,16 @@ pub fn records() -> Records {
     use Protocol::{Tcp, Udp};
     let live = vec![
         ConnectionRecord {
-            process: process(4211, b"curl"),
-            totals: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
+            owner: process(4211, b"curl"),
+            observed: true,
+            counters: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
             growth: Traffic { rx: 12_582_912, tx: 310 },
             ..record(Tcp, ("192.168.1.10", 51514), ("203.0.113.77", 443))
         },
         ConnectionRecord {
-            process: process(977, b"sshd"),
-            totals: counters((48_213, 1_048_535), (812, 990), 3, 250),
+            owner: process(977, b"sshd"),
+            observed: true,
+            counters: counters((48_213, 1_048_535), (812, 990), 3, 250),
             growth: Traffic { rx: 1_536, tx: 10_240 },
             ..record(
                 Tcp,
@@ -78,8 +80,9 @@ pub fn records() -> Records {
             )
         },
         ConnectionRecord {
-            process: process(612, b"systemd-resolve"),
-            totals: counters((118, 41), (1, 1), 0, 0),
+            owner: process(612, b"systemd-resolve"),
+            observed: true,
+            counters: counters((118, 41), (1, 1), 0, 0),
             growth: Traffic { rx: 118, tx: 41 },
             ..record(Udp, ("192.168.1.10", 40112), ("9.9.9.9", 53))
         },
@@ -88,8 +91,9 @@ pub fn records() -> Records {
             ..record(Tcp, ("192.168.1.10", 8080), ("192.168.100.200", 65535))
         },
         ConnectionRecord {
-            process: process(4_194_303, b"db worker"),
-            totals: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
+            owner: process(4_194_303, b"db worker"),
+            observed: true,
+            counters: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
             active: false,
             ..record(Tcp, ("10.0.0.7", 5432), ("10.0.0.8", 33000))
         },
@@ -97,14 +101,16 @@ pub fn records() -> Records {
     let closed = vec![
         ConnectionRecord {
             state: Some(TcpState::TimeWait),
-            process: process(1999, b"a\"b,\x1b[2J\xff"),
-            totals: counters((12_345, 1_000_000), (20, 31), 2, 31),
+            owner: process(1999, b"a\"b,\x1b[2J\xff"),
+            observed: true,
+            counters: counters((12_345, 1_000_000), (20, 31), 2, 31),
             growth: Traffic { rx: 12_345, tx: 1_000_000 },
             ..record(Tcp, ("127.0.0.1", 39000), ("127.0.0.1", 5201))
         },
         ConnectionRecord {
-            process: process(2001, b"chronyd"),
-            totals: counters((48, 48), (1, 1), 0, 0),
+            owner: process(2001, b"chronyd"),
+            observed: true,
+            counters: counters((48, 48), (1, 1), 0, 0),
             growth: Traffic { rx: 48, tx: 48 },
             ..record(Udp, ("::1", 40113), ("::1", 123))
         },

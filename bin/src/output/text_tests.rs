@@ -223,7 +223,7 @@ fn chosen_columns_are_left_out_from_the_right() {
 /// A connection that ended, from the first address to the second.
 fn ended(local: &str, remote: &str) -> crate::conn::ConnectionRecord {
     crate::conn::ConnectionRecord {
-        process: samples::process(42, b"nginx"),
+        owner: samples::process(42, b"nginx"),
         ..samples::record(Protocol::Tcp, (local, 443), (remote, 50022))
     }
 }

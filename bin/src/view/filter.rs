@@ -74,18 +74,18 @@ impl Filter {
             && self.users.admits(|user| {
                 let is_number = |uid: u32| user.0 == uid.to_string().as_bytes();
                 let is_user = |uid| user.matches(names.user(uid)) || is_number(uid);
-                record.process.as_ref().is_some_and(|process| is_user(process.uid))
+                record.process().is_some_and(|process| is_user(process.uid))
             })
-            && self.units.admits(|unit| {
-                record.process.as_ref().is_some_and(|process| unit.matches(names.unit(process)))
-            })
+            && self
+                .units
+                .admits(|unit| record.process().is_some_and(|process| unit.matches(names.unit(process))))
     }
 
     /// Whether a connection passes what can be tested before its names are looked up.
     pub fn may_pass(&self, record: &ConnectionRecord) -> bool {
         let ends = &record.ends;
         let (local, remote) = (ends.lport, ends.rport);
-        let process = record.process.as_ref();
+        let process = record.process();
         one(&self.protocols, |protocol| *protocol == record.protocol)
             && one(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
             && one(&self.openers, |opener| record.opener == Some(*opener))
@@ -96,7 +96,7 @@ impl Filter {
             && self.states.admits(|state| record.state == Some(*state))
             && self.pids.admits(|pid| process.is_some_and(|process| process.pid == *pid))
             && self.names.admits(|name| {
-                (process.is_some() || record.forwarded.is_some()) && name.matches(record.owner_name())
+                (process.is_some() || record.owner.is_forwarded()) && name.matches(record.owner_name())
             })
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, mem};
 use tcptop_abi::Counters;
 
 use crate::{
-    columns::{Event, Frame, Id, Row, grouped},
+    columns::{Event, Frame, Id, LIVE, Row, RowKind, grouped},
     conn::{ConnectionRecord, Process, Traffic},
 };
 
@@ -18,9 +18,8 @@ struct Group {
     /// One of its connections, with the sums. Its bytes are those of the interval, or since the start: a sum since each
     /// connection's begin would shrink whenever one ends.
     record: ConnectionRecord,
-    connections: u32,
-    /// The column that makes the groups, and its text if it is one that was looked up: it may have changed since.
-    name: Option<(Id, Vec<u8>)>,
+    /// Its name is there if the column that makes the groups is one that was looked up: it may have changed since.
+    kind: RowKind,
 }
 
 /// Bytes since the start of groups that are not kept any more.
@@ -53,13 +52,13 @@ impl Groups {
         for group in &mut self.groups {
             group.record.growth = Traffic::default();
             group.record.active = false;
-            group.connections = 0;
+            group.kind.connections = 0;
         }
     }
 
     /// Adds a connection, open or ended, to its group by the column `by`.
     pub fn add(&mut self, by: Id, record: &ConnectionRecord, frame: &Frame<'_>) {
-        let row = Row { record, event: Event::Group, connections: 1, name: None };
+        let row = Row { record, kind: &LIVE };
         let mut name = Vec::new();
         for id in grouped(by).unwrap_or_default() {
             id.column().csv(&row, frame, &mut name);
@@ -67,33 +66,29 @@ impl Groups {
         }
         let place = *self.places.entry(name).or_insert(self.groups.len());
         if place == self.groups.len() {
-            let none = Some(Counters::default());
             let record = ConnectionRecord {
                 growth: Traffic::default(),
-                totals: none,
+                counters: Counters::default(),
+                observed: true,
                 active: false,
                 ..record.clone()
             };
             let name = by.column().name(&row, frame).map(|name| (by, name.to_vec()));
-            self.groups.push(Group { record, connections: 0, name });
+            let kind = RowKind { event: Event::Group, connections: 0, name };
+            self.groups.push(Group { record, kind });
         }
         let group = &mut self.groups[place];
-        group.connections += 1;
+        group.kind.connections += 1;
         group.record.active |= record.active;
         group.record.growth += record.growth;
-        let totals = group.record.totals.get_or_insert_default();
+        let totals = &mut group.record.counters;
         totals.rx_bytes += record.growth.rx;
         totals.tx_bytes += record.growth.tx;
     }
 
     /// The groups as rows.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.groups.iter().map(|group| Row {
-            record: &group.record,
-            event: Event::Group,
-            connections: group.connections,
-            name: group.name.as_ref().map(|(id, name)| (*id, name.as_slice())),
-        })
+        self.groups.iter().map(|group| Row { record: &group.record, kind: &group.kind })
     }
 
     /// What is not kept any more.
@@ -103,7 +98,7 @@ impl Groups {
 
     /// The processes whose names the groups need.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.groups.iter().filter_map(|group| group.record.process.as_ref())
+        self.groups.iter().filter_map(|group| group.record.process())
     }
 
     /// Keeps so many groups: those that have moved most.
@@ -123,7 +118,7 @@ impl Groups {
                 places[place] = Some(kept.len());
                 kept.push(group);
             } else {
-                let totals = group.record.totals.unwrap_or_default();
+                let totals = group.record.counters;
                 self.left_out.groups += 1;
                 self.left_out.moved += Traffic { rx: totals.rx_bytes, tx: totals.tx_bytes };
             }
@@ -229,7 +224,7 @@ mod tests {
         // As after execve(2): another text for the same process.
         names = samples::names();
         let mut record = records.live[0].clone();
-        record.process = samples::process(4211, b"python3");
+        record.owner = samples::process(4211, b"python3");
         groups.begin(true);
         groups.add(Id::Cmdline, &record, &samples::frame(&report, &names));
         assert_eq!(text(&groups, &names), "curl|python3|");

@@ -10,7 +10,7 @@ pub use self::{
     order::Order,
 };
 use crate::{
-    columns::{Event, Frame, Id, Row},
+    columns::{CLOSED, Frame, Id, LISTEN, LIVE, Row},
     conn::{ConnectionRecord, Report, Traffic, per_second},
 };
 
@@ -88,22 +88,22 @@ impl Selection {
             rows.extend(groups.rows().filter(|row| self.idle || self.since_start || row.record.active));
             order::by_default(&mut rows, most);
         } else {
-            let single = |event| move |record| Row { record, event, connections: 1, name: None };
+            let single = |kind| move |record| Row { record, kind };
             let is_active = |record: &&ConnectionRecord| self.closed_active && record.growth.sum() > 0;
             if self.live {
-                rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
-                rows.extend(closed().filter(is_active).map(single(Event::Closed)));
+                rows.extend(live().filter(|record| self.idle || record.active).map(single(&LIVE)));
+                rows.extend(closed().filter(is_active).map(single(&CLOSED)));
                 order::by_default(&mut rows, most);
             }
             if self.closed {
-                rows.extend(closed().filter(|record| !is_active(record)).map(single(Event::Closed)));
+                rows.extend(closed().filter(|record| !is_active(record)).map(single(&CLOSED)));
             }
             rows.extend(
                 report
                     .listening
                     .iter()
                     .filter(|record| self.filter.passes(record, frame.names))
-                    .map(single(Event::Listen)),
+                    .map(single(&LISTEN)),
             );
         }
         if let Some(least) = self.min_rate {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    conn::{Process, Protocol},
+    columns::Event,
+    conn::{ConnectionOwner, Process, Protocol},
     names::Names,
     output::samples,
 };
@@ -14,7 +15,7 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
     let names = samples::names();
     let mut groups = Groups::default();
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
-    let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.event, row.connections));
+    let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.kind.event, row.kind.connections));
     (rows.collect(), view.shown)
 }
 
@@ -100,7 +101,8 @@ fn users_by_name_and_number() {
     let mut records = samples::records();
     records.live.truncate(2);
     records.closed.clear();
-    records.live[0].process.as_mut().expect("given").uid = 4_000_000;
+    let other = Process { uid: 4_000_000, ..*records.live[0].process().expect("given") };
+    records.live[0].owner = ConnectionOwner::Process(other);
     let report = samples::report(&records);
     let wanted = crate::names::Wanted { user: true, ..Default::default() };
     let mut names = Names::new("/nonexistent".as_ref(), wanted);
@@ -164,8 +166,8 @@ fn orders() {
 #[test]
 fn groups_have_sums_of_the_interval() {
     let mut records = samples::records();
-    records.live[2].process = records.live[0].process;
-    records.closed[0].process = records.live[0].process;
+    records.live[2].owner = records.live[0].owner;
+    records.closed[0].owner = records.live[0].owner;
     let report = samples::report(&records);
     let names = samples::names();
     let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
@@ -173,13 +175,13 @@ fn groups_have_sums_of_the_interval() {
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
-        let pid = row.record.process.map(|Process { pid, .. }| pid);
-        (pid, row.connections, row.record.growth, row.record.totals.map(|totals| totals.rx_bytes))
+        let pid = row.record.process().map(|Process { pid, .. }| *pid);
+        (pid, row.kind.connections, row.record.growth, row.record.totals().map(|totals| totals.rx_bytes))
     };
     let sum = Traffic { rx: 12_582_912 + 118 + 12_345, tx: 310 + 41 + 1_000_000 };
     assert_eq!(row(0), (Some(4211), 3, sum, Some(sum.rx)));
-    assert!(view.rows.iter().all(|row| row.event == Event::Group));
-    assert_eq!(view.rows.iter().map(|row| row.connections).sum::<u32>(), 7);
+    assert!(view.rows.iter().all(|row| row.kind.event == Event::Group));
+    assert_eq!(view.rows.iter().map(|row| row.kind.connections).sum::<u32>(), 7);
     let mut groups = Groups::default();
     let active = Selection { idle: false, ..selection }.of(
         &report,

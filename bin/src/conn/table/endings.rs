@@ -13,10 +13,12 @@ use crate::{
 impl Table {
     /// A connection ended: its totals are final. `ended`: when, if the collector knows.
     pub(super) fn end(&mut self, key: ConnectionKey, ended: Option<Moment>) {
-        let Some(slot) = self.connections.get_mut(key.index as usize) else { return };
-        let Some(mut connection) = slot.take_if(|connection| connection.record.key == key) else { return };
+        if self.get(key).is_none() {
+            return;
+        }
+        let Some(mut connection) = self.connections.remove(key.index as usize) else { return };
         self.count(&connection.record, -1);
-        if connection.record.forwarded.is_none()
+        if !connection.record.owner.is_forwarded()
             && let Some(local) = &mut self.local
         {
             local.end(&connection.record);

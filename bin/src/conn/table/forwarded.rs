@@ -86,8 +86,9 @@ impl Table {
         if local.sorted.is_none() {
             // /proc shows sockets of every namespace. The collector of one namespace will not count the others.
             let unseen = (local.beside == Beside::EveryNamespace).then(|| unseen.values().chain(&*twins));
-            let open = connections.iter().flatten().chain(unseen.into_iter().flatten());
-            let open = open.map(|connection| &connection.record).filter(|record| record.forwarded.is_none());
+            let open = connections.iter().chain(unseen.into_iter().flatten().map(|connection| &**connection));
+            let open =
+                open.map(|connection| &connection.record).filter(|record| !record.owner.is_forwarded());
             let open = open.map(|record| local.hash(record.protocol, &record.ends));
             let mut all: Vec<u64> = open.chain(local.ended.iter().flatten().copied()).collect();
             all.sort_unstable();

@@ -60,8 +60,6 @@ impl Table {
         self.moved = Traffic::default();
         self.forwarding.iter_mut().for_each(|forwarding| forwarding.moved = Traffic::default());
         self.local.iter_mut().for_each(LocalEnds::begin_interval);
-        while self.connections.pop_if(|connection| connection.is_none()).is_some() {}
-        self.connections.shrink_to(2 * self.connections.len());
     }
 
     /// Connections that were active in the interval just ended, in no order.

@@ -4,13 +4,14 @@ mod endings;
 mod forwarded;
 mod interval;
 mod owners;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use self::forwarded::LocalEnds;
 pub use self::forwarded::{Beside, Forwarding};
+use self::{forwarded::LocalEnds, slots::Slots};
 
 use tcptop_abi::Endpoints;
 
@@ -26,7 +27,7 @@ use crate::collector::{CollectorEvent, Observation, Opening};
 #[derive(Debug, Default)]
 pub struct Table {
     /// By the index of their keys.
-    connections: Vec<Option<Box<Connection>>>,
+    connections: Slots<Connection>,
     /// Open connections of local sockets: of TCP, of UDP.
     open: (usize, usize),
     /// Connections that this host passes on, if somebody watches them; and the ends of local ones, if somebody does, too.
@@ -43,9 +44,8 @@ pub struct Table {
     owner_pending: Vec<ConnectionKey>,
     /// Connections whose end /proc must confirm.
     end_unconfirmed: Vec<ConnectionKey>,
-    /// Connections that ended in this interval, in the boxes that they had before: they are many, and sorted.
-    #[expect(clippy::vec_box, reason = "a move of a pointer, not of a connection")]
-    ended: Vec<Box<Connection>>,
+    /// Connections that ended in this interval.
+    ended: Vec<Connection>,
     listeners: Listeners,
     /// Number of the interval under way.
     interval: u32,
@@ -58,8 +58,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Adds a connection that exists before any packet of it was seen.
-    pub fn add_unseen(&mut self, connection: Connection) {
+    /// Adds a connection that exists before any packet of it was seen, and whose owner /proc has shown.
+    pub fn add_unseen(&mut self, mut connection: Connection, owner: Option<Process>) {
+        if let Some(process) = owner {
+            connection.learn(process, OwnerSource::Proc);
+        }
         let key = (connection.record.protocol, connection.record.ends);
         if let Some(twin) = self.unseen.insert(key, Box::new(connection)) {
             self.twins.push(twin);
@@ -72,14 +75,14 @@ impl Table {
         let Self { unseen, twins, .. } = self;
         let is_twin = |twin: &Connection| (twin.record.protocol, twin.record.ends) == key;
         let Some(at) = twins.iter().position(|twin| is_twin(twin)) else { return unseen.remove(&key) };
-        let process = twins[at].record.process;
+        let owner = twins[at].record.owner;
         let mut all: Vec<&mut Connection> = twins
             .iter_mut()
             .filter(|twin| is_twin(twin))
             .chain(unseen.get_mut(&key))
             .map(|twin| &mut **twin)
             .collect();
-        if !all.iter().all(|twin| twin.record.process == process) {
+        if !all.iter().all(|twin| twin.record.owner == owner) {
             all.iter_mut().for_each(|twin| twin.forget_owner());
         }
         Some(twins.swap_remove(at))
@@ -136,7 +139,7 @@ impl Table {
         let Some(connection) = at(connections, seen.key) else { return };
         let was_unconfirmed = connection.end != End::Seen;
         let before = connection.record.growth;
-        let is_new = connection.record.totals.is_none();
+        let is_new = !connection.record.observed;
         let mut changed = connection.observe(seen);
         if let Some((owner, claim)) = owner {
             changed |= connection.learn_observed(&owner, claim);
@@ -162,12 +165,12 @@ impl Table {
         let known = may_be_known.then(|| self.take_unseen((seen.protocol, seen.ends))).flatten();
         let is_older = seen.opening == Opening::Unseen || seen.began.is_none();
         let known = known.filter(|_| is_older || seen.protocol == Protocol::Udp);
-        let mut connection = known.unwrap_or_else(|| {
+        let mut connection = known.map(|known| *known).unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
             if seen.opening == Opening::Unseen {
                 connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
             }
-            Box::new(connection)
+            connection
         });
         connection.record.key = seen.key;
         if seen.forwarded.is_some() {
@@ -176,18 +179,14 @@ impl Table {
         } else if let Some(local) = &mut self.local {
             local.begin();
         }
-        let index = seen.key.index as usize;
-        if index >= self.connections.len() {
-            self.connections.resize_with(index + 1, || None);
-        }
-        let former = self.connections[index].replace(connection);
+        let former = self.connections.insert(seen.key.index as usize, connection);
         // One that its collector gave up without a word.
         former.into_iter().for_each(|former| self.count(&former.record, -1));
         self.count_kind(seen.protocol, seen.forwarded.is_some(), 1);
     }
 
     fn count(&mut self, record: &ConnectionRecord, change: isize) {
-        self.count_kind(record.protocol, record.forwarded.is_some(), change);
+        self.count_kind(record.protocol, record.owner.is_forwarded(), change);
     }
 
     fn count_kind(&mut self, protocol: Protocol, is_forwarded: bool, change: isize) {
@@ -200,7 +199,7 @@ impl Table {
     }
 
     fn get(&self, key: ConnectionKey) -> Option<&Connection> {
-        let connection = self.connections.get(key.index as usize)?.as_deref()?;
+        let connection = self.connections.get(key.index as usize)?;
         (connection.record.key == key).then_some(connection)
     }
 
@@ -221,9 +220,9 @@ impl Table {
 
     /// The owner of an unseen connection was found.
     pub fn learn_unseen(&mut self, key: &(Protocol, Endpoints), process: Process) {
-        self.unseen.get_mut(key).into_iter().for_each(|connection| {
+        if let Some(connection) = self.unseen.get_mut(key) {
             connection.learn(process, OwnerSource::Proc);
-        });
+        }
     }
 
     /// Forgets unseen connections that are gone.
@@ -249,13 +248,12 @@ impl Table {
 
     /// Every open connection, in no order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        let unseen = self.unseen.values().chain(&self.twins);
-        self.connections.iter().flatten().chain(unseen).map(|connection| &connection.record)
+        let unseen = self.unseen.values().chain(&self.twins).map(|connection| &**connection);
+        self.connections.iter().chain(unseen).map(|connection| &connection.record)
     }
 }
 
 /// The connection of a key, to be changed.
-fn at(connections: &mut [Option<Box<Connection>>], key: ConnectionKey) -> Option<&mut Connection> {
-    let connection = connections.get_mut(key.index as usize)?.as_deref_mut()?;
-    (connection.record.key == key).then_some(connection)
+fn at(connections: &mut Slots<Connection>, key: ConnectionKey) -> Option<&mut Connection> {
+    connections.get_mut(key.index as usize).filter(|connection| connection.record.key == key)
 }

@@ -49,7 +49,7 @@ impl Table {
         listeners.forget_exited(&mut is_gone);
         let mut has_left = |connection: &mut Connection| {
             let found = matches!(connection.source, OwnerSource::Proc | OwnerSource::Seen);
-            let has_left = found && connection.record.process.as_ref().is_some_and(&mut is_gone);
+            let has_left = found && connection.record.process().is_some_and(&mut is_gone);
             if has_left {
                 connection.lose_owner();
             }
@@ -66,7 +66,7 @@ impl Table {
             }
         };
         if idle {
-            connections.iter_mut().flatten().for_each(|connection| leave(connection));
+            connections.iter_mut().for_each(|connection| leave(connection));
         } else {
             active.iter().for_each(|key| at(connections, *key).into_iter().for_each(&mut leave));
         }
@@ -82,7 +82,7 @@ impl Table {
 
     /// The process most likely to have an accepted connection: the one that accepted it, or its listener's.
     pub fn likely_owner(&self, key: ConnectionKey, ends: &Endpoints) -> Option<Process> {
-        let known = self.get(key).and_then(|connection| connection.record.process);
+        let known = self.get(key).and_then(|connection| connection.record.process().copied());
         known.or_else(|| self.listeners.owner(ends))
     }
 

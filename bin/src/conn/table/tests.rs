@@ -76,7 +76,7 @@ fn ended(table: &mut Table, seen: Observation) {
 fn tick(table: &mut Table, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
     let sum = table.close_interval(SECOND * number);
     let active = table.active().count();
-    let ended = table.ended().map(|record| record.process.map(|process| process.pid)).collect();
+    let ended = table.ended().map(|record| record.process().map(|process| process.pid)).collect();
     let rows = table.active().chain(table.ended()).map(|record| record.growth);
     let rows = rows.fold(Traffic::default(), |mut sum, growth| {
         sum += growth;
@@ -121,7 +121,7 @@ fn an_index_that_is_used_again_is_another_connection() {
     assert_eq!(tick(&mut table, 1), (rx(19), 1, vec![Some(7)]));
     // What is said of the one before is not believed of this one.
     table.learn(ConnectionKey { index: 0, generation: 1 }, process(9), OwnerSource::Seen);
-    let owners: Vec<_> = table.live().map(|record| record.process.map(|process| process.pid)).collect();
+    let owners: Vec<_> = table.live().map(|record| record.process().map(|process| process.pid)).collect();
     assert_eq!(owners, [Some(8)]);
 }
 
@@ -233,13 +233,11 @@ fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
 #[test]
 fn a_connection_known_from_proc_is_found_by_its_ends() {
     let mut table = Table::new(usize::MAX);
-    let mut known = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
-    known.learn(process(4), OwnerSource::Proc);
-    table.add_unseen(known);
+    older(&mut table, 4);
     assert_eq!(table.counts(), (1, 0));
     moved(&mut table, Observation { opening: Opening::Unseen, earlier: rx(70), ..tcp(1, 100) });
     assert_eq!(table.counts(), (1, 0), "the same");
-    assert_eq!(table.live().next().and_then(|record| record.process), Some(process(4)));
+    assert_eq!(table.live().next().and_then(|record| record.process()), Some(&process(4)));
     assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "what it moved before is no growth");
 }
 
@@ -262,13 +260,12 @@ fn of_many_that_ended_the_busiest_are_kept() {
 
 /// An older connection with the ends of `tcp`, which /proc has shown.
 fn older(table: &mut Table, pid: u32) {
-    let mut connection = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
-    connection.learn(process(pid), OwnerSource::Proc);
-    table.add_unseen(connection);
+    let connection = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
+    table.add_unseen(connection, Some(process(pid)));
 }
 
 fn pids(table: &Table) -> Vec<Option<u32>> {
-    let mut pids: Vec<_> = table.live().map(|record| record.process.map(|process| process.pid)).collect();
+    let mut pids: Vec<_> = table.live().map(|record| record.process().map(|process| process.pid)).collect();
     pids.sort_unstable();
     pids
 }
