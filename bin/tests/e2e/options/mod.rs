@@ -9,7 +9,6 @@ mod names;
 mod native;
 mod orders;
 mod owners;
-mod screen;
 mod silence;
 mod strangers;
 mod units;

@@ -1,5 +1,8 @@
 //! On a terminal, which the small kernels of the matrix do not have.
 
+mod keys;
+mod screen;
+
 use std::{
     fs::File,
     io::Read,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::native::{shown, terminal};
+use super::{read, shown, terminal};
 use crate::{
     harness::{Process, tcptop},
     traffic::{Pair, V4, connect, listen},
@@ -126,7 +126,7 @@ fn rows_do_not_change_places_for_a_few_bytes() {
         command.env("TERM", "xterm").stdout(theirs);
         let process = Process::start(&mut command, |_| ());
         drop(command);
-        let reader = thread::spawn(|| super::native::read(ours));
+        let reader = thread::spawn(|| read(ours));
         let waiter = thread::spawn(move || process.wait());
         let mut turn = 0;
         while !waiter.is_finished() {
