@@ -26,12 +26,12 @@ pub fn report() -> (String, u8) {
     let (version, kernel, machine) = (env!("CARGO_PKG_VERSION"), Shown::new(&release), Shown::new(&machine));
     let mut text = format!("tcptop {version} on Linux {kernel} {machine}\n");
     let privileged = privilege::sufficient();
-    line(
-        &mut text,
-        privileged,
-        "privileges",
-        if privileged { "enough" } else { "run it as root, or with sudo" },
-    );
+    let lacking = privilege::lacking();
+    match (privileged, lacking) {
+        (true, _) => line(&mut text, true, "privileges", "enough"),
+        (false, "root") => line(&mut text, false, "privileges", "run it as root, or with sudo"),
+        (false, lacking) => line(&mut text, false, "privileges", &format!("{lacking} missing")),
+    }
     let recent = sys::kernel::version(&release).is_none_or(|version| version >= OLDEST);
     let (major, minor) = OLDEST;
     line(&mut text, recent, &format!("Linux {major}.{minor} or later"), &kernel.to_string());
@@ -40,14 +40,14 @@ pub fn report() -> (String, u8) {
             line(&mut text, false, "open files", &error.to_string());
             Outcome::Short
         }
-        Ok(()) => match (privileged, cgroup(&mut text)) {
+        Ok(()) => match (privileged, cgroup(&mut text, privileged)) {
             (true, true) => hooks(&mut text),
             (true, false) => {
                 line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
                 Outcome::Lacks
             }
             (false, _) => {
-                line(&mut text, false, "kernel programs", "not tried without privileges");
+                unknown(&mut text, "kernel programs", &cannot_tell());
                 Outcome::Lacks
             }
         },
@@ -70,9 +70,10 @@ pub fn report() -> (String, u8) {
             "tcptop cannot run here now: there is too little of something.\n"
         }
         (_, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
-        (_, false) if counts_tcp => {
-            "tcptop cannot run here, but for `--collector diag`, which shows TCP without privileges.\n"
+        (_, false) if counts_tcp && !privileged => {
+            "Without privileges, tcptop can run here with `--collector diag`, which shows TCP. Run this check with them.\n"
         }
+        (_, false) if !privileged => "tcptop cannot run here without privileges. Run this check with them.\n",
         (_, false) => "tcptop cannot run here.\n",
     });
     let code = match (outcome, may_fall_back, privileged) {
@@ -136,6 +137,10 @@ fn connection_tracking(text: &mut String, proc: &Path) -> bool {
             line(text, true, "conntrack", &format!("forwarded connections{now}{lacks}"));
             forwards
         }
+        Err(_) if !privilege::net_admin() => {
+            unknown(text, "conntrack", &cannot_tell());
+            false
+        }
         Err(error) => {
             line(text, false, "conntrack", &format!("{error}: no forwarded connections"));
             false
@@ -183,14 +188,31 @@ fn lacks(collector: &dyn NetworkCollector) -> String {
 }
 
 fn line(text: &mut String, met: bool, name: &str, found: &str) {
-    let answer = if met { "yes" } else { "no" };
+    answer(text, if met { "yes" } else { "no" }, name, found);
+}
+
+/// A line for what this process cannot find out.
+fn unknown(text: &mut String, name: &str, why: &str) {
+    answer(text, "?", name, why);
+}
+
+fn answer(text: &mut String, answer: &str, name: &str, found: &str) {
     let _ = writeln!(text, "{answer:<4} {name:<width$} {found}", width = INDENT - 6);
 }
 
+fn cannot_tell() -> String {
+    format!("cannot tell without {}", privilege::lacking())
+}
+
 /// True: there is a tree to attach to.
-fn cgroup(text: &mut String) -> bool {
+fn cgroup(text: &mut String, privileged: bool) -> bool {
     let (root, place) = match bpf::root() {
         Ok(found) => found,
+        // Where no tree is mounted, it takes privileges to reach one.
+        Err(_) if !privileged => {
+            unknown(text, "cgroup v2", &cannot_tell());
+            return false;
+        }
         Err(error) => {
             line(text, false, "cgroup v2", &error.to_string());
             return false;
@@ -239,8 +261,14 @@ fn of_proc(text: &mut String, proc: &Path) {
         }
         Ok(snapshot) => {
             line(text, true, "/proc", "connections older than tcptop");
-            let gap = snapshot.gaps(proc).of_owners();
-            line(text, gap.is_none(), "owners", gap.unwrap_or("the open files of all processes"));
+            match snapshot.gaps(proc).of_owners() {
+                Some(gap) => line(text, false, "owners", gap),
+                // Then no process was looked at.
+                None if snapshot.connections.is_empty() && snapshot.bound().is_empty() => {
+                    unknown(text, "owners", "there is no socket now whose process could be looked for");
+                }
+                None => line(text, true, "owners", "the open files of all processes"),
+            }
         }
     }
 }

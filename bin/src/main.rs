@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     // A thread has a stack of its own, whatever the limit. This one only waits for it, and leaves the signals to it: the
     // descriptor is closed again, and they stay blocked in both. Capabilities and system calls that a run gives up stay
     // allowed to this one.
-    let _ = Signals::new(&[STOP.as_slice(), &[HANGUP]].concat());
+    let _ = Signals::new(&[STOP.as_slice(), &[HANGUP], &run::OF_TERMINAL].concat());
     sys::stack::call_with(STACK as usize, obey).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
 #[inline(never)]
 fn obey() -> ExitCode {
     sys::zone::adopt();
+    foreign::charset::adopt();
     let settings = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Run(settings)) => settings,
         Ok(Command::Check) => return check(),

@@ -13,6 +13,21 @@ pub fn sufficient() -> bool {
     allows(effective())
 }
 
+/// What this process lacks of what suffices. A plain user without any of it lacks all that root has.
+pub fn lacking() -> &'static str {
+    lacks(effective(), is_root())
+}
+
+fn lacks(capabilities: u64, root: bool) -> &'static str {
+    let has = |capability: u32| capabilities & (1 << capability) != 0;
+    match (has(CAP_BPF), has(CAP_NET_ADMIN)) {
+        (true, _) => "CAP_NET_ADMIN",
+        (_, true) => "CAP_BPF",
+        _ if root || has(CAP_PERFMON) => "CAP_BPF and CAP_NET_ADMIN",
+        _ => "root",
+    }
+}
+
 /// True for user 0, which may lack capabilities in a container.
 pub fn is_root() -> bool {
     capability::is_root()
@@ -52,5 +67,14 @@ mod tests {
         assert!(!allows(1 << CAP_BPF));
         assert!(!allows(1 << CAP_NET_ADMIN));
         assert!(!allows(0));
+    }
+
+    #[test]
+    fn what_is_lacking() {
+        assert_eq!(lacks(0, false), "root");
+        assert_eq!(lacks(1 << CAP_BPF, false), "CAP_NET_ADMIN");
+        assert_eq!(lacks(1 << CAP_NET_ADMIN | 1 << CAP_PERFMON, false), "CAP_BPF");
+        assert_eq!(lacks(1 << CAP_PERFMON, false), "CAP_BPF and CAP_NET_ADMIN");
+        assert_eq!(lacks(0, true), "CAP_BPF and CAP_NET_ADMIN", "root of a container");
     }
 }

@@ -178,8 +178,13 @@ const MEMORY: &[Rule] = &[
 const OTHERS: &[Rule] = &[
     COMPARE,
     Rule::with(libc::SYS_socket, 0, EVERY_BIT, &[libc::AF_NETLINK as u32]),
-    // The size of a terminal, and whether it is one.
-    Rule::with(libc::SYS_ioctl, 1, EVERY_BIT, &[libc::TIOCGWINSZ as u32, libc::TCGETS as u32]),
+    // The size of a terminal, whether it is one, whose keys are pressed there, and its modes.
+    Rule::with(
+        libc::SYS_ioctl,
+        1,
+        EVERY_BIT,
+        &[libc::TIOCGWINSZ as u32, libc::TCGETS as u32, libc::TIOCGPGRP as u32, libc::TCSETS as u32],
+    ),
 ];
 
 /// What a run with these needs may call. The frequent ones come first: kernels before 5.11 look at each rule in turn.

@@ -1,6 +1,6 @@
 //! Repainting a terminal in place.
 //!
-//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves an ordinary terminal with the
+//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves a terminal with the
 //! last report on it and the cursor on the line below, where the shell goes on. For that the report leaves one line
 //! free; a character echoed there (^C) goes with the next frame. What was on the screen at the start is scrolled out of
 //! it, not erased. A frame writes over the one before and erases only what is left of it, so nothing flickers.

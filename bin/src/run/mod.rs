@@ -1,12 +1,15 @@
 //! The loop: one `epoll_wait` over the collectors, the interval's timer and the stop signals.
 
+mod console;
 mod losses;
 mod notices;
 mod sought;
 
 use std::{os::fd::AsFd, path::Path};
 
+pub use self::console::OF_TERMINAL;
 use self::{
+    console::Console,
     losses::Losses,
     notices::Shortage,
     sought::{Sought, Started},
@@ -28,7 +31,7 @@ use crate::{
         signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
-    view::Groups,
+    view::{Groups, Steady},
 };
 
 /// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
@@ -87,6 +90,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     if !file && !is_ignored(HANGUP) {
         stops.push(HANGUP);
     }
+    let mut console = Console::new(!file && count != Some(1))?;
+    if console.is_some() {
+        // By itself it would leave the terminal in modes of ours.
+        stops.push(libc::SIGQUIT);
+    }
     let signal = Signals::new(&stops).map_err(system("signalfd"))?;
     let reopen = file.then(|| Signals::new(&[HANGUP])).transpose().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
@@ -120,7 +128,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let reopening = reopen.iter().map(|signal| (signal.as_fd(), Source::Reopen));
     let collectors = monitor.collector().descriptors();
     let collectors = collectors.into_iter().map(|descriptor| (descriptor, Source::Collector));
-    for (descriptor, source) in sources.into_iter().chain(reopening).chain(collectors) {
+    let of_console = console.iter().flat_map(Console::sources);
+    for (descriptor, source) in sources.into_iter().chain(reopening).chain(of_console).chain(collectors) {
         epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
     }
     if let Some(descriptor) = printer.descriptor() {
@@ -134,11 +143,15 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.begin(), 0)?;
     losses.note(printer.announce(interval), 0)?;
 
+    if let Some(console) = &mut console {
+        console.attend(&epoll)?;
+    }
+
     let mut shortage = Shortage::new(header_tells, of_forwarded);
-    let (mut groups, mut rate) = (Groups::default(), 0);
+    let (mut groups, mut steady, mut rate) = (Groups::default(), Steady::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
-        let (mut tick, mut stop, mut idle) = (false, false, true);
+        let (mut tick, mut stop, mut idle, mut suspend) = (false, false, true, false);
         for source in epoll.wait(monitor.patience()).map_err(system("epoll_wait"))? {
             idle = false;
             match source {
@@ -156,6 +169,27 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                     printer.reopen();
                     losses.note(printer.begin(), 0)?;
                 }
+                Source::Keys => {
+                    if let Some(console) = &mut console {
+                        stop |= console.asks_to_stop(&epoll)?;
+                    }
+                }
+                Source::Suspend => suspend = true,
+                Source::Continue => {
+                    if let Some(console) = &mut console {
+                        console.go_on(&epoll)?;
+                    }
+                }
+            }
+        }
+        if let Some(console) = &mut console {
+            if tick {
+                console.attend(&epoll)?;
+            }
+            if suspend && !stop {
+                // The next report does not write over what the shell will have printed.
+                losses.note(printer.end(), 0)?;
+                console.suspend(&epoll)?;
             }
         }
         if idle {
@@ -182,7 +216,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let Report { time: now, interval, .. } = *report;
             let frame =
                 Frame { time: now, now: report.now, interval, form: time, numbers, host: &host, names };
-            let view = selection.of(report, &frame, printer.room(), &mut groups);
+            let room = printer.room();
+            let mut view = selection.of(report, &frame, room, &mut groups);
+            if printer.repaints() {
+                steady.arrange(&mut view, selection.by, &frame, room);
+            }
             rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
             if selection.since_start {

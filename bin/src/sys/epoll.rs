@@ -19,11 +19,25 @@ pub enum Source {
     Hangup = 3,
     /// A signal asks to open the output anew.
     Reopen = 4,
+    /// Somebody pressed a key.
+    Keys = 5,
+    /// The terminal asks to stop for a while.
+    Suspend = 6,
+    /// That is over.
+    Continue = 7,
 }
 
-const SOURCES: [Source; COUNT as usize] =
-    [Source::Collector, Source::Timer, Source::Signal, Source::Hangup, Source::Reopen];
-const COUNT: libc::c_int = 5;
+const SOURCES: [Source; COUNT as usize] = [
+    Source::Collector,
+    Source::Timer,
+    Source::Signal,
+    Source::Hangup,
+    Source::Reopen,
+    Source::Keys,
+    Source::Suspend,
+    Source::Continue,
+];
+const COUNT: libc::c_int = 8;
 
 /// An epoll instance.
 #[derive(Debug)]
@@ -72,6 +86,14 @@ impl Epoll {
     /// epoll_ctl(2)'s.
     pub fn listen(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN as u32, source)
+    }
+
+    /// Stops waiting for `fd`, also for its other end to go away.
+    ///
+    /// # Errors
+    /// epoll_ctl(2)'s.
+    pub fn forget(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, Source::Collector)
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, events: u32, source: Source) -> io::Result<()> {

@@ -13,6 +13,7 @@ pub mod heap;
 pub mod interfaces;
 pub mod kcmp;
 pub mod kernel;
+pub mod keys;
 pub mod limit;
 pub mod mapped;
 pub mod memory;

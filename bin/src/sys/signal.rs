@@ -22,19 +22,7 @@ impl Signals {
     /// # Errors
     /// sigprocmask(2)'s and signalfd(2)'s.
     pub fn new(signals: &[libc::c_int]) -> io::Result<Self> {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: sigemptyset initialises the set before anything reads it.
-        let set = unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in signals {
-                libc::sigaddset(set.as_mut_ptr(), *signal);
-            }
-            set.assume_init()
-        };
-        // SAFETY: `set` is initialised; the old mask is not asked for.
-        if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let set = mask(libc::SIG_BLOCK, signals)?;
         // SAFETY: -1 asks for a new descriptor; `set` outlives the call.
         super::owned(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })
             .map(Self)
@@ -47,6 +35,38 @@ impl Signals {
         // SAFETY: a buffer of that size; nothing reads what was written to it.
         while unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), size) } > 0 {}
     }
+}
+
+/// Keeps signals from having an effect, from now on.
+///
+/// # Errors
+/// sigprocmask(2)'s.
+pub fn block(signals: &[libc::c_int]) -> io::Result<()> {
+    mask(libc::SIG_BLOCK, signals).map(drop)
+}
+
+/// Lets signals have their effect again; that of pending ones comes before this returns.
+///
+/// # Errors
+/// sigprocmask(2)'s.
+pub fn release(signals: &[libc::c_int]) -> io::Result<()> {
+    mask(libc::SIG_UNBLOCK, signals).map(drop)
+}
+
+/// Changes this thread's mask by these signals, and returns the set of them.
+fn mask(how: libc::c_int, signals: &[libc::c_int]) -> io::Result<libc::sigset_t> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set before anything reads it.
+    let set = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        set.assume_init()
+    };
+    // SAFETY: `set` is initialised; the old mask is not asked for.
+    let result = unsafe { libc::sigprocmask(how, &raw const set, std::ptr::null_mut()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(set) }
 }
 
 /// A file beyond the process's limit is an error of the write, like a full disk, and no reason to die of.

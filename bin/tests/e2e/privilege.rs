@@ -126,6 +126,39 @@ fn a_plain_user_gets_help_and_usage_errors() {
     let check = as_user(&["--check"]);
     check.assert_code(77);
     assert!(check.stdout.contains("run it as root, or with sudo"), "{}", check.stdout);
+    assert!(check.stdout.contains("?    kernel programs    cannot tell without root\n"), "{}", check.stdout);
+}
+
+#[test]
+fn a_check_names_the_capability_that_is_missing() {
+    let scratch = Scratch::new("check");
+    for (capabilities, missing) in [(&[CAP_BPF], "CAP_NET_ADMIN"), (&[CAP_NET_ADMIN], "CAP_BPF")] {
+        let mut command = reachable(&scratch, &["--check"]);
+        as_nobody_with(&mut command, capabilities);
+        let check = Process::start(&mut command, |_| ()).wait();
+        check.assert_code(77);
+        for line in [
+            format!("no   privileges         {missing} missing\n"),
+            format!("?    kernel programs    cannot tell without {missing}\n"),
+        ] {
+            assert!(check.stdout.contains(&line), "{}", check.stdout);
+        }
+    }
+}
+
+/// Needs unshare(1) of util-linux.
+mod native {
+    use super::*;
+
+    #[test]
+    fn a_check_without_sockets_says_that_it_looked_for_no_process() {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc"]).arg(binary()).arg("--check");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let check = Process::start(&mut command, |_| ()).wait();
+        let line = "?    owners             there is no socket now whose process could be looked for\n";
+        assert!(check.stdout.contains(line), "{}\n{}", check.stdout, check.stderr);
+    }
 }
 
 /// Gives the child, still root, a file system of this type over /sys/fs, where cgroup trees are mounted.

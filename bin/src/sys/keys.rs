@@ -1,0 +1,99 @@
+//! Keys that somebody presses at the terminal: they arrive at once, and are not shown.
+//!
+//! Job control decides whose keys they are. A process in the background that reads the terminal gets SIGTTIN, and one that
+//! changes its modes SIGTTOU: both stop it. So this room asks first which process group is in the foreground.
+//!
+//! The modes are read and set by ioctl(2), not by tcsetattr(3), which makes other calls in newer C libraries (glibc 2.42).
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use super::{signal, tty};
+
+/// The keys of the terminal at standard input. When dropped, the terminal is as it was.
+pub struct Keys {
+    /// Our process group.
+    group: libc::pid_t,
+    /// The modes of the terminal before they became ours.
+    before: Option<libc::termios>,
+    stdin: io::Stdin,
+}
+
+impl Keys {
+    /// `None`: standard input or standard output is no terminal, so that nobody expects keys to do something.
+    pub fn new() -> Option<Self> {
+        if !tty::is_terminal(io::stdin().as_fd()) || !tty::is_terminal(io::stdout().as_fd()) {
+            return None;
+        }
+        // In the background, read(2) fails then.
+        signal::block(&[libc::SIGTTIN]).ok()?;
+        // SAFETY: a call without pointers, which always succeeds.
+        let group = unsafe { libc::getpgrp() };
+        Some(Self { group, before: None, stdin: io::stdin() })
+    }
+
+    /// Where they come from.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stdin.as_fd()
+    }
+
+    /// Whether keys are for us: this is the terminal that controls us, and we are in the foreground.
+    fn are_ours(&self) -> bool {
+        let mut group: libc::pid_t = 0;
+        // SAFETY: TIOCGPGRP writes one process group.
+        let result = unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCGPGRP, &raw mut group) };
+        result == 0 && group == self.group
+    }
+
+    /// Has each key arrive at once from now on. False: they are not for us now.
+    pub fn take(&mut self) -> bool {
+        if !self.are_ours() {
+            return false;
+        }
+        let mut modes = MaybeUninit::<libc::termios>::zeroed();
+        // SAFETY: TCGETS writes the kernel's termios, which is the beginning of the C library's; all zero is a valid one.
+        let (result, mut modes) = unsafe {
+            (libc::ioctl(libc::STDIN_FILENO, libc::TCGETS, modes.as_mut_ptr()), modes.assume_init())
+        };
+        if result < 0 {
+            return false;
+        }
+        // Whoever continues us may have changed them, or may have left ours.
+        self.before.get_or_insert(modes);
+        modes.c_lflag &= !(libc::ICANON | libc::ECHO);
+        // A read that finds nothing ends at once.
+        modes.c_cc[libc::VMIN] = 0;
+        modes.c_cc[libc::VTIME] = 0;
+        set(&modes)
+    }
+
+    /// Gives the terminal its own modes back.
+    pub fn give_back(&mut self) {
+        if let Some(before) = self.before.take()
+            && self.are_ours()
+        {
+            set(&before);
+        }
+    }
+
+    /// Reads what was pressed; nothing if there is nothing to read, for good or for now.
+    pub fn pressed<'a>(&self, buffer: &'a mut [u8]) -> &'a [u8] {
+        // SAFETY: the buffer is ours, and as long as that.
+        let read = unsafe { libc::read(libc::STDIN_FILENO, buffer.as_mut_ptr().cast(), buffer.len()) };
+        &buffer[..usize::try_from(read).unwrap_or(0)]
+    }
+}
+
+fn set(modes: &libc::termios) -> bool {
+    // SAFETY: TCSETS reads the kernel's termios, which is the beginning of the C library's.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TCSETS, &raw const *modes) == 0 }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}

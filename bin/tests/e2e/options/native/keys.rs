@@ -1,0 +1,218 @@
+//! `q`, and job control, at a terminal that controls tcptop.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::terminal;
+use crate::{
+    harness::{Finished, Process, binary, eventually, tcptop},
+    privilege::done,
+};
+
+/// A terminal with a session of its own, and everything that it has shown.
+struct Session {
+    keyboard: File,
+    shown: Arc<Mutex<String>>,
+    process: Process,
+}
+
+impl Session {
+    fn start(mut command: Command) -> Self {
+        let (ours, theirs) = terminal(100);
+        command.env("TERM", "xterm");
+        let theirs_too: OwnedFd = theirs.try_clone().expect("dup");
+        command.stdin(theirs).stdout(theirs_too);
+        // SAFETY: the closure makes system calls only.
+        unsafe {
+            command.pre_exec(|| {
+                done((libc::setsid() < 0).into())?;
+                done(libc::ioctl(0, libc::TIOCSCTTY, 0).into())
+            });
+        }
+        let process = Process::start(&mut command, |_| ());
+        drop(command);
+        let shown = Arc::new(Mutex::new(String::new()));
+        let (mut screen, all) = (ours.try_clone().expect("dup"), Arc::clone(&shown));
+        thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(count) = screen.read(&mut part) {
+                all.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&part[..count]));
+            }
+        });
+        Self { keyboard: ours, shown, process }
+    }
+
+    /// One that runs tcptop.
+    fn of(args: &[&str]) -> Self {
+        Self::start(tcptop(&[&["-d", "0.2"], args].concat()))
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for this text, so many times.
+    fn expect(&self, text: &str, times: usize) {
+        let start = Instant::now();
+        while self.shown().matches(text).count() < times {
+            assert!(start.elapsed() < crate::harness::LIMIT, "no {text:?} {times} times in {}", self.shown());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("room");
+    }
+
+    /// Whether lines are edited and echoed, as a shell leaves them.
+    fn is_ordinary(&self) -> bool {
+        // SAFETY: all zero is a valid termios, and the call fills it with the modes of the other end.
+        let modes = unsafe {
+            let mut modes: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(self.keyboard.as_raw_fd(), &raw mut modes), 0);
+            modes
+        };
+        let both = libc::ICANON | libc::ECHO;
+        assert!([0, both].contains(&(modes.c_lflag & both)));
+        modes.c_lflag & both == both
+    }
+
+    /// Waits for the end. The terminal is as it was.
+    fn end(self) -> Finished {
+        let Self { keyboard, shown, process } = self;
+        let finished = process.wait();
+        let session = Self { keyboard, shown, process: Process::start(&mut Command::new("true"), |_| ()) };
+        assert!(session.is_ordinary(), "{}", session.shown());
+        finished
+    }
+}
+
+#[test]
+fn q_ends_it() {
+    for (args, keys) in
+        [(&[][..], "xq"), (&["--no-clear"], "Q"), (&["--csv", "--total"], "q"), (&["-d", "60"], "q")]
+    {
+        let mut session = Session::of(args);
+        assert!(session.is_ordinary() || session.shown().is_empty());
+        eventually("keys are for tcptop", || (!session.is_ordinary()).then_some(()));
+        let start = Instant::now();
+        session.press(keys);
+        session.end().assert_success();
+        assert!(start.elapsed() < Duration::from_secs(20), "{args:?}");
+    }
+}
+
+#[test]
+fn every_end_leaves_an_ordinary_terminal() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        let session = Session::of(&[]);
+        session.expect("PROTO", 1);
+        assert!(!session.is_ordinary());
+        session.process.signal(signal);
+        session.end().assert_success();
+    }
+    let session = Session::of(&["-n", "2"]);
+    session.end().assert_success();
+    // An error: a report has a higher rate than this.
+    let session = Session::of(&["--exit-over", "0"]);
+    let pair = crate::traffic::Pair::new(crate::traffic::V4);
+    eventually("the end", || {
+        pair.exchange(1000, 10);
+        session.shown().contains("PROTO").then_some(())
+    });
+    pair.exchange(1000, 10);
+    session.end();
+}
+
+#[test]
+fn one_report_takes_no_keys() {
+    let mut session = Session::of(&["--once", "-d", "1"]);
+    session.press("q");
+    thread::sleep(Duration::from_millis(500));
+    assert!(session.is_ordinary());
+    session.expect("PROTO", 1);
+    session.end().assert_success();
+}
+
+/// A shell of this terminal runs these words; `$T` is tcptop.
+fn shell(script: &str) -> Session {
+    let mut command = Command::new("sh");
+    command
+        .args(["-mc", script])
+        .env("T", binary())
+        .env("TCPTOP_STRICT", "1")
+        .stderr(std::process::Stdio::piped());
+    Session::start(command)
+}
+
+#[test]
+fn stopped_and_continued() {
+    // The second one does its work in a thread, since its stack is narrow.
+    for stack in ["", "ulimit -s 200; "] {
+        let mut session =
+            shell(&format!("{stack}$T -d 0.2; echo is-stopped; read line; fg >/dev/null; echo has-ended $?"));
+        session.expect("PROTO", 2);
+        assert!(!session.is_ordinary());
+        session.press("\x1a");
+        session.expect("is-stopped", 1);
+        assert!(session.is_ordinary(), "the shell has its terminal back");
+        let before = session.shown().matches("PROTO").count();
+        session.press("go\n");
+        session.expect("PROTO", before + 2);
+        assert!(!session.is_ordinary(), "in the foreground again");
+        session.press("q");
+        session.expect("has-ended 0", 1);
+        session.end().assert_code(0);
+    }
+}
+
+#[test]
+fn in_the_background_it_goes_on_and_takes_no_keys() {
+    let mut session =
+        shell("$T -d 0.2 & read line; echo got-$line; read line; fg >/dev/null; echo has-ended $?");
+    session.expect("PROTO", 2);
+    assert!(session.is_ordinary());
+    // The shell's line, not ours.
+    session.press("quiet\n");
+    session.expect("got-quiet", 1);
+    let before = session.shown().matches("PROTO").count();
+    session.expect("PROTO", before + 2);
+    session.press("\n");
+    // A shell may fetch a job to the foreground without a word to it.
+    eventually("keys are for tcptop", || (!session.is_ordinary()).then_some(()));
+    session.press("q");
+    session.expect("has-ended 0", 1);
+    session.end().assert_code(0);
+}
+
+/// The processor time of a process, in clock ticks.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("running");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+}
+
+#[test]
+fn the_end_of_input_is_a_key_like_others() {
+    let busy = |process: &Process| {
+        let before = ticks(process.pid());
+        thread::sleep(Duration::from_secs(2));
+        ticks(process.pid()) - before
+    };
+    let mut session = Session::of(&["-d", "1"]);
+    session.expect("PROTO", 1);
+    session.press("\x04");
+    assert!(busy(&session.process) < 100, "half of the time");
+    session.press("q");
+    session.end().assert_success();
+}
