@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, SUMS, TEXT, grouped, time},
+    conn::Keep,
     names::Wanted,
     output::{Form, LogFile, Options},
     view::{Network, Order, Selection},
@@ -31,6 +32,8 @@ pub struct Settings {
     pub output: Options,
     /// What is to be looked up for it.
     pub names: Wanted,
+    /// What is kept of each connection for it.
+    pub keep: Keep,
     /// A UDP flow ends after so long a silence.
     pub udp_timeout: Duration,
     /// Entries of the kernel's table; `None`: as the RAM allows.
@@ -74,7 +77,9 @@ impl Given {
             unit: shown(Id::Unit) || !self.filter.units.is_empty(),
             user: shown(Id::User) || !self.filter.users.is_empty(),
             client: shown(Id::Client),
+            interface: shown(Id::Interface) || !self.filter.interfaces.is_empty(),
         };
+        let keep = Keep { extra: names.interface || shown(Id::Reason), queues: false };
         let form = match (self.csv, self.only_closed) {
             (true, _) => Form::Csv,
             (false, true) if !self.quiet => Form::Journal,
@@ -131,6 +136,7 @@ impl Given {
                 file,
             },
             names,
+            keep,
             udp_timeout: self.udp_timeout.unwrap_or(Duration::from_secs(5)),
             flows: self.flows,
             exit_over: self.exit_over,

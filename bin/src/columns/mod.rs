@@ -60,6 +60,8 @@ pub enum Id {
     Client,
     Direction,
     Host,
+    Interface,
+    Reason,
 }
 
 impl Id {
@@ -122,7 +124,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 32] = [
+pub static COLUMNS: [Column; 34] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -189,6 +191,12 @@ pub static COLUMNS: [Column; 32] = [
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
     column(Id::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
         "name of this host, or that of --host"),
+    column(Id::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
+        "network interface of its packets, by number if it is in another network namespace: of TCP, by which it sends; before \
+         its first packet and with --collector diag, the one with the local address"),
+    column(Id::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
+        "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
+         unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),
 ];
 
 /// A number without a unit, that may need more than its usual width.

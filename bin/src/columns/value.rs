@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcptop_abi::Counters;
 
 use super::{Event, Frame, Id, Row};
-use crate::conn::{Opener, Protocol, per_second};
+use crate::conn::{Opener, Protocol, Reason, per_second};
 
 /// An address and a port.
 pub type Endpoint<'a> = (&'a [u8; 16], u16);
@@ -104,7 +104,7 @@ pub const RATE: Value =
 pub const RTT: Value = Value::Number(|row, _| row.record.rtt_us().map(u64::from), Unit::Micros);
 pub const RETRANSMITS: Value = Value::Number(
     |row, _| {
-        let totals = row.record.totals.filter(|_| row.record.protocol == Protocol::Tcp);
+        let totals = row.record.totals().filter(|_| row.record.protocol == Protocol::Tcp);
         Some(totals?.retransmits.into())
     },
     Unit::Count,
@@ -125,9 +125,15 @@ pub const DIRECTION: Value = Value::Word(|row| match row.record.opener {
     Some(Opener::Remote) => "in",
     None => "",
 });
+pub const INTERFACE: Value =
+    Value::Name(|row, frame| row.name_in(Id::Interface).unwrap_or_else(|| frame.names.interface(row.record)));
+pub const REASON: Value = Value::Word(|row| {
+    let extra = row.record.extra.as_ref().filter(|_| row.event == Event::Closed);
+    extra.and_then(|extra| extra.details.reason).map_or("", Reason::name)
+});
 pub const HOST: Value = Value::Name(|_, frame| frame.host);
 pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {
-    row.record.totals.as_ref().map(field)
+    row.record.totals().map(field)
 }

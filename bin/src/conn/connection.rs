@@ -3,7 +3,7 @@
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    ConnectionKey, ConnectionRecord, Opener, Process, Protocol, TcpState, Traffic,
+    ConnectionKey, ConnectionRecord, Keep, Opener, Process, Protocol, TcpState, Traffic,
     owner::{Identified, OwnerSource},
 };
 use crate::collector::{Claim, Observation, Opening};
@@ -69,7 +69,7 @@ const _: () = assert!(size_of::<Connection>() <= 188);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
-    pub const fn new(protocol: Protocol, ends: Endpoints, state: Option<TcpState>) -> Self {
+    pub fn new(protocol: Protocol, ends: Endpoints, state: Option<TcpState>) -> Self {
         let record = ConnectionRecord {
             key: ConnectionKey { index: 0, generation: 0 },
             protocol,
@@ -77,7 +77,9 @@ impl Connection {
             state,
             process: None,
             forwarded: None,
-            totals: None,
+            extra: None,
+            counters: Counters::default(),
+            counted: false,
             growth: Traffic { rx: 0, tx: 0 },
             began: None,
             last_active: None,
@@ -94,6 +96,11 @@ impl Connection {
         }
     }
 
+    /// Keeps of it, from now on, what is wanted besides.
+    pub fn keep(&mut self, keep: Keep) {
+        self.record.extra = keep.extra.then(Box::default);
+    }
+
     /// The side of a connection whose beginning nobody saw.
     pub const fn assume_accepted(&mut self, accepted: bool) {
         if matches!(self.record.protocol, Protocol::Tcp) {
@@ -104,9 +111,12 @@ impl Connection {
     /// Takes in what a collector knows now, but for the owner. True: something changed.
     pub fn observe(&mut self, seen: &Observation) -> bool {
         let record = &mut self.record;
-        let is_new = record.totals.is_none();
+        let is_new = !record.counted;
         if record.forwarded.as_deref() != seen.forwarded.as_ref() {
             record.forwarded = seen.forwarded.map(Box::new);
+        }
+        if let Some(extra) = &mut record.extra {
+            extra.details = seen.details;
         }
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
@@ -127,7 +137,7 @@ impl Connection {
         totals.tx_bytes = totals.tx_bytes.saturating_sub(syn);
         // What was moved before the collector saw it is part of its totals and of no interval's rate.
         let earlier = Traffic { rx: seen.earlier.rx, tx: seen.earlier.tx.saturating_sub(syn) };
-        let before = record.totals.unwrap_or_default();
+        let before = record.counters;
         let is_final = seen.state == Some(TcpState::Close);
         if !is_new && !is_final && (totals.rx_bytes < before.rx_bytes || totals.tx_bytes < before.tx_bytes) {
             // Read while it was being written, in halves, on a host of 32 bits.
@@ -142,7 +152,7 @@ impl Connection {
             (counters.rx_bytes, counters.tx_bytes, counters.rx_packets, counters.tx_packets)
         };
         let changed = is_new || moved(&totals) != moved(&before) || record.state != seen.state;
-        record.totals = Some(totals);
+        (record.counters, record.counted) = (totals, true);
         record.state = seen.state;
         self.end = match (seen.end_unconfirmed, self.end) {
             (false, _) => End::Seen,
@@ -202,6 +212,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collector::Details;
 
     fn seen(opening: Opening, earlier: (u64, u64), rx_bytes: u64, tx_bytes: u64) -> Observation {
         Observation {
@@ -218,11 +229,12 @@ mod tests {
             end_unconfirmed: false,
             forwarded: None,
             sent_to: None,
+            details: Details::default(),
         }
     }
 
     fn totals(connection: &Connection) -> (u64, u64) {
-        let totals = connection.record.totals.expect("observed");
+        let totals = connection.record.totals().expect("observed");
         (totals.rx_bytes, totals.tx_bytes)
     }
 

@@ -2,7 +2,7 @@
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};
+use super::{ConnectionKey, Extra, Forwarded, Process, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection: who, where, how much, how fast.
@@ -20,9 +20,13 @@ pub struct ConnectionRecord {
     pub process: Option<Process>,
     /// Of one that this host passes on; boxed, because most are not.
     pub forwarded: Option<Box<Forwarded>>,
-    /// Payload bytes, packets, retransmits and RTT since the connection began; `None` before its first packet seen. Of a
-    /// forwarded one, bytes of IP packets.
-    pub totals: Option<Counters>,
+    /// What only few columns show; `None`: none of them is wanted.
+    pub extra: Option<Box<Extra>>,
+    /// Payload bytes, packets, retransmits and RTT since the connection began, if `counted`. Of a forwarded one, bytes of IP
+    /// packets.
+    pub counters: Counters,
+    /// A packet of it was seen. (An `Option` would take eight bytes.)
+    pub counted: bool,
     /// Bytes of the interval.
     pub growth: Traffic,
     /// When it began; `None` while unknown.
@@ -57,13 +61,18 @@ impl ConnectionRecord {
         }
     }
 
+    /// What was counted since it began; `None` before its first packet seen.
+    pub fn totals(&self) -> Option<&Counters> {
+        self.counted.then_some(&self.counters)
+    }
+
     /// Smoothed RTT in microseconds; `None` while unknown and for UDP.
     pub fn rtt_us(&self) -> Option<u32> {
-        self.totals.map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
+        self.totals().map(|totals| totals.rtt_us).filter(|rtt| *rtt != 0)
     }
 
     /// Both directions together, since the connection began.
     pub fn bytes(&self) -> u64 {
-        self.totals.map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes))
+        self.totals().map_or(0, |totals| totals.rx_bytes.saturating_add(totals.tx_bytes))
     }
 }

@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, OwnerSource, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, Keep, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -52,6 +52,8 @@ pub struct Listing {
     pub listening: bool,
     /// Connections that this host passes on, and beside which others.
     pub forwarded: Option<Beside>,
+    /// What columns show of each connection besides.
+    pub keep: Keep,
 }
 
 /// What the look at /proc at the start did not show.
@@ -74,6 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
     ) -> Self {
         let since = clock::monotonic();
         let mut table = Table::new(listing.ended);
+        table.keep(listing.keep);
         if let Some(beside) = listing.forwarded {
             table.expect_forwarded(beside);
         }

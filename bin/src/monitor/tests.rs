@@ -11,10 +11,10 @@ use tcptop_abi::Counters;
 use super::{Listing, Monitor, Report};
 use crate::{
     collector::{
-        Claim, CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation,
-        ObservedOwner, Opening, Sink,
+        Claim, CollectorEvent, ConnectionKey, Detached, Details, Losses, Missing, NetworkCollector,
+        Observation, ObservedOwner, Opening, Sink,
     },
-    conn::{ConnectionRecord, Protocol, TcpState, Traffic},
+    conn::{ConnectionRecord, Keep, Protocol, TcpState, Traffic},
     error::Error,
     names::{Names, Wanted},
     proc::{
@@ -105,7 +105,8 @@ impl NetworkCollector for Replay {
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let listing = Listing { idle, ended: usize::MAX, listening: false, forwarded: None };
+    let listing =
+        Listing { idle, ended: usize::MAX, listening: false, forwarded: None, keep: Keep::default() };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
     Monitor::start(
         replay,
@@ -132,6 +133,7 @@ fn accepted(index: u32, rx_bytes: u64) -> Observation {
         end_unconfirmed: false,
         forwarded: None,
         sent_to: None,
+        details: Details::default(),
     }
 }
 
@@ -188,7 +190,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
     let found =
         found.take_while(|_| start.elapsed() < Duration::from_secs(30)).flatten().next().expect("a row");
     assert_eq!((pid(&found), found.growth), (Some(70), Traffic::default()));
-    assert_eq!(found.totals.map(|totals| totals.rx_bytes), Some(100));
+    assert_eq!(found.totals().map(|totals| totals.rx_bytes), Some(100));
     assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "said once");
 }
 
@@ -227,12 +229,12 @@ fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let mut monitor = started(&tree, true, intervals);
     let (_, unseen, _) = tick(&mut monitor);
     let known = unseen.iter().find(|record| pid(record) == Some(70)).expect("it exists");
-    assert!(known.totals.is_none(), "nothing seen so far");
+    assert!(known.totals().is_none(), "nothing seen so far");
     let (total, live, _) = tick(&mut monitor);
     assert_eq!(total, rx(30));
     let known: Vec<_> = live.iter().filter(|record| pid(record) == Some(70)).collect();
     assert_eq!(known.len(), 1, "the one known from /proc");
-    assert_eq!(known[0].totals.map(|totals| totals.rx_bytes), Some(100));
+    assert_eq!(known[0].totals().map(|totals| totals.rx_bytes), Some(100));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct Records {
     pub closed: Vec<ConnectionRecord>,
 }
 
-fn address(text: &str) -> [u8; 16] {
+pub fn address(text: &str) -> [u8; 16] {
     match text.parse().expect("an address") {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
@@ -37,7 +37,9 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
         state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
         process: None,
         forwarded: None,
-        totals: None,
+        extra: None,
+        counters: Counters::default(),
+        counted: false,
         growth: Traffic::default(),
         began: None,
         last_active: None,
@@ -52,9 +54,9 @@ pub fn process(pid: u32, name: &[u8]) -> Option<Process> {
     Some(Process { pid, uid: 0, start: 1, comm })
 }
 
-fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Option<Counters> {
+fn counters(bytes: (u64, u64), packets: (u64, u64), retransmits: u32, rtt_us: u32) -> Counters {
     let ((rx_bytes, tx_bytes), (rx_packets, tx_packets)) = (bytes, packets);
-    Some(Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, retransmits, rtt_us })
+    Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, retransmits, rtt_us }
 }
 
 /// Five open connections, the last of them idle, and two that ended.
@@ -63,13 +65,15 @@ pub fn records() -> Records {
     let live = vec![
         ConnectionRecord {
             process: process(4211, b"curl"),
-            totals: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
+            counted: true,
+            counters: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
             growth: Traffic { rx: 12_582_912, tx: 310 },
             ..record(Tcp, ("192.168.1.10", 51514), ("203.0.113.77", 443))
         },
         ConnectionRecord {
             process: process(977, b"sshd"),
-            totals: counters((48_213, 1_048_535), (812, 990), 3, 250),
+            counted: true,
+            counters: counters((48_213, 1_048_535), (812, 990), 3, 250),
             growth: Traffic { rx: 1_536, tx: 10_240 },
             ..record(
                 Tcp,
@@ -79,7 +83,8 @@ pub fn records() -> Records {
         },
         ConnectionRecord {
             process: process(612, b"systemd-resolve"),
-            totals: counters((118, 41), (1, 1), 0, 0),
+            counted: true,
+            counters: counters((118, 41), (1, 1), 0, 0),
             growth: Traffic { rx: 118, tx: 41 },
             ..record(Udp, ("192.168.1.10", 40112), ("9.9.9.9", 53))
         },
@@ -89,7 +94,8 @@ pub fn records() -> Records {
         },
         ConnectionRecord {
             process: process(4_194_303, b"db worker"),
-            totals: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
+            counted: true,
+            counters: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
             active: false,
             ..record(Tcp, ("10.0.0.7", 5432), ("10.0.0.8", 33000))
         },
@@ -98,13 +104,15 @@ pub fn records() -> Records {
         ConnectionRecord {
             state: Some(TcpState::TimeWait),
             process: process(1999, b"a\"b,\x1b[2J\xff"),
-            totals: counters((12_345, 1_000_000), (20, 31), 2, 31),
+            counted: true,
+            counters: counters((12_345, 1_000_000), (20, 31), 2, 31),
             growth: Traffic { rx: 12_345, tx: 1_000_000 },
             ..record(Tcp, ("127.0.0.1", 39000), ("127.0.0.1", 5201))
         },
         ConnectionRecord {
             process: process(2001, b"chronyd"),
-            totals: counters((48, 48), (1, 1), 0, 0),
+            counted: true,
+            counters: counters((48, 48), (1, 1), 0, 0),
             growth: Traffic { rx: 48, tx: 48 },
             ..record(Udp, ("::1", 40113), ("::1", 123))
         },

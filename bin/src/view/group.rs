@@ -67,10 +67,10 @@ impl Groups {
         }
         let place = *self.places.entry(name).or_insert(self.groups.len());
         if place == self.groups.len() {
-            let none = Some(Counters::default());
             let record = ConnectionRecord {
                 growth: Traffic::default(),
-                totals: none,
+                counters: Counters::default(),
+                counted: true,
                 active: false,
                 ..record.clone()
             };
@@ -81,7 +81,7 @@ impl Groups {
         group.connections += 1;
         group.record.active |= record.active;
         group.record.growth += record.growth;
-        let totals = group.record.totals.get_or_insert_default();
+        let totals = &mut group.record.counters;
         totals.rx_bytes += record.growth.rx;
         totals.tx_bytes += record.growth.tx;
     }
@@ -123,7 +123,7 @@ impl Groups {
                 places[place] = Some(kept.len());
                 kept.push(group);
             } else {
-                let totals = group.record.totals.unwrap_or_default();
+                let totals = group.record.counters;
                 self.left_out.groups += 1;
                 self.left_out.moved += Traffic { rx: totals.rx_bytes, tx: totals.tx_bytes };
             }

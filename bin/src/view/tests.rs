@@ -174,7 +174,7 @@ fn groups_have_sums_of_the_interval() {
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
         let pid = row.record.process.map(|Process { pid, .. }| pid);
-        (pid, row.connections, row.record.growth, row.record.totals.map(|totals| totals.rx_bytes))
+        (pid, row.connections, row.record.growth, row.record.totals().map(|totals| totals.rx_bytes))
     };
     let sum = Traffic { rx: 12_582_912 + 118 + 12_345, tx: 310 + 41 + 1_000_000 };
     assert_eq!(row(0), (Some(4211), 3, sum, Some(sum.rx)));

@@ -15,7 +15,7 @@ pub use self::forwarded::{Beside, Forwarding};
 use tcptop_abi::Endpoints;
 
 use super::{
-    Connection, ConnectionKey, ConnectionRecord, OwnerSource, Process, Protocol, Traffic,
+    Connection, ConnectionKey, ConnectionRecord, Keep, OwnerSource, Process, Protocol, Traffic,
     connection::{End, Lists},
     listeners::Listeners,
     owner::Identify,
@@ -55,11 +55,14 @@ pub struct Table {
     left_out: usize,
     /// Bytes that all connections of local sockets moved in this interval.
     moved: Traffic,
+    /// What is kept of each connection besides.
+    keep: Keep,
 }
 
 impl Table {
     /// Adds a connection that exists before any packet of it was seen.
-    pub fn add_unseen(&mut self, connection: Connection) {
+    pub fn add_unseen(&mut self, mut connection: Connection) {
+        connection.keep(self.keep);
         let key = (connection.record.protocol, connection.record.ends);
         if let Some(twin) = self.unseen.insert(key, Box::new(connection)) {
             self.twins.push(twin);
@@ -93,6 +96,11 @@ impl Table {
     /// An empty table, which keeps so many of the connections that end in an interval: the busiest.
     pub fn new(most_ended: usize) -> Self {
         Self { most_ended, ..Self::default() }
+    }
+
+    /// Keeps these things besides of the connections to come.
+    pub const fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// Expects forwarded connections, beside these. Those that are local too are not taken in.
@@ -136,7 +144,7 @@ impl Table {
         let Some(connection) = at(connections, seen.key) else { return };
         let was_unconfirmed = connection.end != End::Seen;
         let before = connection.record.growth;
-        let is_new = connection.record.totals.is_none();
+        let is_new = !connection.record.counted;
         let mut changed = connection.observe(seen);
         if let Some((owner, claim)) = owner {
             changed |= connection.learn_observed(&owner, claim);
@@ -167,6 +175,7 @@ impl Table {
             if seen.opening == Opening::Unseen {
                 connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
             }
+            connection.keep(self.keep);
             Box::new(connection)
         });
         connection.record.key = seen.key;
