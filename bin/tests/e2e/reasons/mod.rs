@@ -1,5 +1,7 @@
 //! Why connections ended, and by which interface they went.
 
+mod native;
+
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
