@@ -74,18 +74,17 @@ pub struct Flow {
     /// [`Flow::RELEASED`] or [`Flow::RELEASED_WITH_OTHERS`] once the socket's last descriptor was closed. Written by
     /// `sock_release` only.
     pub released: u8,
-    /// UDP: 1 when two CPUs made the flow at the same moment, and the other entry is the one that counts.
-    pub abandoned: u8,
+    /// [`Claim`]. TCP: how `owner` got the socket. UDP: [`Claim::ABANDONED`] or 0.
+    pub claim: u8,
     /// TCP: the socket's sequence number after our FIN, once it has come to the egress hook; 0: it has not, or was not seen.
     pub fin_end: u32,
     /// The socket's owner as far as a hook has seen it.
     pub owner: Owner,
     /// Both ends.
     pub ends: Endpoints,
-    /// How `owner` got the socket: [`Claim`].
-    pub claim: u8,
-    /// Zero.
-    pub pad: [u8; 3],
+    /// Index of the network interface, in the network namespace of the socket: of TCP, the one by which it sent its first
+    /// segment of the interval in which it moved last; of UDP, that of the first datagram in either direction. 0: unknown.
+    pub interface: u32,
     /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: a TCP connection
     /// whose beginning was not seen, or found no room.
     pub began: u64,
@@ -144,6 +143,8 @@ impl Claim {
     pub const ACCEPTED: u8 = 2;
     /// It asked for the connection's address after another process had: each of them may have closed it since.
     pub const SHARED: u8 = 3;
+    /// UDP: two CPUs made the flow at the same moment, and the other entry is the one that counts.
+    pub const ABANDONED: u8 = 4;
 }
 
 /// Bits of [`Flow::flags`].
@@ -169,6 +170,17 @@ impl FlowFlags {
     pub const WITHOUT_SYN: u32 = 1 << 7;
     /// The connection found no room at first. What was counted as untracked is in `earlier_rx` and `earlier_tx`.
     pub const PARTLY_UNTRACKED: u32 = 1 << 8;
+    /// A reset of the peer had arrived when the connection ended.
+    pub const RESET_RECEIVED: u32 = 1 << 9;
+    /// A reset left when the connection had ended.
+    pub const RESET_SENT: u32 = 1 << 10;
+    /// The kernel gave the connection up, because the peer acknowledged nothing for too long.
+    pub const EXPIRED: u32 = 1 << 11;
+    /// The connection ended after its socket's last descriptor was closed.
+    pub const RELEASED_BEFORE: u32 = 1 << 12;
+    /// The state in which the connection ended, [`crate::TcpStateCode`], is in the four bits from this one on. 0: no callback
+    /// has reported its end.
+    pub const LAST_STATE_SHIFT: u32 = 16;
     /// What the kernel programs keep for the socket is an entry of a hash, not the socket's storage.
     pub const HASHED_STATE: u32 = 1 << 31;
 }

@@ -17,6 +17,8 @@ const _: () = {
     assert!(offset_of!(Flow, state) == 64);
     assert!(offset_of!(Flow, owner) == 72);
     assert!(offset_of!(Flow, ends) == 112);
+    assert!(offset_of!(Flow, claim) == 67);
+    assert!(offset_of!(Flow, interface) == 148);
     assert!(offset_of!(Flow, began) == 152);
     assert!(size_of::<Stats>() == 80);
     assert!(size_of::<Control>() == 12);

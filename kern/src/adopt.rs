@@ -7,7 +7,7 @@ use aya_ebpf::{
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
 use crate::{
-    connection,
+    connection, flow,
     maps::{flow_table_full, overflowed},
     segment::Segment,
     sock,
@@ -43,7 +43,7 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     let tcp_state = field!(sk, state) as u8;
     let flags = match tcp_state {
         State::CLOSE => {
-            forget_released(skb, sk);
+            leave_closed(skb, sk, leaving);
             return Adopted::Nothing;
         }
         State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return Adopted::Nothing,
@@ -92,13 +92,20 @@ fn count_new(tp: *const bpf_tcp_sock, leaving: Segment) {
     }
 }
 
-/// Forgets a socket that a process has closed by a reset, which leaves now. `owner::released` has made its state for a FIN,
-/// if the connection is older than tcptop.
+/// A socket whose connection has ended sends its last packet: the reset by which this side has ended it. Marks the flow, and
+/// forgets the socket if a process has closed it: `owner::released` has made its state for a FIN, if the connection is older
+/// than tcptop.
 #[inline(always)]
-fn forget_released(skb: *mut __sk_buff, sk: *mut bpf_sock) {
-    if let Some(state) = socket::find(sk, skb)
-        && state.released != 0
+fn leave_closed(skb: *mut __sk_buff, sk: *mut bpf_sock, leaving: Segment) {
+    let Some(state) = socket::find(sk, skb) else { return };
+    let place = field!(&raw const *state, quiet_place);
+    if leaving.is_reset()
+        && let Some(flow) = flow::at(place, state.cookie)
     {
+        // SAFETY: a live map value, written under the socket lock, which egress holds.
+        unsafe { (*flow).flags |= FlowFlags::RESET_SENT };
+    }
+    if state.released != 0 {
         socket::forget(state);
     }
 }

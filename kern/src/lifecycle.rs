@@ -2,9 +2,9 @@
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
-        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock,
-        bpf_sock_ops, bpf_tcp_sock,
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTO_CB,
+        BPF_SOCK_OPS_RTO_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock, bpf_sock_ops, bpf_tcp_sock,
     },
     helpers::generated::{bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock},
 };
@@ -18,7 +18,7 @@ use crate::{
     segment::Segment,
     sock::field,
     socket,
-    state::{NO_PLACE, UNTRACKED},
+    state::{NO_PLACE, SocketState, UNTRACKED},
     tcp, untracked,
 };
 
@@ -32,6 +32,7 @@ pub fn callback(ops: *mut bpf_sock_ops) {
         | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
         | BPF_SOCK_OPS_TCP_LISTEN_CB => began(ops, op),
         BPF_SOCK_OPS_STATE_CB => state_changed(ops),
+        BPF_SOCK_OPS_RTO_CB => timer_fired(ops),
         _ => {}
     }
 }
@@ -42,13 +43,29 @@ fn socket(ops: *mut bpf_sock_ops) -> Option<*mut bpf_sock> {
     (!sk.is_null()).then_some(sk)
 }
 
-/// Asks the kernel to report this socket's state changes, without taking away what other programs asked for.
+/// Asks the kernel to report this socket's state changes and retransmission timeouts, without taking away what other programs
+/// asked for.
 #[inline(always)]
-fn ask_for_states(ops: *mut bpf_sock_ops) {
+fn ask_for_callbacks(ops: *mut bpf_sock_ops) {
+    const WANTED: u32 = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
     let flags = field!(ops, bpf_sock_ops_cb_flags);
-    if flags & BPF_SOCK_OPS_STATE_CB_FLAG == 0 {
+    if flags & WANTED != WANTED {
         // SAFETY: the program's own context.
-        unsafe { bpf_sock_ops_cb_flags_set(ops, (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32) };
+        unsafe { bpf_sock_ops_cb_flags_set(ops, (flags | WANTED) as i32) };
+    }
+}
+
+/// The retransmission timer has fired. Its third argument tells whether the kernel gives the connection up now
+/// (net/ipv4/tcp_timer.c `tcp_write_timeout`, v5.10).
+#[inline(always)]
+fn timer_fired(ops: *mut bpf_sock_ops) {
+    if field!(ops, __bindgen_anon_1.args[2]) != 0
+        && let Some(sk) = socket(ops)
+        && let Some(state) = socket::find(sk, ops)
+        && let Some(flow) = flow::at(field!(&raw const *state, place), state.cookie)
+    {
+        // SAFETY: a live map value, written under the socket lock.
+        unsafe { (*flow).flags |= FlowFlags::EXPIRED };
     }
 }
 
@@ -61,7 +78,7 @@ fn ask_for_states(ops: *mut bpf_sock_ops) {
 #[inline(always)]
 fn began(ops: *mut bpf_sock_ops, op: u32) {
     let Some(sk) = socket(ops) else { return };
-    ask_for_states(ops);
+    ask_for_callbacks(ops);
     let Some(state) = socket::find_or_make(sk, ops) else {
         flow_table_full();
         return;
@@ -76,6 +93,7 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
         // The peer's FIN of an earlier connection of this socket.
         state.fin_seen = 0;
+        state.mark = 0;
         untracked::forget(state);
     } else if state.flags & UNTRACKED != 0 {
         // Its next segment asks for room again.
@@ -145,11 +163,20 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         tcp::read(flow, state, tp, Segment::unseen(), fins, new == State::CLOSE);
     }
     if new == State::CLOSE {
+        flow.flags |= circumstances(state, old);
         flow::end(flow, state, place);
     } else {
         flow.state = new;
     }
     ring::changed(flow, place);
+}
+
+/// Why a connection ends, as far as it can be known at its end: bits of [`FlowFlags`].
+#[inline(always)]
+fn circumstances(state: &SocketState, old: u8) -> u32 {
+    let reset = if state.mark != 0 { FlowFlags::RESET_RECEIVED } else { 0 };
+    let released = if state.released != 0 { FlowFlags::RELEASED_BEFORE } else { 0 };
+    reset | released | ((old & 15) as u32) << FlowFlags::LAST_STATE_SHIFT
 }
 
 /// The handshake is complete. It has set the sequence numbers: the next segment that leaves is not counted by its header

@@ -251,7 +251,7 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
         name_closer(flow, state);
     }
-    let released = if state.several != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
+    let released = if !tcp && state.mark != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     // Userspace may take the flow as soon as it is released: the owner is there before.
     // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
     unsafe {

@@ -2,21 +2,29 @@
 
 use core::mem::transmute;
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tcptop_abi::{
     DataEvent, EventKind, Flow, OwnerEvent, RING_BYTES, StateEvent, TcptopEvent, TcptopEventData,
 };
 
-use crate::maps::{EVENTS, epoch, stats};
+use crate::{
+    maps::{EVENTS, epoch, stats},
+    sock::field,
+};
 
 /// The ring's level is looked at for one place in so many: the kernel's answer costs as much as a flow's other look-ups.
 const LOOK_STEP: u32 = 16;
 
 /// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
-/// userspace finds the entry by reading the whole table.
+/// userspace finds the entry by reading the whole table. Notes the interface of the packet with the announcement, or if that
+/// of a new flow was made before its first packet.
 #[inline(always)]
-pub fn moved(flow: &mut Flow, place: u32) {
-    if is_news(flow) {
+pub fn moved(flow: &mut Flow, place: u32, skb: *mut __sk_buff) {
+    let is_news = is_news(flow);
+    if is_news || flow.interface == 0 {
+        flow.interface = field!(skb, ifindex);
+    }
+    if is_news {
         emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, place, false);
     }
 }

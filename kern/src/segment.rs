@@ -70,10 +70,22 @@ impl Segment {
         if self.flags & FIN != 0 { FlowFlags::FIN_SENT } else { 0 }
     }
 
+    /// True for one that resets a connection.
+    #[inline(always)]
+    pub const fn is_reset(&self) -> bool {
+        self.flags & RST != 0
+    }
+
     /// Whether a packet has a FIN.
     #[inline(always)]
     pub const fn has_fin(packet: &Packet) -> bool {
         packet.transport.control[1] as u32 & FIN != 0
+    }
+
+    /// Whether a packet has a FIN or a RST.
+    #[inline(always)]
+    pub const fn ends(packet: &Packet) -> bool {
+        packet.transport.control[1] as u32 & (FIN | RST) != 0
     }
 }
 

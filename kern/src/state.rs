@@ -30,8 +30,8 @@ pub struct SocketState {
     pub fin_seen: u8,
     /// `Flow::RELEASED` once the socket's last descriptor was closed.
     pub released: u8,
-    /// UDP: 1 once the socket has had a second flow.
-    pub several: u8,
+    /// UDP: 1 once the socket has had a second flow. TCP: 1 once a reset of the peer arrived; only the ingress program sets it.
+    pub mark: u8,
     /// How `owner` got the socket: [`Claim`].
     pub claim: u8,
     /// `Owner::tgid` of the listener that the socket was accepted from; 0: unknown, or it was not accepted.
@@ -57,6 +57,7 @@ impl SocketState {
             self.place = NO_PLACE;
             self.quiet_place = NO_PLACE;
             self.fin_seen = 0;
+            self.mark = 0;
             self.released = 0;
             self.flags = 0;
             self.claim = Claim::LISTENER;

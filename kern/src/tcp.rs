@@ -67,7 +67,8 @@ pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     }
     let tcp_state = field!(sk, state) as u8;
     let fins = if segment.is_seen() { segment.fin_sent() } else { encapsulated(flow, tcp_state) };
-    look(flow, state, tcp_state, tp, segment, fins, is_known);
+    let place = look(flow, state, tcp_state, tp, segment, fins, is_known);
+    ring::moved(flow, place, skb);
     true
 }
 
@@ -84,7 +85,7 @@ fn encapsulated(flow: &mut Flow, tcp_state: u8) -> u32 {
     if has_closed { FlowFlags::FIN_SENT } else { 0 }
 }
 
-/// Reads a flow's socket at egress, and announces the flow.
+/// Reads a flow's socket at egress. Returns the flow's place.
 #[inline(always)]
 fn look(
     flow: &mut Flow,
@@ -94,7 +95,7 @@ fn look(
     leaving: Segment,
     mut fins: u32,
     is_known: bool,
-) {
+) -> u32 {
     // The FIN may have arrived before tcptop, and waited for bytes before it.
     if matches!(tcp_state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING) {
         fins |= FlowFlags::FIN_RECEIVED;
@@ -121,20 +122,23 @@ fn look(
     }
     if tcp_state == State::CLOSE {
         // No callback has told it: the connection is older than tcptop, or another program has taken the callbacks away.
+        if leaving.is_reset() {
+            flow.flags |= FlowFlags::RESET_SENT;
+        }
         flow::end(flow, state, place);
     } else {
         flow.state = tcp_state;
     }
-    ring::moved(flow, place);
+    place
 }
 
-/// A segment arrives. Its bytes are counted when its ACK leaves; only the peer's FIN must be seen here, because the
-/// socket leaves FIN_WAIT2 for TIME_WAIT in the same way with and without it.
+/// A segment arrives. Its bytes are counted when its ACK leaves. The peer's FIN must be seen here, because the socket leaves
+/// FIN_WAIT2 for TIME_WAIT in the same way with and without it; and a reset, which nothing else tells from other ends.
 #[inline(always)]
 pub fn ingress(packet: &Packet) {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
-    let fin = Segment::has_fin(packet);
-    if !(fin || overflowed() || encapsulates()) || sk.is_null() || !is_connection(sk) {
+    let ends = Segment::ends(packet);
+    if !(ends || overflowed() || encapsulates()) || sk.is_null() || !is_connection(sk) {
         return;
     }
     // SAFETY: `sk` is not null.
@@ -144,7 +148,10 @@ pub fn ingress(packet: &Packet) {
     }
     let segment = Segment::of(packet);
     let end = segment.seq.wrapping_add(segment.length());
-    if fin {
+    let fin = Segment::has_fin(packet);
+    if segment.is_reset() {
+        note_reset(packet.skb, sk, tp, segment.seq);
+    } else if fin {
         note_fin(packet.skb, sk, tp, end);
     }
     if encapsulates() {
@@ -189,6 +196,20 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, end
     state.fin_seen = 1;
 }
 
+/// Records that a reset has arrived, unless it is one of the past, which the socket ignores. A connecting socket has received
+/// nothing, and takes a reset with any number. Whether the connection ends by it, its change of state tells.
+#[inline(always)]
+fn note_reset(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, seq: u32) {
+    let received = field!(tp, rcv_nxt);
+    // After the peer's FIN, a reset may have the number of the FIN (net/ipv4/tcp_input.c `tcp_reset_check`, v6.1).
+    if (received == 0 || at_or_after(seq.wrapping_add(1), received))
+        && let Some(state) = socket::find(sk, skb)
+        && !socket::is_listeners(state, skb)
+    {
+        state.mark = 1;
+    }
+}
+
 /// Counts what has left inside other packets since the last one did. The socket is not locked here, but one number of it is
 /// enough; where another CPU counts at the same moment, the next packet sets it right. An answer on this host may come before
 /// the socket has counted what is answered.
@@ -205,7 +226,7 @@ fn count_encapsulated(packet: &Packet, sk: *mut bpf_sock, tp: *const bpf_tcp_soc
         let (sent, acknowledged) = (field!(tp, snd_nxt), u32::from_be(packet.transport.ack));
         let is_ahead = acknowledged.wrapping_sub(sent) < TRAIN;
         raise(flow, if is_ahead { acknowledged } else { sent });
-        ring::moved(flow, place);
+        ring::moved(flow, place, packet.skb);
     }
 }
 

@@ -6,7 +6,7 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST, bpf_sock},
     helpers::generated::bpf_sk_fullsock,
 };
-use tcptop_abi::{Endpoints, Flow, IPPROTO_UDP, UdpKey};
+use tcptop_abi::{Claim, Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
     counter::add,
@@ -77,7 +77,7 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
             // SAFETY: a live map value, and one or the caller's stack.
             unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
         }
-        ring::moved(flow, place);
+        ring::moved(flow, place, packet.skb);
     }
     true
 }
@@ -185,11 +185,13 @@ fn insert(
 ) -> Option<(*mut Flow, u32)> {
     let (laddr, lport) = local_endpoint(packet, sk, direction)?;
     let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner, Begins::Now)?;
+    let interface = field!(packet.skb, ifindex);
     // SAFETY: a live map value, which is nobody's yet.
     unsafe {
         (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
         // A late datagram of a closed socket.
         (*new.flow).released = state.released;
+        (*new.flow).interface = interface;
     }
     new.publish(key.cookie);
     if UDP_PLACES.insert(key, new.place, BPF_NOEXIST as u64).is_err() {
@@ -205,7 +207,7 @@ fn insert(
         }
     }
     if flow::at(state.place, state.cookie).is_some() {
-        state.several = 1;
+        state.mark = 1;
     }
     state.place = new.place;
     new.announce();
@@ -216,7 +218,7 @@ fn insert(
 #[inline(always)]
 fn abandon(new: flow::NewFlow) {
     // SAFETY: a live map value, to which no key leads.
-    unsafe { (*new.flow).abandoned = 1 };
+    unsafe { (*new.flow).claim = Claim::ABANDONED };
     new.announce();
 }
 

@@ -20,6 +20,7 @@ pub enum Id {
     V6,
     State,
     Direction,
+    Device,
     Listen,
     Traffic,
     Sort,

@@ -14,7 +14,7 @@ const PORTS: &str =
 
 /// Every option.
 #[rustfmt::skip]
-pub static OPTIONS: [Opt; 49] = [
+pub static OPTIONS: [Opt; 50] = [
     Opt::switch(Id::Once, "--once", Group::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
     Opt::switch(Id::Interval, "--interval", Group::Timing,
@@ -53,6 +53,10 @@ pub static OPTIONS: [Opt; 49] = [
     Opt::switch(Id::Direction, "--direction", Group::Which,
         "out: opened by the local end; in: by the remote one", "TCP, and forwarded connections")
         .takes("SIDE", "out or in"),
+    Opt::switch(Id::Device, "--interface", Group::Which,
+        "By these network interfaces",
+        "As in the column interface: names, in which * stands for anything, or numbers of interfaces of other network namespaces")
+        .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
     Opt::switch(Id::Listen, "--listen", Group::Which,
         "Also sockets that wait for connections or datagrams",
         "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),

@@ -94,6 +94,7 @@ impl Given {
             Id::V6 => self.filter.v4.push(false),
             Id::State => self.filter.states = choice(parser, opt, read::state)?,
             Id::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
+            Id::Device => self.filter.interfaces = choice(parser, opt, read::pattern)?,
             Id::Listen => self.listen = true,
             Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),

@@ -10,7 +10,8 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, SUMS, TEXT, grouped, time},
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, PAST, SUMS, TEXT, grouped, time},
+    conn::Keep,
     names::Wanted,
     output::{Form, LogFile, Options},
     view::{Network, Order, Selection},
@@ -31,6 +32,8 @@ pub struct Settings {
     pub output: Options,
     /// What is to be looked up for it.
     pub names: Wanted,
+    /// What is kept of each connection for it.
+    pub keep: Keep,
     /// A UDP flow ends after so long a silence.
     pub udp_timeout: Duration,
     /// Entries of the kernel's table; `None`: as the RAM allows.
@@ -74,7 +77,11 @@ impl Given {
             unit: shown(Id::Unit) || !self.filter.units.is_empty(),
             user: shown(Id::User) || !self.filter.users.is_empty(),
             client: shown(Id::Client),
+            interface: shown(Id::Interface) || !self.filter.interfaces.is_empty(),
         };
+        let queues = shown(Id::ReceiveQueue) || shown(Id::SendQueue) || shown(Id::Window);
+        let history = PAST.into_iter().any(shown);
+        let keep = Keep { extra: queues || history || names.interface || shown(Id::Reason), queues, history };
         let form = match (self.csv, self.only_closed) {
             (true, _) => Form::Csv,
             (false, true) if !self.quiet => Form::Journal,
@@ -131,6 +138,7 @@ impl Given {
                 file,
             },
             names,
+            keep,
             udp_timeout: self.udp_timeout.unwrap_or(Duration::from_secs(5)),
             flows: self.flows,
             exit_over: self.exit_over,

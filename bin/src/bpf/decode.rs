@@ -6,8 +6,11 @@ use tcptop_abi::{
     self as abi, Counters, EventKind, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, Owner, TcptopEvent,
 };
 
+use super::reason::reason;
 use crate::{
-    collector::{Claim, ConnectionKey, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic},
+    collector::{
+        Claim, ConnectionKey, Details, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic,
+    },
     sys::clock::Moment,
 };
 
@@ -77,6 +80,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
         ended: Moment::new(flow.ended),
         forwarded: None,
         sent_to: None,
+        details: Details { interface: flow.interface, reason: reason(flow) },
         end_unconfirmed: protocol == Protocol::Tcp
             && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
     })

@@ -13,6 +13,7 @@ mod losses;
 mod object;
 mod programs;
 mod queue;
+mod reason;
 mod ring;
 mod size;
 mod states;

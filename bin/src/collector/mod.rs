@@ -4,10 +4,12 @@
 //! a connection, how it recognizes one, how it recovers from losses. It hands up observations. Once per interval the
 //! reader asks for all of them; in between, a collector that runs short of room may ask to be drained.
 
+mod details;
 mod key;
 mod observation;
 mod process;
 mod protocol;
+mod reason;
 mod several;
 mod state;
 mod traffic;
@@ -15,10 +17,12 @@ mod traffic;
 use std::{ops::AddAssign, os::fd::BorrowedFd, time::Duration};
 
 pub use self::{
+    details::Details,
     key::ConnectionKey,
     observation::{Claim, Forwarded, Observation, ObservedOwner, Opening},
     process::Process,
     protocol::Protocol,
+    reason::Reason,
     several::Several,
     state::TcpState,
     traffic::Traffic,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcptop_abi::{COMM_LEN, Counters, Endpoints, Owner};
 
-use super::{ConnectionKey, Protocol, TcpState, Traffic};
+use super::{ConnectionKey, Details, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection, as it is now.
@@ -38,6 +38,8 @@ pub struct Observation {
     pub forwarded: Option<Forwarded>,
     /// Of a forwarded one with both ends translated: the address and port that the near end sends its packets to.
     pub sent_to: Option<([u8; 16], u16)>,
+    /// What a column may show besides.
+    pub details: Details,
 }
 
 /// What is known of a connection that this host passes on.

@@ -6,7 +6,10 @@ use super::{
     Column, Event, Frame, Id, Row, address, time, units,
     value::{Unit, Value},
 };
-use crate::foreign;
+use crate::{
+    conn::History,
+    foreign::{self, charset},
+};
 
 impl Column {
     /// The bytes of a value that somebody else chose; `None` in columns of other values.
@@ -29,6 +32,10 @@ impl Column {
                 if let Some((bytes, port)) = ends(row) {
                     address::endpoint(bytes, port, usize::MAX, out);
                 }
+            }
+            Value::Past(past) => {
+                let steps = past(row).into_iter().flat_map(History::steps);
+                out.extend(steps.map(|step| b'0' + step));
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
@@ -79,7 +86,12 @@ impl Column {
                     time::short(moment, frame.form, out);
                 }
             }
-            Value::Address(_) => self.csv(row, frame, out),
+            Value::Past(past) if charset::is_utf8() => {
+                let steps = past(row).into_iter().flat_map(History::steps);
+                // U+2581 to U+2588.
+                steps.for_each(|step| out.extend([0xe2, 0x96, 0x81 + step]));
+            }
+            Value::Address(_) | Value::Past(_) => self.csv(row, frame, out),
         }
         if out.len() == start {
             out.push(b'-');
@@ -98,6 +110,7 @@ impl Column {
             }
             Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
+            Value::Past(past) => Cow::Owned(past(row).into_iter().flat_map(History::steps).collect()),
             Value::Address(bytes) => Cow::Borrowed(bytes(row)),
             Value::Endpoint(ends) => {
                 let key = |(bytes, port): (&[u8; 16], u16)| [bytes.as_slice(), &port.to_be_bytes()].concat();

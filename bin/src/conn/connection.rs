@@ -3,7 +3,7 @@
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    ConnectionKey, ConnectionRecord, Opener, Process, Protocol, TcpState, Traffic,
+    ConnectionKey, ConnectionRecord, Extra, Keep, Opener, Process, Protocol, TcpState, Traffic,
     owner::{ConnectionOwner, Identified, OwnerSource},
 };
 use crate::collector::{Claim, Observation, Opening};
@@ -69,27 +69,21 @@ const _: () = assert!(size_of::<Option<Connection>>() <= 176);
 
 impl Connection {
     /// A connection of which nothing is counted yet.
-    pub const fn new(protocol: Protocol, ends: Endpoints, state: Option<TcpState>) -> Self {
+    pub fn new(protocol: Protocol, ends: Endpoints, state: Option<TcpState>) -> Self {
         let record = ConnectionRecord {
             key: ConnectionKey { index: 0, generation: 0 },
             protocol,
             ends,
             state,
             owner: ConnectionOwner::Unknown,
-            counters: Counters {
-                rx_bytes: 0,
-                tx_bytes: 0,
-                rx_packets: 0,
-                tx_packets: 0,
-                retransmits: 0,
-                rtt_us: 0,
-            },
+            extra: None,
+            counters: Counters::default(),
+            counted: false,
             growth: Traffic { rx: 0, tx: 0 },
             began: None,
             last_active: None,
             opener: None,
             active: false,
-            observed: false,
         };
         Self {
             record,
@@ -99,6 +93,12 @@ impl Connection {
             retry_at: 0,
             retry_wait: 0,
         }
+    }
+
+    /// Keeps of it, from now on, what is wanted besides.
+    pub fn keep(&mut self, keep: Keep) {
+        let extra = || Extra { history: keep.history.then(Box::default), ..Extra::default() };
+        self.record.extra = keep.extra.then(|| Box::new(extra()));
     }
 
     /// The side of a connection whose beginning nobody saw.
@@ -111,9 +111,12 @@ impl Connection {
     /// Takes in what a collector knows now, but for the process. True: something changed.
     pub fn observe(&mut self, seen: &Observation) -> bool {
         let record = &mut self.record;
-        let is_new = !record.observed;
+        let is_new = !record.counted;
         if let Some(forwarded) = seen.forwarded {
             record.owner = ConnectionOwner::Forwarded(forwarded);
+        }
+        if let Some(extra) = &mut record.extra {
+            extra.details = seen.details;
         }
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
@@ -149,7 +152,7 @@ impl Connection {
             (counters.rx_bytes, counters.tx_bytes, counters.rx_packets, counters.tx_packets)
         };
         let changed = is_new || moved(&totals) != moved(&before) || record.state != seen.state;
-        (record.counters, record.observed) = (totals, true);
+        (record.counters, record.counted) = (totals, true);
         record.state = seen.state;
         self.end = match (seen.end_unconfirmed, self.end) {
             (false, _) => End::Seen,
@@ -214,6 +217,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collector::Details;
 
     fn seen(opening: Opening, earlier: (u64, u64), rx_bytes: u64, tx_bytes: u64) -> Observation {
         Observation {
@@ -230,6 +234,7 @@ mod tests {
             end_unconfirmed: false,
             forwarded: None,
             sent_to: None,
+            details: Details::default(),
         }
     }
 

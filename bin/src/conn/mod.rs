@@ -1,6 +1,8 @@
 //! What is known of each connection: who, where, how much, how fast.
 
 mod connection;
+mod extra;
+mod history;
 mod listeners;
 mod owner;
 mod record;
@@ -8,9 +10,11 @@ mod report;
 mod table;
 
 pub use connection::Connection;
+pub use extra::{Extra, Keep, Queues};
+pub use history::{Decay, History};
 pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};
 pub use table::{Beside, Forwarding, Table};
 
-pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, TcpState, Traffic};
+pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, Reason, TcpState, Traffic};

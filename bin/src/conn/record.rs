@@ -2,7 +2,7 @@
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{ConnectionKey, ConnectionOwner, Process, Protocol, TcpState, Traffic};
+use super::{ConnectionKey, ConnectionOwner, Extra, Process, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
 /// One connection: who, where, how much, how fast.
@@ -18,9 +18,13 @@ pub struct ConnectionRecord {
     pub state: Option<TcpState>,
     /// Whose it is.
     pub owner: ConnectionOwner,
-    /// Payload bytes, packets, retransmits and RTT since the connection began; all zero before its first packet seen. Of a
-    /// forwarded one, bytes of IP packets.
+    /// What only few columns show; `None`: none of them is wanted.
+    pub extra: Option<Box<Extra>>,
+    /// Payload bytes, packets, retransmits and RTT since the connection began, if `counted`. Of a forwarded one, bytes of IP
+    /// packets.
     pub counters: Counters,
+    /// A packet of it was seen. (An `Option` would take eight bytes.)
+    pub counted: bool,
     /// Bytes of the interval.
     pub growth: Traffic,
     /// When it began; `None` while unknown.
@@ -31,8 +35,6 @@ pub struct ConnectionRecord {
     pub opener: Option<Opener>,
     /// True when the connection had traffic or changed state in this interval.
     pub active: bool,
-    /// True when a collector has observed it, so that `counters` mean something.
-    pub observed: bool,
 }
 
 /// A side of a connection.
@@ -64,7 +66,7 @@ impl ConnectionRecord {
 
     /// What it has moved; `None` before its first packet seen.
     pub fn totals(&self) -> Option<&Counters> {
-        self.observed.then_some(&self.counters)
+        self.counted.then_some(&self.counters)
     }
 
     /// Smoothed RTT in microseconds; `None` while unknown and for UDP.

@@ -9,7 +9,9 @@ use super::{
     state,
 };
 use crate::{
-    collector::{ConnectionKey, Forwarded, Observation, Opening, Protocol, TcpState, Traffic},
+    collector::{
+        ConnectionKey, Details, Forwarded, Observation, Opening, Protocol, Reason, TcpState, Traffic,
+    },
     sys::clock::Moment,
 };
 
@@ -246,6 +248,17 @@ impl Flow {
                 offloaded: self.is(Mark::OFFLOADED),
             }),
             sent_to: self.rare.as_ref().and_then(|rare| rare.sent_to),
+            details: Details { reason: self.reason(), ..Details::default() },
+        }
+    }
+
+    /// Why it ended, if it has: the last state that connection tracking saw.
+    const fn reason(&self) -> Option<Reason> {
+        match self.state {
+            Some(TcpState::LastAck | TcpState::TimeWait) => Some(Reason::Fin),
+            Some(TcpState::Close) => Some(Reason::Reset),
+            Some(TcpState::SynSent) => Some(Reason::Timeout),
+            _ => None,
         }
     }
 

@@ -43,7 +43,7 @@ impl Host {
     #[cfg(test)]
     pub fn with(own: &[Address], broadcast: &[Address]) -> Self {
         let mut host = Self { stale: false, ..Self::default() };
-        host.set(Addresses { own: own.to_vec(), broadcast: broadcast.to_vec() });
+        host.set(Addresses { own: own.to_vec(), broadcast: broadcast.to_vec(), ..Addresses::default() });
         host
     }
 

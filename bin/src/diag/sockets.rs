@@ -6,7 +6,7 @@ use tcptop_abi::{Counters, Endpoints, TcpStateCode as State};
 
 use super::{ending::has_fin, message::Message, payload};
 use crate::{
-    collector::{ConnectionKey, Observation, Opening, Protocol, TcpState, Traffic},
+    collector::{ConnectionKey, Details, Observation, Opening, Protocol, TcpState, Traffic},
     sys::clock::Moment,
 };
 
@@ -134,6 +134,7 @@ impl Socket {
             end_unconfirmed: false,
             forwarded: None,
             sent_to: None,
+            details: Details::default(),
         }
     }
 }

@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, Decay, Keep, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -52,6 +52,8 @@ pub struct Listing {
     pub listening: bool,
     /// Connections that this host passes on, and beside which others.
     pub forwarded: Option<Beside>,
+    /// What columns show of each connection besides.
+    pub keep: Keep,
 }
 
 /// What the look at /proc at the start did not show.
@@ -74,6 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
     ) -> Self {
         let since = clock::monotonic();
         let mut table = Table::new(listing.ended);
+        table.keep(listing.keep);
         if let Some(beside) = listing.forwarded {
             table.expect_forwarded(beside);
         }
@@ -152,6 +155,14 @@ impl<C: NetworkCollector> Monitor<C> {
         let moved = self.table.close_interval(boot);
         if self.listing.listening && self.out_of.is_none() {
             self.out_of = self.listening.refresh(&self.proc, now).err();
+        }
+        if self.listing.keep.history {
+            self.table.remember(&Decay::over(interval));
+        }
+        if self.listing.keep.queues && self.out_of.is_none() {
+            // Without /proc, nothing is known of them.
+            let waiting = proc::queues(&self.proc).unwrap_or_default();
+            self.table.learn_queues(|ends| waiting.of(ends));
         }
         let Self { table, names, listing, listening, .. } = self;
         let (tcp, udp) = table.counts();

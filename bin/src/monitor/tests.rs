@@ -11,10 +11,10 @@ use tcptop_abi::Counters;
 use super::{Listing, Monitor, Report};
 use crate::{
     collector::{
-        Claim, CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation,
-        ObservedOwner, Opening, Sink,
+        Claim, CollectorEvent, ConnectionKey, Detached, Details, Losses, Missing, NetworkCollector,
+        Observation, ObservedOwner, Opening, Sink,
     },
-    conn::{ConnectionRecord, Protocol, TcpState, Traffic},
+    conn::{ConnectionRecord, Keep, Protocol, TcpState, Traffic},
     error::Error,
     names::{Names, Wanted},
     proc::{
@@ -105,7 +105,8 @@ impl NetworkCollector for Replay {
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let listing = Listing { idle, ended: usize::MAX, listening: false, forwarded: None };
+    let listing =
+        Listing { idle, ended: usize::MAX, listening: false, forwarded: None, keep: Keep::default() };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
     Monitor::start(
         replay,
@@ -132,6 +133,7 @@ fn accepted(index: u32, rx_bytes: u64) -> Observation {
         end_unconfirmed: false,
         forwarded: None,
         sent_to: None,
+        details: Details::default(),
     }
 }
 

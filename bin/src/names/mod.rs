@@ -1,6 +1,7 @@
-//! What processes and users are called: names, command lines, services and containers, users.
+//! What processes, users, hosts and network interfaces are called.
 
 mod clients;
+mod interfaces;
 mod known;
 mod processes;
 mod unit;
@@ -9,7 +10,7 @@ mod users;
 
 use std::{path::Path, time::Duration};
 
-use self::{clients::Clients, processes::Processes, units::Units, users::Users};
+use self::{clients::Clients, interfaces::Interfaces, processes::Processes, units::Units, users::Users};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::{ConnectionRecord, Identified},
@@ -31,6 +32,8 @@ pub struct Wanted {
     pub user: bool,
     /// Hosts of the local network.
     pub client: bool,
+    /// Network interfaces.
+    pub interface: bool,
 }
 
 impl Wanted {
@@ -47,6 +50,7 @@ pub struct Names {
     processes: Processes,
     units: Units,
     clients: Clients,
+    interfaces: Interfaces,
     /// Processes whose names stay.
     kept: Vec<Process>,
 }
@@ -61,7 +65,8 @@ impl Names {
         if wanted.unit {
             units.open();
         }
-        Self { wanted, users, processes, units, clients, kept: Vec::new() }
+        let interfaces = Interfaces::default();
+        Self { wanted, users, processes, units, clients, interfaces, kept: Vec::new() }
     }
 
     /// A process begins to use sockets: reads what is wanted of it while it lives.
@@ -86,13 +91,16 @@ impl Names {
 
     /// Looks up what rows of `records` may show.
     pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord> + Clone) {
-        let processes = records.filter_map(|record| record.process());
+        let processes = records.clone().filter_map(|record| record.process());
         if self.wanted.user {
             processes.clone().for_each(|process| self.users.look_up(process.uid));
         }
         self.processes.refresh(processes);
         if self.wanted.client {
             self.clients.refresh(clock::boot());
+        }
+        if self.wanted.interface {
+            self.interfaces.look_up(records, clock::boot());
         }
     }
 
@@ -130,6 +138,11 @@ impl Names {
         self.clients.name(address)
     }
 
+    /// Name of a connection's network interface, or the index that it has in another namespace; empty if it is unknown.
+    pub fn interface(&self, record: &ConnectionRecord) -> &[u8] {
+        self.interfaces.name(record)
+    }
+
     /// A user's name, or the number in digits.
     pub fn user(&self, uid: u32) -> &[u8] {
         self.users.name(uid)
@@ -151,7 +164,7 @@ mod tests {
         tree.file("7/stat", &testing::stat(7, "nginx", 1));
         tree.file("7/cmdline", b"nginx: worker\0process\0");
         tree.file("7/cgroup", b"0::/system.slice/nginx.service\n");
-        let wanted = Wanted { cmdline: true, unit: true, user: true, client: false };
+        let wanted = Wanted { cmdline: true, unit: true, user: true, client: false, interface: false };
         let mut names = Names::new(&tree.path(""), wanted);
         let record = ConnectionRecord {
             owner: samples::process(7, b"nginx"),

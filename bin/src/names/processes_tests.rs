@@ -11,7 +11,7 @@ use crate::{
     sys::limit::without_opening,
 };
 
-const WANTED: Wanted = Wanted { cmdline: true, unit: true, user: false, client: false };
+const WANTED: Wanted = Wanted { cmdline: true, unit: true, user: false, client: false, interface: false };
 
 fn comm(text: &str) -> [u8; COMM_LEN] {
     let mut comm = [0; COMM_LEN];

@@ -19,7 +19,7 @@ pub struct Records {
     pub closed: Vec<ConnectionRecord>,
 }
 
-fn address(text: &str) -> [u8; 16] {
+pub fn address(text: &str) -> [u8; 16] {
     match text.parse().expect("an address") {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
@@ -36,13 +36,14 @@ pub fn record(protocol: Protocol, local: (&str, u16), remote: (&str, u16)) -> Co
         ends,
         state: (protocol == Protocol::Tcp).then_some(TcpState::Established),
         owner: ConnectionOwner::Unknown,
+        extra: None,
         counters: Counters::default(),
+        counted: false,
         growth: Traffic::default(),
         began: None,
         last_active: None,
         opener: None,
         active: true,
-        observed: false,
     }
 }
 
@@ -63,14 +64,14 @@ pub fn records() -> Records {
     let live = vec![
         ConnectionRecord {
             owner: process(4211, b"curl"),
-            observed: true,
+            counted: true,
             counters: counters((12_886_016, 1_234), (9_120, 4_410), 0, 12_345),
             growth: Traffic { rx: 12_582_912, tx: 310 },
             ..record(Tcp, ("192.168.1.10", 51514), ("203.0.113.77", 443))
         },
         ConnectionRecord {
             owner: process(977, b"sshd"),
-            observed: true,
+            counted: true,
             counters: counters((48_213, 1_048_535), (812, 990), 3, 250),
             growth: Traffic { rx: 1_536, tx: 10_240 },
             ..record(
@@ -81,7 +82,7 @@ pub fn records() -> Records {
         },
         ConnectionRecord {
             owner: process(612, b"systemd-resolve"),
-            observed: true,
+            counted: true,
             counters: counters((118, 41), (1, 1), 0, 0),
             growth: Traffic { rx: 118, tx: 41 },
             ..record(Udp, ("192.168.1.10", 40112), ("9.9.9.9", 53))
@@ -92,7 +93,7 @@ pub fn records() -> Records {
         },
         ConnectionRecord {
             owner: process(4_194_303, b"db worker"),
-            observed: true,
+            counted: true,
             counters: counters((7 << 30, 1023), (5_000_000, 2_500_000), 12, 1_200_000),
             active: false,
             ..record(Tcp, ("10.0.0.7", 5432), ("10.0.0.8", 33000))
@@ -102,14 +103,14 @@ pub fn records() -> Records {
         ConnectionRecord {
             state: Some(TcpState::TimeWait),
             owner: process(1999, b"a\"b,\x1b[2J\xff"),
-            observed: true,
+            counted: true,
             counters: counters((12_345, 1_000_000), (20, 31), 2, 31),
             growth: Traffic { rx: 12_345, tx: 1_000_000 },
             ..record(Tcp, ("127.0.0.1", 39000), ("127.0.0.1", 5201))
         },
         ConnectionRecord {
             owner: process(2001, b"chronyd"),
-            observed: true,
+            counted: true,
             counters: counters((48, 48), (1, 1), 0, 0),
             growth: Traffic { rx: 48, tx: 48 },
             ..record(Udp, ("::1", 40113), ("::1", 123))

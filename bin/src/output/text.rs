@@ -173,7 +173,7 @@ impl Plan {
 /// room each if they need it, so that busy connections do not push them out. In an order that the user asked for, the
 /// first ones are shown.
 fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
-    let kind = |row: &Row<'_>| match row.event {
+    let kind = |row: &Row<'_>| match row.kind.event {
         _ if view.ranked == 0 => 0,
         Event::Live | Event::Group => 0,
         Event::Closed => 1,

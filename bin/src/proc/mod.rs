@@ -1,7 +1,7 @@
 //! The /proc room: which sockets exist, in every network namespace, and which process holds them.
 //!
 //! `line` and `stream` read bytes. `sockets` knows a line of a socket table, `tables` the four tables of a namespace, and
-//! `namespaces` all namespaces. `owners` goes from a socket to its process; `threads` names the threads with descriptors of
+//! `namespaces` all namespaces. `queues` reads what waits at sockets. `owners` goes from a socket to its process; `threads` names the threads with descriptors of
 //! their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. [`Snapshot`] is everything that
 //! there is at the start, and [`look_up`] asks for particular connections later. Both read each table once, and the
 //! descriptors of a process at most once. Whatever ends while they read is simply not there. Without a descriptor to read
@@ -18,6 +18,7 @@ mod namespaces;
 mod owners;
 mod pids;
 mod process;
+mod queues;
 mod snapshot;
 mod sockets;
 mod stat;
@@ -35,6 +36,7 @@ use std::path::Path;
 pub use gaps::Gaps;
 pub use lookup::{Answer, look_up, states};
 pub use process::{cgroup, cmdline};
+pub use queues::queues;
 pub use snapshot::Snapshot;
 pub use sockets::SocketEntry;
 pub use stat::{Stat, stat};

@@ -55,19 +55,26 @@ impl Tables {
         buffer: &mut [u8],
         sink: &mut dyn FnMut(SocketEntry),
     ) -> io::Result<usize> {
-        let mut malformed = 0;
-        for (mut file, protocol) in self.0 {
-            let mut wrong = 0;
-            let overlong = stream::lines(&mut file, buffer, &mut |line| match SocketEntry::parse(
-                line, protocol, namespace,
-            ) {
+        let mut wrong = 0;
+        let overlong =
+            self.lines(buffer, &mut |line, protocol| match SocketEntry::parse(line, protocol, namespace) {
                 Some(entry) => sink(entry),
                 None if is_header(line) => {}
                 None => wrong += 1,
             })?;
-            malformed += wrong + overlong;
+        Ok(wrong + overlong)
+    }
+
+    /// Passes every line to `sink`; returns how many were too long to be read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn lines(self, buffer: &mut [u8], sink: &mut dyn FnMut(&[u8], Protocol)) -> io::Result<usize> {
+        let mut overlong = 0;
+        for (mut file, protocol) in self.0 {
+            overlong += stream::lines(&mut file, buffer, &mut |line| sink(line, protocol))?;
         }
-        Ok(malformed)
+        Ok(overlong)
     }
 }
 

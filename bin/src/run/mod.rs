@@ -80,7 +80,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     let sought = Sought::of(&settings);
     sought.has_descriptors()?;
-    let Settings { interval, count, selection, listening, output, names, exit_over, .. } = settings;
+    let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
     let (csv, file) = (output.form == Form::Csv, output.file.is_some());
     // Of lost records and full tables.
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
@@ -119,6 +119,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         },
         listening,
         forwarded,
+        keep,
     };
     let openings = || diag::openings().unwrap_or_default();
     let mut monitor = Monitor::start(collectors, Path::new(PROC), listing, names, openings);

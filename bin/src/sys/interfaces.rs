@@ -1,6 +1,6 @@
 //! The addresses of this host's network interfaces: getifaddrs(3).
 
-use std::{io, ptr};
+use std::{ffi::CStr, io, ptr};
 
 /// Bytes of an IPv4 address mapped into IPv6 (RFC 4291 section 2.5.5.2) that come before the address.
 const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
@@ -12,6 +12,10 @@ pub struct Addresses {
     pub own: Vec<[u8; 16]>,
     /// Those with which an interface reaches every host of its IPv4 network, as its mask has it.
     pub broadcast: Vec<[u8; 16]>,
+    /// Of each of `own`, the index of the interface that has it; 0: not known.
+    pub on: Vec<u32>,
+    /// Index and name of each interface.
+    pub names: Vec<(u32, Vec<u8>)>,
 }
 
 /// Reads the addresses. Takes two requests to the kernel, whose answers list each interface and each address.
@@ -29,8 +33,17 @@ pub fn addresses() -> io::Result<Addresses> {
     // SAFETY: the list's pointers lead to whole elements until it is freed; the last one is null.
     while let Some(interface) = unsafe { next.as_ref() } {
         next = interface.ifa_next;
+        // An address may have a name of its own, which begins with that of its interface: `eth0:1`.
+        // SAFETY: each element has a name, which ends with NUL.
+        let name = unsafe { CStr::from_ptr(interface.ifa_name) }.to_bytes();
+        let name = name.split(|byte| *byte == b':').next().unwrap_or(name);
+        if let Some(index) = link(interface.ifa_addr) {
+            found.names.push((index, name.to_vec()));
+        }
         let Some(own) = address(interface.ifa_addr) else { continue };
         found.own.push(own);
+        // The kernel lists interfaces before addresses.
+        found.on.push(found.names.iter().find(|(_, known)| known == name).map_or(0, |(index, _)| *index));
         // Without a broadcast address, `ifa_ifu` may have the interface's own one or its peer's. The mask tells.
         let broadcasts = interface.ifa_flags & libc::IFF_BROADCAST as libc::c_uint != 0;
         let mask = address(interface.ifa_netmask).filter(|_| broadcasts);
@@ -39,6 +52,17 @@ pub fn addresses() -> io::Result<Addresses> {
     // SAFETY: getifaddrs made the list, and nothing refers to it any more.
     unsafe { libc::freeifaddrs(first) };
     Ok(found)
+}
+
+/// The index of the interface that a list's element is about. `None`: it is about an address.
+fn link(pointer: *const libc::sockaddr) -> Option<u32> {
+    // SAFETY: a pointer of the list is null or leads to a whole address of the family that it names.
+    if libc::c_int::from(unsafe { pointer.as_ref() }?.sa_family) != libc::AF_PACKET {
+        return None;
+    }
+    // SAFETY: an address of this family has this form. It may not be aligned for it.
+    let address = unsafe { pointer.cast::<libc::sockaddr_ll>().read_unaligned() };
+    u32::try_from(address.sll_ifindex).ok()
 }
 
 /// The address of a list's element. `None`: it has none, or one of another family.
@@ -84,6 +108,10 @@ mod tests {
         assert!(found.own.contains(&mapped([127, 0, 0, 1])), "{found:?}");
         assert!(!found.broadcast.contains(&mapped([127, 255, 255, 255])), "{found:?}");
         assert!(found.own.iter().all(|own| !found.broadcast.contains(own)), "{found:?}");
+        assert!(found.names.contains(&(1, b"lo".to_vec())), "{found:?}");
+        assert_eq!(found.own.len(), found.on.len());
+        let at = found.own.iter().position(|own| *own == mapped([127, 0, 0, 1])).expect("found above");
+        assert_eq!(found.on[at], 1);
     }
 
     #[test]

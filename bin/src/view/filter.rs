@@ -44,6 +44,8 @@ pub struct Filter {
     pub users: Choice<Pattern>,
     /// Owner's service or container.
     pub units: Choice<Pattern>,
+    /// Network interface.
+    pub interfaces: Choice<Pattern>,
     /// Port at either end.
     pub ports: Choice<RangeInclusive<u16>>,
     /// Local port.
@@ -79,6 +81,7 @@ impl Filter {
             && self
                 .units
                 .admits(|unit| record.process().is_some_and(|process| unit.matches(names.unit(process))))
+            && self.interfaces.admits(|interface| interface.matches(names.interface(record)))
     }
 
     /// Whether a connection passes what can be tested before its names are looked up.

@@ -69,7 +69,7 @@ impl Groups {
             let record = ConnectionRecord {
                 growth: Traffic::default(),
                 counters: Counters::default(),
-                observed: true,
+                counted: true,
                 active: false,
                 ..record.clone()
             };

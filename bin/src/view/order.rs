@@ -50,7 +50,7 @@ pub fn by_default(rows: &mut [Row<'_>], most: usize) {
     seen.sort_unstable_by_key(key);
     let mut ended = 0;
     for at in 0..others.len() {
-        if others[at].event == Event::Closed {
+        if others[at].kind.event == Event::Closed {
             others.swap(at, ended);
             ended += 1;
         }

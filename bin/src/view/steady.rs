@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         collector::ConnectionKey,
-        columns::Event,
+        columns::LIVE,
         conn::{Protocol, Traffic},
         output::samples,
         view::LeftOut,
@@ -134,7 +134,7 @@ mod tests {
         records.sort_by_key(|record| std::cmp::Reverse(record.growth.sum()));
         let none = samples::records();
         let (report, names) = (samples::report(&none), samples::names());
-        let row = |record| Row { record, event: Event::Live, connections: 1, name: None };
+        let row = |record| Row { record, kind: &LIVE };
         let mut view = View {
             rows: records.iter().map(row).collect(),
             ranked: records.len(),

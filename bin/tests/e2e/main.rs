@@ -37,6 +37,7 @@ mod options;
 mod privilege;
 mod programs;
 mod puppet;
+mod reasons;
 mod refusal;
 mod ring;
 mod rows;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::{Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
+use tcptop_abi::{Claim, Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
 
 use super::{DOUBT, Flows, Silent, Tick, Tracked};
 use crate::{
@@ -69,8 +69,8 @@ impl Scene {
     }
 
     /// Writes the four bytes that begin with the state.
-    fn mark(&mut self, place: u32, protocol: u8, state: u8, abandoned: u8) {
-        self.set(place, offset_of!(Flow, state), u32::from_ne_bytes([state, protocol, 0, abandoned]));
+    fn mark(&mut self, place: u32, protocol: u8, state: u8, claim: u8) {
+        self.set(place, offset_of!(Flow, state), u32::from_ne_bytes([state, protocol, 0, claim]));
     }
 
     /// Counts a datagram that was sent.
@@ -118,7 +118,7 @@ fn a_udp_flow_is_handed_up_once_a_datagram_counts_in_it() {
     scene.flows.announce_all();
     assert_eq!(scene.tick(), []);
     // Another CPU was first to make the one, and the other is used.
-    scene.mark(0, IPPROTO_UDP, 0, 1);
+    scene.mark(0, IPPROTO_UDP, 0, Claim::ABANDONED);
     scene.send(1, 30);
     let events = scene.tick();
     let moved = |event: &CollectorEvent| matches!(event, CollectorEvent::Moved(seen) if seen.key.index == 1);

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
+use tcptop_abi::{Claim, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
 
 use super::{
     Flows, Silent, Tick, Tracked,
@@ -26,7 +26,7 @@ impl Flows {
         if !is_open(&flow) {
             return false;
         }
-        if flow.abandoned != 0 {
+        if flow.claim == Claim::ABANDONED {
             self.retire(place, &flow);
             return false;
         }

@@ -125,7 +125,7 @@ mod tests {
     use tcptop_abi::Counters;
 
     use super::*;
-    use crate::collector::{CollectorEvent, Opening, TcpState};
+    use crate::collector::{CollectorEvent, Details, Opening, TcpState};
 
     fn address(last: u8) -> [u8; 16] {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last]
@@ -146,6 +146,7 @@ mod tests {
             end_unconfirmed: false,
             forwarded: None,
             sent_to: None,
+            details: Details::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every connection known, fed by a collector and by /proc, and read by reports.
 
 mod endings;
+mod extras;
 mod forwarded;
 mod interval;
 mod owners;
@@ -16,7 +17,7 @@ use self::{forwarded::LocalEnds, slots::Slots};
 use tcptop_abi::Endpoints;
 
 use super::{
-    Connection, ConnectionKey, ConnectionRecord, OwnerSource, Process, Protocol, Traffic,
+    Connection, ConnectionKey, ConnectionRecord, Keep, OwnerSource, Process, Protocol, Traffic,
     connection::{End, Lists},
     listeners::Listeners,
     owner::Identify,
@@ -55,11 +56,14 @@ pub struct Table {
     left_out: usize,
     /// Bytes that all connections of local sockets moved in this interval.
     moved: Traffic,
+    /// What is kept of each connection besides.
+    keep: Keep,
 }
 
 impl Table {
     /// Adds a connection that exists before any packet of it was seen, and whose owner /proc has shown.
     pub fn add_unseen(&mut self, mut connection: Connection, owner: Option<Process>) {
+        connection.keep(self.keep);
         if let Some(process) = owner {
             connection.learn(process, OwnerSource::Proc);
         }
@@ -96,6 +100,11 @@ impl Table {
     /// An empty table, which keeps so many of the connections that end in an interval: the busiest.
     pub fn new(most_ended: usize) -> Self {
         Self { most_ended, ..Self::default() }
+    }
+
+    /// Keeps these things besides of the connections to come.
+    pub const fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// Expects forwarded connections, beside these. Those that are local too are not taken in.
@@ -139,7 +148,7 @@ impl Table {
         let Some(connection) = at(connections, seen.key) else { return };
         let was_unconfirmed = connection.end != End::Seen;
         let before = connection.record.growth;
-        let is_new = !connection.record.observed;
+        let is_new = !connection.record.counted;
         let mut changed = connection.observe(seen);
         if let Some((owner, claim)) = owner {
             changed |= connection.learn_observed(&owner, claim);
@@ -170,6 +179,7 @@ impl Table {
             if seen.opening == Opening::Unseen {
                 connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
             }
+            connection.keep(self.keep);
             connection
         });
         connection.record.key = seen.key;

@@ -6,7 +6,7 @@ use tcptop_abi::{Counters, Endpoints};
 
 use super::{CollectorEvent, Connection, ConnectionKey, Observation, Opening, Table, Traffic};
 use crate::{
-    collector::{Claim, ObservedOwner},
+    collector::{Claim, Details, ObservedOwner},
     conn::{Identified, OwnerSource, Process, Protocol, TcpState},
     sys::clock::Moment,
 };
@@ -33,6 +33,7 @@ fn tcp(index: u32, rx_bytes: u64) -> Observation {
         end_unconfirmed: false,
         forwarded: None,
         sent_to: None,
+        details: Details::default(),
     }
 }
 

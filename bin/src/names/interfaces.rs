@@ -1,0 +1,156 @@
+//! Names of network interfaces, as far as they are those of our own network namespace.
+//!
+//! A collector tells the index of an interface in the namespace of the socket, not which namespace that is. A socket whose
+//! local address is one of our own namespace is taken to be in it. Of another socket, the index stands for itself: in our
+//! namespace it is another interface's.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    conn::ConnectionRecord,
+    sys::interfaces::{self, Addresses},
+};
+
+/// The interfaces are read again after so long.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The loopback interface is the first of every namespace (include/net/net_namespace.h `LOOPBACK_IFINDEX`, v6.1).
+const LOOPBACK: u32 = 1;
+
+/// Interfaces by index and by address.
+#[derive(Default)]
+pub struct Interfaces {
+    names: HashMap<u32, Vec<u8>>,
+    /// Of our own addresses, which interface has each; 0: several have it.
+    owners: HashMap<[u8; 16], u32>,
+    /// Indexes of other namespaces, in digits.
+    others: HashMap<u32, Vec<u8>>,
+    /// When they were read last: time since the boot.
+    read: Option<Duration>,
+}
+
+impl Interfaces {
+    /// Learns the names that `records` need. `now`: time since the boot.
+    pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord>, now: Duration) {
+        if self.read.is_none_or(|read| now.saturating_sub(read) >= INTERVAL) {
+            self.read = Some(now);
+            // They stay as they are if they cannot be read now.
+            interfaces::addresses().into_iter().for_each(|addresses| self.set(addresses));
+        }
+        for record in records {
+            let index = seen(record);
+            if index != 0 && self.named(record).is_none() && !self.others.contains_key(&index) {
+                self.others.insert(index, index.to_string().into_bytes());
+            }
+        }
+    }
+
+    fn set(&mut self, addresses: Addresses) {
+        self.names = addresses.names.into_iter().collect();
+        self.owners.clear();
+        for (address, index) in addresses.own.into_iter().zip(addresses.on) {
+            self.owners.entry(address).and_modify(|known| *known = 0).or_insert(index);
+        }
+    }
+
+    /// The name of the interface of a connection, or its index in digits; empty if it is unknown.
+    pub fn name(&self, record: &ConnectionRecord) -> &[u8] {
+        self.named(record).or_else(|| self.others.get(&seen(record))).map_or(b"", Vec::as_slice)
+    }
+
+    fn named(&self, record: &ConnectionRecord) -> Option<&Vec<u8>> {
+        if record.owner.is_forwarded() {
+            return None;
+        }
+        let local = &record.ends.laddr;
+        let owner = if is_loopback(local) { Some(&LOOPBACK) } else { self.owners.get(local) };
+        match (seen(record), owner) {
+            // No packet of it was seen, or its collector does not tell: the one that has the address.
+            (0, Some(owner)) => self.names.get(owner),
+            (LOOPBACK, _) => self.names.get(&LOOPBACK),
+            (index, Some(_)) => self.names.get(&index),
+            (_, None) => None,
+        }
+    }
+}
+
+/// The index that the collector tells, or 0.
+fn seen(record: &ConnectionRecord) -> u32 {
+    record.extra.as_ref().map_or(0, |extra| extra.details.interface)
+}
+
+/// 127.0.0.0/8 and ::1.
+fn is_loopback(address: &[u8; 16]) -> bool {
+    matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, ..])
+        || matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        collector::Details,
+        conn::{ConnectionOwner, Extra, Forwarded, Protocol},
+        output::samples::{self, address},
+    };
+
+    fn record(local: &str, interface: u32) -> ConnectionRecord {
+        let details = Details { interface, reason: None };
+        ConnectionRecord {
+            extra: Some(Box::new(Extra { details, ..Extra::default() })),
+            ..samples::record(Protocol::Tcp, (local, 80), ("198.51.100.7", 5000))
+        }
+    }
+
+    fn interfaces() -> Interfaces {
+        let mut interfaces = Interfaces { read: Some(Duration::ZERO), ..Interfaces::default() };
+        let own = [("127.0.0.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 3), ("2001:db8::1", 2), ("10.0.0.1", 2)];
+        let twice = [("10.0.0.1", 3)];
+        interfaces.set(Addresses {
+            own: own.iter().chain(&twice).map(|(text, _)| address(text)).collect(),
+            on: own.iter().chain(&twice).map(|(_, index)| *index).collect(),
+            names: vec![(1, b"lo".to_vec()), (2, b"eth0".to_vec()), (3, b"wan".to_vec())],
+            broadcast: Vec::new(),
+        });
+        interfaces
+    }
+
+    #[test]
+    fn names_of_our_own_namespace_and_numbers_of_others() {
+        let cases = [
+            ("192.0.2.1", 2, "eth0"),
+            // By another interface than that with the address.
+            ("192.0.2.1", 3, "wan"),
+            ("192.0.2.1", 7, "7"),
+            ("172.17.0.2", 2, "2"),
+            ("127.0.0.1", 1, "lo"),
+            ("192.0.2.1", 1, "lo"),
+            ("172.17.0.2", 1, "lo"),
+            ("192.0.2.9", 0, "wan"),
+            ("2001:db8::1", 0, "eth0"),
+            ("127.0.0.53", 0, "lo"),
+            ("::1", 0, "lo"),
+            ("10.0.0.1", 0, ""),
+            ("10.0.0.1", 3, "wan"),
+            ("172.17.0.2", 0, ""),
+            ("0.0.0.0", 0, ""),
+        ];
+        let mut interfaces = interfaces();
+        for (local, index, expected) in cases {
+            let record = record(local, index);
+            interfaces.look_up([&record].into_iter(), Duration::ZERO);
+            assert_eq!(interfaces.name(&record), expected.as_bytes(), "{local} {index}");
+        }
+        let forwarded = Forwarded { translated: None, offloaded: false };
+        let record =
+            ConnectionRecord { owner: ConnectionOwner::Forwarded(forwarded), ..record("192.0.2.1", 0) };
+        assert_eq!(interfaces.name(&record), b"", "this host passes it on");
+    }
+
+    #[test]
+    fn the_kernel_s_own() {
+        let mut interfaces = Interfaces::default();
+        interfaces.look_up(std::iter::empty(), Duration::ZERO);
+        assert_eq!(interfaces.name(&record("127.0.0.1", 0)), b"lo");
+    }
+}
