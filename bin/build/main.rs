@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(&ours, strip::strip(&fs::read(&ours)?)?)?;
     }
     let object = fs::read(&ours)?;
-    let packed = pack::pack(&object);
+    let packed = pack::pack(&object)?;
     if unpack::unpack(&packed).as_ref() != Some(&object) {
         return Err("the packed object is not the object any more".into());
     }

@@ -1,99 +1,264 @@
 //! Unpacks what bin/build/pack.rs has packed. The build script uses this file too, to see that nothing is lost.
+//!
+//! The format is LZMA's, with the header of `.lzma` files: the specification is `DOC/lzma-specification.txt` of the LZMA SDK
+//! (<https://www.7-zip.org/sdk.html>), whose names are in parentheses here.
 
-/// The bytes that were packed: a length, then a block of LZ4
-/// (<https://github.com/lz4/lz4/blob/v1.10.0/doc/lz4_Block_format.md>). `None`: it is none.
+/// Probability that a bit is 0, in 2048ths.
+type Probability = u16;
+
+/// Of a bit about which nothing is known (`PROB_INIT_VAL`).
+const EVEN: Probability = 1 << 10;
+
+/// A match has so many bytes at least (`kMatchMinLen`).
+const LEAST: usize = 2;
+
+/// The bytes that were packed. `None`: the text is cut, damaged, or none of LZMA.
 pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
-    let (length, mut rest) = packed.split_first_chunk()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    // A byte of LZ4 stands for 255 at most.
-    if length / 255 > rest.len() {
+    let (&[lclppb, _, _, _, _, length @ ..], stream) = packed.split_first_chunk::<13>()?;
+    let length = usize::try_from(u64::from_le_bytes(length)).ok()?;
+    let (lc, lp, pb) = (lclppb % 9, lclppb / 9 % 5, lclppb / 45);
+    // The first byte is always 0; the next four are the range coder's first code.
+    let (&[0, code @ ..], input) = stream.split_first_chunk::<5>()? else { return None };
+    if pb > 4 || lc + lp > 4 {
         return None;
     }
-    let mut bytes = Vec::with_capacity(length);
-    while let [token, after @ ..] = rest {
-        rest = after;
-        let literals = count(token >> 4, &mut rest)?;
-        let (literals, after) = rest.split_at_checked(literals)?;
-        if literals.len() > length - bytes.len() {
-            return None;
+    let mut bits = Bits { input, range: u32::MAX, code: u32::from_be_bytes(code) };
+    let mut literals = vec![EVEN; 0x300 << (lc + lp)];
+    let mut states = [[EVEN; 6]; 12];
+    let mut states_at = [[[EVEN; 2]; 16]; 12];
+    let mut lengths = [Lengths::default(), Lengths::default()];
+    let mut slots = [[EVEN; 64]; 4];
+    let (mut distances, mut low) = ([[EVEN; 32]; 14], [EVEN; 16]);
+    let (mut state, mut last) = (0, [0usize; 4]);
+    // Room is made as bytes come: a damaged length takes none.
+    let mut bytes: Vec<u8> = Vec::new();
+
+    while bytes.len() < length {
+        let at = bytes.len() & ((1 << pb) - 1);
+        if bits.next(&mut states_at[state][at][IS_MATCH])? == 0 {
+            let before = bytes.last().map_or(0, |byte| usize::from(*byte));
+            let context = ((bytes.len() & ((1 << lp) - 1)) << lc) + (before >> (8 - lc));
+            let probabilities = &mut literals[0x300 * context..][..0x300];
+            // After a match, the byte that would have continued it is a hint.
+            let hint = if state < 7 { None } else { Some(usize::from(byte_at(&bytes, last[0])?)) };
+            bytes.push(literal(&mut bits, probabilities, hint)?);
+            state = match state {
+                0..4 => 0,
+                4..10 => state - 3,
+                _ => state - 6,
+            };
+            continue;
         }
-        bytes.extend_from_slice(literals);
-        // The last sequence has literals alone.
-        let Some((distance, after)) = after.split_first_chunk() else { break };
-        rest = after;
-        let matched = count(token & 15, &mut rest)? + 4;
-        if matched > length - bytes.len() {
-            return None;
-        }
-        let from = bytes.len().checked_sub(usize::from(u16::from_le_bytes(*distance)))?;
-        // It may reach into what it appends.
-        for at in from..from + matched {
-            bytes.push(*bytes.get(at)?);
+        let was_literal = state < 7;
+        let [is_rep, is_rep0, is_rep1, is_rep2, ..] = &mut states[state];
+        let count = if bits.next(is_rep)? == 0 {
+            let count = lengths[0].next(&mut bits, at)?;
+            let slot = bits.tree(&mut slots[count.min(3)])?;
+            last = [distance(&mut bits, slot, &mut distances, &mut low)?, last[0], last[1], last[2]];
+            state = if was_literal { 7 } else { 10 };
+            count
+        } else {
+            if bits.next(is_rep0)? == 0 {
+                if bits.next(&mut states_at[state][at][IS_REP0_LONG])? == 0 {
+                    let byte = byte_at(&bytes, last[0])?;
+                    bytes.push(byte);
+                    state = if was_literal { 9 } else { 11 };
+                    continue;
+                }
+            } else {
+                let which =
+                    if bits.next(is_rep1)? == 0 { 1 } else { 2 + usize::from(bits.next(is_rep2)? != 0) };
+                last[..=which].rotate_right(1);
+            }
+            state = if was_literal { 8 } else { 11 };
+            lengths[1].next(&mut bits, at)?
+        };
+        for _ in 0..(count + LEAST).min(length - bytes.len()) {
+            // It may reach into what it appends.
+            let byte = byte_at(&bytes, last[0])?;
+            bytes.push(byte);
         }
     }
-    (bytes.len() == length).then_some(bytes)
+    Some(bytes)
 }
 
-/// A count of four bits, or a longer one.
-fn count(nibble: u8, rest: &mut &[u8]) -> Option<usize> {
-    let mut count = usize::from(nibble);
-    let mut goes_on = nibble == 15;
-    while goes_on {
-        let (more, after) = rest.split_first()?;
-        count += usize::from(*more);
-        goes_on = *more == 255;
-        *rest = after;
+/// Whether a match begins, by state and position (`IsMatch`).
+const IS_MATCH: usize = 0;
+/// Whether a repeated match has more than one byte, likewise (`IsRep0Long`).
+const IS_REP0_LONG: usize = 1;
+
+/// The byte before the last `distance` ones.
+fn byte_at(bytes: &[u8], distance: usize) -> Option<u8> {
+    bytes.len().checked_sub(distance)?.checked_sub(1).map(|at| bytes[at])
+}
+
+/// A byte that stands for itself (`DecodeLiteral`).
+fn literal(bits: &mut Bits<'_>, probabilities: &mut [Probability], hint: Option<usize>) -> Option<u8> {
+    let (mut symbol, mut hint) = (1, hint);
+    while symbol < 0x100 {
+        let expected = hint.map(|hint| hint >> 7 & 1);
+        let offset = expected.map_or(0, |bit| (1 + bit) << 8);
+        let bit = bits.next(&mut probabilities[offset + symbol])?;
+        symbol = symbol << 1 | bit;
+        hint = hint.filter(|_| expected == Some(bit)).map(|hint| hint << 1);
     }
-    Some(count)
+    u8::try_from(symbol & 0xff).ok()
+}
+
+/// How far a match is back (`DecodeDistance`).
+fn distance(
+    bits: &mut Bits<'_>,
+    slot: usize,
+    distances: &mut [[Probability; 32]; 14],
+    low: &mut [Probability; 16],
+) -> Option<usize> {
+    if slot < 4 {
+        return Some(slot);
+    }
+    let direct = slot / 2 - 1;
+    let high = (2 | slot & 1) << direct;
+    if slot < 14 {
+        return Some(high + bits.reversed(&mut distances[slot], direct)?);
+    }
+    let middle = bits.direct(direct - 4)? << 4;
+    high.checked_add(middle)?.checked_add(bits.reversed(low, 4)?)
+}
+
+/// The lengths of matches (`CLenDecoder`).
+struct Lengths {
+    choices: [Probability; 2],
+    /// By position.
+    short: [[[Probability; 8]; 16]; 2],
+    long: [Probability; 256],
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self { choices: [EVEN; 2], short: [[[EVEN; 8]; 16]; 2], long: [EVEN; 256] }
+    }
+}
+
+impl Lengths {
+    fn next(&mut self, bits: &mut Bits<'_>, at: usize) -> Option<usize> {
+        for (which, (choice, short)) in self.choices.iter_mut().zip(&mut self.short).enumerate() {
+            if bits.next(choice)? == 0 {
+                return Some(8 * which + bits.tree(&mut short[at])?);
+            }
+        }
+        Some(16 + bits.tree(&mut self.long)?)
+    }
+}
+
+/// The range coder (`CRangeDecoder`).
+struct Bits<'a> {
+    input: &'a [u8],
+    range: u32,
+    code: u32,
+}
+
+impl Bits<'_> {
+    fn normalize(&mut self) -> Option<()> {
+        if self.range < 1 << 24 {
+            let (first, rest) = self.input.split_first()?;
+            self.input = rest;
+            self.range <<= 8;
+            self.code = self.code << 8 | u32::from(*first);
+        }
+        Some(())
+    }
+
+    /// A bit, whose probability adapts.
+    fn next(&mut self, probability: &mut Probability) -> Option<usize> {
+        self.normalize()?;
+        let bound = (self.range >> 11) * u32::from(*probability);
+        if self.code < bound {
+            self.range = bound;
+            *probability += ((1 << 11) - *probability) >> 5;
+            Some(0)
+        } else {
+            self.range -= bound;
+            self.code -= bound;
+            *probability -= *probability >> 5;
+            Some(1)
+        }
+    }
+
+    /// So many bits that are as often 0 as 1, the highest first (`DecodeDirectBits`).
+    fn direct(&mut self, count: usize) -> Option<usize> {
+        let mut number = 0;
+        for _ in 0..count {
+            self.normalize()?;
+            self.range >>= 1;
+            let bit = self.code >= self.range;
+            if bit {
+                self.code -= self.range;
+            }
+            number = number << 1 | usize::from(bit);
+        }
+        Some(number)
+    }
+
+    /// A number that a tree of probabilities leads to, the highest bit first (`BitTreeDecode`).
+    fn tree(&mut self, probabilities: &mut [Probability]) -> Option<usize> {
+        let mut node = 1;
+        while node < probabilities.len() {
+            node = node << 1 | self.next(&mut probabilities[node])?;
+        }
+        Some(node - probabilities.len())
+    }
+
+    /// A number of so many bits, the lowest first (`BitTreeReverseDecode`).
+    fn reversed(&mut self, probabilities: &mut [Probability], count: usize) -> Option<usize> {
+        let (mut node, mut number) = (1, 0);
+        for at in 0..count {
+            let bit = self.next(&mut probabilities[node])?;
+            node = node << 1 | bit;
+            number |= bit << at;
+        }
+        Some(number)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::unpack;
 
+    /// As xz 5.4 packs it, by `xz --format=lzma`, with the length put into the header.
+    const PACKED: [u8; 37] = [
+        93, 0, 0, 1, 0, 164, 1, 0, 0, 0, 0, 0, 0, 0, 48, 152, 136, 167, 234, 76, 167, 40, 46, 237, 20, 48,
+        128, 36, 182, 34, 235, 255, 255, 212, 181, 240, 0,
+    ];
+
     #[test]
     fn literals_and_matches() {
-        let packed = [9, 0, 0, 0, 0x31, b'a', b'b', b'c', 3, 0, 0x10, b'!'];
-        assert_eq!(unpack(&packed).as_deref(), Some(&b"abcabcab!"[..]), "a match that reaches into itself");
-        let zeros = [24, 0, 0, 0, 0x1f, 0, 1, 0, 4, 0x00];
-        assert_eq!(unpack(&zeros), Some(vec![0; 24]), "a count of more than four bits");
+        assert_eq!(unpack(&PACKED).as_deref(), Some(text().as_slice()));
+    }
+
+    fn text() -> Vec<u8> {
+        [b"abcabcabcabc!".as_slice(), &[0; 400], b"abcabc?"].concat()
     }
 
     #[test]
-    fn what_is_cut_or_leads_astray_is_refused() {
-        let packed = [9, 0, 0, 0, 0x31, b'a', b'b', b'c', 3, 0, 0x10, b'!'];
-        for length in 0..packed.len() {
-            assert_eq!(unpack(&packed[..length]), None, "{length}");
+    fn what_is_cut_or_damaged_is_no_crash() {
+        // The last bytes are those that end the stream.
+        for length in 0..PACKED.len() - 8 {
+            assert_ne!(unpack(&PACKED[..length]), Some(text()), "{length}");
         }
-        assert_eq!(
-            unpack(&[9, 0, 0, 0, 0x31, b'a', b'b', b'c', 4, 0, 0x10, b'!']),
-            None,
-            "before the first byte"
-        );
+        for at in 0..PACKED.len() {
+            for bit in 0..8 {
+                let mut damaged = PACKED;
+                damaged[at] ^= 1 << bit;
+                unpack(&damaged);
+            }
+        }
     }
 
     #[test]
     fn a_length_of_gigabytes_takes_no_memory() {
-        let (unpacked, held) = crate::sys::heap::most_held(|| unpack(&[0xff, 0xff, 0xff, 0xff, 0x10, b'a']));
-        assert_eq!(unpacked, None);
-        assert!(held < 4096, "{held}");
-        // Far more than the length says.
-        let (unpacked, held) = crate::sys::heap::most_held(|| {
-            unpack(&[&[1, 0, 0, 0, 0x1f, b'a', 1, 0][..], &[255; 60_000], &[0, 0]].concat())
-        });
-        assert_eq!(unpacked, None);
-        assert!(held < 200_000, "{held}");
-    }
-
-    #[test]
-    fn hostile_input() {
-        let given: [&[u8]; 2] =
-            [&[9, 0, 0, 0, 0x31, b'a', b'b', b'c', 3, 0, 0x10, b'!'], &[24, 0, 0, 0, 0x1f, 0, 1, 0, 4, 0x00]];
-        let corpus = given.map(<[u8]>::to_vec).to_vec();
-        crate::testing::hostile::Input { corpus, tokens: &[&[0xff; 16], &[0xf0], &[1, 0]] }.run(|packed| {
-            if let Some(bytes) = unpack(packed) {
-                assert_eq!(bytes.len().to_le_bytes()[..4], packed[..4]);
-            }
-        });
+        let mut damaged = PACKED;
+        damaged[5..13].fill(0x7f);
+        let (unpacked, held) = crate::sys::heap::most_held(|| unpack(&damaged));
+        assert_eq!(unpacked, None, "the end of the input comes first");
+        assert!(held < 512 * 1024, "{held}");
     }
 }
