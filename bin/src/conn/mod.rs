@@ -3,6 +3,7 @@
 mod connection;
 mod extra;
 mod history;
+mod largest;
 mod listeners;
 mod owner;
 mod record;
@@ -12,6 +13,7 @@ mod table;
 pub use connection::Connection;
 pub use extra::{Extra, Keep, Queues};
 pub use history::{Decay, History};
+pub use largest::Largest;
 pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};

@@ -6,7 +6,7 @@ use tcptop_abi::Counters;
 
 use crate::{
     columns::{Event, Frame, Id, LIVE, Row, RowKind, grouped},
-    conn::{ConnectionRecord, Process, Traffic},
+    conn::{ConnectionRecord, Largest, Process, Traffic},
 };
 
 /// So many groups are kept from one report to the next. Each takes some 300 bytes.
@@ -103,18 +103,12 @@ impl Groups {
 
     /// Keeps so many groups: those that have moved most.
     fn leave_out(&mut self, keep: usize) {
-        let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
-        let (larger, least, _) = amounts.select_nth_unstable_by(keep, |one, other| other.cmp(one));
-        let least = *least;
-        // Many may have moved equally much.
-        let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
+        let amount = |group: &Group| u128::from(group.record.bytes());
+        let mut largest = Largest::of(self.groups.iter().map(amount), keep);
         let mut kept = Vec::with_capacity(keep);
         let mut places = vec![None; self.groups.len()];
         for (place, group) in mem::take(&mut self.groups).into_iter().enumerate() {
-            let amount = group.record.bytes();
-            let stays = amount > least || amount == least && equal > 0;
-            equal -= usize::from(stays && amount == least);
-            if stays {
+            if largest.has(amount(&group)) {
                 places[place] = Some(kept.len());
                 kept.push(group);
             } else {
