@@ -2,6 +2,8 @@
 //!
 //! Layout: include/uapi/linux/btf.h, v6.1.
 
+use crate::order::Order;
+
 const HEADER: usize = 24;
 /// In the header: place and length of the types and of the strings, counted from its end.
 const TYPES: usize = 8;
@@ -58,9 +60,10 @@ fn words(info: usize) -> Option<Vec<Word>> {
 }
 
 /// The section with the types that its maps need, and no other. `None`: it is damaged, or of a newer kind.
-pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
-    let types = part(btf, TYPES)?;
-    let strings = part(btf, STRINGS)?;
+pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
+    let word = |bytes: &[u8], at| order.number::<4>(bytes, at);
+    let types = part(btf, TYPES, order)?;
+    let strings = part(btf, STRINGS, order)?;
     let name = |at: usize| strings.get(at..)?.split(|byte| *byte == 0).next();
 
     // Type 0 is void.
@@ -77,14 +80,14 @@ pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
     let maps = all.iter().position(is_maps)?;
 
     // New numbers, in the order of discovery; the kernel does not mind what comes first.
-    let (mut numbers, mut order) = (vec![None; all.len()], vec![]);
+    let (mut numbers, mut found_types) = (vec![None; all.len()], vec![]);
     let mut found = vec![maps];
     while let Some(id) = found.pop() {
         if id == 0 || numbers.get(id)?.is_some() {
             continue;
         }
-        order.push(id);
-        numbers[id] = Some(order.len());
+        found_types.push(id);
+        numbers[id] = Some(found_types.len());
         for (at, what) in words(word(all[id], 4)?)?.iter().enumerate() {
             if matches!(what, Type) {
                 found.push(word(all[id], at * 4)?);
@@ -93,7 +96,7 @@ pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
     }
 
     let (mut types, mut strings) = (Vec::new(), vec![0]);
-    for id in order {
+    for id in found_types {
         for (at, what) in words(word(all[id], 4)?)?.iter().enumerate() {
             let old = word(all[id], at * 4)?;
             let new = match what {
@@ -109,12 +112,12 @@ pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
                     new
                 }
             };
-            types.extend_from_slice(&u32::try_from(new).ok()?.to_le_bytes());
+            types.extend(order.word(new)?);
         }
     }
     let mut out = btf.get(..TYPES)?.to_vec();
     for number in [0, types.len(), types.len(), strings.len()] {
-        out.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+        out.extend(order.word(number)?);
     }
     out.extend(types);
     out.extend(strings);
@@ -122,16 +125,11 @@ pub fn of_maps(btf: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A part whose place and length are at `at` in the header.
-fn part(btf: &[u8], at: usize) -> Option<&[u8]> {
-    let start = word(btf, 4)? + word(btf, at)?;
-    if word(btf, 4)? != HEADER {
+fn part(btf: &[u8], at: usize, order: Order) -> Option<&[u8]> {
+    let word = |at| order.number::<4>(btf, at);
+    let start = word(4)? + word(at)?;
+    if word(4)? != HEADER {
         return None;
     }
-    btf.get(start..start + word(btf, at + 4)?)
-}
-
-/// The little-endian word at `at`.
-fn word(bytes: &[u8], at: usize) -> Option<usize> {
-    let word = bytes.get(at..at + 4)?.try_into().ok()?;
-    usize::try_from(u32::from_le_bytes(word)).ok()
+    btf.get(start..start + word(at + 4)?)
 }

@@ -5,6 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 use aya_build::{Package, Toolchain};
 
 mod btf;
+mod order;
 mod pack;
 mod strip;
 #[path = "../src/bpf/unpack.rs"]
@@ -28,6 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(&ours, strip::strip(&fs::read(&ours)?)?)?;
     }
     let object = fs::read(&ours)?;
+    // EI_DATA of the ELF header.
+    let order = if env::var("CARGO_CFG_TARGET_ENDIAN")? == "big" { 2 } else { 1 };
+    if object.get(5) != Some(&order) {
+        return Err("the BPF object has another byte order than the CPU that tcptop is built for".into());
+    }
     let packed = pack::pack(&object)?;
     if unpack::unpack(&packed).as_ref() != Some(&object) {
         return Err("the packed object is not the object any more".into());

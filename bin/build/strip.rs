@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::btf;
+use crate::{btf, order::Order};
 
 /// Layout of ELF64 (System V gABI, chapter 4): offsets in the file header and in a section header.
 const FILE_HEADER: usize = 64;
@@ -29,49 +29,44 @@ const TYPES: &[u8] = b".BTF";
 /// Returns the object without the dropped sections' contents. Section headers keep their indices, nameless and empty
 /// (SHT_NULL), so that symbols and relocations stay valid.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
-    if !elf.starts_with(b"\x7fELF\x02\x01") {
-        return Err("the BPF object is not a little-endian ELF64 file");
-    }
-    strip_sections(elf).ok_or("the BPF object's section table or type information is damaged")
+    let order = match elf {
+        [0x7f, b'E', b'L', b'F', 2, 1, ..] => Order::Little,
+        [0x7f, b'E', b'L', b'F', 2, 2, ..] => Order::Big,
+        _ => return Err("the BPF object is not an ELF64 file"),
+    };
+    strip_sections(elf, order).ok_or("the BPF object's section table or type information is damaged")
 }
 
-fn strip_sections(elf: &[u8]) -> Option<Vec<u8>> {
-    let (table, size) = (number::<8>(elf, SECTION_TABLE)?, number::<2>(elf, SECTION_SIZE)?);
-    let (count, names) = (number::<2>(elf, SECTION_COUNT)?, number::<2>(elf, SECTION_NAMES)?);
-    let names = number::<8>(elf, table + names * size + OFFSET)?;
+fn strip_sections(elf: &[u8], order: Order) -> Option<Vec<u8>> {
+    let (half, long) = (Order::number::<2>, Order::number::<8>);
+    let (table, size) = (long(order, elf, SECTION_TABLE)?, half(order, elf, SECTION_SIZE)?);
+    let (count, names) = (half(order, elf, SECTION_COUNT)?, half(order, elf, SECTION_NAMES)?);
+    let names = long(order, elf, table + names * size + OFFSET)?;
 
     let mut out = elf.get(..FILE_HEADER)?.to_vec();
     let mut headers = elf.get(table..table + count * size)?.to_vec();
     for header in headers.chunks_exact_mut(size) {
-        let name = elf.get(names + number::<4>(header, 0)?..)?.split(|byte| *byte == 0).next()?;
+        let name = elf.get(names + order.number::<4>(header, 0)?..)?.split(|byte| *byte == 0).next()?;
         if is_dropped(name) {
             header[..TYPE + 4].fill(0);
             header[OFFSET..SIZE + 8].fill(0);
-        } else if number::<4>(header, TYPE)? != SHT_NOBITS {
-            let contents = range(number::<8>(header, OFFSET)?, number::<8>(header, SIZE)?);
-            out.resize(out.len().next_multiple_of(number::<8>(header, ALIGNMENT)?.max(1)), 0);
-            let moved = u64::try_from(out.len()).ok()?;
-            header[OFFSET..OFFSET + 8].copy_from_slice(&moved.to_le_bytes());
+        } else if order.number::<4>(header, TYPE)? != SHT_NOBITS {
+            let contents = range(long(order, header, OFFSET)?, long(order, header, SIZE)?);
+            out.resize(out.len().next_multiple_of(long(order, header, ALIGNMENT)?.max(1)), 0);
+            header[OFFSET..OFFSET + 8].copy_from_slice(&order.long(out.len())?);
             let contents = elf.get(contents)?;
-            let contents = if name == TYPES { btf::of_maps(contents)? } else { contents.to_vec() };
-            header[SIZE..SIZE + 8].copy_from_slice(&u64::try_from(contents.len()).ok()?.to_le_bytes());
+            let contents = if name == TYPES { btf::of_maps(contents, order)? } else { contents.to_vec() };
+            header[SIZE..SIZE + 8].copy_from_slice(&order.long(contents.len())?);
             out.extend_from_slice(&contents);
         }
     }
     out.resize(out.len().next_multiple_of(8), 0);
-    let table = u64::try_from(out.len()).ok()?;
-    out[SECTION_TABLE..SECTION_TABLE + 8].copy_from_slice(&table.to_le_bytes());
+    let table = order.long(out.len())?;
+    out[SECTION_TABLE..SECTION_TABLE + 8].copy_from_slice(&table);
     out.extend_from_slice(&headers);
     Some(out)
 }
 
 const fn range(start: usize, length: usize) -> Range<usize> {
     start..start + length
-}
-
-/// The little-endian number of `N` bytes at `at`.
-fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut word = [0; 8];
-    word[..N].copy_from_slice(bytes.get(at..at + N)?);
-    usize::try_from(u64::from_le_bytes(word)).ok()
 }

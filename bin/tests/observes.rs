@@ -3,6 +3,8 @@
 //!
 //! - Each path of each program ends with 1, which lets the operation proceed.
 //! - No program writes to its context: the packet's, the socket's, the address's or the reply's fields.
+//! - No program reads more than two bytes of a packet at once: headers may begin at any multiple of two, and verifiers of CPUs
+//!   for which that matters (MIPS, RISC-V) refuse it.
 //! - Programs call no kernel function but those of a list, each of which reads, or changes what is tcptop's own.
 //!
 //! The verifier refuses other ways to change something: the sockets that helpers return cannot be written to, nor can a
@@ -46,6 +48,10 @@ const ALLOWED: [(i32, &str); 20] = [
 /// The code of the instruction at which a function ends.
 const EXIT: u8 = 0x95;
 
+/// `data` and `data_end` in `struct __sk_buff` (include/uapi/linux/bpf.h). In other contexts these are no pointers, which do
+/// no harm here.
+const DATA: [i32; 2] = [76, 80];
+
 /// What a register may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
@@ -54,6 +60,8 @@ enum Value {
     Stack(Place),
     /// Somewhere in a stack.
     Stacked,
+    /// A place in a packet, on one path at least.
+    Packet,
     /// The context, or a place in it, on one path at least.
     Context,
 }
@@ -64,10 +72,11 @@ type Place = (usize, i32);
 impl Value {
     /// What it may be where two paths meet.
     fn or(self, other: Self) -> Self {
-        use Value::{Context, Stack, Stacked, Unknown};
+        use Value::{Context, Packet, Stack, Stacked, Unknown};
         match (self, other) {
             _ if self == other => self,
             (Context, _) | (_, Context) => Context,
+            (Packet, _) | (_, Packet) => Packet,
             (Stack(_) | Stacked, _) | (_, Stack(_) | Stacked) => Stacked,
             _ => Unknown,
         }
@@ -77,6 +86,7 @@ impl Value {
     fn changed(self) -> Self {
         match self {
             Self::Context => Self::Context,
+            Self::Packet => Self::Packet,
             Self::Stack(_) | Self::Stacked => Self::Stacked,
             Self::Unknown | Self::Constant(_) => Self::Unknown,
         }
@@ -146,9 +156,10 @@ impl State {
 
     /// A store. The error is what is wrong.
     fn store(&mut self, base: Value, offset: i32, value: Value) -> Result<(), &'static str> {
-        let is_pointer = matches!(value, Value::Context | Value::Stack(_) | Value::Stacked);
+        let is_pointer = matches!(value, Value::Context | Value::Packet | Value::Stack(_) | Value::Stacked);
         match base {
             Value::Context => return Err("writes to the context"),
+            Value::Packet => return Err("writes to the packet"),
             Value::Stack((stack, end)) if is_pointer => {
                 self.spilled.insert((stack, end + offset), value);
             }
@@ -226,6 +237,13 @@ impl Program<'_> {
             }
             (0, _) => self.fails(at, "unknown to this test"),
             // BPF_LDX.
+            (1, 0x61) if source == Value::Context && DATA.contains(&offset) => {
+                state.registers[to] = Value::Packet;
+            }
+            // The sizes of four and eight bytes.
+            (1, 0x61 | 0x79) if source == Value::Packet => {
+                self.fails(at, "reads more than two bytes of a packet")
+            }
             (1, 0x79) => state.registers[to] = state.load(source, offset),
             (1, _) => state.registers[to] = Value::Unknown,
             // BPF_ST and BPF_STX, atomic operations among them.
@@ -341,6 +359,11 @@ fn what_is_wrong_is_found() {
         "",
         "it holds 0 since then"
     );
+    // A packet's bytes, two and four of them, by the pointer in the context.
+    let packet = [set, (0x61, 2, 1, 76, 0), (0x07, 2, 0, 0, 12)];
+    let reads = |code| verdict(&[packet[0], packet[1], packet[2], (code, 3, 2, 0, 0), exit]);
+    assert_eq!(reads(0x69), "");
+    assert!(reads(0x61).ends_with("reads more than two bytes of a packet"));
     // A function that is called with it, and returns something else than the program does.
     let call = (0x85, 0, 1, 0, 2);
     assert!(verdict(&[call, set, exit, write(1), exit]).ends_with("writes to the context"));

@@ -83,11 +83,11 @@ impl Packet {
             return inner_addresses(self.skb, network);
         }
         if load::<[u8; 20]>(self.start, 0, self.end)?[0] >> 4 == 4 {
-            let [source, destination] = load::<[u32; 2]>(self.start, 12, self.end)?;
-            Some((mapped(source), mapped(destination)))
+            let [source, destination] = load::<[Word; 2]>(self.start, 12, self.end)?;
+            Some((mapped(source.0), mapped(destination.0)))
         } else {
-            let [source, destination] = load::<[[u32; 4]; 2]>(self.start, 8, self.end)?;
-            Some((joined(source), joined(destination)))
+            let [source, destination] = load::<[[Word; 4]; 2]>(self.start, 8, self.end)?;
+            Some((joined(source.map(|word| word.0)), joined(destination.map(|word| word.0))))
         }
     }
 }
@@ -101,6 +101,13 @@ pub fn behind_ip_header(skb: *mut __sk_buff) -> u32 {
     field!(skb, len).saturating_sub(header)
 }
 
+/// 32 bits of a header, read as two halves. Headers begin at multiples of four bytes if the driver cares, and else at those of
+/// two. On CPUs for which that matters (MIPS, RISC-V), the verifier lets programs read no more than two bytes at once there
+/// (kernel/bpf/verifier.c `check_pkt_ptr_alignment`, v6.1).
+#[derive(Clone, Copy)]
+#[repr(C, packed(2))]
+struct Word(u32);
+
 /// A value `offset` bytes behind `base`; `None` when the packet ends before.
 #[inline(always)]
 fn load<T: Copy>(base: usize, offset: usize, end: usize) -> Option<T> {
@@ -108,8 +115,8 @@ fn load<T: Copy>(base: usize, offset: usize, end: usize) -> Option<T> {
     if at + size_of::<T>() > end {
         return None;
     }
-    // SAFETY: inside the packet, as just compared. `T` is integers, in units of which IP and transport headers are
-    // aligned.
+    // SAFETY: inside the packet, as just compared. `T` is bytes, pairs of bytes, or `Word`s, and so no more aligned than IP and
+    // transport headers.
     Some(unsafe { *(at as *const T) })
 }
 
@@ -153,12 +160,12 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction
 #[inline(always)]
 fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
     let ports = load(at, 0, end)?;
-    let ([mut seq, mut ack], mut control) = ([0; 2], [0; 2]);
+    let ([mut seq, mut ack], mut control) = ([Word(0); 2], [0; 2]);
     if protocol == IPPROTO_TCP {
         control = load(at, 12, end)?;
         [seq, ack] = load(at, 4, end)?;
     }
-    Some(Transport { offset, network: 0, protocol, ports, seq, ack, control })
+    Some(Transport { offset, network: 0, protocol, ports, seq: seq.0, ack: ack.0, control })
 }
 
 /// The transport header behind options or other headers.

@@ -8,9 +8,9 @@ use tcptop_abi::{Endpoints, IPPROTO_TCP, IPPROTO_UDP};
 
 /// AF_INET of include/linux/socket.h.
 const AF_INET: u32 = 2;
-/// SOCK_STREAM and SOCK_DGRAM of include/linux/net.h.
-const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
+/// SOCK_RAW of include/linux/net.h. (SOCK_STREAM and SOCK_DGRAM have other numbers on MIPS:
+/// arch/mips/include/asm/socket.h. Of TCP and UDP there are no other types than those and this one.)
+const SOCK_RAW: u32 = 3;
 
 /// Loads one field of a kernel context struct or of a map value by an instruction of its own.
 macro_rules! field {
@@ -60,13 +60,13 @@ fn word<const OFFSET: usize>(sk: *const bpf_sock) -> u32 {
 /// True for a TCP socket proper. The kernel's own reset socket is RAW with protocol TCP.
 #[inline(always)]
 pub fn is_tcp(sk: *const bpf_sock) -> bool {
-    field!(sk, type_) == SOCK_STREAM && field!(sk, protocol) == IPPROTO_TCP as u32
+    field!(sk, type_) != SOCK_RAW && field!(sk, protocol) == IPPROTO_TCP as u32
 }
 
 /// True for a UDP socket proper, not a raw one that sends UDP.
 #[inline(always)]
 pub fn is_udp(sk: *const bpf_sock) -> bool {
-    field!(sk, type_) == SOCK_DGRAM && field!(sk, protocol) == IPPROTO_UDP as u32
+    field!(sk, type_) != SOCK_RAW && field!(sk, protocol) == IPPROTO_UDP as u32
 }
 
 /// Remote address and port of a connected socket.

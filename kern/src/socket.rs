@@ -2,8 +2,9 @@
 //!
 //! Storage ends with its socket and costs a quarter of a hash. The kernel refuses it in two cases:
 //!
-//! - On 32-bit ARM from Linux 6.19 on, for each socket: storage is made without locks there, which this CPU cannot
-//!   (mm/slub.c `kmalloc_nolock_noprof`, v6.19). Then the hash has room for all of them.
+//! - From Linux 6.19 on, for each socket on a CPU that cannot exchange two words atomically, such as 32-bit ARM, MIPS and
+//!   most of RISC-V: storage is made without locks there (mm/slub.c `kmalloc_nolock_noprof`, v6.19). Then the hash has room
+//!   for all of them.
 //! - For a socket whose option memory is used up (net/core/bpf_sk_storage.c `bpf_sk_storage_charge`, v6.1), by its process or
 //!   by a small `net.core.optmem_max`. The hash has room for some of these.
 //!

@@ -152,7 +152,7 @@ pub static OPTIONS: [Opt; 50] = [
         .takes("SECONDS", "seconds from 1 to 3600"),
     Opt::switch(Id::Flows, "--flows", Group::General,
         "Connections and UDP flows to count at a time",
-        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, about 456 on 32-bit ARM from Linux 6.19 on, used or not")
+        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, about 456 on CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on, used or not")
         .takes("N", "a whole number from 1024 to 262144"),
     Opt::switch(Id::Collector, "--collector", Group::General,
         "auto, bpf or diag: what counts local connections",

@@ -84,14 +84,19 @@ pub fn load(asked: Option<u32>) -> Result<Loaded, Error> {
 }
 
 /// Whether this kernel makes storage for sockets (kern/src/socket.rs). `TCPTOP_WITHOUT_STORAGE` makes a debug build use the
-/// hash instead, so that tests on any machine cover it.
+/// hash instead, so that tests on any machine cover it. The hash works on every kernel.
 fn makes_storage() -> bool {
     if cfg!(debug_assertions) && std::env::var_os("TCPTOP_WITHOUT_STORAGE").is_some() {
         return false;
     }
     let (release, machine) = sys::kernel::release();
-    // 64-bit ARM calls itself aarch64, but to a 32-bit program it may say armv8l. The hash works there too.
-    !machine.starts_with("arm") || sys::kernel::version(&release).is_some_and(|version| version < (6, 19))
+    has_storage(&machine, sys::kernel::version(&release))
+}
+
+/// Whether a kernel of this machine name and version makes it. Linux 6.19 makes it only on a CPU that exchanges two words
+/// atomically: x86-64 and 64-bit ARM do, of RISC-V only some. (To a 32-bit program, 64-bit ARM may call itself armv8l.)
+fn has_storage(machine: &str, version: Option<(u32, u32)>) -> bool {
+    matches!(machine, "x86_64" | "aarch64") || version.is_some_and(|version| version < (6, 19))
 }
 
 /// Whether the programs may ask for process ids in a PID namespace: `bpf_get_ns_current_pid_tgid` is for every kind of
@@ -99,4 +104,21 @@ fn makes_storage() -> bool {
 fn translates_pids() -> bool {
     let (release, _) = sys::kernel::release();
     privilege::thread_names() && sys::kernel::version(&release).is_some_and(|version| version >= (6, 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_needs_a_wide_exchange_since_6_19() {
+        for machine in ["armv6l", "armv7l", "armv8l", "mips", "mips64", "riscv64"] {
+            assert!(has_storage(machine, Some((6, 18))), "{machine}");
+            assert!(!has_storage(machine, Some((6, 19))), "{machine}");
+            assert!(!has_storage(machine, None), "{machine}");
+        }
+        for machine in ["x86_64", "aarch64"] {
+            assert!(has_storage(machine, Some((7, 2))) && has_storage(machine, None), "{machine}");
+        }
+    }
 }

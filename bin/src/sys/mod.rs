@@ -62,8 +62,9 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Reads a 64-bit number by its halves while the kernel or one of its programs may write it; `read(true)` reads the upper
-/// half. (The JIT compiler of 32-bit ARM stores the lower half, then the upper one: arch/arm/net/bpf_jit_32.c `emit_str_r`,
-/// v6.1.)
+/// half. (The JIT compilers of 32-bit ARM and of little-endian MIPS store the lower half, then the upper one:
+/// arch/arm/net/bpf_jit_32.c `emit_str_r`, arch/mips/net/bpf_jit_comp32.c `emit_stx`, v6.1. The latter stores the upper half
+/// first in big-endian order: there, on several CPUs, a reading in between would be 4 GiB too much.)
 ///
 /// The result is never more than a number that only grows: a lower half is taken only if the upper half was the same before
 /// and after it. It is 4 GiB less if the program has stored only the lower half so far. The table keeps the highest number

@@ -75,10 +75,10 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the kernel makes storage for sockets: not on 32-bit ARM from Linux 6.19 on. If not, says that a test is skipped,
-/// and why.
+/// Whether tcptop uses storage of sockets: from Linux 6.19 on only on x86-64 and 64-bit ARM. If not, says that a test is
+/// skipped, and why.
 pub fn has_storage(why: &str) -> bool {
-    let has = !cfg!(target_arch = "arm") || kernel() < (6, 19);
+    let has = cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) || kernel() < (6, 19);
     if !has {
         println!("skipped: without socket storage, {why}");
     }

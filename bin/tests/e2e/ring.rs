@@ -63,7 +63,7 @@ fn kernel_has_32_bits() -> bool {
         libc::uname(name.as_mut_ptr());
         CStr::from_ptr(name.assume_init_ref().machine.as_ptr())
     };
-    [c"armv6l", c"armv7l", c"i686"].contains(&machine)
+    [c"armv6l", c"armv7l", c"i686", c"mips"].contains(&machine)
 }
 
 #[test]

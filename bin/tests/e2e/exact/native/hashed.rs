@@ -1,5 +1,5 @@
-//! Hosts whose kernel makes no storage for sockets: 32-bit ARM from Linux 6.19 on. A build for debugging behaves like that
-//! where it is asked to.
+//! Hosts whose kernel makes no storage for sockets: CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on. A build for
+//! debugging behaves like that where it is asked to.
 
 use std::{
     net::{SocketAddr, TcpListener},

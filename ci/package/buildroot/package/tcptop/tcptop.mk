@@ -12,7 +12,7 @@ TCPTOP_SITE_METHOD = local
 TCPTOP_LICENSE = MIT or Apache-2.0
 TCPTOP_ADD_TOOLCHAIN_DEPENDENCY = NO
 
-TCPTOP_BINARY = tcptop-$(if $(BR2_arm),armv7,$(ARCH))
+TCPTOP_BINARY = tcptop-$(if $(BR2_arm),$(if $(BR2_ARM_CPU_ARMV6),armv6,armv7),$(ARCH))
 
 define TCPTOP_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 $(@D)/$(TCPTOP_BINARY) $(TARGET_DIR)/usr/sbin/tcptop

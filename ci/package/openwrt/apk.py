@@ -1,0 +1,73 @@
+"""Writes a package for apk, in the second version of its format: gzip streams of two tar archives, control and data.
+
+    apk.py DIRECTORY FILE < .PKGINFO
+
+DIRECTORY has the files of the package in `data`, and the scripts `post-install` and `pre-deinstall`. The beginning of
+.PKGINFO comes from standard input; size and checksum of the data are added here. The format is described in
+doc/apk-v2.5.scd of apk-tools.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import sys
+import tarfile
+
+directory, result = sys.argv[1:]
+time = int(os.environ["SOURCE_DATE_EPOCH"])
+
+
+def member(name, mode):
+    info = tarfile.TarInfo(name)
+    info.mode, info.mtime, info.uname, info.gname = mode, time, "root", "root"
+    return info
+
+
+def compressed(members, end):
+    """A gzip stream of a tar archive; control archives have no `end` of two empty blocks."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, content in members:
+            tar.addfile(info, content and io.BytesIO(content))
+        length = tar.offset
+    content = raw.getvalue() if end else raw.getvalue()[:length]
+    return gzip.compress(content, 9, mtime=0)
+
+
+def data():
+    root = os.path.join(directory, "data")
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in folders:
+            info = member(os.path.relpath(os.path.join(folder, name), root), 0o755)
+            info.type = tarfile.DIRTYPE
+            yield info, None
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                content = file.read()
+            info = member(os.path.relpath(path, root), os.stat(path).st_mode & 0o755)
+            info.size = len(content)
+            info.pax_headers = {"APK-TOOLS.checksum.SHA1": hashlib.sha1(content).hexdigest()}
+            yield info, content
+
+
+def control(size, checksum):
+    for name in [".PKGINFO", ".post-install", ".pre-deinstall"]:
+        if name == ".PKGINFO":
+            content = sys.stdin.read() + f"size = {size}\ndatahash = {checksum}\n"
+            content = content.encode()
+        else:
+            with open(os.path.join(directory, name[1:]), "rb") as file:
+                content = file.read()
+        info = member(name, 0o644 if name == ".PKGINFO" else 0o755)
+        info.size = len(content)
+        yield info, content
+
+
+files = list(data())
+size = sum(info.size for info, _ in files)
+packed = compressed(files, True)
+with open(result, "wb") as file:
+    file.write(compressed(control(size, hashlib.sha256(packed).hexdigest()), False) + packed)
