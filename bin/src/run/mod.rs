@@ -25,7 +25,7 @@ use crate::{
     sys::{
         epoll::{Epoll, Source},
         kernel,
-        signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
+        signal::{self, HANGUP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
     view::Groups,
@@ -83,12 +83,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
     ignore_file_size_limit();
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
-    let mut stops = STOP.to_vec();
-    if !file && !is_ignored(HANGUP) {
-        stops.push(HANGUP);
-    }
-    let signal = Signals::new(&stops).map_err(system("signalfd"))?;
-    let reopen = file.then(|| Signals::new(&[HANGUP])).transpose().map_err(system("signalfd"))?;
+    let hangup = (!file && !is_ignored(HANGUP)).then_some(HANGUP);
+    let signal = Signals::new(signal::stops().chain(hangup)).map_err(system("signalfd"))?;
+    let reopen = file.then(|| Signals::new([HANGUP])).transpose().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
 
     let (time, numbers) = (output.time, output.numbers);
@@ -148,11 +145,13 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                         listen_to_collectors(&epoll, &monitor, false)?;
                     }
                 }
-                Source::Timer => tick = timer.expirations() > 0,
+                Source::Timer => tick = timer.expirations().map_err(system("timerfd"))? > 0,
                 Source::Signal => stop = true,
                 Source::Hangup => return Err(Stopped::ReaderGone),
                 Source::Reopen => {
-                    reopen.as_ref().inspect(|signal| signal.take());
+                    if let Some(signal) = &reopen {
+                        signal.take().map_err(system("signalfd"))?;
+                    }
                     printer.reopen();
                     losses.note(printer.begin(), 0)?;
                 }
