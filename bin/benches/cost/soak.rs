@@ -104,7 +104,14 @@ pub fn measure(settings: &Settings) -> ExitCode {
             samples.push(Sample::take(process));
         }
         drop(standing);
-        rounds.push(Sample::least(&samples));
+        let least = Sample::least(&samples);
+        // A run that is ended early has shown this much.
+        let Sample { resident, descriptors, flows, states } = least;
+        eprintln!(
+            "cost: round {}: {resident} KiB, {descriptors} descriptors, {flows} flows, {states} states",
+            rounds.len() + 1
+        );
+        rounds.push(least);
     }
     let peak = process.status("VmHWM");
     drop(running);

@@ -84,6 +84,14 @@ fn terminate_gives_the_last_report() {
     last_report(libc::SIGTERM);
 }
 
+/// Those by which a process that does not expect them would end: nothing may be lost or left behind then either.
+#[test]
+fn any_other_signal_gives_the_last_report() {
+    for signal in [libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT, libc::SIGXCPU, libc::SIGRTMAX()] {
+        last_report(signal);
+    }
+}
+
 #[test]
 fn signal_in_text_mode_ends_with_a_whole_report() {
     let (ready, started) = std::sync::mpsc::channel();
@@ -103,8 +111,8 @@ fn signal_in_text_mode_ends_with_a_whole_report() {
 }
 
 #[test]
-fn several_at_once_count_the_same() {
-    let all: Vec<Tcptop> = (0..3).map(|_| Tcptop::start()).collect();
+fn ten_at_once_count_the_same() {
+    let all: Vec<Tcptop> = (0..10).map(|_| Tcptop::start()).collect();
     let pair = Pair::new(V4);
     pair.exchange(123_456, 654_321);
     let expected = pair.ends(123_456, 654_321);
@@ -130,19 +138,23 @@ fn the_one_that_ends_leaves_the_other_whole() {
     second.finish(&expected);
 }
 
+/// nohup(1) has SIGHUP ignored, a script any other.
 #[test]
-fn a_signal_that_nohup_ignores_is_ignored() {
+fn a_signal_that_whoever_started_it_ignores_is_ignored() {
     use std::os::unix::process::CommandExt;
+    const IGNORED: [libc::c_int; 2] = [libc::SIGHUP, libc::SIGUSR1];
     let mut command = tcptop(&["--csv", "-d", "0.1"]);
     // SAFETY: signal(2) may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            for signal in IGNORED {
+                libc::signal(signal, libc::SIG_IGN);
+            }
             Ok(())
         })
     };
     let tcptop = Tcptop::run(&mut command);
-    tcptop.process().signal(libc::SIGHUP);
+    IGNORED.into_iter().for_each(|signal| tcptop.process().signal(signal));
     thread::sleep(Duration::from_millis(300));
     // Still there to take the next one.
     tcptop.stop_by(libc::SIGTERM);

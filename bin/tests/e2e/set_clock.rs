@@ -47,7 +47,8 @@ fn answer(question: &Question, ahead: i64) -> Verdict {
     let now = now();
     let seconds = i64::try_from(now.as_secs()).expect("small") + ahead;
     let nanos = i64::from(now.subsec_nanos());
-    let is_narrow = cfg!(target_pointer_width = "32") && question.number == libc::SYS_clock_gettime as i32;
+    let is_narrow =
+        cfg!(target_pointer_width = "32") && libc::c_long::from(question.number) == libc::SYS_clock_gettime;
     let bytes: Vec<u8> = if is_narrow {
         [seconds, nanos]
             .iter()

@@ -44,7 +44,7 @@ impl Traffic for Forwarded {
 fn of_connection_tracking() {
     let router = Arc::new(Router::new(""));
     let around = Arc::clone(&router);
-    let scene = Scene::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(|| start()));
+    let scene = Scene::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(start));
     let mut traffic = Forwarded { router, pair: None };
     sweep(&scene, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
 }

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{kernel::Kernel, site::Site, traffic::Traffic};
+use super::{
+    kernel::Kernel,
+    site::Site,
+    traffic::{APART, Traffic},
+};
 use crate::{
     harness::{Finished, Process, Scratch, live_limit, tcptop},
     options::Cells,
@@ -47,11 +51,11 @@ impl Scene {
         Self { args: args.into_iter().map(Into::into).collect(), log: None, inside: None }
     }
 
-    /// With a log that is renamed after some reports, and opened anew at each fault.
+    /// With a log of what moves at [`APART`], which is renamed after some reports, and opened anew at each fault.
     pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
         let file = folder.0.join("log.csv");
         let name = file.to_str().expect("UTF-8").to_owned();
-        let args = [args, &["-o", &name, "--max-size", "2K", "--keep", "999"]].concat();
+        let args = [args, &["-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
         Self { log: Some(file), ..Self::new(&args) }
     }
 
@@ -74,7 +78,6 @@ pub struct Session {
 }
 
 /// What became of one fault.
-#[derive(Debug)]
 pub enum Outcome {
     Recovered,
     /// With this status, after this error.

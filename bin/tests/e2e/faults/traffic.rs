@@ -33,12 +33,28 @@ pub trait Traffic {
 
 /// A connection in this process. It is accepted without a question for the address, so that no hook sees the owner, and /proc
 /// is asked.
-#[derive(Default)]
-pub struct Local(Option<Pair>);
+pub struct Local {
+    address: &'static str,
+    pair: Option<Pair>,
+}
+
+/// An address that nobody else uses.
+pub const APART: &str = "127.17.17.17";
+
+impl Local {
+    pub const fn new() -> Self {
+        Self { address: V4, pair: None }
+    }
+
+    /// At [`APART`].
+    pub const fn apart() -> Self {
+        Self { address: "127.17.17.17:0", pair: None }
+    }
+}
 
 impl Traffic for Local {
     fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
-        let listener = listen(V4);
+        let listener = listen(self.address);
         let client = connect(listener.local_addr().expect("bound"));
         // SAFETY: no pointer is passed. What it returns is nobody else's.
         let server = unsafe {
@@ -48,13 +64,13 @@ impl Traffic for Local {
             Own::new(TcpStream::from_raw_fd(fd))
         };
         let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
-        let pair = self.0.insert(Pair { client, server, flow, listener });
+        let pair = self.pair.insert(Pair { client, server, flow, listener });
         pair.exchange(1_234, 567);
         vec![(flow, 567, 1_234), (flow.flipped(), 1_234, 567)]
     }
 
     fn end(&mut self) {
-        self.0 = None;
+        self.pair = None;
     }
 
     fn pid(&self) -> Option<u32> {
