@@ -55,7 +55,8 @@ impl Scene {
     pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
         let file = folder.0.join("log.csv");
         let name = file.to_str().expect("UTF-8").to_owned();
-        let args = [args, &["-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
+        let args =
+            [args, &["--total", "-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
         Self { log: Some(file), ..Self::new(&args) }
     }
 
@@ -181,6 +182,9 @@ impl Session {
         if hits > BUSY && !super::is_of_proc(site) {
             return Err(format!("tried {hits} times in a row"));
         }
+        if !traffic.events().contains(&"live") {
+            traffic.end();
+        }
         for event in traffic.events() {
             let start = Instant::now();
             while !self.has(before, event, &moved, traffic) {
@@ -230,8 +234,8 @@ impl Session {
         }
     }
 
-    /// Nothing is left of what it suffered: a connection has its owner, and it ends as ever.
-    pub fn finish(mut self, scene: &Scene, traffic: &mut dyn Traffic) {
+    /// Nothing is left of what it suffered: a connection has its owner, and it ends as ever. What it has said on stderr.
+    pub fn finish(mut self, scene: &Scene, traffic: &mut dyn Traffic) -> String {
         let before = self.lines().len().saturating_sub(1);
         self.provoke(scene);
         let moved = traffic.moved();
@@ -251,7 +255,9 @@ impl Session {
         traffic.end();
         let process = self.process.take().expect("it runs");
         process.signal(libc::SIGINT);
-        process.wait().assert_code(0);
+        let finished = process.wait();
+        finished.assert_code(0);
+        finished.stderr
     }
 }
 

@@ -22,7 +22,7 @@ pub trait Traffic {
 
     /// The rows that each end has, the last one once it has ended.
     fn events(&self) -> &'static [&'static str] {
-        &["live", "closed"]
+        BOTH
     }
 
     /// Whether a row has the right number of bytes.
@@ -35,20 +35,23 @@ pub trait Traffic {
 /// is asked.
 pub struct Local {
     address: &'static str,
+    events: &'static [&'static str],
     pair: Option<Pair>,
 }
+
+const BOTH: &[&str] = &["live", "closed"];
 
 /// An address that nobody else uses.
 pub const APART: &str = "127.17.17.17";
 
 impl Local {
     pub const fn new() -> Self {
-        Self { address: V4, pair: None }
+        Self { address: V4, events: BOTH, pair: None }
     }
 
-    /// At [`APART`].
+    /// At [`APART`], for a log. A report that is dropped, which is said, may be the only one with a live row.
     pub const fn apart() -> Self {
-        Self { address: "127.17.17.17:0", pair: None }
+        Self { address: "127.17.17.17:0", events: &["closed"], pair: None }
     }
 }
 
@@ -75,6 +78,10 @@ impl Traffic for Local {
 
     fn pid(&self) -> Option<u32> {
         Some(std::process::id())
+    }
+
+    fn events(&self) -> &'static [&'static str] {
+        self.events
     }
 }
 
