@@ -1,6 +1,6 @@
 //! How tcptop begins and ends, and what it leaves behind: nothing.
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, thread, time::Duration};
 
 use crate::{
     harness::{Process, Tcptop, eventually, tcptop},
@@ -34,6 +34,27 @@ fn kill_9_leaves_nothing_attached() {
     tcptop.process().signal(libc::SIGKILL);
     assert_gone(&ids);
     pair.exchange(1_000, 1_000);
+}
+
+/// While it loads, attaches, looks at /proc and reports.
+#[test]
+fn kill_9_at_any_moment_leaves_nothing_behind() {
+    let mut ids = BTreeSet::new();
+    for moment in 0..24 {
+        let process = Process::start(&mut tcptop(&["--csv", "-d", "0.1"]), |_| ());
+        thread::sleep(Duration::from_millis(15 * moment));
+        ids.append(&mut programs::held_by(process.pid()).0);
+        process.signal(libc::SIGKILL);
+        assert_eq!(process.wait().status.signal(), Some(libc::SIGKILL));
+    }
+    assert!(!ids.is_empty(), "all were killed before they had loaded a program");
+    assert_gone(&ids);
+    let (tcptop, pair) = (Tcptop::start(), Pair::new(V4));
+    pair.exchange(1_000, 2_000);
+    let expected = pair.ends(1_000, 2_000);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
 }
 
 #[test]
