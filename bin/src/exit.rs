@@ -18,7 +18,7 @@ pub const PRIVILEGES: u8 = 77;
 
 /// Each code with its meaning for users.
 pub const TABLE: [(u8, &str); 7] = [
-    (OK, "Done, interrupted by SIGINT or SIGTERM, or the reader of the pipe went away"),
+    (OK, "Done, asked to stop by SIGINT, SIGTERM or another signal, or the reader of the pipe went away"),
     (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),

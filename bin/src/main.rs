@@ -32,7 +32,10 @@ use std::{env, io::Write, process::ExitCode};
 use args::{CollectorName, Command};
 use error::Error;
 use run::Stopped;
-use sys::signal::{HANGUP, STOP, Signals};
+use sys::{
+    capability,
+    signal::{self, HANGUP, Signals},
+};
 
 /// Bytes of stack that are sure to be enough. A run takes 26 KiB, and a build for debugging four times as much.
 const STACK: u32 = 256 * 1024;
@@ -42,10 +45,11 @@ fn main() -> ExitCode {
         return obey();
     }
     // A thread has a stack of its own, whatever the limit. This one only waits for it, and leaves the signals to it: the
-    // descriptor is closed again, and they stay blocked in both. Capabilities and system calls that a run gives up stay
-    // allowed to this one.
-    let _ = Signals::new(&[STOP.as_slice(), &[HANGUP], &run::OF_TERMINAL].concat());
-    sys::stack::call_with(STACK as usize, obey).unwrap_or_else(|error| fail(&error, exit::OS))
+    // descriptor is closed again, and they stay blocked in both. It gives up all its capabilities, and gets the filter of
+    // system calls with the other one.
+    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::OF_TERMINAL));
+    let give_up = || drop(capability::keep_only(0));
+    sys::stack::call_with(STACK as usize, obey, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 
 /// Does what the arguments say. It is not part of `main`, whose frame must fit a narrow stack.

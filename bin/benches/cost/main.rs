@@ -9,6 +9,7 @@
 //!     cost sources    [--seconds S] [--rounds N] --watch NAME=COMMAND
 //!     cost first      [--rounds N] --watch NAME=COMMAND [--last NAME=COMMAND]
 //!     cost lost       [--seconds S] --watch NAME=COMMAND
+//!     cost soak       [--seconds S] --watch NAME=COMMAND
 //!     cost load       [--seconds S] [--loads A,B...]
 //!     cost table
 //!
@@ -24,6 +25,8 @@ mod held;
 mod hook_list;
 mod hooks;
 mod load;
+#[path = "../../tests/e2e/maps.rs"]
+mod maps;
 mod names;
 mod once;
 mod peers;
@@ -31,13 +34,14 @@ mod process;
 #[path = "../../tests/e2e/programs.rs"]
 mod programs;
 mod record;
+mod soak;
 mod sources;
 mod standing;
 mod throughput;
 mod trace;
 mod watcher;
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use load::{LOADS, Load};
 use watcher::Watcher;
@@ -101,12 +105,17 @@ fn warn_of_others() {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     if command == "hold" {
         let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
-        return connections::hold(number(), number());
+        connections::hold(number(), number());
+        return ExitCode::SUCCESS;
+    }
+    if command == "connect" {
+        soak::connect(words.next().and_then(|word| word.parse().ok()).expect("a port"));
+        return ExitCode::SUCCESS;
     }
     let settings = Settings::parse(words);
     if command != "table" {
@@ -122,10 +131,12 @@ fn main() {
         "sources" => sources::measure(&settings),
         "first" => once::first_report(&settings),
         "lost" => once::lost(&settings),
+        "soak" => return soak::measure(&settings),
         "load" => settings.loads.iter().for_each(|(name, load)| {
             println!("{name} {:.0}", load::run(*load, settings.time).rate);
         }),
         "table" => record::tables(),
         _ => panic!("unknown command {command:?}"),
     }
+    ExitCode::SUCCESS
 }

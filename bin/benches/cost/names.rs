@@ -52,16 +52,23 @@ fn serve() -> u16 {
 }
 
 /// The cgroup that the processes run in, if there is a v2 tree.
-struct Cgroup(PathBuf);
+pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let root = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let root = root.into_iter().find(|fields| fields.get(2) == Some(&"cgroup2"))?.get(1)?.to_string();
         let path = Path::new(&root).join(CGROUP);
         fs::create_dir_all(&path).ok()?;
         Some(Self(path))
+    }
+
+    /// The command's process begins in it.
+    pub fn contain(&self, command: &mut Command) {
+        let mut procs = File::options().write(true).open(self.0.join("cgroup.procs")).expect("ours");
+        // SAFETY: the child writes one byte to a file that is open already.
+        unsafe { command.pre_exec(move || procs.write_all(b"0")) };
     }
 }
 
@@ -91,11 +98,7 @@ fn run(command: &str, port: u16, count: u32, rate: u32, cgroup: Option<&Cgroup>)
         let mut words = line.split(' ').map(|word| word.replace('\t', " "));
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(cgroup) = cgroup {
-            let mut procs = File::options().write(true).open(cgroup.0.join("cgroup.procs")).expect("ours");
-            // SAFETY: the child writes one byte to a file that is open already.
-            unsafe { command.pre_exec(move || procs.write_all(b"0")) };
-        }
+        cgroup.inspect(|cgroup| cgroup.contain(&mut command));
         sender.send(command.spawn().expect("it was found before")).expect("the reaper runs");
     }
     drop(sender);

@@ -28,7 +28,7 @@ use crate::{
     sys::{
         epoll::{Epoll, Source},
         kernel,
-        signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
+        signal::{self, HANGUP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
     view::{Groups, Steady},
@@ -86,17 +86,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
     ignore_file_size_limit();
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
-    let mut stops = STOP.to_vec();
-    if !file && !is_ignored(HANGUP) {
-        stops.push(HANGUP);
-    }
+    let hangup = (!file && !is_ignored(HANGUP)).then_some(HANGUP);
     let mut console = Console::new(!file && count != Some(1))?;
-    if console.is_some() {
-        // By itself it would leave the terminal in modes of ours.
-        stops.push(libc::SIGQUIT);
-    }
-    let signal = Signals::new(&stops).map_err(system("signalfd"))?;
-    let reopen = file.then(|| Signals::new(&[HANGUP])).transpose().map_err(system("signalfd"))?;
+    let signal = Signals::new(signal::stops().chain(hangup)).map_err(system("signalfd"))?;
+    let reopen = file.then(|| Signals::new([HANGUP])).transpose().map_err(system("signalfd"))?;
     let stop = signal.as_fd().try_clone_to_owned().map_err(system("dup"))?;
 
     let (time, numbers) = (output.time, output.numbers);
@@ -162,11 +155,13 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                         listen_to_collectors(&epoll, &monitor, false)?;
                     }
                 }
-                Source::Timer => tick = timer.expirations() > 0,
+                Source::Timer => tick = timer.expirations().map_err(system("timerfd"))? > 0,
                 Source::Signal => stop = true,
                 Source::Hangup => return Err(Stopped::ReaderGone),
                 Source::Reopen => {
-                    reopen.as_ref().inspect(|signal| signal.take());
+                    if let Some(signal) = &reopen {
+                        signal.take().map_err(system("signalfd"))?;
+                    }
                     printer.reopen();
                     losses.note(printer.begin(), 0)?;
                 }

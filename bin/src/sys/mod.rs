@@ -1,5 +1,8 @@
 //! The system calls that std has no word for. The only rooms with `unsafe`.
 
+// Unit tests count what they allocate: `heap`.
+#[cfg(not(test))]
+mod allocator;
 pub mod bpf;
 pub mod capability;
 pub mod cgroup;
@@ -58,6 +61,15 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+/// After a read that does not block and has failed: there was nothing to read, which is no error.
+fn nothing_yet() -> io::Result<()> {
+    let error = io::Error::last_os_error();
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
+        _ => Err(error),
     }
 }
 

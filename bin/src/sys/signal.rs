@@ -6,11 +6,33 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-/// The signals that ask tcptop to stop.
-pub const STOP: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
+/// The signals that ask tcptop to stop, whoever started it.
+const STOP: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
+
+/// Those that would end a process that does not expect them, and are no sign of a mistake in it (signal(7)). Its last report
+/// would be lost, and what it has changed on this host would stay. So they ask it to stop as well.
+const OTHERS: &[libc::c_int] = &[
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGXCPU,
+    libc::SIGIO,
+    libc::SIGPWR,
+    #[cfg(not(target_arch = "mips"))]
+    libc::SIGSTKFLT,
+];
 
 /// The terminal is gone, or a log file is to be opened anew.
 pub const HANGUP: libc::c_int = libc::SIGHUP;
+
+/// Every signal that is to stop tcptop. One of [`OTHERS`], or a real-time one, that whoever started it had it ignore is none.
+pub fn stops() -> impl Iterator<Item = libc::c_int> {
+    let others = OTHERS.iter().copied().chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    STOP.into_iter().chain(others.filter(|signal| !is_ignored(*signal)))
+}
 
 /// A descriptor that becomes readable when one of some signals came.
 #[derive(Debug)]
@@ -21,19 +43,23 @@ impl Signals {
     ///
     /// # Errors
     /// sigprocmask(2)'s and signalfd(2)'s.
-    pub fn new(signals: &[libc::c_int]) -> io::Result<Self> {
-        let set = mask(libc::SIG_BLOCK, signals)?;
+    pub fn new(signals: impl IntoIterator<Item = libc::c_int>) -> io::Result<Self> {
+        let set = mask(libc::SIG_BLOCK, &mut signals.into_iter())?;
         // SAFETY: -1 asks for a new descriptor; `set` outlives the call.
         super::owned(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })
             .map(Self)
     }
 
     /// Takes what came: from now on the descriptor is readable with the next one.
-    pub fn take(&self) {
+    ///
+    /// # Errors
+    /// read(2)'s, except EAGAIN and EINTR. The descriptor stays readable then.
+    pub fn take(&self) -> io::Result<()> {
         let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
         let size = size_of_val(&info);
         // SAFETY: a buffer of that size; nothing reads what was written to it.
         while unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), size) } > 0 {}
+        super::nothing_yet()
     }
 }
 
@@ -42,7 +68,7 @@ impl Signals {
 /// # Errors
 /// sigprocmask(2)'s.
 pub fn block(signals: &[libc::c_int]) -> io::Result<()> {
-    mask(libc::SIG_BLOCK, signals).map(drop)
+    mask(libc::SIG_BLOCK, &mut signals.iter().copied()).map(drop)
 }
 
 /// Lets signals have their effect again; that of pending ones comes before this returns.
@@ -50,17 +76,17 @@ pub fn block(signals: &[libc::c_int]) -> io::Result<()> {
 /// # Errors
 /// sigprocmask(2)'s.
 pub fn release(signals: &[libc::c_int]) -> io::Result<()> {
-    mask(libc::SIG_UNBLOCK, signals).map(drop)
+    mask(libc::SIG_UNBLOCK, &mut signals.iter().copied()).map(drop)
 }
 
 /// Changes this thread's mask by these signals, and returns the set of them.
-fn mask(how: libc::c_int, signals: &[libc::c_int]) -> io::Result<libc::sigset_t> {
+fn mask(how: libc::c_int, signals: &mut dyn Iterator<Item = libc::c_int>) -> io::Result<libc::sigset_t> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set before anything reads it.
     let set = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), *signal);
+            libc::sigaddset(set.as_mut_ptr(), signal);
         }
         set.assume_init()
     };

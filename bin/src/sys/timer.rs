@@ -31,11 +31,17 @@ impl Timer {
     }
 
     /// Takes the expirations since the last call; 0 when there was none. More than one: intervals were missed.
-    pub fn expirations(&self) -> u64 {
+    ///
+    /// # Errors
+    /// read(2)'s, except EAGAIN and EINTR. The descriptor stays readable then, so that a caller that goes on would not sleep.
+    pub fn expirations(&self) -> io::Result<u64> {
         let mut count = 0u64;
         // SAFETY: `count` has the 8 bytes that timerfd writes.
         let read = unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
-        if read == 8 { count } else { 0 }
+        match read {
+            8 => Ok(count),
+            _ => super::nothing_yet().map(|()| 0),
+        }
     }
 }
 

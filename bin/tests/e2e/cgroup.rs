@@ -71,6 +71,13 @@ impl Cgroup {
         };
     }
 
+    /// Removes what is below this one, in which no process is left.
+    pub fn remove(&self, below: &str) {
+        let path = self.path.join(below);
+        remove(&path);
+        assert!(!path.exists(), "{}", path.display());
+    }
+
     /// The command's process sees this cgroup as the root.
     pub fn make_root_of(&self, command: &mut Command) {
         let directory = self.directory.as_raw_fd();

@@ -10,8 +10,10 @@ use std::{
 use crate::{
     harness::{LIMIT, Process, Scratch, eventually, run, tcptop},
     hidden::{CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE},
+    interpose::{Calls, Verdict, ask},
     privilege::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, NOBODY, as_nobody_with, cover_sys_fs, reachable},
     refusal::{SYS_CAPSET, SYS_SECCOMP, refuse},
+    shortage::{limit, resource},
 };
 
 /// Capability numbers of include/uapi/linux/capability.h.
@@ -137,6 +139,44 @@ fn a_log_of_another_user_is_rotated() {
     fs::remove_file(&file).expect("there");
     eventually("a file made anew", || file.exists().then_some(()));
     end(process);
+}
+
+/// On a narrow stack that may not be widened, a second thread does the work. The first one, which waits, keeps nothing.
+#[test]
+fn a_thread_that_waits_keeps_no_privilege() {
+    #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
+    const SET: &[libc::c_long] = &[libc::SYS_prlimit64, libc::SYS_setrlimit];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "arm")))]
+    const SET: &[libc::c_long] = &[libc::SYS_prlimit64];
+    for args in [&["--csv", "-d", "0.2"][..], &["--csv", "-d", "0.2", "--collector", "diag"]] {
+        if args.contains(&"diag") && !crate::diag::is_available() {
+            return;
+        }
+        let mut command = tcptop(args);
+        limit(&mut command, resource(libc::RLIMIT_STACK), 32 * 1024, false);
+        // Whoever has CAP_SYS_RESOURCE could raise it.
+        let stack = u64::from(resource(libc::RLIMIT_STACK).cast_unsigned());
+        ask(&mut command, &Calls::Only(SET), move |question| {
+            let is_of_stack = question.args[..2].contains(&stack);
+            let sets = is_of_stack && question.args[2] != 0;
+            if sets { Verdict::Failed(libc::EPERM) } else { Verdict::Made }
+        });
+        let process = started(&mut command);
+        let pid = process.pid();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+        let mut tasks: Vec<_> =
+            tasks.map(|task| task.expect("read").file_name().into_string().expect("digits")).collect();
+        tasks.sort_unstable_by_key(|task| task.parse::<u32>().ok());
+        assert_eq!(tasks.len(), 2);
+        for (task, kept) in tasks.iter().zip([0, set("self", "CapEff") & bits(&OF_BPF)]) {
+            let task = format!("{pid}/task/{task}");
+            for name in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+                assert_eq!(set(&task, name) & !kept, 0, "{name} of {task}");
+            }
+            is_filtered(&task);
+        }
+        end(process);
+    }
 }
 
 #[test]

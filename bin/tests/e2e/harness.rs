@@ -147,6 +147,10 @@ impl Process {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill");
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_none()
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Finished {
         let status = eventually("the end of tcptop", || self.child.try_wait().expect("a child of ours"));

@@ -1,6 +1,6 @@
 //! How tcptop begins and ends, and what it leaves behind: nothing.
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, thread, time::Duration};
 
 use crate::{
     harness::{Process, Tcptop, eventually, tcptop},
@@ -34,6 +34,27 @@ fn kill_9_leaves_nothing_attached() {
     tcptop.process().signal(libc::SIGKILL);
     assert_gone(&ids);
     pair.exchange(1_000, 1_000);
+}
+
+/// While it loads, attaches, looks at /proc and reports.
+#[test]
+fn kill_9_at_any_moment_leaves_nothing_behind() {
+    let mut ids = BTreeSet::new();
+    for moment in 0..24 {
+        let process = Process::start(&mut tcptop(&["--csv", "-d", "0.1"]), |_| ());
+        thread::sleep(Duration::from_millis(15 * moment));
+        ids.append(&mut programs::held_by(process.pid()).0);
+        process.signal(libc::SIGKILL);
+        assert_eq!(process.wait().status.signal(), Some(libc::SIGKILL));
+    }
+    assert!(!ids.is_empty(), "all were killed before they had loaded a program");
+    assert_gone(&ids);
+    let (tcptop, pair) = (Tcptop::start(), Pair::new(V4));
+    pair.exchange(1_000, 2_000);
+    let expected = pair.ends(1_000, 2_000);
+    tcptop.expect_live(&expected);
+    drop(pair);
+    tcptop.finish(&expected);
 }
 
 #[test]
@@ -84,6 +105,14 @@ fn terminate_gives_the_last_report() {
     last_report(libc::SIGTERM);
 }
 
+/// Those by which a process that does not expect them would end: nothing may be lost or left behind then either.
+#[test]
+fn any_other_signal_gives_the_last_report() {
+    for signal in [libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT, libc::SIGXCPU, libc::SIGRTMAX()] {
+        last_report(signal);
+    }
+}
+
 #[test]
 fn signal_in_text_mode_ends_with_a_whole_report() {
     let (ready, started) = std::sync::mpsc::channel();
@@ -103,8 +132,8 @@ fn signal_in_text_mode_ends_with_a_whole_report() {
 }
 
 #[test]
-fn several_at_once_count_the_same() {
-    let all: Vec<Tcptop> = (0..3).map(|_| Tcptop::start()).collect();
+fn ten_at_once_count_the_same() {
+    let all: Vec<Tcptop> = (0..10).map(|_| Tcptop::start()).collect();
     let pair = Pair::new(V4);
     pair.exchange(123_456, 654_321);
     let expected = pair.ends(123_456, 654_321);
@@ -130,19 +159,23 @@ fn the_one_that_ends_leaves_the_other_whole() {
     second.finish(&expected);
 }
 
+/// nohup(1) has SIGHUP ignored, a script any other.
 #[test]
-fn a_signal_that_nohup_ignores_is_ignored() {
+fn a_signal_that_whoever_started_it_ignores_is_ignored() {
     use std::os::unix::process::CommandExt;
+    const IGNORED: [libc::c_int; 2] = [libc::SIGHUP, libc::SIGUSR1];
     let mut command = tcptop(&["--csv", "-d", "0.1"]);
     // SAFETY: signal(2) may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            for signal in IGNORED {
+                libc::signal(signal, libc::SIG_IGN);
+            }
             Ok(())
         })
     };
     let tcptop = Tcptop::run(&mut command);
-    tcptop.process().signal(libc::SIGHUP);
+    IGNORED.into_iter().for_each(|signal| tcptop.process().signal(signal));
     thread::sleep(Duration::from_millis(300));
     // Still there to take the next one.
     tcptop.stop_by(libc::SIGTERM);

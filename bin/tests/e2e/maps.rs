@@ -1,5 +1,6 @@
 //! The tables of a running tcptop in the kernel, by bpf(2): found through its programs, because tcptop keeps no descriptor of
 //! a table that it does not read.
+#![allow(dead_code, reason = "tests and benchmark use a part each")]
 
 use std::{
     collections::BTreeSet,

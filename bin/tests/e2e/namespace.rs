@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     harness::{Tcptop, eventually},
-    puppet::Puppet,
+    puppet::{self, Puppet},
     rows::{Flow, Owner},
     traffic::{Own, Pair, connect, datagram, ends, finish_sending, receive_to_end, udp},
 };
@@ -141,6 +141,30 @@ fn processes_in_two_namespaces_with_the_same_ports() {
         end.assert_ended(&found);
     }
     tcptop.stop();
+}
+
+/// Each process has a network namespace and a cgroup of its own, which are gone before the next one's.
+#[test]
+fn namespaces_and_cgroups_come_and_go() {
+    crate::cgroup::inside("comings", |cgroup| {
+        let tcptop = Tcptop::start();
+        let mut expected = Vec::new();
+        for round in 0..20 {
+            let below = format!("round-{round}");
+            let mut command = puppet::command("space-brief");
+            cgroup.begin_in(&below, &mut command);
+            let mut puppet = Puppet::by(&mut command, "space-brief");
+            puppet.tell("namespace");
+            let address = puppet.tell(&format!("udp 127.0.0.1:{}", 40_000 + round));
+            puppet.tell(&format!("send-to 700 {address}"));
+            puppet.tell("receive-from 700");
+            let address = address.parse().expect("an address");
+            expected.push(Flow::udp(address, address).moved(&puppet.owner, 700, 700));
+            puppet.leave();
+            cgroup.remove(&below);
+        }
+        tcptop.finish(&expected);
+    });
 }
 
 #[test]

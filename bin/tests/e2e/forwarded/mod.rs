@@ -1,5 +1,5 @@
 //! Connections that a router passes on, as its connection tracking counts them: bytes of whole IP packets.
 
-mod native;
+pub mod native;
 mod tun;
 mod wire;

@@ -44,7 +44,7 @@ fn agree(prepare: impl Fn(&mut Command)) -> (i32, Finished) {
 }
 
 /// Sets a limit of the command's process, soft and hard, or the soft one alone.
-fn limit(command: &mut Command, resource: i32, value: libc::rlim_t, hard: bool) {
+pub fn limit(command: &mut Command, resource: i32, value: libc::rlim_t, hard: bool) {
     let resource = resource.try_into().expect("a resource");
     // SAFETY: the closure makes system calls only, with limits of its own frame.
     unsafe {
@@ -58,7 +58,7 @@ fn limit(command: &mut Command, resource: i32, value: libc::rlim_t, hard: bool) 
     };
 }
 
-fn resource(number: impl TryInto<i32>) -> i32 {
+pub fn resource(number: impl TryInto<i32>) -> i32 {
     number.try_into().ok().expect("small")
 }
 

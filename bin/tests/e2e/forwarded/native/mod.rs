@@ -2,7 +2,7 @@
 
 mod offload;
 mod options;
-mod router;
+pub mod router;
 mod short;
 mod translated;
 mod zones;

@@ -196,6 +196,23 @@ fn accounting_is_asked_for_and_turned_on_and_off_again() {
     assert!(finished.stderr.contains("nf_conntrack_acct before the start"), "{}", finished.stderr);
 }
 
+/// No signal leaves the setting behind, but for SIGKILL.
+#[test]
+fn accounting_is_turned_off_again_whatever_ends_it() {
+    let router = Router::new("");
+    for signal in [libc::SIGTERM, libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT] {
+        router.set("net/netfilter/nf_conntrack_acct", "0");
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let args = ["--csv", "-d", "60", "--traffic", "forwarded", "--enable-acct"];
+        let process = router.start(&args, move |_| _ = ready.send(()));
+        is_ready.recv_timeout(LIMIT).expect("a header");
+        assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "1");
+        process.signal(signal);
+        process.wait().assert_code(0);
+        assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "0", "signal {signal}");
+    }
+}
+
 fn connections_of(rows: &[crate::options::Cells]) -> Vec<&crate::options::Cells> {
     rows.iter().filter(|row| !row["local"].is_empty()).collect()
 }

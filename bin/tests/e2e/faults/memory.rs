@@ -1,0 +1,52 @@
+//! Memory that the kernel refuses to a run that needs more of it.
+
+use std::{
+    fs,
+    net::UdpSocket,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::session::{Scene, Session};
+use crate::{
+    harness::LIMIT,
+    traffic::{Own, V4, allow_descriptors, udp},
+};
+
+/// Limits the address space of a process to what it has.
+fn refuse_more(pid: u32) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a line");
+    let kib: libc::rlim_t = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    let limit = libc::rlimit { rlim_cur: 1024 * kib, rlim_max: 1024 * kib };
+    let pid = libc::pid_t::try_from(pid).expect("a pid");
+    // SAFETY: the limit outlives the call; no old one is asked for.
+    let result = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "prlimit: {}", std::io::Error::last_os_error());
+}
+
+/// The process has nothing to go on with: it says so, and ends with the status of a shortage.
+#[test]
+fn is_said() {
+    allow_descriptors(8_192);
+    let mut session = Session::start(&Scene::new(&["--flows", "16384"]));
+    refuse_more(session.pid());
+    let server = udp(V4);
+    let remote = server.local_addr().expect("bound");
+    let mut clients: Vec<Own<UdpSocket>> = Vec::new();
+    let begin = Instant::now();
+    while session.is_running() {
+        assert!(begin.elapsed() < LIMIT, "{} flows took no memory", clients.len());
+        if clients.len() < 7_000 {
+            clients.extend((0..500).map(|_| udp(V4)));
+        }
+        for client in &clients {
+            client.send_to(&[0; 10], remote).expect("send");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let finished = session.end();
+    finished.assert_code(71);
+    let last = finished.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: ") && last.contains("out of memory: free some"), "{}", finished.stderr);
+}

@@ -1,0 +1,50 @@
+//! Connection tracking, on a router of three network namespaces.
+
+use std::sync::Arc;
+
+use super::{is_of_proc, session::Scene, sweep, traffic::Traffic};
+use crate::{
+    forwarded::native::router::{Router, SERVER},
+    rows::Flow,
+    traffic::Pair,
+};
+
+/// Connections that the router passes on. It counts whole packets, so that bytes are at least those that were sent; and an
+/// entry outlives its connection for minutes.
+struct Forwarded {
+    router: Arc<Router>,
+    pair: Option<Pair>,
+}
+
+impl Traffic for Forwarded {
+    fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
+        let pair = self.pair.insert(self.router.pair(SERVER));
+        pair.exchange(1_234, 567);
+        vec![(pair.flow, 567, 1_234)]
+    }
+
+    fn end(&mut self) {
+        self.pair = None;
+    }
+
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn events(&self) -> &'static [&'static str] {
+        &["live"]
+    }
+
+    fn is_right(&self, found: u64, moved: u64) -> bool {
+        (moved..moved + 2_000).contains(&found)
+    }
+}
+
+#[test]
+fn of_connection_tracking() {
+    let router = Arc::new(Router::new(""));
+    let around = Arc::clone(&router);
+    let scene = Scene::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(start));
+    let mut traffic = Forwarded { router, pair: None };
+    sweep(&scene, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
+}

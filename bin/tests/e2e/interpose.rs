@@ -1,0 +1,203 @@
+//! A kernel between tcptop and the kernel: seccomp(2) asks this process about system calls before they are made
+//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer that it goes on as usual, 5.5).
+
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::{fs::FileExt, net::UnixDatagram, process::CommandExt},
+    },
+    process::Command,
+    thread,
+};
+
+/// A call that is about to be made: `struct seccomp_notif` of include/uapi/linux/seccomp.h.
+#[repr(C)]
+#[derive(Default)]
+pub struct Question {
+    id: u64,
+    pub pid: u32,
+    flags: u32,
+    pub number: i32,
+    arch: u32,
+    instruction_pointer: u64,
+    pub args: [u64; 6],
+}
+
+impl Question {
+    /// Memory of the process at this address, as much as there is.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> usize {
+        let memory = File::open(format!("/proc/{}/mem", self.pid));
+        memory.and_then(|memory| memory.read_at(bytes, address)).unwrap_or(0)
+    }
+
+    /// Writes to its memory.
+    pub fn write(&self, address: u64, bytes: &[u8]) {
+        let memory = File::options().write(true).open(format!("/proc/{}/mem", self.pid));
+        // It may have been killed meanwhile.
+        let _ = memory.and_then(|memory| memory.write_all_at(bytes, address));
+    }
+}
+
+/// What becomes of a call.
+pub enum Verdict {
+    /// The kernel makes it.
+    Made,
+    /// It is not made, and returns this.
+    Returned(i64),
+    /// It is not made, and fails with this number.
+    Failed(i32),
+}
+
+/// `struct seccomp_notif_resp`.
+#[repr(C)]
+#[derive(Default)]
+struct Answer {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// Which calls are asked about.
+pub enum Calls<'a> {
+    Only(&'a [libc::c_long]),
+    AllBut(&'a [libc::c_long]),
+}
+
+/// The same as a program of classic BPF, which never looks at the architecture: tcptop makes calls of its own one only.
+fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
+    const ALLOW: u32 = 0x7fff_0000;
+    const USER_NOTIF: u32 = 0x7fc0_0000;
+    let (load, equal, ret) = (0x20, 0x15, 0x06);
+    let op = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
+    let (listed, (of_listed, of_others)) = match calls {
+        Calls::Only(listed) => (listed, (USER_NOTIF, ALLOW)),
+        Calls::AllBut(listed) => (listed, (ALLOW, USER_NOTIF)),
+    };
+    let mut program = vec![op(load, 0, 0)];
+    for (at, number) in listed.iter().enumerate() {
+        // Behind the others, and the answer for what is not listed.
+        let jump = u8::try_from(listed.len() - at).expect("few");
+        program.push(op(equal, jump, u32::try_from(*number).unwrap_or(u32::MAX)));
+    }
+    program.extend([op(ret, 0, of_others), op(ret, 0, of_listed)]);
+    program
+}
+
+/// Has `decide` asked about calls of this command's process, from before execve(2) on. One that hands a descriptor over,
+/// sendmsg(2), must not be among them.
+pub fn ask(
+    command: &mut Command,
+    calls: &Calls<'_>,
+    decide: impl FnMut(&Question) -> Verdict + Send + 'static,
+) {
+    let (ours, theirs) = UnixDatagram::pair().expect("a pair of sockets");
+    let mut program = program(calls);
+    // SAFETY: the closure makes system calls only, and touches nothing of other threads.
+    unsafe {
+        command.pre_exec(move || {
+            // It is not dropped: close(2) may be one that is asked about.
+            let listener = install(&mut program)?;
+            send(theirs.as_raw_fd(), listener)
+        })
+    };
+    // Ends with the process, or with the command when that was never started.
+    thread::spawn(move || {
+        if let Some(listener) = receive(ours.as_raw_fd()) {
+            serve(&listener, decide);
+        }
+    });
+}
+
+/// The listener is closed by execve(2).
+fn install(program: &mut [libc::sock_filter]) -> io::Result<RawFd> {
+    const SET_MODE_FILTER: libc::c_long = 1;
+    const NEW_LISTENER: libc::c_long = 1 << 3;
+    let length = u16::try_from(program.len()).expect("short");
+    let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    // SAFETY: the program and its instructions outlive the call.
+    let fd = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, NEW_LISTENER, &raw const program) };
+    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(RawFd::try_from(fd).expect("a descriptor")) }
+}
+
+/// Room for one descriptor in a control message.
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
+fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: all zero is an empty message.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: arithmetic.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
+    message
+}
+
+fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
+    let mut byte = [0u8];
+    let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control([0; 32]);
+    let message = message(&mut control, &mut data);
+    // SAFETY: the message has room for one header with one descriptor.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
+        if libc::sendmsg(socket, &raw const message, 0) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+fn receive(socket: RawFd) -> Option<OwnedFd> {
+    let mut byte = [0u8];
+    let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control([0; 32]);
+    let mut message = message(&mut control, &mut data);
+    // SAFETY: as in `send`; a descriptor that came is ours.
+    unsafe {
+        if libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC) <= 0 {
+            return None;
+        }
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (!header.is_null())
+            .then(|| OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned()))
+    }
+}
+
+fn serve(listener: &OwnedFd, mut decide: impl FnMut(&Question) -> Verdict) {
+    const RECEIVE: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
+    const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
+    const CONTINUE: u32 = 1;
+    let listener = listener.as_raw_fd();
+    loop {
+        let mut ready = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
+        let mut question = Question::default();
+        // SAFETY: whole structures of the sizes that the requests name.
+        let asked = unsafe {
+            if libc::poll(&raw mut ready, 1, -1) != 1 || ready.revents & libc::POLLIN == 0 {
+                return;
+            }
+            libc::ioctl(listener, RECEIVE, &raw mut question) == 0
+        };
+        if !asked {
+            // It was killed, or a signal came, before the question was taken.
+            continue;
+        }
+        let mut answer = Answer { id: question.id, ..Answer::default() };
+        match decide(&question) {
+            Verdict::Failed(errno) => answer.error = -errno,
+            Verdict::Returned(value) => answer.value = value,
+            Verdict::Made => answer.flags = CONTINUE,
+        }
+        // SAFETY: as above. It fails when the process was killed meanwhile.
+        unsafe { libc::ioctl(listener, SEND, &raw mut answer) };
+    }
+}
