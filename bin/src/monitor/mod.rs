@@ -82,7 +82,9 @@ impl<C: NetworkCollector> Monitor<C> {
         }
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
-                fill(&mut table, &snapshot, openings);
+                if listing.forwarded != Some(Beside::Nothing) {
+                    fill(&mut table, &snapshot, openings);
+                }
                 Gaps::Some(snapshot.gaps(proc))
             }
             Err(error) => Gaps::All(error),

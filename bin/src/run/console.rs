@@ -29,7 +29,7 @@ impl Console {
     /// # Errors
     /// signalfd(2)'s.
     pub fn new(wanted: bool) -> Result<Option<Self>, Error> {
-        let signals = |signal| Signals::new(&[signal]).map_err(|error| Error::System("signalfd", error));
+        let signals = |signal| Signals::new([signal]).map_err(|error| Error::System("signalfd", error));
         match wanted.then(Keys::new).flatten() {
             Some(keys) => {
                 let (stop, continued) = (signals(libc::SIGTSTP)?, signals(libc::SIGCONT)?);

@@ -51,7 +51,7 @@ fn the_listener_is_gone() {
     let mut expected = ends(flow, 606, 707);
     if !diag::is_available() {
         // No counter that a BPF program may read tells the two sides of an older connection apart. Without a listener this
-        // one is taken for the side that connected, and one byte for its SYN: the README says so.
+        // one is taken for the side that connected, and one byte for its SYN: `bin/doc/numbers.md` says so.
         for end in &mut expected {
             end.tx -= u64::from(end.tx == 707);
         }

@@ -10,7 +10,7 @@ use crate::{
 /// The listening process holds a copy of what its worker has accepted, and closes it last.
 #[test]
 fn the_listener_that_did_not_accept() {
-    if !has_storage("a connection does not know its listener (README, Owner)") {
+    if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {
         return;
     }
     let log = Log::start(&["-d", "0.5"]);

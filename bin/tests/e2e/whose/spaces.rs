@@ -49,7 +49,7 @@ fn reset_before_accept(log: Log, servers: &[Puppet; 2]) -> [Cells; 2] {
 
 #[test]
 fn listeners_that_begin_later() {
-    if !has_storage("a connection does not know its listener (README, Owner)") {
+    if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {
         return;
     }
     let log = Log::start(&["-d", "0.5", "-L", "8080"]);
