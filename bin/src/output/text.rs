@@ -8,7 +8,7 @@
 
 use super::{
     Form, Options,
-    header::header,
+    header::{Sums, header},
     layout::{Slot, layout},
 };
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 pub struct Past {
     /// Columns that the longest value so far takes, by the number of the column.
     longest: Vec<usize>,
+    /// What moved so far, if that is wanted.
+    sums: Sums,
     /// The layout that the last titles are in line with.
     titled: Option<Layout>,
 }
@@ -82,7 +84,11 @@ pub fn report(
     let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
     let journal = options.form == Form::Journal;
     if options.quiet || options.headings && !journal {
-        header(report, view.shown, frame, room, out);
+        let sums = options.quiet.then(|| {
+            past.sums.add(report, view.shown);
+            past.sums
+        });
+        header(report, view.shown, sums, frame, room, out);
         out.push(b'\n');
         lines = lines.saturating_sub(1);
     }

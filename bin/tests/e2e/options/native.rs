@@ -1,5 +1,6 @@
 //! On a terminal, which the small kernels of the matrix do not have.
 
+mod completions;
 mod keys;
 mod screen;
 
