@@ -54,8 +54,7 @@ fn manual() -> String {
         if !column.title.eq_ignore_ascii_case(column.name) {
             let _ = write!(title, " (in text {})", column.title);
         }
-        let _ =
-            writeln!(page, ".TP\n.BR {} \"{}\"\n{}.", column.name, roff(&title), roff(&capital(column.help)));
+        let _ = writeln!(page, ".TP\n.BR {} \"{}\"\n{}.", column.name, roff(&title), roff(column.help));
     }
     page.push_str(".SH EXAMPLES\n");
     for (command, answer) in EXAMPLES {
@@ -67,10 +66,6 @@ fn manual() -> String {
     }
     page.push_str(include_str!("../../doc/end.roff"));
     page
-}
-
-fn capital(text: &str) -> String {
-    text[..1].to_uppercase() + &text[1..]
 }
 
 /// What may stand behind an option, for completions.
@@ -279,6 +274,34 @@ fn fish() -> String {
         }
     }
     text
+}
+
+#[test]
+fn the_manual_tells_of_services_cron_and_columns() {
+    let page = manual();
+    for text in [
+        "\nrx_rate and tx_rate together.\n",
+        "/etc/default/tcptop",
+        "/var/log/tcptop/tcptop.csv",
+        "/etc/init.d/tcptop",
+        "/etc/config/tcptop",
+        "* * * * * root tcptop ",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    // As the packages have it.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ci/package");
+    let cron = fs::read_to_string(package.join("cron/tcptop")).expect("a file of the repository");
+    let line = cron.lines().last().expect("the recipe");
+    assert!(page.contains(&roff(line)), "{line}");
+    for (file, log) in [
+        ("systemd/tcptop.service", "/var/log/tcptop/tcptop.csv"),
+        ("openwrt/files/tcptop.config", "/tmp/log/tcptop.csv"),
+        ("buildroot/package/tcptop/S95tcptop", "/var/log/tcptop.csv"),
+    ] {
+        let text = fs::read_to_string(package.join(file)).expect("a file of the repository");
+        assert!(text.contains(log) && page.contains(log), "{file}");
+    }
 }
 
 #[test]
