@@ -138,7 +138,7 @@ pub fn report(
     if plan.more {
         units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
-    } else if count == 0 && view.shown.is_some() && screen.is_some() && lines > 1 {
+    } else if count == 0 && view.tested && screen.is_some() && lines > 1 {
         out.extend_from_slice(b"No connection passes the tests.");
     }
     if out.len() > last {

@@ -138,6 +138,7 @@ mod tests {
         let mut view = View {
             rows: records.iter().map(row).collect(),
             ranked: records.len(),
+            tested: false,
             more: 0,
             left_out: LeftOut::default(),
             shown: None,
