@@ -27,7 +27,7 @@ impl Sums {
 
 /// Appends the line, without its end. `shown`: what the rows moved, where a filter left some out. `sums`: those are wanted
 /// too. On a screen of `room` columns parts are left out until it fits: other packets, the interval, UDP, TCP, forwarded
-/// connections, full tables, untracked bytes, lost records, what is shown, the sum, then the rates.
+/// connections, full tables, untracked bytes, lost records, the sum, what is shown, then the rates.
 pub fn header(
     report: &Report<'_>,
     shown: Option<Traffic>,
@@ -48,7 +48,7 @@ pub fn header(
         line.part(1, |out| rate(b"RX ", report.total.rx, frame, out));
         line.part(2, |out| rate(b"TX ", report.total.tx, frame, out));
         if let Some(sums) = sums {
-            line.part(3, |out| sum(b"sum", sums.total, frame, out));
+            line.part(4, |out| sum(b"sum", sums.total, frame, out));
         }
     }
     if let Some(Forwarding { count: flows, moved, .. }) = report.forwarding {
@@ -62,7 +62,7 @@ pub fn header(
         });
     }
     if let Some(shown) = shown {
-        line.part(4, |out| {
+        line.part(3, |out| {
             rate(b"shown RX ", shown.rx, frame, out);
             rate(b" TX ", shown.tx, frame, out);
             if let Some(sums) = sums {
@@ -207,7 +207,11 @@ mod tests {
             line(shown, None),
             format!("{whole}  sum RX 24M TX 1.9M  shown RX 4.9K/s TX 120/s sum RX 4.9K TX 120")
         );
-        assert_eq!(line(None, Some(58)), "12:41:52Z  TCP 12  RX 12M/s  TX 987K/s  sum RX 36M TX 2.9M");
+        assert_eq!(
+            line(shown, Some(80)),
+            "12:41:52Z  RX 12M/s  TX 987K/s  shown RX 4.9K/s TX 120/s sum RX 9.8K TX 240"
+        );
+        assert_eq!(line(None, Some(58)), "12:41:52Z  TCP 12  RX 12M/s  TX 987K/s  sum RX 48M TX 3.9M");
     }
 
     #[test]

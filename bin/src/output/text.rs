@@ -33,7 +33,8 @@ pub struct Past {
 type Layout = Vec<(Id, usize)>;
 
 impl Past {
-    /// The longest value of a column so far, if these rows have one of `longest` columns. A column that is too narrow for an
+    /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
+    /// gives no room away that later rows may need. A column that is too narrow for an
     /// address becomes wide enough for all addresses, so that titles are seldom printed again.
     fn keep(&mut self, column: &Column, longest: usize, options: &Options) -> usize {
         let place = column.id as usize;
@@ -44,7 +45,7 @@ impl Past {
         let grows_at_once = longest > shape.width && shape.most <= 3 * shape.width;
         let longest = if grows_at_once { longest.max(shape.most) } else { longest };
         self.longest[place] = self.longest[place].max(longest);
-        self.longest[place]
+        self.longest[place].max(shape.width)
     }
 
     /// The last titles may be missing.
@@ -116,13 +117,14 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        // What stands below earlier rows does not make room for later ones.
-        if stays { past.keep(column, longest, options).max(column.shape.width) } else { longest }
+        if stays { past.keep(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
         // A file that was there had titles for short values.
-        let titled = past.titled.get_or_insert_with(|| widths(&layout(options, room, |_, _| 0)));
+        let titled = past.titled.get_or_insert_with(|| {
+            widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
+        });
         if *titled != widths(&slots) {
             *titled = widths(&slots);
             title_line(&slots, options, &mut cell, out);
