@@ -1,6 +1,12 @@
 #compdef tcptop
 # zsh completion for tcptop, made from its table of options: see bin/src/args/manual.rs.
 
+# Columns, also with a minus in front.
+_tcptop_signed() {
+    compset -P -
+    compadd -- "$@"
+}
+
 _arguments -s \
     '(-1 --once)-1[Print one report after one interval, then exit]' \
     '(-1 --once)--once[Print one report after one interval, then exit]' \
@@ -13,12 +19,12 @@ _arguments -s \
     '(-p --pid)--pid=[Of these processes]:value:' \
     '(-c --comm)-c[Of processes with these names]:value:' \
     '(-c --comm)--comm=[Of processes with these names]:value:' \
-    '(-P --port)-P[With these ports at either end]:value:' \
-    '(-P --port)--port=[With these ports at either end]:value:' \
-    '(-L --lport)-L[With these local ports]:value:' \
-    '(-L --lport)--lport=[With these local ports]:value:' \
-    '(-D --rport)-D[With these remote ports]:value:' \
-    '(-D --rport)--rport=[With these remote ports]:value:' \
+    '(-P --port)-P[With these ports at either end]:value:_sequence _ports' \
+    '(-P --port)--port=[With these ports at either end]:value:_sequence _ports' \
+    '(-L --lport)-L[With these local ports]:value:_sequence _ports' \
+    '(-L --lport)--lport=[With these local ports]:value:_sequence _ports' \
+    '(-D --rport)-D[With these remote ports]:value:_sequence _ports' \
+    '(-D --rport)--rport=[With these remote ports]:value:_sequence _ports' \
     '(-a --addr)-a[With these addresses at either end]:value:' \
     '(-a --addr)--addr=[With these addresses at either end]:value:' \
     '(--no-loopback)--no-loopback[Not over this hosts loopback]' \
@@ -30,13 +36,13 @@ _arguments -s \
     '(-4 --ipv4)--ipv4[IPv4, also when an IPv6 socket speaks it]' \
     '(-6 --ipv6)-6[IPv6]' \
     '(-6 --ipv6)--ipv6[IPv6]' \
-    '(--state)--state=[In these TCP states]:value:(established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing)' \
-    '(--direction)--direction=[out opened by the local end; in by the remote one]:value:' \
+    '(--state)--state=[In these TCP states]:value:_sequence compadd - established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' \
+    '(--direction)--direction=[out opened by the local end; in by the remote one]:value:(out in)' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
-    '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:' \
-    '(-s --sort)-s[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
-    '(-s --sort)--sort=[Order by COLUMN]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
+    '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:(local forwarded all)' \
+    '(-s --sort)-s[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
     '(--min-rate)--min-rate=[Only rows with this rate, received and sent]:value:' \
@@ -47,7 +53,7 @@ _arguments -s \
     '(--total)--total[In CSV, end each report with the sum of all]' \
     '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
     '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
-    '(--columns)--columns=[These columns, in this order]:value:(time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host)' \
+    '(--columns)--columns=[These columns, in this order]:value:_sequence compadd - time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' \
     '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
     '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
     '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \
@@ -58,16 +64,16 @@ _arguments -s \
     '(-C --no-clear)--no-clear[One report below the other, also on a terminal]' \
     '(--time)--time=[utc, local or epoch (default local, in CSV utc)]:value:(utc local epoch)' \
     '(--cmdline)--cmdline[Command lines of processes]' \
-    '(--user)--user=-[Owners users; with a LIST, only connections of these]::value:(only)' \
-    '(--unit)--unit=-[Owners services or containers; with a LIST, only connections of these]::value:(only)' \
-    '(--host)--host=-[Name of this host, or NAME, as a column at the end]::value:(only)' \
+    '(--user)--user=-[Owners users; with a LIST, only connections of these]::value:_sequence _users' \
+    '(--unit)--unit=-[Owners services or containers; with a LIST, only connections of these]::value:' \
+    '(--host)--host=-[Name of this host, or NAME, as a column at the end]::value:' \
     '(-o --output)-o[Append reports to FILE (- standard output)]:file:_files' \
     '(-o --output)--output=[Append reports to FILE (- standard output)]:file:_files' \
     '(--max-size)--max-size=[Rename FILE to FILE.1 before it exceeds SIZE]:value:' \
     '(--keep)--keep=[Keep N renamed files (default 4)]:value:' \
     '(--udp-timeout)--udp-timeout=[A UDP flow ends after so long a silence (default 5)]:value:' \
     '(--flows)--flows=[Connections and UDP flows to count at a time]:value:' \
-    '(--collector)--collector=[auto, bpf or diag what counts local connections]:value:' \
+    '(--collector)--collector=[auto, bpf or diag what counts local connections]:value:(auto bpf diag)' \
     '(--enable-acct)--enable-acct[Have connection tracking count bytes until the exit]' \
     '(--check)--check[Try what tcptop needs on this host, then exit]' \
     '(-h --help)-h[Print the help, then exit]' \

@@ -1,8 +1,12 @@
 //! The mistakes a user can make on the command line.
 
-use std::{ffi::OsString, fmt};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+};
 
-use crate::foreign::Shown;
+use super::nearest::nearest;
+use crate::{columns::COLUMNS, conn::TcpState, foreign::Shown};
 
 /// Why the arguments were refused. Displayed as one line that names the argument and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +98,13 @@ impl fmt::Display for UsageError {
                 write!(f, "unexpected value '{given}' for '{option}': expected no value")
             }
             Self::InvalidValue { argument, given, expected } => {
-                write!(f, "invalid value '{}' for '{argument}': expected {expected}", Shown::new(given))
+                let shown = Shown::new(given);
+                match meant(argument, given) {
+                    Some(meant) => {
+                        write!(f, "invalid value '{shown}' for '{argument}': did you mean '{meant}'?")
+                    }
+                    None => write!(f, "invalid value '{shown}' for '{argument}': expected {expected}"),
+                }
             }
             Self::Conflict { first, second, both } => {
                 write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
@@ -115,6 +125,16 @@ impl fmt::Display for UsageError {
                 )
             }
         }
+    }
+}
+
+/// The value that may have been meant, of an option whose values are too many to list.
+fn meant(argument: &str, given: &OsStr) -> Option<&'static str> {
+    let given = given.to_str()?.trim_start_matches('-');
+    match argument {
+        "--columns" | "--sort" => nearest(given, &mut COLUMNS.iter().map(|column| column.name)),
+        "--state" => nearest(&given.to_uppercase().replace('-', "_"), &mut TcpState::names()),
+        _ => None,
     }
 }
 

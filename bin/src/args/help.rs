@@ -20,7 +20,7 @@ const COLUMNS_TITLE: &str = "Columns (`-` on a screen: not known, or nothing mov
 
 /// What a user asks, and the command that answers.
 pub const EXAMPLES: [(&str, &str); 9] = [
-    ("tcptop", "Repaint the busiest connections every second"),
+    ("tcptop", "Repaint the busiest connections every second; q ends it"),
     ("tcptop --once", "One report over one second"),
     ("tcptop 5 12", "Twelve reports, five seconds each"),
     ("tcptop --by process", "Which process uses the network"),

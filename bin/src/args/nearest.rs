@@ -4,7 +4,7 @@
 const MOST: usize = 2;
 
 /// The candidate that differs least from `given`; `None`: all differ much.
-pub fn nearest(given: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub fn nearest(given: &str, candidates: &mut dyn Iterator<Item = &'static str>) -> Option<&'static str> {
     // A short word is near to many others.
     let most = MOST.min(given.chars().filter(char::is_ascii_alphanumeric).count() / 2);
     let near = candidates.map(|candidate| (distance(given, candidate), candidate));
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn words_that_may_have_been_meant() {
-        let meant = |given| nearest(given, ["--closed", "--columns", "--csv", "--by"].into_iter());
+        let meant = |given| nearest(given, &mut ["--closed", "--columns", "--csv", "--by"].into_iter());
         assert_eq!(meant("--close"), Some("--closed"));
         assert_eq!(meant("--colums"), Some("--columns"));
         assert_eq!(meant("--cvs"), None, "one of three letters may be wrong");

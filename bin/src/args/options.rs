@@ -100,7 +100,7 @@ pub static OPTIONS: [Opt; 50] = [
         "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
          which is no part of the total: bytes of the interval"),
     Opt::switch(Id::Quiet, "--quiet", Group::Form,
-        "The sums only: the header line, in CSV the row `total`", "And with a filter the row `shown`").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "And with a filter the row `shown`. In text, the sums since tcptop started too").letter('q'),
     Opt::switch(Id::Columns, "--columns", Group::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::switch(Id::Wide, "--wide", Group::Form,

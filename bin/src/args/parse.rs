@@ -221,7 +221,7 @@ fn mistake(error: lexopt::Error) -> UsageError {
 
 /// An option that does not exist.
 fn unknown(option: String) -> UsageError {
-    let meant = nearest(&option, OPTIONS.iter().map(|opt| opt.long));
+    let meant = nearest(&option, &mut OPTIONS.iter().map(|opt| opt.long));
     UsageError::UnknownOption { option, meant }
 }
 

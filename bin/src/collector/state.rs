@@ -46,7 +46,6 @@ impl TcpState {
     }
 
     /// Every name.
-    #[cfg(test)]
     pub fn names() -> impl Iterator<Item = &'static str> {
         STATES.iter().map(|(_, _, name)| *name)
     }

@@ -87,7 +87,7 @@ fn reports_begin_with_what_is_looked_for() {
         let names = samples::names();
         let frame = crate::columns::Frame { form: time, ..samples::frame(&report, &names) };
         let mut line = Vec::new();
-        crate::output::header::header(&report, None, &frame, None, &mut line);
+        crate::output::header::header(&report, None, None, &frame, None, &mut line);
         assert_eq!(mark(Form::Text, &TEXT, true).judge(&line), Verdict::Same);
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{
     Form, Options,
-    header::header,
+    header::{Sums, header},
     layout::{Slot, layout},
 };
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 pub struct Past {
     /// Columns that the longest value so far takes, by the number of the column.
     longest: Vec<usize>,
+    /// What moved so far, if that is wanted.
+    sums: Sums,
     /// The layout that the last titles are in line with.
     titled: Option<Layout>,
 }
@@ -31,7 +33,8 @@ pub struct Past {
 type Layout = Vec<(Id, usize)>;
 
 impl Past {
-    /// The longest value of a column so far, if these rows have one of `longest` columns. A column that is too narrow for an
+    /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
+    /// gives no room away that later rows may need. A column that is too narrow for an
     /// address becomes wide enough for all addresses, so that titles are seldom printed again.
     fn keep(&mut self, column: &Column, longest: usize, options: &Options) -> usize {
         let place = column.id as usize;
@@ -42,7 +45,7 @@ impl Past {
         let grows_at_once = longest > shape.width && shape.most <= 3 * shape.width;
         let longest = if grows_at_once { longest.max(shape.most) } else { longest };
         self.longest[place] = self.longest[place].max(longest);
-        self.longest[place]
+        self.longest[place].max(shape.width)
     }
 
     /// The last titles may be missing.
@@ -82,7 +85,11 @@ pub fn report(
     let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
     let journal = options.form == Form::Journal;
     if options.quiet || options.headings && !journal {
-        header(report, view.shown, frame, room, out);
+        let sums = options.quiet.then(|| {
+            past.sums.add(report, view.shown);
+            past.sums
+        });
+        header(report, view.shown, sums, frame, room, out);
         out.push(b'\n');
         lines = lines.saturating_sub(1);
     }
@@ -110,13 +117,14 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        // What stands below earlier rows does not make room for later ones.
-        if stays { past.keep(column, longest, options).max(column.shape.width) } else { longest }
+        if stays { past.keep(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
         // A file that was there had titles for short values.
-        let titled = past.titled.get_or_insert_with(|| widths(&layout(options, room, |_, _| 0)));
+        let titled = past.titled.get_or_insert_with(|| {
+            widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
+        });
         if *titled != widths(&slots) {
             *titled = widths(&slots);
             title_line(&slots, options, &mut cell, out);
@@ -132,7 +140,7 @@ pub fn report(
     if plan.more {
         units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
-    } else if count == 0 && view.shown.is_some() && screen.is_some() && lines > 1 {
+    } else if count == 0 && view.tested && screen.is_some() && lines > 1 {
         out.extend_from_slice(b"No connection passes the tests.");
     }
     if out.len() > last {

@@ -225,7 +225,7 @@ fn rows_only_and_sums_only() {
     let screen = with(false, Some((80, 4)), &Options { headings: false, ..samples::options() });
     assert!(screen.ends_with("\n2 more\n") && screen.lines().count() == 4, "{screen}");
     let sums = with(false, None, &Options { quiet: true, ..samples::options() });
-    assert_eq!(sums, "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s\n");
+    assert_eq!(sums, "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s  sum RX 12M TX 987K\n");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub struct View<'a> {
     pub more: usize,
     /// Groups that are not kept any more.
     pub left_out: LeftOut,
+    /// A test left rows out, or would have.
+    pub tested: bool,
     /// What they moved in the interval, open and ended ones; `None`: nothing was left out by a filter.
     pub shown: Option<Traffic>,
 }
@@ -124,7 +126,14 @@ impl Selection {
             ranked = 0;
         }
         let more = if self.live && self.closed_active { report.left_out } else { 0 };
-        View { rows, ranked, more: more + left_out.groups, left_out, shown }
+        View {
+            rows,
+            ranked,
+            tested: !all || self.min_rate.is_some(),
+            more: more + left_out.groups,
+            left_out,
+            shown,
+        }
     }
 }
 

@@ -4,8 +4,6 @@
 //! Each row has a level: its bytes in the interval in which it last changed much. Rows are in the order of their levels, so
 //! that a row is never far from its place. Rows of one level stay as they were.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::View;
 use crate::{
     columns::{Frame, Id, Row},
@@ -59,12 +57,14 @@ impl Steady {
 
     /// The level of a row now, and its place in the last report.
     fn seen(&self, row: &Row<'_>, by: Option<Id>, frame: &Frame<'_>) -> Seen {
-        let mut hasher = DefaultHasher::new();
-        match by {
-            Some(by) => hasher.write(&by.column().key(row, frame)),
-            None => row.record.key.hash(&mut hasher),
-        }
-        let (identity, now) = (hasher.finish(), row.record.growth.sum());
+        let identity = match by {
+            // FNV-1a. Two groups that have the same are at worst not at rest.
+            Some(by) => by.column().key(row, frame).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+            }),
+            None => u64::from(row.record.key.index) << 32 | u64::from(row.record.key.generation),
+        };
+        let now = row.record.growth.sum();
         let last = self.rows.iter().position(|seen| seen.identity == identity);
         let level = last.map_or(now, |place| self.rows[place].level);
         let stays = now > 0 && now.abs_diff(level) <= LITTLE.max(level / 8);
@@ -138,6 +138,7 @@ mod tests {
         let mut view = View {
             rows: records.iter().map(row).collect(),
             ranked: records.len(),
+            tested: false,
             more: 0,
             left_out: LeftOut::default(),
             shown: None,

@@ -126,7 +126,7 @@ fn without_closed_there_are_no_closed_rows() {
 
 #[test]
 fn usage_errors() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--nope"], "--nope"),
         (&["-x"], "-x"),
         (&["-d"], "--interval"),
@@ -140,6 +140,9 @@ fn usage_errors() {
         (&["1", "2", "3"], "'3'"),
         (&["--csv=yes"], "--csv"),
         (&["--once", "-n", "2"], "--once"),
+        (&["--columns", "proto,remot"], "'remot' for '--columns': did you mean 'remote'?"),
+        (&["--sort", "-rx_rat"], "did you mean 'rx_rate'?"),
+        (&["--state", "listen,close-wit"], "did you mean 'CLOSE_WAIT'?"),
     ];
     for (args, named) in cases {
         let finished = run(args);

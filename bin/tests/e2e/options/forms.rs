@@ -1,6 +1,6 @@
 //! What reports look like.
 
-use super::{Scene, V4_BYTES, cells, csv, during, text};
+use super::{OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, cells, csv, during, text};
 use crate::harness::run;
 
 #[test]
@@ -50,6 +50,27 @@ fn quiet_is_the_sums() {
     let events: Vec<&str> = rows.iter().map(|row| row["event"].as_str()).collect();
     assert_eq!(events, ["total"]);
     assert!(rows[0]["tx_bytes"].parse::<u64>().expect("a number") > V4_BYTES.0);
+}
+
+#[test]
+fn quiet_text_has_the_sums_since_the_start() {
+    let mut scene = Scene::new();
+    let list = scene.list();
+    let text = text(&["-q", "--bytes", "-P", &list], || {
+        scene.play();
+        std::thread::sleep(std::time::Duration::from_millis(700));
+    });
+    let number = |line: &str, part: &str| -> u64 {
+        let digits = line.split(part).nth(1).unwrap_or_else(|| panic!("no {part:?} in {text}"));
+        let digits = digits.split([' ', '/']).next().expect("a word");
+        digits.parse().unwrap_or_else(|_| panic!("{digits:?} behind {part:?} in {text}"))
+    };
+    let last = text.lines().last().expect("a line");
+    // Both ends of each connection are of this host.
+    let moved = V4_BYTES.0 + V4_BYTES.1 + V6_BYTES.0 + V6_BYTES.1 + UDP_BYTES as u64 + OTHER_BYTES;
+    assert_eq!(number(last, "/s sum RX "), moved, "{text}");
+    assert!(number(last, "  sum RX ") >= moved, "{text}");
+    assert!(number(last, "shown RX ") < moved, "nothing in the last interval: {text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! On a terminal, which the small kernels of the matrix do not have.
 
+mod completions;
 mod keys;
 mod screen;
 
@@ -88,6 +89,7 @@ fn a_first_report_that_takes_long_is_announced() {
 fn an_empty_screen_says_that_the_tests_made_it_so() {
     let text = "No connection passes the tests.";
     assert_eq!(shown(&["--comm", "nobody-has-this"], 80).matches(text).count(), 2);
+    assert_eq!(shown(&["--min-rate", "1000G"], 80).matches(text).count(), 2);
     assert!(!shown(&[], 80).contains(text));
 }
 
