@@ -52,6 +52,7 @@ fn main() -> ExitCode {
 #[inline(never)]
 fn obey() -> ExitCode {
     sys::zone::adopt();
+    foreign::charset::adopt();
     let settings = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Run(settings)) => settings,
         Ok(Command::Check) => return check(),

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use super::{units::decimal, width::ELLIPSIS};
+use super::{units::decimal, width::ellipsis};
 
 /// Longest endpoint: brackets, eight groups of four, a colon and five digits.
 pub const LONGEST: usize = 47;
@@ -58,13 +58,13 @@ pub fn endpoint(bytes: &[u8; 16], port: u16, room: usize, out: &mut Vec<u8>) {
         let (head, end) = if v6 { groups(host, keep) } else { (&host[..keep], &[][..]) };
         out.extend_from_slice(open);
         out.extend_from_slice(head);
-        out.extend_from_slice(ELLIPSIS.as_bytes());
+        out.extend_from_slice(ellipsis());
         out.extend_from_slice(end);
         out.extend_from_slice(tail);
     } else if room > 0 {
         // No room for anything of the address: the port, or the end of it.
         let tail = if v6 { &tail[1..] } else { tail };
-        out.extend_from_slice(ELLIPSIS.as_bytes());
+        out.extend_from_slice(ellipsis());
         out.extend_from_slice(&tail[tail.len().saturating_sub(room - 1)..]);
     }
 }

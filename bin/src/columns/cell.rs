@@ -38,8 +38,8 @@ impl Column {
         }
     }
 
-    /// Appends the value for a screen, `-` for an unknown one. Addresses fit themselves into the `room` columns; others
-    /// are cut by the caller.
+    /// Appends the value for a screen, `-` for an unknown one. Addresses fit themselves into the `room` columns, and a command
+    /// line that does not fit loses the folder of its program; then the caller cuts what is still too long.
     pub fn text(&self, row: &Row<'_>, frame: &Frame<'_>, room: usize, out: &mut Vec<u8>) {
         let start = out.len();
         match self.value {
@@ -61,7 +61,14 @@ impl Column {
                 }
                 out.extend_from_slice(word(row).as_bytes());
             }
-            Value::Name(bytes) => foreign::plain(bytes(row, frame), out),
+            Value::Name(bytes) => {
+                let bytes = bytes(row, frame);
+                foreign::plain(bytes, out);
+                if self.id == Id::Cmdline && out.len() - start > room {
+                    out.truncate(start);
+                    foreign::plain(without_folder(bytes), out);
+                }
+            }
             Value::Endpoint(ends) => {
                 if let Some((bytes, port)) = ends(row) {
                     address::endpoint(bytes, port, room, out);
@@ -96,6 +103,33 @@ impl Column {
                 let key = |(bytes, port): (&[u8; 16], u16)| [bytes.as_slice(), &port.to_be_bytes()].concat();
                 Cow::Owned(ends(row).map(key).unwrap_or_default())
             }
+        }
+    }
+}
+
+/// A command line without the folder of its program: `nginx -g x` for `/usr/sbin/nginx -g x`. What is no path stays.
+fn without_folder(cmdline: &[u8]) -> &[u8] {
+    let program = cmdline.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let folder = memchr::memrchr(b'/', program).map_or(0, |slash| slash + 1);
+    // A folder's own path ends with a slash.
+    if folder == program.len() { cmdline } else { &cmdline[folder..] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_program() {
+        for (cmdline, short) in [
+            ("/usr/bin/python3 /opt/x.py", "python3 /opt/x.py"),
+            ("./a", "a"),
+            ("nginx: worker /etc", "nginx: worker /etc"),
+            ("-bash", "-bash"),
+            ("/a/ b", "/a/ b"),
+            ("", ""),
+        ] {
+            assert_eq!(without_folder(cmdline.as_bytes()), short.as_bytes(), "{cmdline}");
         }
     }
 }

@@ -1,7 +1,11 @@
 //! How wide text is on a screen. Our text is printable ASCII and the ellipsis, each one column wide.
 
-/// Stands for what had no room. One column, three bytes.
-pub const ELLIPSIS: &str = "…";
+use crate::foreign::charset;
+
+/// Stands for what had no room, and takes one column: `…`, or `~` where the locale's character set lacks it.
+pub fn ellipsis() -> &'static [u8] {
+    if charset::is_utf8() { "…".as_bytes() } else { b"~" }
+}
 
 /// Columns that `text` takes.
 pub fn columns(text: &[u8]) -> usize {
@@ -17,7 +21,7 @@ pub fn cut(out: &mut Vec<u8>, start: usize, room: usize) {
     let kept = firsts.map(|(at, _)| at).nth(room.saturating_sub(1)).unwrap_or(start);
     out.truncate(kept);
     if room > 0 {
-        out.extend_from_slice(ELLIPSIS.as_bytes());
+        out.extend_from_slice(ellipsis());
     }
 }
 

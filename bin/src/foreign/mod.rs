@@ -5,8 +5,10 @@
 //! One rule makes it harmless wherever it is printed. A backslash is written `\\`. Each byte of a character that is not
 //! seen ([`unseen`]), and each byte that is not UTF-8, is written `\xNN`. Whoever undoes the two has the bytes back. In CSV, so is
 //! the character that would make a spreadsheet take a cell for a formula. A screen has no room for that, and must know how
-//! wide a name is: what is not printable ASCII is one `?` there.
+//! wide a name is: what is not printable ASCII is one `?` there. In a message, where the locale's character set is not UTF-8
+//! ([`charset`]), each byte of a character that is not ASCII is written `\xNN` too. CSV is data, and UTF-8 everywhere.
 
+pub mod charset;
 mod unseen;
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt};
@@ -70,7 +72,12 @@ fn escape(text: &[u8], cell: bool, out: &mut Vec<u8>) {
             let bytes = letter.encode_utf8(&mut bytes).as_bytes();
             match letter {
                 '\\' => out.extend_from_slice(b"\\\\"),
-                _ if is_unseen(letter) || begins && is_formula(letter) => hexadecimal(bytes, out),
+                _ if is_unseen(letter)
+                    || begins && is_formula(letter)
+                    || !cell && !letter.is_ascii() && !charset::is_utf8() =>
+                {
+                    hexadecimal(bytes, out);
+                }
                 _ => out.extend_from_slice(bytes),
             }
             begins = cell && (letter == ';' || begins && letter == ' ');

@@ -1,8 +1,9 @@
 //! Which columns a screen shows, and how wide each is.
 //!
 //! Which ones depends on the screen alone, so that columns do not come and go with their contents: by rank, as many as
-//! fit at their least width. A wider screen never shows less. The room that is left goes to the columns that can be
-//! shortened, always to the narrowest one, until each holds its longest value.
+//! fit at their least width. A wider screen never shows less. Then a column whose longest value is shorter than that gives
+//! room away, and the columns that can be shortened get it, always the narrowest one, until each holds its longest value.
+//! Room that nobody needs goes back, so that columns seldom move.
 
 use super::Options;
 use crate::columns::{Column, Id, Shape};
@@ -37,23 +38,43 @@ pub fn layout(
     if let [only] = slots.as_mut_slice() {
         only.width = only.width.min(room);
     }
-    let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
-    let mut spare = (room + 1).saturating_sub(used);
     let wanted: Vec<usize> = slots
-        .iter()
-        .map(|Slot { column, shape: Shape { width, most, .. }, .. }| {
-            // Only measure where it can make a difference.
-            if spare == 0 || most == width { *width } else { longest(column, *most).clamp(*width, *most) }
+        .iter_mut()
+        .map(|slot| {
+            let Shape { least, most, .. } = slot.shape;
+            // Rates and sizes change with each report. What has a width of its own is not measured.
+            if least == most && slot.column.id != Id::Pid {
+                return most;
+            }
+            let wanted = longest(slot.column, most).max(slot.column.title.len()).min(most);
+            slot.width = slot.width.min(wanted);
+            wanted
         })
         .collect();
-    while spare > 0 {
-        let growing = slots.iter_mut().zip(&wanted).filter(|(slot, wanted)| slot.width < **wanted);
-        let Some((slot, _)) = growing.min_by_key(|(slot, _)| (slot.width, slot.rank)) else { break };
-        slot.width += 1;
-        spare -= 1;
-    }
+    let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
+    let mut spare = (room + 1).saturating_sub(used);
+    // Half an address tells less than half a name.
+    let is_end = |slot: &Slot| matches!(slot.column.id, Id::Local | Id::Remote);
+    grow(&mut slots, &mut spare, &|at, slot| if is_end(slot) { wanted[at].min(slot.shape.width) } else { 0 });
+    grow(&mut slots, &mut spare, &|at, _| wanted[at]);
+    grow(&mut slots, &mut spare, &|_, slot| slot.shape.least);
+    grow(&mut slots, &mut spare, &|_, slot| slot.shape.width);
     slots
 }
+
+/// Gives what is spare to the columns, the narrowest first, until each is as wide as `target` says.
+fn grow(slots: &mut [Slot], spare: &mut usize, target: &dyn Fn(usize, &Slot) -> usize) {
+    while *spare > 0 {
+        let growing = slots.iter_mut().enumerate().filter(|(at, slot)| slot.width < target(*at, slot));
+        let Some((_, slot)) = growing.min_by_key(|(_, slot)| (slot.width, slot.rank)) else { break };
+        slot.width += 1;
+        *spare -= 1;
+    }
+}
+
+/// A column with less room than its least width is shown nevertheless if it has so much: an IPv4 address in part, and its
+/// port.
+const SQUEEZED: usize = 13;
 
 /// The columns that fit `room`, at their least width; one at least.
 fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
@@ -76,7 +97,15 @@ fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
             used <= room + 1
         });
         let fits = fits.count().max(1);
-        slots.truncate(fits);
+        let used: usize = slots[..fits].iter().map(|(_, slot)| slot.width + 1).sum();
+        let left = room.saturating_sub(used);
+        match slots.get_mut(fits) {
+            Some((_, next)) if left >= SQUEEZED && next.shape.least < next.shape.width => {
+                (next.width, next.shape.least) = (left, left);
+                slots.truncate(fits + 1);
+            }
+            _ => slots.truncate(fits),
+        }
     }
     slots.sort_unstable_by_key(|(at, _)| *at);
     slots.into_iter().map(|(_, slot)| slot).collect()
@@ -118,8 +147,33 @@ mod tests {
         for (room, expected) in cases {
             assert_eq!(titles(None, room), expected, "{room}");
         }
-        assert_eq!(titles(Some(Id::Proto), 40), "PROTO:5 COMM:15 RX/s:5 TX/s:5");
+        assert_eq!(titles(Some(Id::Proto), 40), "PROTO:5 REMOTE:13 COMM:8 RX/s:5 TX/s:5");
         assert_eq!(titles(Some(Id::Proto), 3), "PROTO:3");
+    }
+
+    /// The widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
+    fn widths(room: usize, lengths: [usize; 4]) -> [usize; 4] {
+        let ids = [Id::Local, Id::Remote, Id::Pid, Id::Comm];
+        let length = |column: &Column, _| {
+            ids.iter().position(|id| *id == column.id).map_or(column.title.len(), |at| lengths[at])
+        };
+        let slots = layout(&samples::options(), Some(room), length);
+        let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
+        assert!(total <= room + 1, "{total} in {room}");
+        ids.map(|id| slots.iter().find(|slot| slot.column.id == id).map_or(0, |slot| slot.width))
+    }
+
+    #[test]
+    fn what_one_column_does_not_need_another_gets() {
+        // 10.0.0.10:48786 and 10.0.0.2:443.
+        assert_eq!(widths(80, [15, 12, 4, 4]), [15, 17, 7, 8]);
+        assert_eq!(widths(80, [18, 18, 4, 7]), [18, 18, 4, 7]);
+        assert_eq!(widths(100, [18, 18, 4, 7]), [18, 18, 5, 7]);
+        assert_eq!(widths(120, [21, 21, 7, 15]), [21, 21, 7, 15]);
+        assert_eq!(widths(40, [21, 21, 7, 4]), [0, 21, 0, 6]);
+        // Each needs more than there is.
+        assert_eq!(widths(80, [47, 47, 7, 15]), [13, 19, 7, 8]);
+        assert_eq!(widths(80, [47, 47, 3, 4]), [20, 20, 3, 4]);
     }
 
     #[test]

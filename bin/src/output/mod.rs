@@ -158,6 +158,11 @@ impl Printer {
         self.flush()
     }
 
+    /// Whether each report takes the place of the last one.
+    pub const fn repaints(&self) -> bool {
+        matches!(self.medium, Medium::Painted(_))
+    }
+
     /// Whether the last whole report is to stay in sight at the end, rather than one of what was left of an interval.
     pub const fn keeps_last(&self) -> bool {
         matches!((&self.medium, self.options.form), (Medium::Painted(_) | Medium::Terminal, Form::Text))

@@ -12,7 +12,7 @@ use super::{
     layout::{Slot, layout},
 };
 use crate::{
-    columns::{Align, Column, Frame, Id, units, width},
+    columns::{Align, Column, Event, Frame, Id, Row, units, width},
     conn::Report,
     sys::tty::Screen,
     view::View,
@@ -96,7 +96,11 @@ pub fn report(
     };
     let count = view.rows.len() + view.more;
     let plan = Plan::new(count, limit.min(view.rows.len()), options.headings && !journal, lines);
-    let rows = &view.rows[..plan.rows];
+    let rows = match screen {
+        Some(_) => shares(view, plan.rows),
+        None => view.rows[..plan.rows].to_vec(),
+    };
+    let rows = rows.as_slice();
     let stays = journal || !options.headings;
     let slots = layout(options, room, |column, most| {
         let mut cell = Vec::new();
@@ -106,7 +110,8 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        if stays { past.keep(column, longest, options) } else { longest }
+        // What stands below earlier rows does not make room for later ones.
+        if stays { past.keep(column, longest, options).max(column.shape.width) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
@@ -162,6 +167,35 @@ impl Plan {
         let rows = limit.min(lines.saturating_sub(used + 1)).min(count);
         Self { titles: titles && lines >= 2, rows, more: lines >= 1 && count > rows }
     }
+}
+
+/// The `count` rows that a screen shows. Rows of connections that ended, and of sockets that wait, get a quarter of the
+/// room each if they need it, so that busy connections do not push them out. In an order that the user asked for, the
+/// first ones are shown.
+fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
+    let kind = |row: &Row<'_>| match row.event {
+        _ if view.ranked == 0 => 0,
+        Event::Live | Event::Group => 0,
+        Event::Closed => 1,
+        Event::Listen => 2,
+    };
+    let mut left = [0; 3];
+    view.rows.iter().for_each(|row| left[kind(row)] += 1);
+    // Those of the first kind may take what the others do not need, and these what is left then, in turn.
+    let (mut shares, mut spare) = ([0, left[1].min(count / 4), left[2].min(count / 4)], count);
+    spare -= shares[1] + shares[2];
+    for (share, left) in shares.iter_mut().zip(left) {
+        let more = spare.min(left - *share);
+        *share += more;
+        spare -= more;
+    }
+    let mut take = |row: &&Row<'_>| {
+        let share = &mut shares[kind(row)];
+        let takes = *share > 0;
+        *share -= usize::from(takes);
+        takes
+    };
+    view.rows.iter().filter(|row| take(row)).copied().collect()
 }
 
 fn title_line(slots: &[Slot], options: &Options, cell: &mut Vec<u8>, out: &mut Vec<u8>) {

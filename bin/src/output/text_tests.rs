@@ -106,14 +106,14 @@ REMOTE              COMM      RX/s  TX/s
 fn a_narrow_screen_still_tells_what_ended() {
     let golden = "\
 12:41:52Z  TCP 12  RX 12M/s  TX 987K/s
-PROTO COMM             RX/s  TX/s
-tcp   curl              12M   310
-tcp   sshd             1.5K   10K
-udp   systemd-resolve   118    41
-tcp   db worker           0     0
-tcp   -                   0     0
--tcp  a\"b,?[2J?         12K  977K
--udp  chronyd            48    48
+PROTO REMOTE        COMM      RX/s  TX/s
+tcp   203.0.11…:443 curl       12M   310
+tcp   [200…8]:50022 sshd      1.5K   10K
+udp   9.9.9.9:53    systemd…   118    41
+tcp   10.0.0…:33000 db work…     0     0
+tcp   192.16…:65535 -            0     0
+-tcp  127.0.0…:5201 a\"b,?[2…   12K  977K
+-udp  [::1]:123     chronyd     48    48
 ";
     assert_eq!(shown(true, Some((40, 24))), golden);
 }
@@ -125,11 +125,40 @@ fn a_low_screen_says_how_many_more() {
     assert!(lines(true, 9)[8].starts_with("-udp"));
     let low = lines(true, 8);
     assert_eq!((low.len(), low[7].as_str()), (8, "2 more"), "the line itself takes a row's place");
-    assert!(low[6].starts_with("tcp   192.168"));
+    assert!(low[5].starts_with("tcp   10.0.0.7"), "the first four that are open");
+    assert!(low[6].starts_with("-tcp"), "a quarter of the room");
     assert_eq!(lines(false, 7).len(), 7);
     assert_eq!(lines(false, 3)[2], "5 more");
     assert_eq!(lines(false, 2)[1], "5 more");
     assert_eq!(lines(false, 1).len(), 1);
+}
+
+#[test]
+fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
+    let many = |port, count| vec![samples::record(Protocol::Tcp, ("10.0.0.1", port), ("10.0.0.2", 9)); count];
+    let shown = |live, closed, listening, order| {
+        let records = samples::Records { live: many(1, live), closed: many(2, closed) };
+        let listening = many(3, listening);
+        let report = Report { listening: &listening, ..samples::report(&records) };
+        let names = samples::names();
+        let (mut groups, mut out) = (Groups::default(), Vec::new());
+        let frame = samples::frame(&report, &names);
+        let selection = Selection { closed: true, order, ..samples::selection() };
+        let view = selection.of(&report, &frame, 19, &mut groups);
+        let screen = Some(Screen { columns: 80, rows: 19 });
+        super::report(&report, &view, &samples::options(), screen, &frame, &mut Past::default(), &mut out);
+        let text = String::from_utf8(out).expect("UTF-8");
+        [1, 2, 3].map(|port| text.matches(&format!("10.0.0.1:{port} ")).count())
+    };
+    // Sixteen rows, and a line that says how many more there are.
+    assert_eq!(shown(900, 800, 700, None), [8, 4, 4]);
+    assert_eq!(shown(900, 800, 2, None), [10, 4, 2]);
+    assert_eq!(shown(900, 0, 0, None), [16, 0, 0]);
+    assert_eq!(shown(3, 800, 700, None), [3, 9, 4]);
+    assert_eq!(shown(3, 1, 700, None), [3, 1, 12]);
+    assert_eq!(shown(3, 4, 5, None), [3, 4, 5]);
+    let order = crate::view::Order { column: Id::LocalPort, reversed: false };
+    assert_eq!(shown(900, 800, 700, Some(order)), [16, 0, 0], "as asked");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::{
         signal::{HANGUP, STOP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
-    view::Groups,
+    view::{Groups, Steady},
 };
 
 /// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
@@ -136,7 +136,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.announce(interval), 0)?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
-    let (mut groups, mut rate) = (Groups::default(), 0);
+    let (mut groups, mut steady, mut rate) = (Groups::default(), Steady::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle) = (false, false, true);
@@ -183,7 +183,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let Report { time: now, interval, .. } = *report;
             let frame =
                 Frame { time: now, now: report.now, interval, form: time, numbers, host: &host, names };
-            let view = selection.of(report, &frame, printer.room(), &mut groups);
+            let room = printer.room();
+            let mut view = selection.of(report, &frame, room, &mut groups);
+            if printer.repaints() {
+                steady.arrange(&mut view, selection.by, &frame, room);
+            }
             rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
             if selection.since_start {

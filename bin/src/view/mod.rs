@@ -3,11 +3,13 @@
 mod filter;
 mod group;
 mod order;
+mod steady;
 
 pub use self::{
     filter::{Choice, Filter, Network, Pattern},
     group::{Groups, LeftOut},
     order::Order,
+    steady::Steady,
 };
 use crate::{
     columns::{Event, Frame, Id, Row},
@@ -41,6 +43,9 @@ pub struct Selection {
 pub struct View<'a> {
     /// The rows, in order.
     pub rows: Vec<Row<'a>>,
+    /// So many of them, the first ones, are in the default order. Those that ended without having moved bytes, and sockets
+    /// that wait, stand behind them. If the user asked for another order: none.
+    pub ranked: usize,
     /// How many rows follow these that the report did not keep.
     pub more: usize,
     /// Groups that are not kept any more.
@@ -80,6 +85,7 @@ impl Selection {
             sum
         });
         let mut rows = Vec::new();
+        let mut ranked = 0;
         let mut left_out = LeftOut::default();
         if let Some(by) = self.by {
             groups.begin(self.since_start);
@@ -87,6 +93,7 @@ impl Selection {
             left_out = groups.left_out();
             rows.extend(groups.rows().filter(|row| self.idle || self.since_start || row.record.active));
             order::by_default(&mut rows, most);
+            ranked = rows.len();
         } else {
             let single = |event| move |record| Row { record, event, connections: 1, name: None };
             let is_active = |record: &&ConnectionRecord| self.closed_active && record.growth.sum() > 0;
@@ -94,6 +101,7 @@ impl Selection {
                 rows.extend(live().filter(|record| self.idle || record.active).map(single(Event::Live)));
                 rows.extend(closed().filter(is_active).map(single(Event::Closed)));
                 order::by_default(&mut rows, most);
+                ranked = rows.len();
             }
             if self.closed {
                 rows.extend(closed().filter(|record| !is_active(record)).map(single(Event::Closed)));
@@ -107,13 +115,16 @@ impl Selection {
             );
         }
         if let Some(least) = self.min_rate {
-            rows.retain(|row| per_second(row.record.growth.sum(), report.interval) >= least);
+            let is_enough = |row: &Row<'_>| per_second(row.record.growth.sum(), report.interval) >= least;
+            ranked = rows[..ranked].iter().filter(|row| is_enough(row)).count();
+            rows.retain(is_enough);
         }
         if let Some(order) = self.order {
             order.sort(&mut rows, frame);
+            ranked = 0;
         }
         let more = if self.live && self.closed_active { report.left_out } else { 0 };
-        View { rows, more: more + left_out.groups, left_out, shown }
+        View { rows, ranked, more: more + left_out.groups, left_out, shown }
     }
 }
 

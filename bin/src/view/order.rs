@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Reverse};
 
-use crate::columns::{Frame, Id, Row};
+use crate::columns::{Event, Frame, Id, Row};
 
 /// An order that the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ impl Order {
 }
 
 /// What moved most in the interval, then what moved most since it began. Of rows beyond the first `most` nobody sees the
-/// order: with ten thousand idle connections, that is two thirds of a tick.
+/// order: with ten thousand idle connections, that is two thirds of a tick. But those that ended come first among them, in
+/// their order: a screen has room for some.
 pub fn by_default(rows: &mut [Row<'_>], most: usize) {
     let key = |row: &Row<'_>| {
         let record = row.record;
@@ -42,6 +43,17 @@ pub fn by_default(rows: &mut [Row<'_>], most: usize) {
             record.ends.rport,
         )
     };
-    let seen = if rows.len() > most { rows.select_nth_unstable_by_key(most, key).0 } else { rows };
+    if rows.len() > most {
+        rows.select_nth_unstable_by_key(most, key);
+    }
+    let (seen, others) = rows.split_at_mut(most.min(rows.len()));
     seen.sort_unstable_by_key(key);
+    let mut ended = 0;
+    for at in 0..others.len() {
+        if others[at].event == Event::Closed {
+            others.swap(at, ended);
+            ended += 1;
+        }
+    }
+    others[..ended].sort_unstable_by_key(key);
 }

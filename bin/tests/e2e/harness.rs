@@ -60,6 +60,7 @@ pub fn tcptop(args: &[&str]) -> Command {
         .args(["--traffic", "local"])
         .args(args)
         .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
         .env(STRICT, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

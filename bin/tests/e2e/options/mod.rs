@@ -9,6 +9,7 @@ mod names;
 mod native;
 mod orders;
 mod owners;
+mod screen;
 mod silence;
 mod strangers;
 mod units;

@@ -11,8 +11,8 @@ use std::{
 
 use crate::harness::{Process, tcptop};
 
-/// A terminal of this width, and a command whose output it shows.
-fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
+/// A terminal of this width: our end, and the one that a command gets.
+pub fn terminal(columns: u16) -> (File, OwnedFd) {
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut ours, mut theirs) = (-1, -1);
     // SAFETY: two places for descriptors, and a size that is read.
@@ -21,14 +21,19 @@ fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
     };
     assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
     // SAFETY: just opened, nobody else's.
-    let (ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+/// A terminal of this width, and a command whose output it shows.
+fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
+    let (ours, theirs) = terminal(columns);
     let mut command = tcptop(args);
     command.env("TERM", "xterm").env_remove("NO_COLOR").stdout(Stdio::from(theirs));
     (ours, Process::start(&mut command, |_| ()))
 }
 
 /// Everything that a terminal gets until its other end is closed.
-fn read(mut ours: File) -> String {
+pub fn read(mut ours: File) -> String {
     let (mut text, mut part) = (Vec::new(), [0; 4096]);
     // The last end that closes makes it EIO.
     while let Ok(count) = ours.read(&mut part) {
@@ -38,7 +43,7 @@ fn read(mut ours: File) -> String {
 }
 
 /// Two reports as a terminal of this width gets them.
-fn shown(args: &[&str], columns: u16) -> String {
+pub fn shown(args: &[&str], columns: u16) -> String {
     let (ours, process) = on_terminal(&[&["-n", "2", "-d", "0.2"], args].concat(), columns);
     let reader = thread::spawn(|| read(ours));
     process.wait().assert_success();

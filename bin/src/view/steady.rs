@@ -1,0 +1,196 @@
+//! What keeps the rows of a screen at rest: they keep their order while their rates differ little, and both ends of a
+//! connection of this host stand one below the other.
+//!
+//! Each row has a level: its bytes in the interval in which it last changed much. Rows are in the order of their levels, so
+//! that a row is never far from its place. Rows of one level stay as they were.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::View;
+use crate::{
+    columns::{Frame, Id, Row},
+    conn::ConnectionRecord,
+};
+
+/// A difference of so many bytes, or of an eighth, is none.
+const LITTLE: u64 = 256;
+
+/// No screen shows more rows. What is below is few enough for loops instead of sorts and maps, which take more of the
+/// binary.
+const MOST: usize = 256;
+
+/// The order of the last report.
+#[derive(Debug, Default)]
+pub struct Steady {
+    /// The rows that were seen, from the first to the last.
+    rows: Vec<Seen>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    identity: u64,
+    level: u64,
+    /// In the last report; of a new row, behind all others.
+    place: usize,
+}
+
+impl Steady {
+    /// Arranges the first `most` rows of those that are in the default order. `by`: they are groups by this column.
+    pub fn arrange(&mut self, view: &mut View<'_>, by: Option<Id>, frame: &Frame<'_>, most: usize) {
+        let count = most.min(view.ranked).min(MOST);
+        let ranked = &mut view.rows[..view.ranked];
+        let mut rows: Vec<Seen> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
+        // They are almost in order.
+        for end in 1..count {
+            for at in (1..=end).rev() {
+                let (above, below) = (rows[at - 1], rows[at]);
+                if (above.level, below.place) >= (below.level, above.place) {
+                    break;
+                }
+                rows.swap(at - 1, at);
+                ranked.swap(at - 1, at);
+            }
+        }
+        self.rows = rows;
+        if by.is_none() {
+            join(ranked, count);
+        }
+    }
+
+    /// The level of a row now, and its place in the last report.
+    fn seen(&self, row: &Row<'_>, by: Option<Id>, frame: &Frame<'_>) -> Seen {
+        let mut hasher = DefaultHasher::new();
+        match by {
+            Some(by) => hasher.write(&by.column().key(row, frame)),
+            None => row.record.key.hash(&mut hasher),
+        }
+        let (identity, now) = (hasher.finish(), row.record.growth.sum());
+        let last = self.rows.iter().position(|seen| seen.identity == identity);
+        let level = last.map_or(now, |place| self.rows[place].level);
+        let stays = now > 0 && now.abs_diff(level) <= LITTLE.max(level / 8);
+        Seen { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
+    }
+}
+
+/// Puts the other end of each connection among the first `count` rows below it.
+fn join(rows: &mut [Row<'_>], count: usize) {
+    // Of most rows only the ports are compared.
+    let ports = |here: u16, there: u16| u32::from(here) << 16 | u32::from(there);
+    let seen = rows[..count].iter().map(|row| &row.record.ends);
+    let wanted: Vec<u32> = seen.map(|ends| ports(ends.rport, ends.lport)).collect();
+    let is_wanted = |row: &Row<'_>| wanted.contains(&ports(row.record.ends.lport, row.record.ends.rport));
+    let mut places: Vec<usize> = (0..rows.len()).filter(|at| is_wanted(&rows[*at])).collect();
+    let mut at = 0;
+    while at + 1 < count {
+        let this = rows[at].record;
+        let other = places.iter().position(|place| *place > at && is_other_end(this, rows[*place].record));
+        at += 1;
+        let Some(other) = other else { continue };
+        let place = places[other];
+        // Below the rows that are seen, the order does not matter.
+        let last = place.min(count);
+        rows.swap(place, last);
+        rows[at..=last].rotate_right(1);
+        for moved in &mut places {
+            *moved = match *moved {
+                from if from == place => at,
+                from if from == last => place,
+                from if (at..last).contains(&from) => from + 1,
+                from => from,
+            };
+        }
+        at += 1;
+    }
+}
+
+fn is_other_end(one: &ConnectionRecord, other: &ConnectionRecord) -> bool {
+    let (here, there) = (&one.ends, &other.ends);
+    one.protocol == other.protocol
+        && (here.lport, here.laddr) == (there.rport, there.raddr)
+        && (here.rport, here.raddr) == (there.lport, there.laddr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        collector::ConnectionKey,
+        columns::Event,
+        conn::{Protocol, Traffic},
+        output::samples,
+        view::LeftOut,
+    };
+
+    fn record(index: u32, local: u16, remote: u16, bytes: u64) -> ConnectionRecord {
+        ConnectionRecord {
+            key: ConnectionKey { index, generation: 1 },
+            growth: Traffic { rx: bytes, tx: 0 },
+            ..samples::record(Protocol::Tcp, ("127.0.0.1", local), ("127.0.0.1", remote))
+        }
+    }
+
+    /// The local ports in the order in which they are shown, `most` of them on the screen.
+    fn shown(steady: &mut Steady, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
+        records.sort_by_key(|record| std::cmp::Reverse(record.growth.sum()));
+        let none = samples::records();
+        let (report, names) = (samples::report(&none), samples::names());
+        let row = |record| Row { record, event: Event::Live, connections: 1, name: None };
+        let mut view = View {
+            rows: records.iter().map(row).collect(),
+            ranked: records.len(),
+            more: 0,
+            left_out: LeftOut::default(),
+            shown: None,
+        };
+        steady.arrange(&mut view, None, &samples::frame(&report, &names), most);
+        view.rows.iter().map(|row| row.record.ends.lport).collect()
+    }
+
+    #[test]
+    fn rows_stay_until_they_differ_much() {
+        let mut steady = Steady::default();
+        let mut next = |rates: [u64; 3]| {
+            let records =
+                (1..).zip(rates).map(|(at, bytes)| record(at, u16::try_from(at).expect("few"), 9, bytes));
+            shown(&mut steady, records.collect(), 24)
+        };
+        assert_eq!(next([10_000, 9_900, 100]), [1, 2, 3]);
+        assert_eq!(next([10_000, 10_500, 100]), [1, 2, 3], "a twentieth");
+        assert_eq!(next([10_000, 12_000, 300]), [2, 1, 3], "a fifth");
+        assert_eq!(next([11_000, 10_900, 350]), [2, 1, 3]);
+        assert_eq!(next([11_000, 0, 351]), [1, 3, 2], "nothing is never a little less");
+        assert_eq!(next([0, 0, 0]), [1, 3, 2], "equal ones stay");
+    }
+
+    #[test]
+    fn small_steps_add_up() {
+        let mut steady = Steady::default();
+        for bytes in (10_000..13_000).step_by(100) {
+            let order = shown(&mut steady, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
+            // No row is above one with a quarter more.
+            assert!(order[0] == 1 || bytes > 8_800, "{bytes}");
+            assert!(order[0] == 2 || bytes < 13_750, "{bytes}");
+            assert!(bytes < 12_500 || order == [2, 1], "{bytes}");
+        }
+    }
+
+    #[test]
+    fn both_ends_stand_together() {
+        let mut steady = Steady::default();
+        // Two connections of this host, and one with another.
+        let records = || {
+            vec![
+                record(1, 5000, 80, 900_000),
+                record(2, 80, 5001, 500_000),
+                record(3, 7, 9, 400_000),
+                record(4, 5001, 80, 300_000),
+                record(5, 80, 5000, 100),
+            ]
+        };
+        assert_eq!(shown(&mut steady, records(), 24), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut Steady::default(), records(), 4), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut Steady::default(), records(), 3)[..3], [5000, 80, 80]);
+        assert_eq!(shown(&mut Steady::default(), records(), 1)[..1], [5000]);
+        assert_eq!(shown(&mut Steady::default(), Vec::new(), 3), []);
+    }
+}
