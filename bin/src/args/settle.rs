@@ -10,7 +10,7 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, SUMS, TEXT, grouped, time},
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, PAST, SUMS, TEXT, grouped, time},
     conn::Keep,
     names::Wanted,
     output::{Form, LogFile, Options},
@@ -79,7 +79,9 @@ impl Given {
             client: shown(Id::Client),
             interface: shown(Id::Interface) || !self.filter.interfaces.is_empty(),
         };
-        let keep = Keep { extra: names.interface || shown(Id::Reason), queues: false };
+        let queues = shown(Id::ReceiveQueue) || shown(Id::SendQueue) || shown(Id::Window);
+        let history = PAST.into_iter().any(shown);
+        let keep = Keep { extra: queues || history || names.interface || shown(Id::Reason), queues, history };
         let form = match (self.csv, self.only_closed) {
             (true, _) => Form::Csv,
             (false, true) if !self.quiet => Form::Journal,

@@ -6,7 +6,7 @@ use super::{
     Column, Event, Frame, Id, Row, address, time, units,
     value::{Unit, Value},
 };
-use crate::foreign;
+use crate::foreign::{self, charset};
 
 impl Column {
     /// The bytes of a value that somebody else chose; `None` in columns of other values.
@@ -28,6 +28,11 @@ impl Column {
             Value::Endpoint(ends) => {
                 if let Some((bytes, port)) = ends(row) {
                     address::endpoint(bytes, port, usize::MAX, out);
+                }
+            }
+            Value::Past(past) => {
+                if let Some(past) = past(row) {
+                    past.each_step(&mut |step| out.push(b'0' + step));
                 }
             }
             Value::Moment(moment) => {
@@ -79,7 +84,13 @@ impl Column {
                     time::short(moment, frame.form, out);
                 }
             }
-            Value::Address(_) => self.csv(row, frame, out),
+            Value::Past(past) if charset::is_utf8() => {
+                if let Some(past) = past(row) {
+                    // U+2581 to U+2588.
+                    past.each_step(&mut |step| out.extend_from_slice(&[0xe2, 0x96, 0x81 + step]));
+                }
+            }
+            Value::Address(_) | Value::Past(_) => self.csv(row, frame, out),
         }
         if out.len() == start {
             out.push(b'-');
@@ -98,6 +109,11 @@ impl Column {
             }
             Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
+            Value::Past(_) => {
+                let mut steps = Vec::new();
+                self.csv(row, frame, &mut steps);
+                Cow::Owned(steps)
+            }
             Value::Address(bytes) => Cow::Borrowed(bytes(row)),
             Value::Endpoint(ends) => {
                 let key = |(bytes, port): (&[u8; 16], u16)| [bytes.as_slice(), &port.to_be_bytes()].concat();

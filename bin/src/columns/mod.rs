@@ -21,7 +21,7 @@ use self::{
 };
 pub use self::{
     row::{Event, Frame, Row},
-    sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
+    sets::{CLOSED_CSV, CLOSED_TEXT, CSV, PAST, SUMS, TEXT, grouped},
     units::NumberForm,
 };
 
@@ -62,6 +62,14 @@ pub enum Id {
     Host,
     Interface,
     Reason,
+    ReceiveQueue,
+    SendQueue,
+    Window,
+    RxAverage10,
+    TxAverage10,
+    RxAverage60,
+    TxAverage60,
+    Trend,
 }
 
 impl Id {
@@ -124,7 +132,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 34] = [
+pub static COLUMNS: [Column; 42] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -197,6 +205,24 @@ pub static COLUMNS: [Column; 34] = [
     column(Id::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),
+    column(Id::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
+        "TCP: received, and not read by the process yet; as the two below from /proc at the end of the interval"),
+    column(Id::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
+        "TCP: written by the process, and not acknowledged by the remote end: in flight, or not sent yet"),
+    column(Id::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
+        "TCP: congestion window, the segments that may be in flight"),
+    column(Id::RxAverage10, "rx_avg10", "RX10", fixed(Right, 5), 37, value::RX_AVERAGE_10,
+        "payload received per second, on average over 10 seconds: older intervals count less; since it began, if that is not as \
+         long ago"),
+    column(Id::TxAverage10, "tx_avg10", "TX10", fixed(Right, 5), 38, value::TX_AVERAGE_10,
+        "payload sent likewise"),
+    column(Id::RxAverage60, "rx_avg60", "RX60", fixed(Right, 5), 39, value::RX_AVERAGE_60,
+        "payload received likewise, over 60 seconds"),
+    column(Id::TxAverage60, "tx_avg60", "TX60", fixed(Right, 5), 40, value::TX_AVERAGE_60,
+        "payload sent likewise"),
+    column(Id::Trend, "trend", "TREND", fixed(Right, 10), 41, value::TREND,
+        "rates of the last ten intervals, received and sent, as bars whose highest is the row's largest; as digits from 0 to 7 in \
+         CSV and where the locale is not UTF-8"),
 ];
 
 /// A number without a unit, that may need more than its usual width.

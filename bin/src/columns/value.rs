@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcptop_abi::Counters;
 
 use super::{Event, Frame, Id, Row};
-use crate::conn::{Opener, Protocol, Reason, per_second};
+use crate::conn::{History, Opener, Protocol, Queues, Reason, per_second};
 
 /// An address and a port.
 pub type Endpoint<'a> = (&'a [u8; 16], u16);
@@ -23,6 +23,8 @@ pub enum Value {
     Address(for<'a> fn(&'a Row<'_>) -> &'a [u8; 16]),
     /// An address and a port; `None`: there is none.
     Endpoint(for<'a> fn(&'a Row<'_>) -> Option<Endpoint<'a>>),
+    /// Rates of the past.
+    Past(for<'a> fn(&Row<'a>) -> Option<&'a History>),
     /// A moment, since the Unix epoch.
     Moment(fn(&Row<'_>, &Frame<'_>) -> Option<Duration>),
 }
@@ -131,8 +133,27 @@ pub const REASON: Value = Value::Word(|row| {
     let extra = row.record.extra.as_ref().filter(|_| row.event == Event::Closed);
     extra.and_then(|extra| extra.details.reason).map_or("", Reason::name)
 });
+pub const RECEIVE_QUEUE: Value = Value::Number(|row, _| queue(row, |queues| queues.unread), Unit::Size);
+pub const SEND_QUEUE: Value = Value::Number(|row, _| queue(row, |queues| queues.unacknowledged), Unit::Size);
+pub const WINDOW: Value = Value::Number(|row, _| queue(row, |queues| queues.window), Unit::Count);
+pub const RX_AVERAGE_10: Value = Value::Number(|row, _| past(row)?.average(0, 0), Unit::Rate);
+pub const TX_AVERAGE_10: Value = Value::Number(|row, _| past(row)?.average(0, 1), Unit::Rate);
+pub const RX_AVERAGE_60: Value = Value::Number(|row, _| past(row)?.average(1, 0), Unit::Rate);
+pub const TX_AVERAGE_60: Value = Value::Number(|row, _| past(row)?.average(1, 1), Unit::Rate);
+pub const TREND: Value = Value::Past(past);
 pub const HOST: Value = Value::Name(|_, frame| frame.host);
 pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.connections.into()), Unit::Count);
+
+/// Of a connection that has ended, nothing waits any more.
+fn queue(row: &Row<'_>, field: fn(&Queues) -> u32) -> Option<u64> {
+    let extra = row.record.extra.as_ref().filter(|_| row.event == Event::Live)?;
+    extra.queues.as_ref().map(field).map(u64::from)
+}
+
+/// A group has none: it has that of one of its connections.
+fn past<'a>(row: &Row<'a>) -> Option<&'a History> {
+    row.record.extra.as_ref().filter(|_| row.event != Event::Group)?.history.as_deref()
+}
 
 fn total(row: &Row<'_>, field: fn(&Counters) -> u64) -> Option<u64> {
     row.record.totals().map(field)

@@ -3,7 +3,7 @@
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    ConnectionKey, ConnectionRecord, Keep, Opener, Process, Protocol, TcpState, Traffic,
+    ConnectionKey, ConnectionRecord, Extra, Keep, Opener, Process, Protocol, TcpState, Traffic,
     owner::{Identified, OwnerSource},
 };
 use crate::collector::{Claim, Observation, Opening};
@@ -98,7 +98,8 @@ impl Connection {
 
     /// Keeps of it, from now on, what is wanted besides.
     pub fn keep(&mut self, keep: Keep) {
-        self.record.extra = keep.extra.then(Box::default);
+        let extra = || Extra { history: keep.history.then(Box::default), ..Extra::default() };
+        self.record.extra = keep.extra.then(|| Box::new(extra()));
     }
 
     /// The side of a connection whose beginning nobody saw.

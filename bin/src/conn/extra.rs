@@ -1,5 +1,6 @@
 //! What is kept of a connection only if a column shows it.
 
+use super::History;
 use crate::collector::Details;
 
 /// The extra knowledge of one connection.
@@ -9,7 +10,12 @@ pub struct Extra {
     pub details: Details,
     /// What waits at its socket now; `None`: unknown.
     pub queues: Option<Queues>,
+    /// Its past.
+    pub history: Option<Box<History>>,
 }
+
+// Besides a connection's own bytes: musl's allocator takes 48 for it.
+const _: () = assert!(size_of::<Extra>() <= 44);
 
 /// What waits at a TCP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,4 +35,6 @@ pub struct Keep {
     pub extra: bool,
     /// What /proc is asked for in each interval.
     pub queues: bool,
+    /// Rates of the past.
+    pub history: bool,
 }

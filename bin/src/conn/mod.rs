@@ -2,6 +2,7 @@
 
 mod connection;
 mod extra;
+mod history;
 mod listeners;
 mod owner;
 mod record;
@@ -10,6 +11,7 @@ mod table;
 
 pub use connection::Connection;
 pub use extra::{Extra, Keep, Queues};
+pub use history::{Decay, History};
 pub use owner::{Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};

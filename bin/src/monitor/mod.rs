@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, Keep, OwnerSource, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, Decay, Keep, OwnerSource, Protocol, Report, Table, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -155,6 +155,14 @@ impl<C: NetworkCollector> Monitor<C> {
         let moved = self.table.close_interval(boot);
         if self.listing.listening && self.out_of.is_none() {
             self.out_of = self.listening.refresh(&self.proc, now).err();
+        }
+        if self.listing.keep.history {
+            self.table.remember(&Decay::over(interval));
+        }
+        if self.listing.keep.queues && self.out_of.is_none() {
+            // Without /proc, nothing is known of them.
+            let answers = proc::states(&self.proc, &self.table.sockets()).unwrap_or_default();
+            self.table.learn_queues(answers.into_iter().map(|answer| answer.queues));
         }
         let Self { table, names, listing, listening, .. } = self;
         let (tcp, udp) = table.counts();

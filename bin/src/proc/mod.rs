@@ -41,12 +41,12 @@ pub use stat::{Stat, stat};
 
 pub use crate::sys::out_of::{OutOf, found};
 
-/// Passes every socket of every network namespace of `pids` to `sink`, our own namespace first; returns how many lines
+/// Passes every socket of every network namespace of `pids`, with its line, to `sink`, our own namespace first; returns how many lines
 /// were malformed. Takes the memory of one small buffer, however many sockets there are.
 ///
 /// # Errors
 /// The tables of our own namespace cannot be opened; or a table cannot be read to its end.
-fn sockets(root: &Path, pids: &[u32], sink: &mut dyn FnMut(SocketEntry)) -> io::Result<usize> {
+fn sockets(root: &Path, pids: &[u32], sink: tables::Sink<'_>) -> io::Result<usize> {
     let mut buffer = vec![0; stream::BUFFER];
     let mut malformed = 0;
     namespaces::tables(root, pids, &mut |namespace, tables| {

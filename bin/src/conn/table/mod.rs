@@ -1,6 +1,7 @@
 //! Every connection known, fed by a collector and by /proc, and read by reports.
 
 mod endings;
+mod extras;
 mod forwarded;
 mod interval;
 mod owners;

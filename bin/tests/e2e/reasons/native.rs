@@ -1,0 +1,65 @@
+//! With firewalls and devices, in network namespaces of the test's own.
+
+use std::{net::SocketAddr, os::fd::AsRawFd, thread};
+
+use super::{COLUMNS, ended};
+use crate::{
+    exact::native::space::Space,
+    options::csv,
+    traffic::{Pair, bound_tcp, connect, listen, raw_connect, set_option},
+};
+
+#[test]
+fn what_the_network_answers() {
+    let space = Space::new("unreachable");
+    let answers = [
+        ("icmp type host-unreachable", "unreachable"),
+        ("icmp type admin-prohibited", "unreachable"),
+        ("icmp type port-unreachable", "unreachable"),
+        ("tcp reset", "refused"),
+    ];
+    for (answer, expected) in answers {
+        let remote = space.inside(|| bound_tcp().1.port());
+        space.filter(&format!(
+            "chain in {{
+                type filter hook input priority 0
+                tcp dport {remote} reject with {answer}
+            }}"
+        ));
+        let mut port = 0;
+        let rows = csv(&COLUMNS, || {
+            port = space.inside(|| {
+                let (socket, local) = bound_tcp();
+                set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SYNCNT, &2i32);
+                // It waits: what comes while it sends is only noted, and the answer to the next SYN ends it.
+                raw_connect(&socket, remote).expect_err("nft answers");
+                local.port()
+            });
+        });
+        assert_eq!(ended(&rows, port), ("lo", expected), "{answer}");
+    }
+}
+
+#[test]
+fn two_ends_of_a_cable() {
+    let (near, far) = (Space::new("cable-near"), Space::new("cable-far"));
+    near.ip(&format!("link add cable type veth peer name plug netns {}", far.name()));
+    for (space, device, address) in [(&near, "cable", "10.99.0.1/24"), (&far, "plug", "10.99.0.2/24")] {
+        space.ip(&format!("address add {address} dev {device}"));
+        space.ip(&format!("link set {device} up"));
+    }
+    let index = far.ip("-o link show plug").split(':').next().expect("a line").to_owned();
+    let mut ports = [0; 2];
+    // It runs in the near namespace, and sees the sockets of both.
+    let rows = near.inside(|| {
+        csv(&COLUMNS, || {
+            let listener = far.inside(|| listen("10.99.0.2:0"));
+            let address: SocketAddr = listener.local_addr().expect("bound");
+            let client = thread::scope(|scope| scope.spawn(|| connect(address)).join().expect("no panic"));
+            let pair = Pair::accepted(listener, client);
+            pair.exchange(10, 20);
+            ports = [pair.flow.local.port(), pair.flow.remote.port()];
+        })
+    });
+    assert_eq!(ports.map(|port| ended(&rows, port)), [("cable", "fin"), (index.as_str(), "fin")]);
+}
