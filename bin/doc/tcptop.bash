@@ -41,13 +41,14 @@ _tcptop() {
     -a | --addr | --addr=) : ;;
     --state | --state=) _tcptop_list "$head" "$word" -W 'established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' ;;
     --direction | --direction=) _tcptop_words "$head" "$word" -W 'out in' ;;
+    -i | --interface | --interface=) : ;;
     --traffic | --traffic=) _tcptop_words "$head" "$word" -W 'local forwarded all' ;;
-    -s | --sort | --sort=) [[ $word != -* ]] || head+=-; _tcptop_words "$head" "${word#-}" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' ;;
+    -s | --sort | --sort=) [[ $word != -* ]] || head+=-; _tcptop_words "$head" "${word#-}" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' ;;
     -r | --rows | --rows=) : ;;
     --min-rate | --min-rate=) : ;;
     --by | --by=) _tcptop_words "$head" "$word" -W 'proto laddr lport raddr rport pid comm cmdline user unit state client process remote' ;;
     --closed=) _tcptop_words "$head" "$word" -W 'only' ;;
-    --columns | --columns=) _tcptop_list "$head" "$word" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host' ;;
+    --columns | --columns=) _tcptop_list "$head" "$word" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' ;;
     --time | --time=) _tcptop_words "$head" "$word" -W 'utc local epoch' ;;
     --user=) _tcptop_list "$head" "$word" -A user ;;
     --unit=) : ;;
@@ -60,7 +61,7 @@ _tcptop() {
     --collector | --collector=) _tcptop_words "$head" "$word" -W 'auto bpf diag' ;;
     *)
         [[ $word == -* ]] || return
-        _tcptop_words '' "$word" -W '-1 --once -d --interval -n --count --exit-over -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -l --listen --traffic -s --sort -r --rows --min-rate --by --since-start --csv --closed --total -q --quiet --columns -w --wide --bytes --bits -H --no-header -C --no-clear --time --cmdline --user --unit --host -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version --closed=only --user= --unit= --host='
+        _tcptop_words '' "$word" -W '-1 --once -d --interval -n --count --exit-over -p --pid -c --comm -P --port -L --lport -D --rport -a --addr --no-loopback -t --tcp -u --udp -4 --ipv4 -6 --ipv6 --state --direction -i --interface -l --listen --traffic -s --sort -r --rows --min-rate --by --since-start --csv --closed --total -q --quiet --columns -w --wide --bytes --bits -H --no-header -C --no-clear --time --cmdline --user --unit --host -o --output --max-size --keep --udp-timeout --flows --collector --enable-acct --check -h --help -V --version --closed=only --user= --unit= --host='
         [[ ${#COMPREPLY[@]} -ne 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
         ;;
     esac

@@ -232,7 +232,8 @@ mod tests {
     fn every_option_is_tried_end_to_end() {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
         let mut tests = String::new();
-        for place in [directory.join("options"), directory.join("forwarded/native"), directory] {
+        let rooms = ["options", "forwarded/native", "reasons", "."].map(|room| directory.join(room));
+        for place in rooms {
             for file in std::fs::read_dir(place).expect("tests").flatten() {
                 tests += &std::fs::read_to_string(file.path()).unwrap_or_default();
             }

@@ -36,6 +36,7 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
         Id::Count | Id::Rows => ("3", ""),
         Id::Pid => ("812,4211", ""),
         Id::Comm => ("sshd,php*", ""),
+        Id::Device => ("eth0,!wg*", ""),
         Id::Port | Id::LocalPort | Id::RemotePort => ("80,8000-8100", ""),
         Id::Addr => ("192.0.2.0/24,::1", ""),
         Id::State => ("time-wait", ""),

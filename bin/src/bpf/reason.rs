@@ -18,7 +18,6 @@ pub fn reason(flow: &Flow) -> Option<Reason> {
         return None;
     }
     let has = |flags| flow.flags & flags == flags;
-    #[expect(clippy::cast_possible_truncation, reason = "four bits")]
     let last = (flow.flags >> FlowFlags::LAST_STATE_SHIFT & 15) as u8;
     Some(match last {
         _ if has(FlowFlags::EXPIRED) => Reason::Timeout,

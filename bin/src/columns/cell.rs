@@ -6,10 +6,7 @@ use super::{
     Column, Event, Frame, Id, Row, address, time, units,
     value::{Unit, Value},
 };
-use crate::{
-    conn::History,
-    foreign::{self, charset},
-};
+use crate::foreign::{self, charset};
 
 impl Column {
     /// The bytes of a value that somebody else chose; `None` in columns of other values.
@@ -34,8 +31,9 @@ impl Column {
                 }
             }
             Value::Past(past) => {
-                let steps = past(row).into_iter().flat_map(History::steps);
-                out.extend(steps.map(|step| b'0' + step));
+                if let Some(past) = past(row) {
+                    past.each_step(&mut |step| out.push(b'0' + step));
+                }
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
@@ -87,9 +85,10 @@ impl Column {
                 }
             }
             Value::Past(past) if charset::is_utf8() => {
-                let steps = past(row).into_iter().flat_map(History::steps);
-                // U+2581 to U+2588.
-                steps.for_each(|step| out.extend([0xe2, 0x96, 0x81 + step]));
+                if let Some(past) = past(row) {
+                    // U+2581 to U+2588.
+                    past.each_step(&mut |step| out.extend_from_slice(&[0xe2, 0x96, 0x81 + step]));
+                }
             }
             Value::Address(_) | Value::Past(_) => self.csv(row, frame, out),
         }
@@ -110,7 +109,11 @@ impl Column {
             }
             Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
-            Value::Past(past) => Cow::Owned(past(row).into_iter().flat_map(History::steps).collect()),
+            Value::Past(_) => {
+                let mut steps = Vec::new();
+                self.csv(row, frame, &mut steps);
+                Cow::Owned(steps)
+            }
             Value::Address(bytes) => Cow::Borrowed(bytes(row)),
             Value::Endpoint(ends) => {
                 let key = |(bytes, port): (&[u8; 16], u16)| [bytes.as_slice(), &port.to_be_bytes()].concat();

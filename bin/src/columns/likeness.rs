@@ -8,7 +8,12 @@ impl Column {
     pub fn has_printed(&self, cell: &[u8], csv: bool) -> bool {
         let digit = |byte: &u8| byte.is_ascii_digit();
         match self.value {
-            Value::Name(_) | Value::Past(_) => false,
+            Value::Name(_) => false,
+            // Digits, and the bytes of bars.
+            Value::Past(_) => {
+                let step = |byte: &u8| matches!(byte, b'0'..=b'7' | 0xe2 | 0x96 | 0x81..=0x88);
+                !cell.is_empty() && cell.iter().all(step)
+            }
             // `1.5K`, `0.10ms`; `2026-11-23T12:41:52.123Z`.
             Value::Number(..) if csv => !cell.is_empty() && cell.iter().all(digit),
             Value::Number(..) | Value::Moment(_) => cell.first().is_some_and(digit),

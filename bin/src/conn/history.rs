@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Traffic;
 
 /// So many intervals are remembered.
-const INTERVALS: usize = 10;
+const INTERVALS: u8 = 10;
 
 /// The spans of the averages, in seconds.
 const SPANS: [f32; 2] = [10.0, 60.0];
@@ -38,7 +38,7 @@ impl Decay {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Bytes per second in both directions, the newest first.
-    rates: [f32; INTERVALS],
+    rates: [f32; INTERVALS as usize],
     known: u8,
     /// By span, the weighted sums of both directions, and the sum of the weights.
     sums: [[f32; 2]; 2],
@@ -55,7 +55,7 @@ impl History {
         let rates = [growth.rx, growth.tx].map(|bytes| bytes as f32 / decay.seconds);
         self.rates.rotate_right(1);
         self.rates[0] = rates[0] + rates[1];
-        self.known = (self.known + 1).min(INTERVALS as u8);
+        self.known = (self.known + 1).min(INTERVALS);
         for (span, keep) in decay.keeps.iter().enumerate() {
             for (sum, rate) in self.sums[span].iter_mut().zip(rates) {
                 *sum = *sum * keep + rate * (1.0 - keep);
@@ -75,15 +75,14 @@ impl History {
         (weight > 0.0).then(|| (self.sums[span][direction] / weight + 0.5) as u64)
     }
 
-    /// The rates of the last intervals, the oldest first, in eight steps: 0 is nothing, 7 the largest.
+    /// Hands up the rates of the last intervals, the oldest first, in eight steps: 0 is nothing, 7 the largest.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
-    pub fn steps(&self) -> impl Iterator<Item = u8> {
+    pub fn each_step(&self, each: &mut dyn FnMut(u8)) {
         let known = &self.rates[..usize::from(self.known)];
         let largest = known.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        known
-            .iter()
-            .rev()
-            .map(move |rate| if *rate > 0.0 { 1 + (rate / largest * 6.0 + 0.5) as u8 } else { 0 })
+        for rate in known.iter().rev() {
+            each(if *rate > 0.0 { 1 + (rate / largest * 6.0 + 0.5) as u8 } else { 0 });
+        }
     }
 }
 
@@ -126,8 +125,11 @@ mod tests {
 
     #[test]
     fn steps_of_the_last_ten_intervals() {
-        let steps =
-            |growths: &[u64]| -> Vec<u8> { history(growths, Duration::from_secs(1)).steps().collect() };
+        let steps = |growths: &[u64]| {
+            let mut steps = Vec::new();
+            history(growths, Duration::from_secs(1)).each_step(&mut |step| steps.push(step));
+            steps
+        };
         assert_eq!(steps(&[]), []);
         assert_eq!(steps(&[0, 0]), [0, 0]);
         assert_eq!(steps(&[5, 0, 1, 50, 100]), [1, 0, 1, 4, 7]);

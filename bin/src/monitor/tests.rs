@@ -303,7 +303,13 @@ fn without_descriptors_no_connection_ends_and_no_owner_is_lost() {
 fn forwarded_connections_alone_have_no_older_ones_of_this_host_beside_them() {
     let tree = Tree::captured();
     for (beside, has_older) in [(Beside::Nothing, false), (Beside::EveryNamespace, true)] {
-        let listing = Listing { idle: true, ended: usize::MAX, listening: false, forwarded: Some(beside) };
+        let listing = Listing {
+            idle: true,
+            ended: usize::MAX,
+            listening: false,
+            forwarded: Some(beside),
+            keep: Keep::default(),
+        };
         let names = Names::new(&tree.path(""), Wanted::default());
         let mut monitor = Monitor::start(Replay::default(), &tree.path(""), listing, names, HashMap::new);
         assert_eq!(!tick(&mut monitor).1.is_empty(), has_older);

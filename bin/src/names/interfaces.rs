@@ -4,7 +4,7 @@
 //! local address is one of our own namespace is taken to be in it. Of another socket, the index stands for itself: in our
 //! namespace it is another interface's.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
     conn::ConnectionRecord,
@@ -17,14 +17,15 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// The loopback interface is the first of every namespace (include/net/net_namespace.h `LOOPBACK_IFINDEX`, v6.1).
 const LOOPBACK: u32 = 1;
 
-/// Interfaces by index and by address.
+/// Stands for the interface of an address that several have.
+const SEVERAL: u32 = u32::MAX;
+
+/// Interfaces by index and by address. They are few.
 #[derive(Default)]
 pub struct Interfaces {
-    names: HashMap<u32, Vec<u8>>,
-    /// Of our own addresses, which interface has each; 0: several have it.
-    owners: HashMap<[u8; 16], u32>,
+    own: Addresses,
     /// Indexes of other namespaces, in digits.
-    others: HashMap<u32, Vec<u8>>,
+    others: Vec<(u32, Vec<u8>)>,
     /// When they were read last: time since the boot.
     read: Option<Duration>,
 }
@@ -35,42 +36,39 @@ impl Interfaces {
         if self.read.is_none_or(|read| now.saturating_sub(read) >= INTERVAL) {
             self.read = Some(now);
             // They stay as they are if they cannot be read now.
-            interfaces::addresses().into_iter().for_each(|addresses| self.set(addresses));
+            interfaces::addresses().into_iter().for_each(|addresses| self.own = addresses);
         }
         for record in records {
             let index = seen(record);
-            if index != 0 && self.named(record).is_none() && !self.others.contains_key(&index) {
-                self.others.insert(index, index.to_string().into_bytes());
+            if index != 0 && !record.owner.is_forwarded() && self.name(record).is_empty() {
+                self.others.push((index, index.to_string().into_bytes()));
             }
-        }
-    }
-
-    fn set(&mut self, addresses: Addresses) {
-        self.names = addresses.names.into_iter().collect();
-        self.owners.clear();
-        for (address, index) in addresses.own.into_iter().zip(addresses.on) {
-            self.owners.entry(address).and_modify(|known| *known = 0).or_insert(index);
         }
     }
 
     /// The name of the interface of a connection, or its index in digits; empty if it is unknown.
     pub fn name(&self, record: &ConnectionRecord) -> &[u8] {
-        self.named(record).or_else(|| self.others.get(&seen(record))).map_or(b"", Vec::as_slice)
-    }
-
-    fn named(&self, record: &ConnectionRecord) -> Option<&Vec<u8>> {
         if record.owner.is_forwarded() {
-            return None;
+            return b"";
         }
         let local = &record.ends.laddr;
-        let owner = if is_loopback(local) { Some(&LOOPBACK) } else { self.owners.get(local) };
-        match (seen(record), owner) {
+        let mut owners = self.own.own.iter().zip(&self.own.on).filter(|(own, _)| *own == local);
+        let owner = match owners.next() {
+            _ if is_loopback(local) => LOOPBACK,
+            Some((_, index)) if owners.next().is_none() => *index,
+            Some(_) => SEVERAL,
+            None => 0,
+        };
+        let (names, index) = match (seen(record), owner) {
             // No packet of it was seen, or its collector does not tell: the one that has the address.
-            (0, Some(owner)) => self.names.get(owner),
-            (LOOPBACK, _) => self.names.get(&LOOPBACK),
-            (index, Some(_)) => self.names.get(&index),
-            (_, None) => None,
-        }
+            (0, owner) => (&self.own.names, owner),
+            (LOOPBACK, _) => (&self.own.names, LOOPBACK),
+            (index, 0) => (&self.others, index),
+            (index, _) => (&self.own.names, index),
+        };
+        let others = if seen(record) == 0 { &[][..] } else { &self.others };
+        let found = names.iter().chain(others).find(|(known, _)| *known == index);
+        found.map_or(b"", |(_, name)| name)
     }
 }
 
@@ -106,12 +104,12 @@ mod tests {
         let mut interfaces = Interfaces { read: Some(Duration::ZERO), ..Interfaces::default() };
         let own = [("127.0.0.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 3), ("2001:db8::1", 2), ("10.0.0.1", 2)];
         let twice = [("10.0.0.1", 3)];
-        interfaces.set(Addresses {
+        interfaces.own = Addresses {
             own: own.iter().chain(&twice).map(|(text, _)| address(text)).collect(),
             on: own.iter().chain(&twice).map(|(_, index)| *index).collect(),
             names: vec![(1, b"lo".to_vec()), (2, b"eth0".to_vec()), (3, b"wan".to_vec())],
             broadcast: Vec::new(),
-        });
+        };
         interfaces
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tcptop_abi::{Endpoints, TcpStateCode};
 
-use crate::conn::{Process, Protocol};
+use crate::conn::{Process, Protocol, Queues};
 
 use super::bound::Bound;
 use super::owners::Owners;
@@ -25,6 +25,8 @@ pub struct Answer {
     pub owner: Option<Process>,
     /// TCP: the process that listens at the local end, if there is exactly one. UDP: `None`.
     pub listener: Option<Process>,
+    /// TCP: what waits at its socket; `None` as well when several sockets may be meant.
+    pub queues: Option<Queues>,
 }
 
 /// Looks up `wanted` under `root` (`/proc`); one answer for each, in that order. The processes `hints` are searched
@@ -66,8 +68,9 @@ impl Matches {
         let mut found: HashMap<(Protocol, Endpoints), Found> =
             wanted.iter().map(|wanted| (*wanted, Found::default())).collect();
         let mut bound = Vec::new();
-        sockets(root, pids, &mut |entry| {
+        sockets(root, pids, &mut |entry, line| {
             if let Some(found) = found.get_mut(&(entry.protocol, entry.ends)) {
+                found.queues = sockets::queues(line).filter(|_| found.best.is_none());
                 found.add(entry);
             } else if entry.is_bound() && ports.contains(&(entry.protocol, entry.ends.lport)) {
                 bound.push(entry);
@@ -95,6 +98,8 @@ struct Found {
     best: Option<SocketEntry>,
     /// The others.
     rest: Vec<SocketEntry>,
+    /// What waits there, if it is one.
+    queues: Option<Queues>,
 }
 
 impl Found {
@@ -128,7 +133,7 @@ impl Found {
         let serving = || bound.serving(*protocol, ends, namespace);
         let server = || owners.common(serving().map(|socket| socket.inode));
         match protocol {
-            Protocol::Tcp => Answer { state, owner, listener: server() },
+            Protocol::Tcp => Answer { state, owner, listener: server(), queues: self.queues },
             Protocol::Udp if state.is_some() => Answer { state, owner, ..Answer::default() },
             Protocol::Udp | Protocol::Other(_) => {
                 let state = serving().next().map(|socket| socket.state);

@@ -34,7 +34,7 @@ impl Snapshot {
     pub fn take(root: &Path) -> io::Result<Self> {
         let pids = pids(root)?;
         let (mut connections, mut bound) = (Vec::new(), Vec::new());
-        let malformed = sockets(root, &pids, &mut |entry| {
+        let malformed = sockets(root, &pids, &mut |entry, _| {
             if entry.is_bound() {
                 bound.push(entry);
             } else if entry.protocol == Protocol::Udp || entry.state != TcpStateCode::TIME_WAIT {

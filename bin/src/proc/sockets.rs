@@ -3,7 +3,7 @@
 use memchr::memchr;
 use tcptop_abi::{Endpoints, TcpStateCode};
 
-use crate::conn::Protocol;
+use crate::conn::{Protocol, Queues};
 
 use super::line::{Fields, decimal, hex};
 
@@ -51,6 +51,21 @@ impl SocketEntry {
         let inode = decimal(fields.whole()?)?;
         Some(Self { protocol, ends: Endpoints { laddr, raddr, lport, rport }, state, inode, namespace })
     }
+}
+
+/// What waits at the TCP socket of a line. `None`: the line is of a handshake, or of what remains of a closed connection.
+///
+/// `tx_queue:rx_queue` is the fifth field. The sixteenth is the congestion window, and another one follows
+/// (net/ipv4/tcp_ipv4.c `get_tcp4_sock`, the same in v5.10 to v6.18).
+pub fn queues(line: &[u8]) -> Option<Queues> {
+    let mut fields = Fields::new(line);
+    let (unacknowledged, unread) = fields.nth(4)?.split_at_checked(8)?;
+    let window = decimal(fields.nth(9).and(fields.whole())?)?;
+    Some(Queues {
+        unacknowledged: hex(unacknowledged)?,
+        unread: hex(unread.strip_prefix(b":")?)?,
+        window: u32::try_from(window).ok()?,
+    })
 }
 
 /// True for the line that names the columns.
@@ -146,6 +161,19 @@ mod tests {
         format!("   0: {local} {remote} {state:02X} 0:0 0:0 0 0 0 {inode} 2 0")
     }
 
+    #[test]
+    fn what_waits_at_a_socket() {
+        let found = |waiting: &str, rest: &str| {
+            let begin = "   0: 0100007F:1F90 0100007F:9C40 01";
+            queues(format!("{begin} {waiting} 00:00000000 00000000     0        0 7 {rest}").as_bytes())
+        };
+        let expected = Queues { unacknowledged: 31, unread: 3, window: 10 };
+        assert_eq!(found("0000001F:00000003", "1 0000000000000000 20 4 30 10 -1"), Some(expected));
+        assert_eq!(found("0000001F:00000003", "1 0000000000000000 20 4 30 10"), None, "cut");
+        assert_eq!(found("00000000:00000000", "3 0000000000000000"), None, "TIME_WAIT");
+        assert_eq!(found("00000000", "1 0000000000000000 20 4 30 10 -1"), None);
+    }
+
     fn parse(table: &[u8]) -> Vec<SocketEntry> {
         let lines = table.split(|byte| *byte == b'\n').filter(|line| !is_header(line));
         lines.filter_map(|line| SocketEntry::parse(line, Protocol::Tcp, 7)).collect()
@@ -157,6 +185,11 @@ mod tests {
         hostile::Input { corpus: corpus("sockets"), tokens: &tokens }.run(|table| {
             let entries = parse(table);
             assert!(entries.starts_with(&parse(hostile::cut(table))), "a part of a table");
+            for line in table.split(|byte| *byte == b'\n') {
+                // What is cut off ends the last number too early, unless another field follows.
+                let (part, whole) = (queues(hostile::cut(line)), queues(line));
+                assert!(part.is_none() || part == whole, "{}", line.escape_ascii());
+            }
             for entry in entries {
                 assert_eq!(parse(printed(&entry).as_bytes()), [entry]);
             }

@@ -15,6 +15,9 @@ use super::stream;
 const FILES: [(&str, Protocol); 4] =
     [("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp), ("udp", Protocol::Udp), ("udp6", Protocol::Udp)];
 
+/// Takes a socket and its line.
+pub type Sink<'a> = &'a mut dyn FnMut(SocketEntry, &[u8]);
+
 /// The tables of one namespace, open: from now on they stay readable, whatever happens to the process they were
 /// opened through (fs/proc/proc_net.c, `seq_open_net` holds the namespace, v6.1).
 pub struct Tables(Vec<(File, Protocol)>);
@@ -44,37 +47,25 @@ impl Tables {
         Ok(Self(tables))
     }
 
-    /// Passes every socket to `sink`, as of `namespace`; returns how many lines were malformed.
+    /// Passes every socket to `sink`, as of `namespace`, with its line; returns how many lines were malformed.
     /// A socket may be seen twice or missed while the table changes: the kernel walks it in pieces.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn read(
-        self,
-        namespace: u64,
-        buffer: &mut [u8],
-        sink: &mut dyn FnMut(SocketEntry),
-    ) -> io::Result<usize> {
-        let mut wrong = 0;
-        let overlong =
-            self.lines(buffer, &mut |line, protocol| match SocketEntry::parse(line, protocol, namespace) {
-                Some(entry) => sink(entry),
+    pub fn read(self, namespace: u64, buffer: &mut [u8], sink: Sink<'_>) -> io::Result<usize> {
+        let mut malformed = 0;
+        for (mut file, protocol) in self.0 {
+            let mut wrong = 0;
+            let overlong = stream::lines(&mut file, buffer, &mut |line| match SocketEntry::parse(
+                line, protocol, namespace,
+            ) {
+                Some(entry) => sink(entry, line),
                 None if is_header(line) => {}
                 None => wrong += 1,
             })?;
-        Ok(wrong + overlong)
-    }
-
-    /// Passes every line to `sink`; returns how many were too long to be read.
-    ///
-    /// # Errors
-    /// Those of reading.
-    pub fn lines(self, buffer: &mut [u8], sink: &mut dyn FnMut(&[u8], Protocol)) -> io::Result<usize> {
-        let mut overlong = 0;
-        for (mut file, protocol) in self.0 {
-            overlong += stream::lines(&mut file, buffer, &mut |line| sink(line, protocol))?;
+            malformed += wrong + overlong;
         }
-        Ok(overlong)
+        Ok(malformed)
     }
 }
 
@@ -88,7 +79,7 @@ mod tests {
     fn read(directory: &Path) -> (Vec<SocketEntry>, usize) {
         let mut entries = Vec::new();
         let tables = Tables::open(directory).expect("tables");
-        let malformed = tables.read(5, &mut [0; 512], &mut |entry| entries.push(entry)).expect("readable");
+        let malformed = tables.read(5, &mut [0; 512], &mut |entry, _| entries.push(entry)).expect("readable");
         (entries, malformed)
     }
 

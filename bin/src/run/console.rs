@@ -64,9 +64,9 @@ impl Console {
     /// tcptop goes on after it was stopped.
     ///
     /// # Errors
-    /// epoll_ctl(2)'s.
+    /// epoll_ctl(2)'s and read(2)'s.
     pub fn go_on(&mut self, epoll: &Epoll) -> Result<(), Error> {
-        self.continued.take();
+        self.continued.take().map_err(|error| Error::System("signalfd", error))?;
         self.ignore(epoll)?;
         self.attend(epoll)
     }

@@ -1,19 +1,30 @@
 //! What is kept of connections only if a column shows it.
 
+use tcptop_abi::Endpoints;
+
 use super::Table;
 use crate::conn::{Connection, Decay, Protocol, Queues};
 
 impl Table {
-    /// Takes in the queues of all open connections of local sockets; `of` knows them by the ends.
-    pub fn learn_queues(&mut self, of: impl Fn(&tcptop_abi::Endpoints) -> Option<Queues>) {
-        let Self { connections, unseen, .. } = self;
-        let all = connections.iter_mut().chain(unseen.values_mut().map(|connection| &mut **connection));
+    /// The ends of open TCP connections of local sockets, in an order that stays until a connection comes or goes.
+    pub fn sockets(&self) -> Vec<(Protocol, Endpoints)> {
+        let all =
+            self.live().filter(|record| record.protocol == Protocol::Tcp && !record.owner.is_forwarded());
+        all.map(|record| (record.protocol, record.ends)).collect()
+    }
+
+    /// Takes in what waits at sockets, in the order of [`Table::sockets`].
+    pub fn learn_queues(&mut self, mut queues: impl Iterator<Item = Option<Queues>>) {
+        let Self { connections, unseen, twins, .. } = self;
+        let all = connections
+            .iter_mut()
+            .chain(unseen.values_mut().chain(twins).map(|connection| &mut **connection));
         for Connection { record, .. } in all {
-            if let Some(extra) = &mut record.extra
-                && record.protocol == Protocol::Tcp
+            if record.protocol == Protocol::Tcp
                 && !record.owner.is_forwarded()
+                && let Some(extra) = &mut record.extra
             {
-                extra.queues = of(&record.ends);
+                extra.queues = queues.next().flatten();
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Why connections ended, and by which interface they went.
 
+mod details;
 mod native;
 
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd, OwnedFd},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
@@ -16,7 +18,7 @@ use crate::{
     options::{Cells, csv},
     traffic::{
         Own, Pair, V4, V6, bound_tcp, close_by_reset, connect, datagram, deafen, finish_sending, listen,
-        raw_connect, receive_to_end, send, set_option, udp,
+        raw_connect, receive_to_end, send, set_option, transfer, udp,
     },
 };
 
@@ -215,13 +217,15 @@ fn an_interface_can_be_chosen() {
         let port = pair.flow.local.port();
         // It moves in the interval.
         thread::scope(|scope| {
+            let (done, wait) = mpsc::channel::<()>();
             scope.spawn(|| {
-                for _ in 0..20 {
-                    send(&pair.client, 1);
-                    thread::sleep(Duration::from_millis(30));
+                let wait = wait;
+                while wait.recv_timeout(Duration::from_millis(30)) == Err(RecvTimeoutError::Timeout) {
+                    transfer(&pair.client, &pair.server, 1);
                 }
             });
             let finished = run(&args);
+            drop(done);
             finished.assert_success();
             finished.stdout.contains(&format!("{port},lo\n"))
         })
