@@ -66,7 +66,7 @@ impl Table {
             }
         };
         if idle {
-            connections.iter_mut().for_each(|connection| leave(connection));
+            connections.iter_mut().for_each(&mut leave);
         } else {
             active.iter().for_each(|key| at(connections, *key).into_iter().for_each(&mut leave));
         }
