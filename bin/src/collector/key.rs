@@ -11,3 +11,10 @@ pub struct ConnectionKey {
     /// Which connection at that position; at least 1.
     pub generation: u32,
 }
+
+impl ConnectionKey {
+    /// The key as one number, for a set: sets of numbers share their code.
+    pub const fn number(self) -> u64 {
+        (self.index as u64) << 32 | self.generation as u64
+    }
+}

@@ -78,12 +78,13 @@ impl Listeners {
     /// An interval ends: forgets the listeners that were gone before it.
     pub fn prune(&mut self, interval: u32) {
         let Self { by_port, gone, ownerless } = self;
-        let forgotten: HashSet<ConnectionKey> =
-            gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| key).collect();
+        let forgotten: HashSet<u64> =
+            gone.extract_if(.., |(_, since)| *since < interval).map(|(key, _)| key.number()).collect();
         if !forgotten.is_empty() {
-            ownerless.retain(|(key, ..)| !forgotten.contains(key));
+            ownerless.retain(|(key, ..)| !forgotten.contains(&key.number()));
             by_port.retain(|_, listeners| {
-                listeners.retain(|listener| listener.key.is_none_or(|key| !forgotten.contains(&key)));
+                listeners
+                    .retain(|listener| listener.key.is_none_or(|key| !forgotten.contains(&key.number())));
                 !listeners.is_empty()
             });
         }

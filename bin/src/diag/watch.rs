@@ -46,9 +46,9 @@ pub struct Watch {
     destroyed: Option<Destroyed>,
     pub(super) sockets: Sockets,
     /// Local ports of listeners at the last reading, and of sockets that were never connected and were destroyed since.
-    listening: HashSet<u16>,
+    listening: HashSet<u64>,
     /// Those of the reading before, with the listeners that were destroyed until the last one.
-    listened: HashSet<u16>,
+    listened: HashSet<u64>,
     /// Sockets that were destroyed, and whose totals another look must complete.
     pub(super) closing: Vec<Closing>,
     /// Cookies of sockets that were ended without a message, which may still come.
@@ -189,7 +189,7 @@ impl Watch {
 
     /// Whether a socket listens at this port, or did until a moment ago.
     pub(super) fn listens(&self, port: u16) -> bool {
-        self.listening.contains(&port) || self.listened.contains(&port)
+        self.listening.contains(&port.into()) || self.listened.contains(&port.into())
     }
 
     /// How many readings there are in so long a time.
@@ -200,7 +200,7 @@ impl Watch {
 
     /// A listener was destroyed.
     pub(super) fn close_listener(&mut self, port: u16) {
-        self.listening.insert(port);
+        self.listening.insert(port.into());
     }
 
     fn has_vanished(&self) -> bool {
@@ -254,8 +254,8 @@ fn refusal(error: io::Error) -> Error {
 /// One walk through the kernel's tables.
 struct Pass<'a> {
     sockets: &'a mut Sockets,
-    listening: &'a mut HashSet<u16>,
-    listened: &'a HashSet<u16>,
+    listening: &'a mut HashSet<u64>,
+    listened: &'a HashSet<u64>,
     reading: u32,
     began: Option<Moment>,
     sink: Sink<'a>,
@@ -268,7 +268,7 @@ impl Pass<'_> {
             return;
         }
         if message.state == State::LISTEN {
-            self.listening.insert(message.ends.lport);
+            self.listening.insert(message.ends.lport.into());
         }
         let found = self.sockets.find(message.cookie);
         let known = found.filter(|at| self.sockets.get(*at).is_some_and(|socket| socket.is_same(message)));
@@ -276,7 +276,7 @@ impl Pass<'_> {
             over(self.sockets, at, self.sink);
         }
         let index = known.unwrap_or_else(|| {
-            let port = message.ends.lport;
+            let port = message.ends.lport.into();
             let listens = self.listening.contains(&port) || self.listened.contains(&port);
             let opening = payload::opening(message).unwrap_or(guess(listens));
             self.sockets.add(Socket::new(message, opening, self.began))

@@ -1,6 +1,6 @@
 //! What /proc is asked between the start and the end.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use tcptop_abi::{Endpoints, TcpStateCode};
 
@@ -111,9 +111,8 @@ impl<C: NetworkCollector> Monitor<C> {
             answer.owner.into_iter().for_each(|process| self.table.learn_unseen(tuple, process));
         }
         let gone =
-            |(tuple, answer): (&Tuple, &proc::Answer)| has_ended(tuple.0, answer.state).then_some(*tuple);
-        let gone: HashSet<Tuple> = inquiry.unseen.iter().zip(unseen).filter_map(gone).collect();
-        self.table.retain_unseen(|tuple| !gone.contains(tuple));
+            inquiry.unseen.iter().zip(unseen).filter(|(tuple, answer)| has_ended(tuple.0, answer.state));
+        self.table.forget_unseen(gone.map(|(tuple, _)| tuple));
     }
 
     /// Finds connections whose owner has exited, so that /proc is asked who has them now.

@@ -246,9 +246,10 @@ impl Processes {
 
     /// Forgets processes that no row needs, once there are many.
     pub fn forget_others<'a>(&mut self, needed: impl Iterator<Item = &'a Process>) {
-        let needed: HashSet<Id> = needed.map(|process| (process.pid, process.start)).collect();
+        let number = |(pid, start): Id| u64::from(pid) << 32 | u64::from(start);
+        let needed: HashSet<u64> = needed.map(|process| number((process.pid, process.start))).collect();
         let now = clock::boot();
-        self.known.retain(|known| needed.contains(&known.id) || now < known.verified + RECHECK);
+        self.known.retain(|known| needed.contains(&number(known.id)) || now < known.verified + RECHECK);
         self.known.shrink_to(2 * self.known.len());
     }
 

@@ -11,7 +11,8 @@ use crate::proc;
 /// Users met so far.
 pub struct Users {
     file: PathBuf,
-    names: HashMap<u32, Vec<u8>>,
+    /// By number. Maps from `u64` share their code with others.
+    names: HashMap<u64, Vec<u8>>,
 }
 
 impl Users {
@@ -23,18 +24,18 @@ impl Users {
     /// Learns the name of a user not met before. The file is read once per such user, and again if there was no
     /// descriptor to read it with.
     pub fn look_up(&mut self, uid: u32) {
-        if self.names.contains_key(&uid) {
+        if self.names.contains_key(&uid.into()) {
             return;
         }
         let Ok(text) = proc::found(fs::read(&self.file)) else { return };
         let name = find(text.as_deref().unwrap_or_default(), uid);
         let name = name.map_or_else(|| uid.to_string().into_bytes(), <[u8]>::to_vec);
-        self.names.insert(uid, name);
+        self.names.insert(uid.into(), name);
     }
 
     /// The name of a user met, or the number.
     pub fn name(&self, uid: u32) -> &[u8] {
-        self.names.get(&uid).map_or(b"", Vec::as_slice)
+        self.names.get(&uid.into()).map_or(b"", Vec::as_slice)
     }
 }
 

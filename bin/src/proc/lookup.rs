@@ -63,8 +63,9 @@ struct Matches {
 
 impl Matches {
     fn find(root: &Path, pids: &[u32], wanted: &[(Protocol, Endpoints)]) -> io::Result<Self> {
-        let ports: HashSet<(Protocol, u16)> =
-            wanted.iter().map(|(protocol, ends)| (*protocol, ends.lport)).collect();
+        // Sets of numbers share their code.
+        let port = |protocol, port: u16| u64::from(port) | u64::from(protocol == Protocol::Udp) << 16;
+        let ports: HashSet<u64> = wanted.iter().map(|(protocol, ends)| port(*protocol, ends.lport)).collect();
         let mut found: HashMap<(Protocol, Endpoints), Found> =
             wanted.iter().map(|wanted| (*wanted, Found::default())).collect();
         let mut bound = Vec::new();
@@ -72,7 +73,7 @@ impl Matches {
             if let Some(found) = found.get_mut(&(entry.protocol, entry.ends)) {
                 found.queues = sockets::queues(line).filter(|_| found.best.is_none());
                 found.add(entry);
-            } else if entry.is_bound() && ports.contains(&(entry.protocol, entry.ends.lport)) {
+            } else if entry.is_bound() && ports.contains(&port(entry.protocol, entry.ends.lport)) {
                 bound.push(entry);
             }
         })?;

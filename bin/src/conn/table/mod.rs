@@ -236,10 +236,10 @@ impl Table {
     }
 
     /// Forgets unseen connections that are gone.
-    pub fn retain_unseen(&mut self, mut exists: impl FnMut(&(Protocol, Endpoints)) -> bool) {
-        self.unseen.retain(|key, _| exists(key));
-        let unseen = &self.unseen;
-        self.twins.retain(|twin| unseen.contains_key(&(twin.record.protocol, twin.record.ends)));
+    pub fn forget_unseen<'a>(&mut self, gone: impl Iterator<Item = &'a (Protocol, Endpoints)>) {
+        let Self { unseen, twins, .. } = self;
+        gone.for_each(|key| drop(unseen.remove(key)));
+        twins.retain(|twin| unseen.contains_key(&(twin.record.protocol, twin.record.ends)));
     }
 
     /// Open TCP connections and UDP flows of local sockets.
