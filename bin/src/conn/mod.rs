@@ -1,6 +1,7 @@
 //! What is known of each connection: who, where, how much, how fast.
 
 mod connection;
+mod foremost;
 mod listeners;
 mod owner;
 mod record;
@@ -8,6 +9,7 @@ mod report;
 mod table;
 
 pub use connection::Connection;
+pub use foremost::foremost;
 pub use owner::{Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};

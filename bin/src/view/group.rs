@@ -109,8 +109,9 @@ impl Groups {
     /// Keeps so many groups: those that have moved most.
     fn leave_out(&mut self, keep: usize) {
         let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
-        let (larger, least, _) = amounts.select_nth_unstable_by(keep, |one, other| other.cmp(one));
-        let least = *least;
+        amounts.sort_unstable();
+        let (others, larger) = amounts.split_at(amounts.len() - keep);
+        let least = others.last().copied().unwrap_or(0);
         // Many may have moved equally much.
         let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
         let mut kept = Vec::with_capacity(keep);

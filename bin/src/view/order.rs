@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, cmp::Reverse};
 
-use crate::columns::{Event, Frame, Id, Row};
+use crate::{
+    columns::{Event, Frame, Id, Row},
+    conn::foremost,
+};
 
 /// An order that the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub fn by_default(rows: &mut [Row<'_>], most: usize) {
         )
     };
     if rows.len() > most {
-        rows.select_nth_unstable_by_key(most, key);
+        foremost(rows, most, key);
     }
     let (seen, others) = rows.split_at_mut(most.min(rows.len()));
     seen.sort_unstable_by_key(key);

@@ -6,7 +6,7 @@ use tcptop_abi::Endpoints;
 
 use super::{End, Table, at};
 use crate::{
-    conn::{ConnectionKey, Protocol, TcpState},
+    conn::{ConnectionKey, Protocol, TcpState, foremost},
     sys::clock::Moment,
 };
 
@@ -33,9 +33,7 @@ impl Table {
             if ended.is_some() { ended } else { record.last_active.filter(|_| record.growth.sum() == 0) };
         self.ended.push(connection);
         if self.ended.len() / 2 >= self.most_ended {
-            self.ended.select_nth_unstable_by_key(self.most_ended, |connection| {
-                Reverse(connection.record.growth.sum())
-            });
+            foremost(&mut self.ended, self.most_ended, |connection| Reverse(connection.record.growth.sum()));
             let others = self.ended.drain(self.most_ended..);
             self.left_out += others.filter(|connection| connection.record.growth.sum() > 0).count();
         }
