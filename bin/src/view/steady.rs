@@ -13,8 +13,7 @@ use crate::{
 /// A difference of so many bytes, or of an eighth, is none.
 const LITTLE: u64 = 256;
 
-/// No screen shows more rows. What is below is few enough for loops instead of sorts and maps, which take more of the
-/// binary.
+/// No more rows are arranged: few enough for loops where a sort or a map would take more of the binary.
 const MOST: usize = 256;
 
 /// The order of the last report.
