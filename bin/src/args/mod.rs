@@ -1,6 +1,8 @@
 //! The command line: from raw arguments to validated settings. Nothing here touches the system, but
 //! `services` reads /etc/services where a port is named.
 
+#[cfg(test)]
+mod completions;
 mod error;
 mod given;
 mod help;

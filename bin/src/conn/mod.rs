@@ -2,8 +2,8 @@
 
 mod connection;
 mod extra;
+mod foremost;
 mod history;
-mod largest;
 mod listeners;
 mod owner;
 mod record;
@@ -12,8 +12,8 @@ mod table;
 
 pub use connection::Connection;
 pub use extra::{Extra, Keep, Queues};
+pub use foremost::foremost;
 pub use history::{Decay, History};
-pub use largest::Largest;
 pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};

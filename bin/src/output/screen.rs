@@ -1,9 +1,10 @@
 //! Repainting a terminal in place.
 //!
-//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves a terminal with the
-//! last report on it and the cursor on the line below, where the shell goes on. For that the report leaves one line
-//! free; a character echoed there (^C) goes with the next frame. What was on the screen at the start is scrolled out of
-//! it, not erased. A frame writes over the one before and erases only what is left of it, so nothing flickers.
+//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves the last report on the terminal, and
+//! the cursor on the line below, where the shell goes on. (Of the terminal's modes, `sys/keys.rs` takes care.) For that the
+//! report leaves one line free; a character echoed there goes with the next frame. What was on the screen at the start is
+//! scrolled out of it, not erased. A frame writes over the one before and erases only what is left of it, so nothing
+//! flickers.
 
 use crate::{columns::width, sys::tty::Screen};
 

@@ -61,21 +61,17 @@ impl Console {
         Ok(())
     }
 
-    /// tcptop goes on after it was stopped.
+    /// Whether somebody asks to stop by a key. `source`: a key was pressed, or tcptop goes on after it was stopped.
     ///
     /// # Errors
     /// epoll_ctl(2)'s and read(2)'s.
-    pub fn go_on(&mut self, epoll: &Epoll) -> Result<(), Error> {
-        self.continued.take().map_err(|error| Error::System("signalfd", error))?;
-        self.ignore(epoll)?;
-        self.attend(epoll)
-    }
-
-    /// Whether somebody asks to stop.
-    ///
-    /// # Errors
-    /// epoll_ctl(2)'s.
-    pub fn asks_to_stop(&mut self, epoll: &Epoll) -> Result<bool, Error> {
+    pub fn asks_to_stop(&mut self, source: Source, epoll: &Epoll) -> Result<bool, Error> {
+        if source == Source::Continue {
+            self.continued.take().map_err(|error| Error::System("signalfd", error))?;
+            self.ignore(epoll)?;
+            self.attend(epoll)?;
+            return Ok(false);
+        }
         let mut buffer = [0; 64];
         let pressed = self.keys.pressed(&mut buffer);
         if pressed.is_empty() {

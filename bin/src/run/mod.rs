@@ -137,9 +137,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     losses.note(printer.begin(), 0)?;
     losses.note(printer.announce(interval), 0)?;
 
-    if let Some(console) = &mut console {
-        console.attend(&epoll)?;
-    }
+    console.iter_mut().try_for_each(|console| console.attend(&epoll))?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
     let (mut groups, mut steady, mut rate) = (Groups::default(), Steady::default(), 0);
@@ -165,27 +163,21 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                     printer.reopen();
                     losses.note(printer.begin(), 0)?;
                 }
-                Source::Keys => {
-                    if let Some(console) = &mut console {
-                        stop |= console.asks_to_stop(&epoll)?;
-                    }
-                }
                 Source::Suspend => suspend = true,
-                Source::Continue => {
+                Source::Keys | Source::Continue => {
                     if let Some(console) = &mut console {
-                        console.go_on(&epoll)?;
+                        stop |= console.asks_to_stop(source, &epoll)?;
                     }
                 }
             }
         }
         if let Some(console) = &mut console {
-            if tick {
-                console.attend(&epoll)?;
-            }
             if suspend && !stop {
                 // The next report does not write over what the shell will have printed.
                 losses.note(printer.end(), 0)?;
                 console.suspend(&epoll)?;
+            } else if tick {
+                console.attend(&epoll)?;
             }
         }
         if idle {

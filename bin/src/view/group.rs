@@ -6,7 +6,7 @@ use tcptop_abi::Counters;
 
 use crate::{
     columns::{Event, Frame, Id, LIVE, Row, RowKind, grouped},
-    conn::{ConnectionRecord, Largest, Process, Traffic},
+    conn::{ConnectionRecord, Process, Traffic},
 };
 
 /// So many groups are kept from one report to the next. Each takes some 300 bytes.
@@ -103,12 +103,19 @@ impl Groups {
 
     /// Keeps so many groups: those that have moved most.
     fn leave_out(&mut self, keep: usize) {
-        let amount = |group: &Group| u128::from(group.record.bytes());
-        let mut largest = Largest::of(self.groups.iter().map(amount), keep);
+        let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
+        amounts.sort_unstable();
+        let (others, larger) = amounts.split_at(amounts.len() - keep);
+        let least = others.last().copied().unwrap_or(0);
+        // Many may have moved equally much.
+        let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
         let mut kept = Vec::with_capacity(keep);
         let mut places = vec![None; self.groups.len()];
         for (place, group) in mem::take(&mut self.groups).into_iter().enumerate() {
-            if largest.has(amount(&group)) {
+            let amount = group.record.bytes();
+            let stays = amount > least || amount == least && equal > 0;
+            equal -= usize::from(stays && amount == least);
+            if stays {
                 places[place] = Some(kept.len());
                 kept.push(group);
             } else {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Reverse};
 
 use crate::{
     columns::{Event, Frame, Id, Row},
-    conn::Largest,
+    conn::foremost,
 };
 
 /// An order that the user asked for.
@@ -46,20 +46,10 @@ pub fn by_default(rows: &mut [Row<'_>], most: usize) {
             record.ends.rport,
         )
     };
-    let most = most.min(rows.len());
-    if most < rows.len() {
-        let amount =
-            |row: &Row<'_>| u128::from(row.record.growth.sum()) << 64 | u128::from(row.record.bytes());
-        let mut largest = Largest::of(rows.iter().map(amount), most);
-        let mut seen = 0;
-        for at in 0..rows.len() {
-            if largest.has(amount(&rows[at])) {
-                rows.swap(at, seen);
-                seen += 1;
-            }
-        }
+    if rows.len() > most {
+        foremost(rows, most, key);
     }
-    let (seen, others) = rows.split_at_mut(most);
+    let (seen, others) = rows.split_at_mut(most.min(rows.len()));
     seen.sort_unstable_by_key(key);
     let mut ended = 0;
     for at in 0..others.len() {

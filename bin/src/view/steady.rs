@@ -13,8 +13,7 @@ use crate::{
 /// A difference of so many bytes, or of an eighth, is none.
 const LITTLE: u64 = 256;
 
-/// No screen shows more rows. What is below is few enough for loops instead of sorts and maps, which take more of the
-/// binary.
+/// No more rows are arranged: few enough for loops where a sort or a map would take more of the binary.
 const MOST: usize = 256;
 
 /// The order of the last report.
@@ -77,8 +76,10 @@ fn join(rows: &mut [Row<'_>], count: usize) {
     // Of most rows only the ports are compared.
     let ports = |here: u16, there: u16| u32::from(here) << 16 | u32::from(there);
     let seen = rows[..count].iter().map(|row| &row.record.ends);
-    let wanted: Vec<u32> = seen.map(|ends| ports(ends.rport, ends.lport)).collect();
-    let is_wanted = |row: &Row<'_>| wanted.contains(&ports(row.record.ends.lport, row.record.ends.rport));
+    let mut wanted: Vec<u32> = seen.map(|ends| ports(ends.rport, ends.lport)).collect();
+    wanted.sort_unstable();
+    let is_wanted =
+        |row: &Row<'_>| wanted.binary_search(&ports(row.record.ends.lport, row.record.ends.rport)).is_ok();
     let mut places: Vec<usize> = (0..rows.len()).filter(|at| is_wanted(&rows[*at])).collect();
     let mut at = 0;
     while at + 1 < count {

@@ -1,12 +1,12 @@
 //! How connections leave the table.
 
-use std::mem;
+use std::{cmp::Reverse, mem};
 
 use tcptop_abi::Endpoints;
 
 use super::{End, Table, at};
 use crate::{
-    conn::{Connection, ConnectionKey, Largest, Protocol, TcpState},
+    conn::{ConnectionKey, Protocol, TcpState, foremost},
     sys::clock::Moment,
 };
 
@@ -35,14 +35,9 @@ impl Table {
             if ended.is_some() { ended } else { record.last_active.filter(|_| record.growth.sum() == 0) };
         self.ended.push(connection);
         if self.ended.len() / 2 >= self.most_ended {
-            let moved = |connection: &Connection| connection.record.growth.sum();
-            let mut busiest =
-                Largest::of(self.ended.iter().map(|ended| moved(ended).into()), self.most_ended);
-            self.ended.retain(|ended| {
-                let stays = busiest.has(moved(ended).into());
-                self.left_out += usize::from(!stays && moved(ended) > 0);
-                stays
-            });
+            foremost(&mut self.ended, self.most_ended, |connection| Reverse(connection.record.growth.sum()));
+            let others = self.ended.drain(self.most_ended..);
+            self.left_out += others.filter(|connection| connection.record.growth.sum() > 0).count();
         }
     }
 

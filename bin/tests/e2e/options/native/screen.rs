@@ -79,6 +79,7 @@ fn a_command_line_loses_the_folder_of_its_program_first() {
 #[test]
 fn ended_ones_and_listeners_are_not_pushed_out() {
     let pairs: Vec<Pair> = (0..30).map(|_| Pair::new(V4)).collect();
+    let _waiting: Vec<_> = (0..8).map(|_| listen(V4)).collect();
     let listener = TcpListener::bind(V4).expect("bound");
     let address = listener.local_addr().expect("bound");
     let text = thread::scope(|scope| {

@@ -1,0 +1,217 @@
+//! The completions of bash, zsh and fish, made from the tables of options and columns.
+
+use std::fmt::Write;
+
+use super::{id::Id, options::OPTIONS, table::Opt};
+use crate::{
+    columns::{self, COLUMNS},
+    conn::TcpState,
+};
+
+/// What may stand behind an option, for completions.
+enum Words {
+    Nothing,
+    Files,
+    Any,
+    /// One of these.
+    These(Vec<String>),
+    /// One of these, also with a minus in front.
+    Signed(Vec<String>),
+    /// These, with commas.
+    List(Vec<String>),
+    /// Users, with commas.
+    Users,
+    /// Names of ports, with commas.
+    Services,
+}
+
+fn words(opt: &Opt) -> Words {
+    let names = |wanted: &dyn Fn(columns::Id) -> bool| {
+        COLUMNS.iter().filter(|column| wanted(column.id)).map(|column| column.name.to_owned()).collect()
+    };
+    // Those that `expected` tells: `local, forwarded or all`.
+    let told = |opt: &Opt| {
+        let expected = opt.value.as_ref().map_or("", |value| value.expected).replace(" or ", ", ");
+        Words::These(expected.split(", ").map(String::from).collect())
+    };
+    match opt.id {
+        Id::Output => Words::Files,
+        Id::Sort => Words::Signed(names(&|_| true)),
+        Id::Columns => Words::List(names(&|_| true)),
+        Id::By => {
+            let mut all: Vec<String> = names(&|id| columns::grouped(id).is_some());
+            all.extend(["process".into(), "remote".into()]);
+            Words::These(all)
+        }
+        Id::Time | Id::Traffic | Id::Collector | Id::Direction => told(opt),
+        Id::Closed => Words::These(vec!["only".into()]),
+        Id::State => {
+            Words::List(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())
+        }
+        Id::User => Words::Users,
+        Id::Port | Id::LocalPort | Id::RemotePort => Words::Services,
+        _ if opt.value.is_some() => Words::Any,
+        _ => Words::Nothing,
+    }
+}
+
+/// Whether a value may be left out, and stands behind `=` only.
+fn is_optional(opt: &Opt) -> bool {
+    opt.value.as_ref().is_some_and(|value| value.optional)
+}
+
+/// Every spelling of an option.
+fn spellings(opt: &Opt) -> Vec<String> {
+    let mut all: Vec<String> = opt.short.map(|letter| format!("-{letter}")).into_iter().collect();
+    all.push(opt.long.into());
+    all
+}
+
+pub fn bash() -> String {
+    let mut text = String::from(
+        r#"# bash completion for tcptop, made from its table of options: see bin/src/args/completions.rs.
+# shellcheck shell=bash
+
+# _tcptop_words HEAD WORD COMPGEN...: what begins with WORD, behind HEAD.
+_tcptop_words() {
+    local head=$1 word=$2
+    shift 2
+    mapfile -t COMPREPLY < <(compgen -P "$head" "$@" -- "$word")
+}
+
+# _tcptop_list HEAD WORD COMPGEN...: likewise, for the last item of a list; it may have ! or ^ in front.
+_tcptop_list() {
+    local head=$1 word=$2 item
+    shift 2
+    item=${word##*,}
+    item=${item#[\!^]}
+    compopt -o nospace 2>/dev/null
+    _tcptop_words "$head${word%"$item"}" "$item" "$@"
+}
+
+_tcptop() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} head=''
+    COMPREPLY=()
+    # Bash parts words at =, unless somebody changed COMP_WORDBREAKS.
+    if [[ $word == = ]]; then
+        word='' before=$before=
+    elif [[ $before == = ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}=
+    elif [[ $word == --*=* ]]; then
+        before=${word%%=*}= head=${word%%=*}= word=${word#*=}
+    fi
+    case $before in
+"#,
+    );
+    for opt in &OPTIONS {
+        let behind = vec![format!("{}=", opt.long)];
+        let patterns = if is_optional(opt) { behind } else { [spellings(opt), behind].concat() };
+        let reply = match words(opt) {
+            Words::Nothing => continue,
+            Words::Files => {
+                r#"compopt -o filenames 2>/dev/null; _tcptop_words "$head" "$word" -f"#.to_owned()
+            }
+            Words::Any => ":".to_owned(),
+            Words::These(list) => format!(r#"_tcptop_words "$head" "$word" -W '{}'"#, list.join(" ")),
+            Words::Signed(list) => format!(
+                r#"[[ $word != -* ]] || head+=-; _tcptop_words "$head" "${{word#-}}" -W '{}'"#,
+                list.join(" ")
+            ),
+            Words::List(list) => format!(r#"_tcptop_list "$head" "$word" -W '{}'"#, list.join(" ")),
+            Words::Users => r#"_tcptop_list "$head" "$word" -A user"#.to_owned(),
+            Words::Services => r#"_tcptop_list "$head" "$word" -A service"#.to_owned(),
+        };
+        let _ = writeln!(text, "    {}) {reply} ;;", patterns.join(" | "));
+    }
+    let all: Vec<String> = OPTIONS.iter().flat_map(spellings).collect();
+    let optional = OPTIONS.iter().filter(|opt| is_optional(opt)).map(|opt| match opt.id {
+        Id::Closed => format!("{}=only", opt.long),
+        _ => format!("{}=", opt.long),
+    });
+    let all: Vec<String> = all.into_iter().chain(optional).collect();
+    let _ = write!(
+        text,
+        r#"    *)
+        [[ $word == -* ]] || return
+        _tcptop_words '' "$word" -W '{}'
+        [[ ${{#COMPREPLY[@]}} -ne 1 || ${{COMPREPLY[0]}} != *= ]] || compopt -o nospace 2>/dev/null
+        ;;
+    esac
+}}
+
+complete -F _tcptop tcptop
+"#,
+        all.join(" ")
+    );
+    text
+}
+
+pub fn zsh() -> String {
+    let mut text = String::from(
+        "#compdef tcptop\n# zsh completion for tcptop, made from its table of options: see bin/src/args/completions.rs.\n\n\
+         # Columns, also with a minus in front.\n_tcptop_signed() {\n    compset -P -\n    compadd -- \"$@\"\n}\n\n\
+         _arguments -s \\\n",
+    );
+    for opt in &OPTIONS {
+        let brief = opt.brief.replace('\'', "").replace('[', "(").replace(']', ")").replace(':', "");
+        let action = match words(opt) {
+            Words::Nothing => String::new(),
+            Words::Files => ":file:_files".into(),
+            Words::Any => ":value:".into(),
+            Words::These(list) => format!(":value:({})", list.join(" ")),
+            Words::Signed(list) => format!(":value:_tcptop_signed {}", list.join(" ")),
+            Words::List(list) => format!(":value:_sequence compadd - {}", list.join(" ")),
+            Words::Users => ":value:_sequence _users".into(),
+            Words::Services => ":value:_sequence _ports".into(),
+        };
+        let names = spellings(opt);
+        for name in &names {
+            let (equals, action) = match (&opt.value, name.starts_with("--")) {
+                (Some(value), true) if value.optional => ("=-", format!(":{action}")),
+                (Some(_), true) => ("=", action.clone()),
+                _ => ("", action.clone()),
+            };
+            let _ = writeln!(text, "    '({}){name}{equals}[{brief}]{action}' \\", names.join(" "));
+        }
+    }
+    text.push_str("    '1::interval:' '2::count:'\n");
+    text
+}
+
+pub fn fish() -> String {
+    let mut text = String::from(
+        "# fish completion for tcptop, made from its table of options: see bin/src/args/completions.rs.\n\ncomplete -c tcptop -f\n",
+    );
+    for opt in &OPTIONS {
+        let short = opt.short.map_or_else(String::new, |letter| format!(" -s {letter}"));
+        let signed =
+            |list: &[String]| list.iter().map(|name| format!("-{name}")).collect::<Vec<_>>().join(" ");
+        let action = match words(opt) {
+            Words::Nothing => String::new(),
+            Words::Files => " -r -F".into(),
+            Words::Any if is_optional(opt) => String::new(),
+            Words::Any => " -x".into(),
+            // fish has no values that may be left out: with a value, each is a switch of its own.
+            Words::These(_) if is_optional(opt) => String::new(),
+            Words::These(list) => format!(" -x -a '{}'", list.join(" ")),
+            Words::Signed(list) => format!(" -x -a '{} {}'", list.join(" "), signed(&list)),
+            Words::List(list) => {
+                format!(" -x -a '(__fish_complete_list , \"string split \\' \\' \\'{}\\'\")'", list.join(" "))
+            }
+            Words::Users => " -a '(__fish_complete_list , __fish_complete_users)'".into(),
+            Words::Services => {
+                " -x -a '(__fish_complete_list , \"string match -r \\'^[a-z][^ \\\\t]*\\' </etc/services\")'"
+                    .into()
+            }
+        };
+        let brief = opt.brief.replace('\'', "");
+        let _ = writeln!(text, "complete -c tcptop{short} -l {}{action} -d '{brief}'", &opt.long[2..]);
+        if opt.id == Id::Closed {
+            let _ = writeln!(
+                text,
+                "complete -c tcptop -l closed=only -d 'Connections that ended, and no others'"
+            );
+        }
+    }
+    text
+}
