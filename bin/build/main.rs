@@ -1,6 +1,12 @@
 //! Builds the BPF object (`kern`) with aya-build, strips and packs it, so that it can be embedded.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use aya_build::{Package, Toolchain};
 
@@ -47,6 +53,14 @@ fn build() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
     for source in ["kern", "abi", "Cargo.toml", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={}", root.join(source).display());
+    }
+    let linker = Command::new("bpf-linker").arg("--version").stdout(Stdio::null()).status();
+    if !linker.is_ok_and(|status| status.success()) {
+        return Err(format!(
+            "bpf-linker, which links the kernel programs, does not run: `ci/run` installs it, or set {GIVEN} to the path of \
+             a release's object of them"
+        )
+        .into());
     }
     let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".into());
     println!("cargo:rerun-if-env-changed=RUSTUP_TOOLCHAIN");

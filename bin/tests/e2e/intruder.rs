@@ -28,8 +28,8 @@ type Request = c_int;
 #[cfg(not(target_env = "musl"))]
 type Request = libc::c_uint;
 
-/// `TIOCSTI` (include/uapi/asm-generic/ioctls.h), whose type differs between C libraries.
-const TIOCSTI: u64 = 0x5412;
+/// `TIOCSTI` (ioctls.h of include/uapi/asm-generic and of arch/mips/include/uapi/asm), whose type differs between C libraries.
+const TIOCSTI: u64 = if cfg!(target_arch = "mips") { 0x5472 } else { 0x5412 };
 
 fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
     // SAFETY: about another process; `data` is what the request asks for.

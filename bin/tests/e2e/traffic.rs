@@ -199,9 +199,9 @@ pub fn queue(socket: &impl AsRawFd, request: libc::Ioctl) -> u64 {
 }
 
 /// Received and unread.
-pub const SIOCINQ: libc::Ioctl = 0x541b;
+pub const SIOCINQ: libc::Ioctl = libc::FIONREAD;
 /// Not acknowledged, sent or not.
-pub const SIOCOUTQ: libc::Ioctl = 0x5411;
+pub const SIOCOUTQ: libc::Ioctl = libc::TIOCOUTQ;
 /// Not sent.
 pub const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
