@@ -37,8 +37,14 @@ static LOOK: Calls = Calls([look; _]);
 /// that cannot be written to for one that was.
 ///
 /// # Errors
-/// When the descriptor was closed as this process began, and dup(2)'s. (With privileges from the file, as of setcap(8),
-/// musl itself opens /dev/null earlier still, and that is what is written to.)
+/// When the descriptor was closed as this process began, and dup(2)'s.
+///
+/// With privileges from the file, as of setcap(8), musl itself opens /dev/null for closed descriptors, before it calls any
+/// function of this program (src/env/__libc_start_main.c `__init_libc`, 1.2.5, where `AT_SECURE` is set). Nothing tells it
+/// from a /dev/null that the caller opened: both are the same file, opened for reading and writing at position 0, and an
+/// error in the place of a wanted `> /dev/null` would be worse. So a static binary with capabilities of its own loses what it
+/// reports to a closed standard output, without a word; with glibc, which opens it for the other direction only, it does
+/// not.
 pub fn stdout() -> io::Result<File> {
     if STDOUT_CLOSED.load(Relaxed) {
         return Err(io::Error::other("it is closed"));
