@@ -18,11 +18,11 @@ _tcptop() {
     --direction) return ;;
     -i | --interface) return ;;
     --traffic) return ;;
-    -s | --sort) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' -- "$word")) ;;
+    -s | --sort) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' -- "$word")) ;;
     -r | --rows) return ;;
     --min-rate) return ;;
     --by) COMPREPLY=($(compgen -W 'proto laddr lport raddr rport pid comm cmdline user unit state client process remote' -- "$word")) ;;
-    --columns) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' -- "$word")) ;;
+    --columns) COMPREPLY=($(compgen -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' -- "$word")) ;;
     --time) COMPREPLY=($(compgen -W 'utc local epoch' -- "$word")) ;;
     -o | --output) COMPREPLY=($(compgen -f -- "$word")) ;;
     --max-size) return ;;
