@@ -214,7 +214,7 @@ pub static COLUMNS: [Column; 40] = [
     column(Id::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
         "likewise over 60 seconds"),
     column(Id::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
-        "rates of the last ten intervals, received and sent, as bars whose highest is the row's largest; as digits from 0 to 7 in \
+        "rates of the last ten intervals as bars, the highest for the row's largest; as digits from 0 to 7 in \
          CSV and where the locale is not UTF-8"),
 ];
 
