@@ -43,12 +43,12 @@ _tcptop() {
     --direction | --direction=) _tcptop_words "$head" "$word" -W 'out in' ;;
     -i | --interface | --interface=) : ;;
     --traffic | --traffic=) _tcptop_words "$head" "$word" -W 'local forwarded all' ;;
-    -s | --sort | --sort=) [[ $word != -* ]] || head+=-; _tcptop_words "$head" "${word#-}" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' ;;
+    -s | --sort | --sort=) [[ $word != -* ]] || head+=-; _tcptop_words "$head" "${word#-}" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' ;;
     -r | --rows | --rows=) : ;;
     --min-rate | --min-rate=) : ;;
     --by | --by=) _tcptop_words "$head" "$word" -W 'proto laddr lport raddr rport pid comm cmdline user unit state client process remote' ;;
     --closed=) _tcptop_words "$head" "$word" -W 'only' ;;
-    --columns | --columns=) _tcptop_list "$head" "$word" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' ;;
+    --columns | --columns=) _tcptop_list "$head" "$word" -W 'time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' ;;
     --time | --time=) _tcptop_words "$head" "$word" -W 'utc local epoch' ;;
     --user=) _tcptop_list "$head" "$word" -A user ;;
     --unit=) : ;;

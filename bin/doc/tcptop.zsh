@@ -43,8 +43,8 @@ _arguments -s \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
     '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:(local forwarded all)' \
-    '(-s --sort)-s[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' \
-    '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' \
+    '(-s --sort)-s[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
+    '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
     '(--min-rate)--min-rate=[Only rows with this rate, received and sent]:value:' \
@@ -55,7 +55,7 @@ _arguments -s \
     '(--total)--total[In CSV, end each report with the sum of all]' \
     '(-q --quiet)-q[The sums only the header line, in CSV the row `total`]' \
     '(-q --quiet)--quiet[The sums only the header line, in CSV the row `total`]' \
-    '(--columns)--columns=[These columns, in this order]:value:_sequence compadd - time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd rx_avg10 tx_avg10 rx_avg60 tx_avg60 trend' \
+    '(--columns)--columns=[These columns, in this order]:value:_sequence compadd - time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-w --wide)-w[Shorten nothing for a narrow terminal]' \
     '(-w --wide)--wide[Shorten nothing for a narrow terminal]' \
     '(--bytes)--bytes[Sizes in digits, not as 1.5K]' \

@@ -82,7 +82,7 @@ impl Given {
             Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
             Id::Count => self.count = Some(value(parser, opt, read::reports)?),
             Id::Pid => self.filter.pids = choice(parser, opt, read::pid)?,
-            Id::Comm => self.filter.names = choice(parser, opt, read::name)?,
+            Id::Comm => self.filter.names = patterns(parser, opt, read::name)?,
             Id::Port => self.filter.ports = choice(parser, opt, read::ports)?,
             Id::LocalPort => self.filter.local_ports = choice(parser, opt, read::ports)?,
             Id::RemotePort => self.filter.remote_ports = choice(parser, opt, read::ports)?,
@@ -94,7 +94,7 @@ impl Given {
             Id::V6 => self.filter.v4.push(false),
             Id::State => self.filter.states = choice(parser, opt, read::state)?,
             Id::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
-            Id::Device => self.filter.interfaces = choice(parser, opt, read::pattern)?,
+            Id::Device => self.filter.interfaces = patterns(parser, opt, read::pattern)?,
             Id::Listen => self.listen = true,
             Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
             Id::Sort => self.order = Some(value(parser, opt, read::order)?),
@@ -185,6 +185,16 @@ fn choice<T>(
 ) -> Result<Choice<T>, UsageError> {
     let given = given_value(parser, opt)?;
     read::choice(&given, read).map_err(|item| invalid(opt, item))
+}
+
+/// A list of patterns. A function of its own, since several options take one.
+#[inline(never)]
+fn patterns(
+    parser: &mut lexopt::Parser,
+    opt: &'static Opt,
+    read: fn(&OsStr) -> Option<Pattern>,
+) -> Result<Choice<Pattern>, UsageError> {
+    choice(parser, opt, read)
 }
 
 /// Takes a list that stands behind `=`, if there is one.

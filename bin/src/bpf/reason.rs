@@ -31,6 +31,8 @@ pub fn reason(flow: &Flow) -> Option<Reason> {
         // No callback has told the end.
         0 => return None,
         _ if has(FlowFlags::RELEASED_BEFORE) => Reason::ResetLocal,
+        // Where sockets have no storage, nothing is kept any more of such a socket when its reset leaves.
+        _ if has(FlowFlags::HASHED_STATE) && !flow.owner.is_known() => return None,
         _ => Reason::Timeout,
     })
 }
@@ -70,6 +72,7 @@ mod tests {
             assert_eq!(of(last, flags), Some(expected), "{last} {flags:#x}");
         }
         assert_eq!(of(0, 0), None, "nobody saw the end");
+        assert_eq!(of(State::ESTABLISHED, FlowFlags::HASHED_STATE), None, "nobody's, in a hash");
         assert_eq!(of(0, fins), Some(Reason::Fin), "but for both FINs");
         let open = Flow { state: State::ESTABLISHED, flags: fins, ..Flow::default() };
         assert_eq!(reason(&open), None);

@@ -65,10 +65,8 @@ pub enum Id {
     ReceiveQueue,
     SendQueue,
     Window,
-    RxAverage10,
-    TxAverage10,
-    RxAverage60,
-    TxAverage60,
+    Average10,
+    Average60,
     Trend,
 }
 
@@ -132,7 +130,7 @@ const fn elastic(least: usize, width: usize, most: usize) -> Shape {
 /// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 42] = [
+pub static COLUMNS: [Column; 40] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -211,17 +209,12 @@ pub static COLUMNS: [Column; 42] = [
         "TCP: written by the process, and not acknowledged by the remote end: in flight, or not sent yet"),
     column(Id::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
         "TCP: congestion window, the segments that may be in flight"),
-    column(Id::RxAverage10, "rx_avg10", "RX10", fixed(Right, 5), 37, value::RX_AVERAGE_10,
-        "payload received per second, on average over 10 seconds: older intervals count less; since it began, if that is not as \
-         long ago"),
-    column(Id::TxAverage10, "tx_avg10", "TX10", fixed(Right, 5), 38, value::TX_AVERAGE_10,
-        "payload sent likewise"),
-    column(Id::RxAverage60, "rx_avg60", "RX60", fixed(Right, 5), 39, value::RX_AVERAGE_60,
-        "payload received likewise, over 60 seconds"),
-    column(Id::TxAverage60, "tx_avg60", "TX60", fixed(Right, 5), 40, value::TX_AVERAGE_60,
-        "payload sent likewise"),
-    column(Id::Trend, "trend", "TREND", fixed(Right, 10), 41, value::TREND,
-        "rates of the last ten intervals, received and sent, as bars whose highest is the row's largest; as digits from 0 to 7 in \
+    column(Id::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
+        "rate on average over 10 seconds: older intervals count less; since it began, if that is not as long ago"),
+    column(Id::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
+        "likewise over 60 seconds"),
+    column(Id::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
+        "rates of the last ten intervals as bars, the highest for the row's largest; as digits from 0 to 7 in \
          CSV and where the locale is not UTF-8"),
 ];
 

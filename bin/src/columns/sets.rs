@@ -60,7 +60,7 @@ pub const CLOSED_CSV: [Id; 2] = [Id::Start, Id::DurationMs];
 pub const SUMS: [Id; 6] = [Id::Connections, Id::RxBytes, Id::TxBytes, Id::RxRate, Id::TxRate, Id::Rate];
 
 /// The columns for which the past of each connection is kept.
-pub const PAST: [Id; 5] = [Id::RxAverage10, Id::TxAverage10, Id::RxAverage60, Id::TxAverage60, Id::Trend];
+pub const PAST: [Id; 3] = [Id::Average10, Id::Average60, Id::Trend];
 
 /// The columns that are the same in all connections of a group, by the one given. `None`: no groups are made by it.
 pub const fn grouped(by: Id) -> Option<&'static [Id]> {

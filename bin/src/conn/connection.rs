@@ -96,6 +96,7 @@ impl Connection {
     }
 
     /// Keeps of it, from now on, what is wanted besides.
+    #[inline(never)]
     pub fn keep(&mut self, keep: Keep) {
         let extra = || Extra { history: keep.history.then(Box::default), ..Extra::default() };
         self.record.extra = keep.extra.then(|| Box::new(extra()));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::Traffic;
-
 /// So many intervals are remembered.
 const INTERVALS: u8 = 10;
 
@@ -30,49 +28,46 @@ impl Decay {
     }
 }
 
-/// The past of one connection.
+/// The past of one connection, in both directions together.
 ///
 /// An average is the mean of the rates of all intervals, each of which counts the less the longer ago it was, as in the
 /// kernel's pressure stall information (Documentation/accounting/psi.rst, v6.1). Of a connection that is younger than the
 /// span, it is the mean since it began.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Bytes per second in both directions, the newest first.
+    /// Bytes per second, the newest first.
     rates: [f32; INTERVALS as usize],
     known: u8,
-    /// By span, the weighted sums of both directions, and the sum of the weights.
-    sums: [[f32; 2]; 2],
-    weights: [f32; 2],
+    /// By span: the weighted sum of the rates, and the sum of the weights.
+    sums: [(f32, f32); 2],
 }
 
 // With tens of thousands of them, each byte counts.
-const _: () = assert!(size_of::<History>() <= 76);
+const _: () = assert!(size_of::<History>() <= 60);
 
 impl History {
     /// Adds an interval.
     #[expect(clippy::cast_precision_loss, reason = "of a rate, few digits are shown")]
-    pub fn add(&mut self, growth: Traffic, decay: &Decay) {
-        let rates = [growth.rx, growth.tx].map(|bytes| bytes as f32 / decay.seconds);
+    pub fn add(&mut self, bytes: u64, decay: &Decay) {
+        let newest = bytes as f32 / decay.seconds;
         self.rates.rotate_right(1);
-        self.rates[0] = rates[0] + rates[1];
+        self.rates[0] = newest;
         self.known = (self.known + 1).min(INTERVALS);
-        for (span, keep) in decay.keeps.iter().enumerate() {
-            for (sum, rate) in self.sums[span].iter_mut().zip(rates) {
-                *sum = *sum * keep + rate * (1.0 - keep);
-            }
-            self.weights[span] = self.weights[span] * keep + (1.0 - keep);
+        for ((sum, weight), keep) in self.sums.iter_mut().zip(decay.keeps) {
+            *sum = *sum * keep + newest * (1.0 - keep);
+            *weight = *weight * keep + (1.0 - keep);
         }
     }
 
-    /// The average of a span, 0 or 1, in a direction: 0, received, or 1, sent. Bytes per second; `None`: nothing is known.
+    /// The average over 10 seconds (`span` 0) or 60 (1), in bytes per second; `None`: nothing is known.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a rate is no less than zero"
     )]
-    pub fn average(&self, span: usize, direction: usize) -> Option<u64> {
-        let weight = self.weights[span];
-        (weight > 0.0).then(|| (self.sums[span][direction] / weight + 0.5) as u64)
+    pub fn average(&self, span: usize) -> Option<u64> {
+        let (sum, weight) = self.sums[span];
+        (weight > 0.0).then(|| (sum / weight + 0.5) as u64)
     }
 
     /// Hands up the rates of the last intervals, the oldest first, in eight steps: 0 is nothing, 7 the largest.
@@ -92,9 +87,7 @@ mod tests {
 
     fn history(growths: &[u64], interval: Duration) -> History {
         let mut history = History::default();
-        for rx in growths {
-            history.add(Traffic { rx: *rx, tx: rx / 2 }, &Decay::over(interval));
-        }
+        growths.iter().for_each(|bytes| history.add(*bytes, &Decay::over(interval)));
         history
     }
 
@@ -104,13 +97,10 @@ mod tests {
             for count in [1, 2, 100] {
                 let bytes = 4 * millis;
                 let history = history(&vec![bytes; count], Duration::from_millis(millis));
-                for span in [0, 1] {
-                    let found = [0, 1].map(|direction| history.average(span, direction));
-                    assert_eq!(found, [Some(4000), Some(2000)], "{millis} {count}");
-                }
+                assert_eq!([0, 1].map(|span| history.average(span)), [Some(4000); 2], "{millis} {count}");
             }
         }
-        assert_eq!(History::default().average(0, 0), None);
+        assert_eq!(History::default().average(0), None);
     }
 
     #[test]
@@ -118,7 +108,7 @@ mod tests {
         let mut growths = vec![1000; 300];
         growths.extend([0; 10]);
         let after = history(&growths, Duration::from_secs(1));
-        let [ten, sixty] = [0, 1].map(|span| after.average(span, 0).expect("known"));
+        let [ten, sixty] = [0, 1].map(|span| after.average(span).expect("known"));
         // 1000 / e, and 1000 / e^(1/6).
         assert!((358..=370).contains(&ten) && (843..=850).contains(&sixty), "{ten} {sixty}");
     }

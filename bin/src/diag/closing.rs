@@ -16,7 +16,7 @@ use super::{
     watch::{Watch, earlier, guess, over},
 };
 use crate::{
-    collector::{CollectorEvent, Opening, Sink},
+    collector::{CollectorEvent, Opening, Reason, Sink},
     sys::clock,
 };
 
@@ -125,6 +125,7 @@ impl Watch {
     /// Hands up the end of a connection. `fin`: the peer's FIN is part of what it received.
     fn finish(&mut self, closing: &Closing, fin: bool, remains: Option<Remains>, sink: Sink<'_>) {
         let Closing { message, read, .. } = closing;
+        let both_fins = fin && self.evidence(message, None).fin_acked == Some(true);
         // Where one sequence number is the SYN or the FIN: what remains of a connection has sent a FIN.
         let listens = remains.is_some() || self.listens(message.ends.lport);
         let opening = self.opening(message).unwrap_or(guess(listens));
@@ -137,7 +138,10 @@ impl Watch {
         let earlier = earlier(&socket);
         socket.opening = opening;
         socket.learn(message, fin);
-        sink(CollectorEvent::Ended(socket.observation(key, earlier, Some(*read))));
+        let mut seen = socket.observation(key, earlier, Some(*read));
+        // Of other ends, the kernel's message does not tell which it was.
+        seen.details.reason = (remains.is_some() || both_fins).then_some(Reason::Fin);
+        sink(CollectorEvent::Ended(seen));
     }
 
     /// Ends what no reading has shown for a while, and no message has told of. A process keeps its socket after the end of

@@ -164,7 +164,7 @@ impl<C: NetworkCollector> Monitor<C> {
         if self.listing.keep.queues && self.out_of.is_none() {
             // Without /proc, nothing is known of them.
             let answers = proc::states(&self.proc, &self.table.sockets()).unwrap_or_default();
-            self.table.learn_queues(answers.into_iter().map(|answer| answer.queues));
+            self.table.learn_queues(&mut answers.into_iter().map(|answer| answer.queues));
         }
         let Self { table, names, listing, listening, .. } = self;
         let (tcp, udp) = table.counts();

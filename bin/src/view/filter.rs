@@ -33,6 +33,13 @@ impl<T> Choice<T> {
     }
 }
 
+impl Choice<Pattern> {
+    /// `None`: nothing matches.
+    fn admits_name(&self, name: Option<&[u8]>) -> bool {
+        self.admits(|pattern| name.is_some_and(|name| pattern.matches(name)))
+    }
+}
+
 /// Tests; an empty choice is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -78,10 +85,8 @@ impl Filter {
                 let is_user = |uid| user.matches(names.user(uid)) || is_number(uid);
                 record.process().is_some_and(|process| is_user(process.uid))
             })
-            && self
-                .units
-                .admits(|unit| record.process().is_some_and(|process| unit.matches(names.unit(process))))
-            && self.interfaces.admits(|interface| interface.matches(names.interface(record)))
+            && self.units.admits_name(record.process().map(|process| names.unit(process)))
+            && self.interfaces.admits_name(Some(names.interface(record)))
     }
 
     /// Whether a connection passes what can be tested before its names are looked up.

@@ -115,7 +115,9 @@ fn of_a_connection_that_nobody_accepts() {
         let row = rows.iter().find(|row| row["event"] == "closed" && of_connection(row));
         row.unwrap_or_else(|| panic!("no row of {port}: {rows:?}"))["reason"].clone()
     });
-    assert_eq!([client, server], ["reset-remote", "reset-local"]);
+    assert_eq!(client, "reset-remote");
+    // It cannot be told where sockets have no storage (32-bit ARM from Linux 6.19 on).
+    assert!(server == "reset-local" || server.is_empty(), "{server}");
 }
 
 /// The peer hears nothing any more.
