@@ -20,6 +20,12 @@ use super::whole;
 /// A piece stays mapped for so many calls of [`MappedArray::age`] after its last use.
 const KEPT: u8 = 16;
 
+/// Where a room begins. CPUs whose data cache finds memory by its virtual address must see shared memory at addresses that agree
+/// in their lower bits with those of the kernel's own mapping, which it aligns to its SHMLBA (kernel/bpf/syscall.c
+/// `__bpf_map_area_alloc`, v6.1); otherwise mmap(2) says EINVAL. That is 16 KiB on ARMv6 (arch/arm/include/asm/shmparam.h) and
+/// 256 KiB on MIPS (arch/mips/include/asm/shmparam.h), a page elsewhere.
+const COLOUR: usize = 256 * 1024;
+
 /// Distance of two entries is a multiple of this (`array_map_alloc`).
 const ALIGNMENT: usize = 8;
 
@@ -54,22 +60,9 @@ impl<T: Pod> MappedArray<T> {
         let units = least.div_ceil(unit).max(1);
         let piece = u32::try_from(units * page / ALIGNMENT).unwrap_or(u32::MAX);
         let room = (count as usize * Self::STRIDE).next_multiple_of(page);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping wherever the kernel finds room, which nobody may touch yet.
-        let base = unsafe { libc::mmap(ptr::null_mut(), room, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let base = reserve(room)?;
         let left = vec![0; count.div_ceil(piece) as usize];
-        Ok(Self {
-            map: map.try_clone_to_owned()?,
-            base: base.cast(),
-            room,
-            count,
-            piece,
-            left,
-            value: PhantomData,
-        })
+        Ok(Self { map: map.try_clone_to_owned()?, base, room, count, piece, left, value: PhantomData })
     }
 
     /// Number of entries.
@@ -160,6 +153,25 @@ impl<T> Drop for MappedArray<T> {
     }
 }
 
+/// Address space of so many bytes, which nobody may touch yet, at a multiple of [`COLOUR`].
+fn reserve(room: usize) -> io::Result<*mut u8> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping wherever the kernel finds room; what lies before and behind the part that is used is given back.
+    unsafe {
+        let start = libc::mmap(ptr::null_mut(), room + COLOUR, libc::PROT_NONE, flags, -1, 0);
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let before = start.addr().next_multiple_of(COLOUR) - start.addr();
+        if before > 0 {
+            libc::munmap(start, before);
+        }
+        let base = start.byte_add(before);
+        libc::munmap(base.byte_add(room), COLOUR - before);
+        Ok(base.cast())
+    }
+}
+
 /// Reads eight bytes that programs may write to.
 ///
 /// # Safety
@@ -191,4 +203,19 @@ pub fn from_bytes<T: Pod>(bytes: &[u8]) -> T {
     memory.resize(size_of::<T>().max(bytes.len()), 0);
     // SAFETY: the memory is long enough, and of such a type every bit pattern is a value.
     unsafe { memory.as_ptr().cast::<T>().read_unaligned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_begins_where_any_cache_finds_it() {
+        for room in [1, 4096, 3 * COLOUR + 8192].map(|room: usize| room.next_multiple_of(page_size())) {
+            let base = reserve(room).expect("address space");
+            assert_eq!(base.addr() % COLOUR, 0);
+            // SAFETY: of this test alone.
+            assert_eq!(unsafe { libc::munmap(base.cast(), room) }, 0);
+        }
+    }
 }
