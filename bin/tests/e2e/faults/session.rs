@@ -1,6 +1,7 @@
 //! A tcptop that runs on a kernel whose calls fail.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -47,7 +48,8 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(args: &[&str]) -> Self {
-        let args = [&["--csv", "--closed", "-d", "0.1"], args].concat();
+        // Each report has a row at least.
+        let args = [&["--csv", "--closed", "--total", "-d", "0.1"], args].concat();
         Self { args: args.into_iter().map(Into::into).collect(), log: None, inside: None }
     }
 
@@ -55,8 +57,7 @@ impl Scene {
     pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
         let file = folder.0.join("log.csv");
         let name = file.to_str().expect("UTF-8").to_owned();
-        let args =
-            [args, &["--total", "-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
+        let args = [args, &["-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
         Self { log: Some(file), ..Self::new(&args) }
     }
 
@@ -182,6 +183,7 @@ impl Session {
         if hits > BUSY && !super::is_of_proc(site) {
             return Err(format!("tried {hits} times in a row"));
         }
+        let mended = self.lines().len();
         if !traffic.events().contains(&"live") {
             traffic.end();
         }
@@ -204,7 +206,24 @@ impl Session {
             }
             traffic.end();
         }
+        // What was there before, it may have written as it ended: two reports more.
+        let start = Instant::now();
+        while self.reports_behind(mended) < 2 {
+            if !self.is_running() {
+                return self.ended();
+            }
+            if start.elapsed() >= recovery() {
+                return Err(format!("it failed {hits} times, and reports nothing any more"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         Ok(if hits == 0 { Outcome::Unmade } else { Outcome::Recovered })
+    }
+
+    /// How many reports have rows behind so many lines.
+    fn reports_behind(&self, lines: usize) -> usize {
+        let rows = self.rows(lines);
+        rows.iter().map(|row| &row["time"]).collect::<BTreeSet<_>>().len()
     }
 
     /// Whether there is a right row of each end behind so many lines.
