@@ -200,10 +200,11 @@ fn a_day_back_and_ahead() {
         let port = lasting.flow.local.port().to_string();
         for row in rows.iter().filter(|row| row["lport"] == port && row["event"] == "live") {
             let rate = number(row, "tx_rate");
-            assert!((0.0..=20_000.0 / 0.15).contains(&rate), "{ahead}: {row:?}");
+            // An interval after one that was late is short.
+            assert!((0.0..20_000.0 / 0.005).contains(&rate), "{ahead}: {row:?}");
         }
         assert!(
-            rows.iter().any(|row| row["lport"] == port && number(row, "tx_rate") > 1_000.0),
+            rows.iter().any(|row| row["lport"] == port && number(row, "tx_rate") > 500.0),
             "{ahead}: {rows:?}"
         );
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::session::{Scene, Session};
+use super::{scene::Scene, session::Session};
 use crate::{
     harness::LIMIT,
     traffic::{Own, V4, allow_descriptors, udp},
@@ -28,8 +28,8 @@ fn refuse_more(pid: u32) {
 /// The process has nothing to go on with: it says so, and ends with the status of a shortage.
 #[test]
 fn is_said() {
-    allow_descriptors(8_192);
-    let mut session = Session::start(&Scene::new(&["--flows", "16384"]));
+    allow_descriptors(4_096);
+    let mut session = Session::start(&Scene::new(&["--flows", "8192"]));
     refuse_more(session.pid());
     let server = udp(V4);
     let remote = server.local_addr().expect("bound");
@@ -37,7 +37,7 @@ fn is_said() {
     let begin = Instant::now();
     while session.is_running() {
         assert!(begin.elapsed() < LIMIT, "{} flows took no memory", clients.len());
-        if clients.len() < 7_000 {
+        if clients.len() < 3_000 {
             clients.extend((0..500).map(|_| udp(V4)));
         }
         for client in &clients {

@@ -10,6 +10,7 @@
 mod kernel;
 mod memory;
 mod native;
+mod scene;
 mod session;
 mod site;
 mod traffic;
@@ -17,7 +18,8 @@ mod traffic;
 use std::{collections::BTreeSet, env, time::Instant};
 
 use self::{
-    session::{LASTS, Outcome, Scene, Session},
+    scene::Scene,
+    session::{LASTS, Outcome, Session},
     site::Site,
     traffic::{Local, Processes, Traffic},
 };

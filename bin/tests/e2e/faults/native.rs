@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{is_of_proc, session::Scene, sweep, traffic::Traffic};
+use super::{is_of_proc, scene::Scene, sweep, traffic::Traffic};
 use crate::{
     forwarded::native::router::{Router, SERVER},
     rows::Flow,

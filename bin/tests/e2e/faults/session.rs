@@ -1,9 +1,9 @@
 //! A tcptop that runs on a kernel whose calls fail.
 
 use std::{
+    collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    path::PathBuf,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -11,11 +11,12 @@ use std::{
 
 use super::{
     kernel::Kernel,
+    scene::{Scene, logs},
     site::Site,
-    traffic::{APART, Traffic},
+    traffic::Traffic,
 };
 use crate::{
-    harness::{Finished, Process, Scratch, live_limit, tcptop},
+    harness::{Finished, Process, live_limit},
     options::Cells,
     rows::{Flow, fields},
 };
@@ -32,42 +33,6 @@ const BUSY: u32 = 3_000;
 /// What the right report after a fault may take.
 fn recovery() -> Duration {
     live_limit() * 3
-}
-
-/// Calls what it is given, in a place of its own.
-type Around = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
-
-/// How it is started.
-pub struct Scene {
-    args: Vec<String>,
-    log: Option<PathBuf>,
-    /// In a network namespace of its own.
-    inside: Option<Around>,
-}
-
-impl Scene {
-    pub fn new(args: &[&str]) -> Self {
-        let args = [&["--csv", "--closed", "-d", "0.1"], args].concat();
-        Self { args: args.into_iter().map(Into::into).collect(), log: None, inside: None }
-    }
-
-    /// With a log of what moves at [`APART`], which is renamed after some reports, and opened anew at each fault.
-    pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
-        let file = folder.0.join("log.csv");
-        let name = file.to_str().expect("UTF-8").to_owned();
-        let args =
-            [args, &["--total", "-o", &name, "--max-size", "1K", "--keep", "99", "--addr", APART]].concat();
-        Self { log: Some(file), ..Self::new(&args) }
-    }
-
-    /// Each is started within what this calls.
-    pub fn inside(self, inside: impl Fn(&mut (dyn FnMut() + Send)) + 'static) -> Self {
-        Self { inside: Some(Box::new(inside)), ..self }
-    }
-
-    fn command(&self) -> Command {
-        tcptop(&self.args.iter().map(String::as_str).collect::<Vec<_>>())
-    }
 }
 
 /// The tcptop.
@@ -182,6 +147,7 @@ impl Session {
         if hits > BUSY && !super::is_of_proc(site) {
             return Err(format!("tried {hits} times in a row"));
         }
+        let mended = self.lines().len();
         if !traffic.events().contains(&"live") {
             traffic.end();
         }
@@ -204,7 +170,24 @@ impl Session {
             }
             traffic.end();
         }
+        // What was there before, it may have written as it ended: two reports more.
+        let start = Instant::now();
+        while self.reports_behind(mended) < 2 {
+            if !self.is_running() {
+                return self.ended();
+            }
+            if start.elapsed() >= recovery() {
+                return Err(format!("it failed {hits} times, and reports nothing any more"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         Ok(if hits == 0 { Outcome::Unmade } else { Outcome::Recovered })
+    }
+
+    /// How many reports have rows behind so many lines.
+    fn reports_behind(&self, lines: usize) -> usize {
+        let rows = self.rows(lines);
+        rows.iter().map(|row| &row["time"]).collect::<BTreeSet<_>>().len()
     }
 
     /// Whether there is a right row of each end behind so many lines.
@@ -259,17 +242,6 @@ impl Session {
         finished.assert_code(0);
         finished.stderr
     }
-}
-
-/// The log and its predecessors, the oldest first.
-fn logs(log: &Path) -> Vec<PathBuf> {
-    let old = |number| PathBuf::from(format!("{}.{number}", log.display()));
-    let mut files: Vec<PathBuf> = (1..1_000).map(old).take_while(|file| file.exists()).collect();
-    files.reverse();
-    if log.exists() {
-        files.push(log.to_owned());
-    }
-    files
 }
 
 fn is_of(row: &Cells, (flow, rx, tx): &(Flow, u64, u64), traffic: &dyn Traffic) -> bool {
