@@ -1,11 +1,11 @@
 //! Values by position, in pieces of one size.
 //!
-//! The static binary's allocator gives each piece of less than 64 KiB the next power of two, its 16 bytes of bookkeeping
-//! included (SmpAllocator of Zig's C library). A value of 152 bytes would take 256 by itself. Pieces of many values fill
-//! their power of two, and one in which no value is left is given back, wherever it is.
+//! The static binary's allocator (SmpAllocator of Zig's C library) gives what has up to 32 KiB the next power of two, its 16
+//! bytes of bookkeeping included, and keeps it when it is freed: a value of 184 bytes would take 256 by itself, for ever. A
+//! piece is whole pages. One in which no value is left goes back to the kernel, wherever it is.
 
 /// Bytes of a piece.
-const PIECE: usize = 16 * 1024 - 16;
+const PIECE: usize = 64 * 1024 - 16;
 
 /// The values of one piece.
 type Piece<T> = Vec<Option<T>>;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_fills_its_power_of_two() {
+    fn a_piece_fills_its_pages() {
         let used = |each: usize, size: usize| each * size;
         let bytes =
             used(Slots::<crate::conn::Connection>::EACH, size_of::<Option<crate::conn::Connection>>());
