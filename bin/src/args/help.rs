@@ -40,7 +40,7 @@ pub fn version() -> String {
 }
 
 /// Options that are wanted often, and have no letter.
-const WANTED: [Id; 4] = [Id::By, Id::Csv, Id::Closed, Id::Columns];
+const WANTED: [Id; 7] = [Id::NoLoopback, Id::Direction, Id::By, Id::Csv, Id::Closed, Id::Columns, Id::User];
 
 /// The text that `-h` prints: what has a letter, or is wanted often.
 pub fn short_help() -> String {

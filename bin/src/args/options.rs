@@ -33,7 +33,7 @@ pub static OPTIONS: [Opt; 50] = [
         "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::switch(Id::Port, "--port", Group::Which,
-        "With these ports at either end", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
+        "With these ports at either end: 80,domain, or all but '!ssh'", "Ports, ranges like 8000-8100, and names of /etc/services").letter('P').takes("LIST", PORTS),
     Opt::switch(Id::LocalPort, "--lport", Group::Which,
         "With these local ports", "").letter('L').takes("LIST", PORTS),
     Opt::switch(Id::RemotePort, "--rport", Group::Which,
@@ -100,7 +100,7 @@ pub static OPTIONS: [Opt; 50] = [
         "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
          which is no part of the total: bytes of the interval"),
     Opt::switch(Id::Quiet, "--quiet", Group::Form,
-        "The sums only: the header line, in CSV the row `total`", "And with a filter the row `shown`. In text, the sums since tcptop started too").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "They count all connections; of those that match the tests, `shown` has the sums. In text, the sums since tcptop started too").letter('q'),
     Opt::switch(Id::Columns, "--columns", Group::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::switch(Id::Wide, "--wide", Group::Form,

@@ -17,7 +17,7 @@ pub enum Group {
 /// Every group with its title.
 pub const GROUPS: [(Group, &str); 7] = [
     (Group::Timing, "Timing"),
-    (Group::Which, "Which connections (each kind of test must hold; of a LIST one, behind ! none)"),
+    (Group::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),
     (Group::Order, "Order and amount"),
     (Group::Form, "Form"),
     (Group::Names, "Names"),

@@ -134,7 +134,8 @@ pub static COLUMNS: [Column; 40] = [
     column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also left_out, untracked, other, forwarded, shown and total"),
+        "live, closed, listen or group; in CSV also sums: total, shown (what matches the tests), forwarded, untracked (found no \
+         room), left_out, and other (bytes of raw sockets like ping, which no other sum has)"),
     column(Id::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
         "tcp or udp, forwarded also others; with a minus in front on a screen when it ended"),
     column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
