@@ -28,14 +28,21 @@ pub type Address = [u64; 2];
 /// An IPv4 address, its bytes in network order.
 #[inline(always)]
 pub fn mapped(v4: u32) -> Address {
-    [0, (v4 as u64) << 32 | 0xffff_0000]
+    [0, pair(u32::from_be(0xffff), v4)]
 }
 
 /// An IPv6 address, each word's bytes in network order.
 #[inline(always)]
 pub fn joined(words: [u32; 4]) -> Address {
-    let [a, b, c, d] = words.map(|word| word as u64);
-    [b << 32 | a, d << 32 | c]
+    let [a, b, c, d] = words;
+    [pair(a, b), pair(c, d)]
+}
+
+/// Two words, in the order in which they are in memory.
+#[inline(always)]
+const fn pair(first: u32, second: u32) -> u64 {
+    let [first, second] = [first as u64, second as u64];
+    if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
 }
 
 /// An address, byte by byte.
