@@ -1,6 +1,8 @@
 //! A kernel between tcptop and the kernel: seccomp(2) asks this process about system calls before they are made
 //! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer that it goes on as usual, 5.5).
 
+#![cfg_attr(target_arch = "mips", allow(dead_code, reason = "who uses the rest is not built there"))]
+
 use std::{
     fs::File,
     io,

@@ -23,6 +23,7 @@ enum About {
     /// The same, with a command in the second one.
     CommandOfFile,
     /// The first argument is a path.
+    #[allow(dead_code, reason = "newer architectures have no such call")]
     Path,
     /// The second one is a path, from the descriptor that is the first.
     PathAt,
@@ -41,7 +42,7 @@ const CALLS: &[(i64, &str, About)] = calls! {
         SYS_fstatfs SYS_lseek SYS_flock SYS_ftruncate SYS_fchown SYS_fchmod SYS_bind SYS_getsockname SYS_setsockopt SYS_sendto
         SYS_recvfrom SYS_recvmsg SYS_epoll_pwait;
     CommandOfFile: SYS_epoll_ctl SYS_fcntl SYS_ioctl;
-    PathAt: SYS_openat SYS_readlinkat SYS_statx SYS_faccessat SYS_unlinkat SYS_renameat SYS_renameat2;
+    PathAt: SYS_openat SYS_readlinkat SYS_statx SYS_faccessat SYS_unlinkat SYS_renameat2;
     Nothing: SYS_brk SYS_munmap SYS_mremap SYS_madvise SYS_mprotect SYS_futex SYS_getrandom SYS_getpid SYS_gettid SYS_geteuid
         SYS_capget SYS_uname SYS_socket SYS_kcmp SYS_rt_sigaction SYS_rt_sigprocmask SYS_ppoll SYS_nanosleep
         SYS_clock_nanosleep SYS_clock_gettime;
@@ -59,9 +60,12 @@ const OF_WIDTH: &[(i64, &str, About)] = calls! {
 #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
 const OLD: &[(i64, &str, About)] = calls! {
-    Path: SYS_open SYS_readlink SYS_stat SYS_lstat SYS_access SYS_rename SYS_unlink; File: SYS_epoll_wait; Nothing: SYS_poll;
+    Path: SYS_open SYS_readlink SYS_stat SYS_lstat SYS_access SYS_rename SYS_unlink; PathAt: SYS_renameat;
+    File: SYS_epoll_wait; Nothing: SYS_poll;
 };
-#[cfg(not(any(target_arch = "x86_64", target_arch = "arm")))]
+#[cfg(target_arch = "aarch64")]
+const OLD: &[(i64, &str, About)] = calls! { PathAt: SYS_renameat; };
+#[cfg(target_arch = "riscv64")]
 const OLD: &[(i64, &str, About)] = &[];
 
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
