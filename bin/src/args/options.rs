@@ -55,7 +55,8 @@ pub static OPTIONS: [Opt; 50] = [
         .takes("SIDE", "out or in"),
     Opt::switch(Id::Device, "--interface", Group::Which,
         "By these network interfaces",
-        "As in the column interface: names, in which * stands for anything, or numbers of interfaces of other network namespaces")
+        "As in the column interface: names, in which * stands for anything, or numbers of interfaces of other network namespaces. \
+         Forwarded connections have none")
         .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
     Opt::switch(Id::Listen, "--listen", Group::Which,
         "Also sockets that wait for connections or datagrams",

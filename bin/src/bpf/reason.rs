@@ -24,6 +24,8 @@ pub fn reason(flow: &Flow) -> Option<Reason> {
         State::SYN_SENT if has(FlowFlags::RESET_RECEIVED) => Reason::Refused,
         State::SYN_SENT if has(FlowFlags::RELEASED_BEFORE) => Reason::Abandoned,
         State::SYN_SENT => Reason::Unreachable,
+        // After both FINs there is nothing left to reset. A reset that the socket ignored may have come before (RFC 5961).
+        State::TIME_WAIT | State::LAST_ACK | State::FIN_WAIT2 | State::CLOSING if has(FINS) => Reason::Fin,
         _ if has(FlowFlags::RESET_RECEIVED) => Reason::ResetRemote,
         _ if has(FlowFlags::RESET_SENT) => Reason::ResetLocal,
         _ if has(FINS) => Reason::Fin,
@@ -67,6 +69,9 @@ mod tests {
             (State::FIN_WAIT2, released | fins, Reason::Fin),
             (State::FIN_WAIT2, released, Reason::Fin),
             (State::LAST_ACK, released | fins, Reason::Fin),
+            (State::LAST_ACK, released | fins | received, Reason::Fin),
+            (State::FIN_WAIT2, released | fins | received, Reason::Fin),
+            (State::CLOSE_WAIT, fins | received, Reason::ResetRemote),
         ];
         for (last, flags, expected) in cases {
             assert_eq!(of(last, flags), Some(expected), "{last} {flags:#x}");

@@ -200,7 +200,7 @@ pub static COLUMNS: [Column; 40] = [
         "name of this host, or that of --host"),
     column(Id::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
         "network interface of its packets, by number if it is in another network namespace: of TCP, by which it sends; before \
-         its first packet and with --collector diag, the one with the local address"),
+         its first packet and with --collector diag, the one with the local address; none of a forwarded connection"),
     column(Id::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),

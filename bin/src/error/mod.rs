@@ -115,7 +115,11 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Privileges => out.write_str("tcptop requires root privileges. Run with sudo."),
-            Self::Host(problem, error) => write!(out, "{problem} ({error})"),
+            Self::Host(problem, error) => match &**error {
+                // The problem says what to do.
+                Self::System(call, error) => write!(out, "{problem} ({call}: {error})"),
+                error => write!(out, "{problem} ({error})"),
+            },
             Self::NoCgroup(error) => write!(out, "the cgroup v2 tree cannot be reached: {error}"),
             Self::Load(error) => write!(out, "the kernel programs cannot be loaded: {}", Chain(error)),
             Self::Attach(name, error) => {

@@ -37,6 +37,8 @@ impl Interfaces {
             self.read = Some(now);
             // They stay as they are if they cannot be read now.
             interfaces::addresses().into_iter().for_each(|addresses| self.own = addresses);
+            // Containers come and go, and so do their interfaces.
+            self.others.clear();
         }
         for record in records {
             let index = seen(record);

@@ -90,7 +90,9 @@ impl Console {
         self.keys.give_back();
         // The signal is still pending, and does now what it does by itself.
         let stopped = signal::release(&[libc::SIGTSTP]).and_then(|()| signal::block(&[libc::SIGTSTP]));
-        stopped.map_err(|error| Error::System("sigprocmask", error))
+        stopped.map_err(|error| Error::System("sigprocmask", error))?;
+        // A process group that no shell looks after is not stopped.
+        self.attend(epoll)
     }
 
     fn ignore(&mut self, epoll: &Epoll) -> Result<(), Error> {

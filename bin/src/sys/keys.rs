@@ -64,8 +64,8 @@ impl Keys {
         // Whoever continues us may have changed them, or may have left ours.
         self.before.get_or_insert(modes);
         modes.c_lflag &= !(libc::ICANON | libc::ECHO);
-        // A read that finds nothing ends at once.
-        modes.c_cc[libc::VMIN] = 0;
+        // epoll has seen a key before each read. Where a shell finds these modes, because tcptop was killed, it can read on.
+        modes.c_cc[libc::VMIN] = 1;
         modes.c_cc[libc::VTIME] = 0;
         set(&modes)
     }

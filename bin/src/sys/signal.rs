@@ -28,7 +28,8 @@ const OTHERS: &[libc::c_int] = &[
 /// The terminal is gone, or a log file is to be opened anew.
 pub const HANGUP: libc::c_int = libc::SIGHUP;
 
-/// Every signal that is to stop tcptop. One of [`OTHERS`], or a real-time one, that whoever started it had it ignore is none.
+/// Every signal that is to stop tcptop. The C library keeps the first real-time signals for itself: 32 and 33, and musl 34 as
+/// well, which `kill -RTMIN` sends. One of [`OTHERS`], or a real-time one, that whoever started it had it ignore is none.
 pub fn stops() -> impl Iterator<Item = libc::c_int> {
     let others = OTHERS.iter().copied().chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     STOP.into_iter().chain(others.filter(|signal| !is_ignored(*signal)))

@@ -34,7 +34,7 @@ impl Order {
 
 /// What moved most in the interval, then what moved most since it began. Of rows beyond the first `most` nobody sees the
 /// order: with ten thousand idle connections, that is two thirds of a tick. But those that ended come first among them, in
-/// their order: a screen has room for some.
+/// their order, and then `most` others in theirs: a screen gives each kind its share.
 pub fn by_default(rows: &mut [Row<'_>], most: usize) {
     let key = |row: &Row<'_>| {
         let record = row.record;
@@ -58,5 +58,10 @@ pub fn by_default(rows: &mut [Row<'_>], most: usize) {
             ended += 1;
         }
     }
-    others[..ended].sort_unstable_by_key(key);
+    let (ended, others) = others.split_at_mut(ended);
+    ended.sort_unstable_by_key(key);
+    // They take the places of ended ones that the screen has no room for.
+    foremost(others, most, key);
+    let count = most.min(others.len());
+    others[..count].sort_unstable_by_key(key);
 }

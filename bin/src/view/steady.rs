@@ -88,15 +88,11 @@ fn join(rows: &mut [Row<'_>], count: usize) {
         at += 1;
         let Some(other) = other else { continue };
         let place = places[other];
-        // Below the rows that are seen, the order does not matter.
-        let last = place.min(count);
-        rows.swap(place, last);
-        rows[at..=last].rotate_right(1);
+        rows[at..=place].rotate_right(1);
         for moved in &mut places {
             *moved = match *moved {
                 from if from == place => at,
-                from if from == last => place,
-                from if (at..last).contains(&from) => from + 1,
+                from if (at..place).contains(&from) => from + 1,
                 from => from,
             };
         }

@@ -210,3 +210,22 @@ fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
     assert_eq!(count(&screen), 6, "one that moved nothing is not there");
     assert_eq!(count(&Selection { closed: true, ..screen }), 7, "unless it is asked for");
 }
+
+#[test]
+fn the_busiest_open_connections_come_first_however_many_have_ended() {
+    let record = |moved: u64| ConnectionRecord {
+        growth: Traffic { rx: moved, tx: 0 },
+        ..samples::record(Protocol::Tcp, ("192.0.2.1", 1000), ("192.0.2.2", 443))
+    };
+    let ended: Vec<_> = (0..40).map(|at| record(1_000 + at * 7 % 40)).collect();
+    let open: Vec<_> = (0..40).map(|at| record(1 + at * 11 % 40)).collect();
+    let rows = ended.iter().map(|record| Row { record, kind: &CLOSED });
+    let mut rows: Vec<_> = rows.chain(open.iter().map(|record| Row { record, kind: &LIVE })).collect();
+    order::by_default(&mut rows, 10);
+    let moved = |event| -> Vec<u64> {
+        let rows = rows.iter().filter(|row| row.kind.event == event);
+        rows.map(|row| row.record.growth.rx).take(10).collect()
+    };
+    assert_eq!(moved(Event::Closed), (1_030..1_040).rev().collect::<Vec<_>>());
+    assert_eq!(moved(Event::Live), (31..41).rev().collect::<Vec<_>>());
+}
