@@ -1,4 +1,4 @@
-//! The invariant of every report: the growth of its rows, and what no row names, add up to its total.
+//! Checks the invariant of every report: the growth of its rows, plus the bytes that no row names, equals its total.
 
 use std::{collections::HashMap, fs, iter};
 

@@ -1,4 +1,4 @@
-//! Cgroups of version 2 that tests make. Tests mount the tree themselves, because a host need not have mounted it.
+//! Creates cgroups of version 2 for tests. Tests mount the tree themselves, because a host need not have mounted it.
 
 use std::{
     ffi::CString,

@@ -1,4 +1,4 @@
-//! Arguments, exit codes, and the form of what is printed.
+//! Tests arguments, exit codes, and the format of the output.
 
 use std::time::Duration;
 

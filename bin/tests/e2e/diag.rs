@@ -1,4 +1,4 @@
-//! Without BPF: TCP as sock_diag tells it.
+//! Tests the collector that reads TCP sockets through sock_diag, without BPF.
 
 use std::{
     os::unix::process::CommandExt,

@@ -1,4 +1,4 @@
-//! Output to a file that is appended to.
+//! Tests output that tcptop appends to a file.
 
 use std::{fs, path::Path};
 

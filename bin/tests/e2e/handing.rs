@@ -1,4 +1,4 @@
-//! Sockets that go from one process or program to another.
+//! Passes sockets from one process or program to another.
 
 use std::{
     mem::MaybeUninit,

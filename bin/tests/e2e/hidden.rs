@@ -1,4 +1,4 @@
-//! What /proc does not show to a plain user: it is said at the start, and by --check.
+//! Tests the messages about owners that /proc hides from an unprivileged user, at the start and by --check.
 
 use std::{ffi::CStr, os::unix::process::CommandExt, process::Command};
 

@@ -1,4 +1,4 @@
-//! Hosts where something is missing or in the way: what is said, and with which exit code.
+//! Tests the messages and exit codes on hosts that lack a feature or refuse an operation.
 
 use std::{os::unix::process::CommandExt, process::Command};
 
@@ -78,7 +78,7 @@ fn all_of_bpf_is_forbidden() {
     });
 }
 
-/// The command's process is told that this is Linux 2.6.
+/// Makes the command's process see Linux 2.6 as the kernel's version.
 pub fn feign_2_6(command: &mut Command) {
     const UNAME26: libc::c_ulong = 0x0002_0000;
     // SAFETY: one system call.
@@ -244,7 +244,7 @@ fn degrades(attach_types: &'static [u32], note: &'static str) {
     tcptop.expect_live(&expected);
     tcptop.expect_live(&expected_of_older);
     drop((pair, older));
-    // The end of an older connection may be told twice without sock_release: /proc shows it before its last packets.
+    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last packets.
     tcptop.expect_closed(&expected_of_older);
     tcptop.finish(&expected);
 }

@@ -1,5 +1,5 @@
-//! A kernel between tcptop and the kernel: seccomp(2) asks this process about system calls before they are made
-//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer that it goes on as usual, 5.5).
+//! Intercepts system calls of tcptop: seccomp(2) asks this process about them before the kernel executes them
+//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer to continue as usual, 5.5).
 
 use std::{
     fs::File,

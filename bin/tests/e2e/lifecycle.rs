@@ -1,4 +1,4 @@
-//! How tcptop begins and ends, and what it leaves behind: nothing.
+//! Tests how tcptop starts and ends, and that it leaves nothing behind.
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Flows that end by silence and may begin anew: what all the rows of a log say about each.
+//! Checks all rows of a log about each flow. A flow that was silent for long ends, and may begin again.
 
 use std::{collections::HashMap, mem};
 

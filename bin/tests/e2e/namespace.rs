@@ -1,4 +1,4 @@
-//! Connections in network namespaces of their own: containers, as the kernel sees them.
+//! Tests connections in other network namespaces, as containers have them.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Connections that are older than tcptop: their totals are those since their beginning, not since ours.
+//! Tests connections that are older than tcptop. Their totals count from their own beginning.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who may run it.
+//! Tests which users may run tcptop.
 
 use std::{
     ffi::CStr,

@@ -1,4 +1,4 @@
-//! Memory that the kernel refuses to a run that needs more of it.
+//! Refuses memory to a run that needs more of it.
 
 use std::{
     fs,

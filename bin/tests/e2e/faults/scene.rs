@@ -1,4 +1,4 @@
-//! How a tcptop is started whose calls fail, and where it reports.
+//! Starts a tcptop whose calls fail, and chooses where it reports.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ impl Scene {
         Self { args: args.into_iter().map(Into::into).collect(), log: None, inside: None }
     }
 
-    /// With a log of what moves at [`APART`], which is renamed after some reports, and opened anew at each fault.
+    /// With a log of the traffic at [`APART`], which is renamed after some reports, and opened again at each fault.
     pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
         let file = folder.0.join("log.csv");
         let name = file.to_str().expect("UTF-8").to_owned();

@@ -1,4 +1,4 @@
-//! What a system call is about: its number, and the command, file or path that it names.
+//! Identifies a system call: its number, and the command, file or path that it names.
 
 use std::{ffi::OsString, fmt, fs, os::unix::ffi::OsStringExt};
 

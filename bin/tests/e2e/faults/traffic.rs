@@ -1,4 +1,4 @@
-//! What comes and goes while a call fails, so that reports are not empty.
+//! Makes traffic while a call fails, so that reports are not empty.
 
 use std::{
     net::TcpStream,

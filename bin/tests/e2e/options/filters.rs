@@ -1,4 +1,4 @@
-//! Which connections are shown.
+//! Tests the filters.
 
 use super::{Cells, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived};
 use crate::harness::run;

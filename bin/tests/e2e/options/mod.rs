@@ -1,4 +1,4 @@
-//! What each option does, on real traffic.
+//! Tests each option with real traffic.
 
 mod filters;
 mod forms;
@@ -50,7 +50,7 @@ pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
     during_by(&mut tcptop(args), traffic)
 }
 
-/// Likewise, by a command of the caller's.
+/// The same, by a command of the caller.
 pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
     let begun = Arc::new((Mutex::new(false), Condvar::new()));
     let line = Arc::clone(&begun);

@@ -1,4 +1,4 @@
-//! The order of rows, how many there are, and groups.
+//! Tests the order and number of rows, and groups.
 
 use std::{thread, time::Duration};
 

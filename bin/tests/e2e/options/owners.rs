@@ -1,4 +1,4 @@
-//! Whose a log file may be, and its folder: what another user may have put there is left alone.
+//! Tests the owners that a log file and its folder may have. tcptop does not touch a file that another user may have put there.
 
 use std::{
     ffi::CString,

@@ -1,4 +1,4 @@
-//! When a UDP flow has ended whose socket stays open: nothing tells but the time since its last datagram.
+//! Tests when a UDP flow ends whose socket stays open. Only the time since its last datagram shows it.
 
 use std::{
     net::{Ipv4Addr, UdpSocket},

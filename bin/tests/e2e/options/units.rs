@@ -1,4 +1,4 @@
-//! Services and containers, by cgroups that are named as their managers name them.
+//! Tests services and containers, in cgroups that have the names that their managers give.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Several processes have an accepted connection: who closes it last?
+//! Tests an accepted connection that several processes hold: the last one that closes it is the owner.
 
 use super::log::{Log, owner};
 use crate::{

@@ -30,7 +30,7 @@ impl Log {
         Self::prepared(args, |_| ())
     }
 
-    /// Likewise, of a command that is prepared.
+    /// The same, of a command that is prepared.
     pub fn prepared(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         Self::of(&[&["--csv", "--closed", "--columns", COLUMNS], args].concat(), prepare)
     }
