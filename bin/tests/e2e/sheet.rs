@@ -11,7 +11,7 @@ pub struct Sheet {
 /// A row. A `-` is zero here.
 #[derive(Debug)]
 pub struct Entry {
-    /// With a minus in front when it ended.
+    /// The first cell, which begins with a minus if the connection ended.
     pub proto: String,
     pub local: String,
     pub remote: String,

@@ -15,7 +15,7 @@ type Around = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
 pub struct Scene {
     args: Vec<String>,
     pub log: Option<PathBuf>,
-    /// In a network namespace of its own.
+    /// In a separate network namespace.
     pub inside: Option<Around>,
 }
 
@@ -34,7 +34,7 @@ impl Scene {
         Self { log: Some(file), ..Self::new(&args) }
     }
 
-    /// Each is started within what this calls.
+    /// Each tcptop is started within the function that this calls.
     pub fn inside(self, inside: impl Fn(&mut (dyn FnMut() + Send)) + 'static) -> Self {
         Self { inside: Some(Box::new(inside)), ..self }
     }

@@ -12,7 +12,7 @@ pub struct Site {
     about: String,
 }
 
-/// How a call says what it is about.
+/// How to find the command, file or path that a call names.
 #[derive(Clone, Copy)]
 enum About {
     Nothing,
@@ -122,7 +122,7 @@ fn file(pid: u32, descriptor: u64) -> String {
     let number = descriptor & 0xffff_ffff;
     let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
     let link = link.map_or_else(|_| "no file".into(), |file| alike(&file.to_string_lossy()));
-    // What ends tcptop is said there.
+    // tcptop writes the error that ends it there.
     if number == 2 { format!("stderr, {link}") } else { link }
 }
 

@@ -92,7 +92,7 @@ fn a_directory_that_vanishes_is_said_once_and_no_end() {
     whole(&file);
 }
 
-/// A file system of its own, small enough to be filled; unmounted when dropped.
+/// A separate file system that is small enough to be filled. Unmounted when dropped.
 struct Disk(PathBuf);
 
 impl Disk {

@@ -80,7 +80,7 @@ fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
         assert_eq!(fs::read_to_string(&file).expect("there"), text);
         fs::remove_file(&file).expect("root may");
     }
-    // Another name of a file that is empty, as some lock files are.
+    // A hard link to an empty file, as some lock files are.
     let lock = scratch.0.join("lock");
     fs::write(&lock, "").expect("written");
     fs::hard_link(&lock, &file).expect("made");

@@ -7,7 +7,7 @@ use crate::{
     traffic::{connect, finish_sending, receive, receive_to_end, send},
 };
 
-/// The listening process holds a copy of what its worker has accepted, and closes it last.
+/// The listening process holds a copy of the connection that its worker has accepted, and closes it last.
 #[test]
 fn the_listener_that_did_not_accept() {
     if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {

@@ -80,7 +80,7 @@ fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
     Scene { rows, said, inside: id }
 }
 
-/// Panics unless the clients outside have names of their own, and no ids.
+/// Panics unless the rows of the clients outside have their names, and no pids.
 fn assert_outside(scene: &Scene) {
     for row in of(scene, "1000") {
         assert_eq!(owner(row), ("", "e2e-outside"), "{row:?}");
