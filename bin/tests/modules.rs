@@ -1,5 +1,5 @@
-//! Keeps the picture of the modules that `.github/CONTRIBUTING.md` draws: which module imports which, and that neither
-//! modules nor the files of one folder import each other in a circle.
+//! Checks the picture of the modules in `.github/CONTRIBUTING.md`, which shows the imports of each module. Neither modules nor
+//! the files of one folder may import each other in a circle.
 //!
 //! The test reads the sources as the compiler does: it starts at `main.rs`, follows the `mod` declarations, and skips what
 //! `#[cfg(test)]` marks. A name that a `mod.rs` takes from one of its children counts as an import of that child, so a

@@ -1,11 +1,11 @@
-//! The kernel programs only observe: the test reads the object that tcptop embeds, as aya links it for the kernel, and
+//! Tests that the kernel programs only observe. It reads the object that tcptop embeds, as aya links it for the kernel, and
 //! follows every path through every program.
 //!
 //! - Each path of each program ends with 1, which lets the operation proceed.
 //! - No program writes to its context: the packet's, the socket's, the address's or the reply's fields.
 //! - No program reads more than two bytes of a packet at once: headers may begin at any multiple of two, and verifiers of CPUs
 //!   for which that matters (MIPS, RISC-V) refuse it.
-//! - Programs call no kernel function but those of a list, each of which reads, or changes what is tcptop's own.
+//! - Programs call only the kernel functions of a list. Each of these only reads, or changes data of tcptop alone.
 //!
 //! The verifier refuses other ways to change something: the sockets that helpers return cannot be written to, nor can a
 //! packet's bytes by programs of this type (net/core/filter.c `cg_skb_is_valid_access`, kernel/bpf/verifier.c

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, PAST, SUMS, TEXT, grouped, time},
     conn::Keep,
-    names::Wanted,
+    names::NameOptions,
     output::{Form, LogFile, Options},
     view::{Network, Order, Selection},
 };
@@ -31,7 +31,7 @@ pub struct Settings {
     /// How it is written.
     pub output: Options,
     /// What is to be looked up for it.
-    pub names: Wanted,
+    pub names: NameOptions,
     /// What is kept of each connection for it.
     pub keep: Keep,
     /// A UDP flow ends after so long a silence.
@@ -72,7 +72,7 @@ impl Given {
         let shown = |id| {
             columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
         };
-        let names = Wanted {
+        let names = NameOptions {
             cmdline: shown(Id::Cmdline),
             unit: shown(Id::Unit) || !self.filter.units.is_empty(),
             user: shown(Id::User) || !self.filter.users.is_empty(),

@@ -1,5 +1,5 @@
-//! The system calls that a run makes once everything is started: its own, and those of std and of the C library (musl in the
-//! static binaries, glibc in builds for tests).
+//! The system calls that a run may make once everything is started: those of tcptop itself, of std, and of the C library
+//! (musl in the static binaries, glibc in builds for tests).
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -13,7 +13,7 @@ use libc::c_long;
 use super::Needs;
 use crate::sys::seccomp::Rule;
 
-/// With any arguments. On a file they are about a descriptor that is open, or only read.
+/// Calls that are allowed with any arguments. Those on files use an open descriptor, or only read.
 const PLAIN: &[c_long] = &[
     // /proc and other files.
     libc::SYS_read,
@@ -68,12 +68,12 @@ const PLAIN: &[c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// On 64-bit CPUs.
+/// Calls on 64-bit CPUs.
 #[cfg(target_pointer_width = "64")]
 const OF_WIDTH: &[c_long] = &[libc::SYS_newfstatat, libc::SYS_pwrite64];
 
-/// On 32-bit CPUs: sizes and positions of 64 bits, user ids of 32, and times of 64 bits (from Linux 5.1 on; the kernel
-/// numbers these alike for all).
+/// Calls on 32-bit CPUs: with sizes and positions of 64 bits, user ids of 32, and times of 64 bits (from Linux 5.1 on; these
+/// have the same numbers on all CPUs).
 #[cfg(target_pointer_width = "32")]
 const OF_WIDTH: &[c_long] = &[
     libc::SYS__llseek,
@@ -105,7 +105,7 @@ const OF_WIDTH: &[c_long] = &[
 #[cfg(target_pointer_width = "32")]
 const FIRST: c_long = if cfg!(target_arch = "mips") { 4000 } else { 0 };
 
-/// On CPUs that Linux has known for long: what newer calls do as well.
+/// Old calls that newer ones replace, on CPUs that Linux has supported for long.
 #[cfg(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips"))]
 const OLD: &[c_long] = &[
     libc::SYS_readlink,
@@ -118,7 +118,7 @@ const OLD: &[c_long] = &[
 #[cfg(not(any(target_arch = "x86_64", target_arch = "arm", target_arch = "mips")))]
 const OLD: &[c_long] = &[];
 
-/// The log is renamed, removed and shortened, and a new one gets the owner and the mode of the old one.
+/// Calls that rename, remove and shorten the log, and give a new log the owner and the mode of the old one.
 const OF_LOG: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_fchown,
@@ -142,12 +142,12 @@ const EVERY_BIT: u32 = u32::MAX;
 /// Flags of open(2) that can change a file, or make one. (musl's `O_ACCMODE` has `O_PATH` in it, which opens nothing to write.)
 const CHANGES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u32;
 const _: () = assert!(CHANGES & (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW) as u32 == 0);
-/// To read, and as `output/place.rs` opens a log and makes a new one.
+/// The flags to read, and those with which `output/place.rs` opens a log and creates a new one.
 const READ: u32 = libc::O_RDONLY as u32;
 const APPEND: u32 = (libc::O_WRONLY | libc::O_APPEND) as u32;
 const CREATE: u32 = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u32;
 
-/// Opens files as one of `flags` says. (openat2(2) has its flags in memory, which a filter cannot read.)
+/// Rules to open files with one of these `flags`. (openat2(2) has its flags in memory, which a filter cannot read.)
 const fn opening(flags: &'static [u32]) -> [Rule; OPENING] {
     [
         Rule::with(libc::SYS_openat, 2, CHANGES, flags),
@@ -187,7 +187,7 @@ const OTHERS: &[Rule] = &[
     ),
 ];
 
-/// What a run with these needs may call. The frequent ones come first: kernels before 5.11 look at each rule in turn.
+/// Returns the rules for a run with these needs. The frequent calls come first: kernels before 5.11 check each rule in turn.
 pub fn allowed(needs: Needs) -> impl Iterator<Item = Rule> {
     let opening = opening(if needs.log { &[READ, APPEND, CREATE] } else { &[READ] });
     let bpf = needs.bpf.then_some(BPF);

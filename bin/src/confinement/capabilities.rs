@@ -1,4 +1,4 @@
-//! Which capabilities a run keeps.
+//! Drops the capabilities that a run does not need.
 
 use std::io;
 
@@ -15,7 +15,7 @@ const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_FOWNER: u32 = 3;
 const CAP_SYS_PTRACE: u32 = 19;
 
-/// Those that a run may keep.
+/// The capabilities that a run may keep.
 const NAMES: [(u32, &str); 8] = [
     (CAP_BPF, "CAP_BPF"),
     (CAP_NET_ADMIN, "CAP_NET_ADMIN"),
@@ -27,14 +27,14 @@ const NAMES: [(u32, &str); 8] = [
     (CAP_CHOWN, "CAP_CHOWN"),
 ];
 
-/// Their names, with commas; `none` if it is none.
+/// Returns the names of these capabilities, with commas between them, or `none`.
 pub fn names(capabilities: u64) -> String {
     let kept = NAMES.iter().filter(|(number, _)| capabilities & 1 << number != 0);
     let names: Vec<&str> = kept.map(|(_, name)| *name).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// Drops those that a run with these needs does not use, and returns what is left.
+/// Drops the capabilities that a run with these needs does not use, and returns the rest.
 ///
 /// # Errors
 /// capset(2)'s.
@@ -42,15 +42,15 @@ pub fn drop_others(needs: Needs) -> io::Result<u64> {
     capability::keep_only(used(needs, privilege::effective()))
 }
 
-/// What a run with these needs uses, of which it has `held`.
+/// Returns which of the capabilities `held` a run with these needs uses.
 ///
 /// - CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH: open files of other users' processes, and kcmp(2). The latter also opens lease
 ///   files that are not for all to read, and cgroups by their ids.
-/// - CAP_BPF and CAP_NET_ADMIN: programs that somebody detached are attached again. The kernel asks for CAP_NET_ADMIN to attach
-///   a program to packets (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v5.10), and before Linux 5.19 for CAP_BPF
-///   to read a map (`__sys_bpf`, v5.18, if kernel.unprivileged_bpf_disabled is set). A link that was detached cannot be used again
-///   (kernel/bpf/cgroup.c `cgroup_bpf_replace`: ENOLINK), so there is no way without them. CAP_PERFMON is for the verifier
-///   only, which has done its work.
+/// - CAP_BPF and CAP_NET_ADMIN: tcptop reattaches programs that somebody detached. The kernel demands CAP_NET_ADMIN to attach
+///   a program to packets (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v5.10), and before Linux 5.19 CAP_BPF to
+///   read a map (`__sys_bpf`, v5.18, if kernel.unprivileged_bpf_disabled is set). A detached link cannot be used again
+///   (kernel/bpf/cgroup.c `cgroup_bpf_replace`: ENOLINK), so both are necessary. Only the verifier, which has done its work,
+///   needs CAP_PERFMON.
 /// - CAP_NET_ADMIN: connection tracking answers nobody else (net/netfilter/nfnetlink.c `nfnetlink_rcv`, v5.10).
 /// - CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_CHOWN: a log in a folder of another user, or that logrotate made for one, such a log
 ///   in a folder with the sticky bit, where only the owner of a file renames it, and a new log that gets the owner of the old
@@ -66,7 +66,7 @@ const fn used(needs: Needs, held: u64) -> u64 {
     if needs.log {
         used |= 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_CHOWN;
     }
-    // What stands in for one that is not there: in a container, root often has CAP_DAC_OVERRIDE alone.
+    // In a container, root often lacks CAP_DAC_READ_SEARCH but has CAP_DAC_OVERRIDE, which replaces it.
     if held & 1 << CAP_DAC_READ_SEARCH == 0 {
         used |= 1 << CAP_DAC_OVERRIDE;
     }

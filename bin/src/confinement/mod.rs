@@ -1,8 +1,8 @@
-//! What tcptop gives up once everything is started: capabilities, gains by execve(2), and system calls.
+//! Drops privileges once everything is started: capabilities, the gains of execve(2), and system calls.
 //!
-//! tcptop parses what others wrote: /proc, names that DHCP clients chose, messages of the kernel. If somebody found a mistake
-//! there, the process could do only what a run does anyway: no new BPF program, no other program, no socket but netlink's,
-//! no file opened for writing but to append to the log.
+//! tcptop parses input that others wrote: /proc, names that DHCP clients chose, messages of the kernel. If somebody exploits a
+//! bug there, the process can only do what a run does anyway. It cannot load a BPF program, execute another program, open a
+//! socket other than netlink, or open a file for writing, except to append to the log.
 //!
 //! There is no Landlock. It would limit which files are opened, but a process under any Landlock rule may not inspect
 //! processes that are not under it (security/landlock/task.c `hook_ptrace_access_check`, v6.18; ptrace.c before v6.12):
@@ -17,22 +17,22 @@ use std::io;
 pub use self::capabilities::names;
 use crate::sys::{capability, seccomp};
 
-/// What a run needs besides /proc.
+/// What a run needs, besides /proc.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Needs {
-    /// Programs in the kernel: reads their maps, and attaches them again.
+    /// tcptop reads the maps of its BPF programs, and attaches the programs again if somebody detached them.
     pub bpf: bool,
-    /// Connection tracking.
+    /// tcptop reads connection tracking.
     pub conntrack: bool,
-    /// tcptop opens its log again, and rotates it.
+    /// tcptop reopens and rotates its log.
     pub log: bool,
-    /// Units of processes that are gone, by their cgroup's id.
+    /// tcptop looks up units of exited processes by the id of their cgroup.
     pub units: bool,
 }
 
-/// What became of each step.
+/// The result of each step.
 pub struct Confinement {
-    /// The capabilities that are left, a bit each.
+    /// The capabilities that are left, as a bit set.
     pub capabilities: io::Result<u64>,
     /// `no_new_privs`.
     pub no_gains: io::Result<()>,

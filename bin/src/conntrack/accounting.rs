@@ -1,4 +1,4 @@
-//! Whether the kernel counts packets and bytes of tracked connections.
+//! The setting that makes the kernel count packets and bytes of tracked connections.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,27 +9,27 @@ use std::{
     time::Duration,
 };
 
-/// The setting, below /proc/sys.
+/// The path of the setting below /proc.
 const SETTING: &str = "sys/net/netfilter/nf_conntrack_acct";
 
-/// The setting. Dropping this restores it, if it was switched on here and nobody else needs it.
+/// Holds the setting. Drop restores it, if tcptop switched it on and no other tcptop needs it.
 ///
-/// Every tcptop that has the setting on keeps a shared lock of its file (flock(2)), and the last one restores it. A process
-/// that is killed leaves the setting on, but no lock.
+/// Every tcptop that needs the setting holds a shared lock on its file (flock(2)), and the last one restores it. A tcptop that
+/// is killed leaves the setting on, but no lock.
 #[derive(Debug)]
 pub struct Accounting {
-    /// The file, with the lock, if the setting is to be restored.
+    /// The locked file, if the setting must be restored.
     restored: Option<File>,
-    /// Connections that began before are not counted.
+    /// The setting was off, so the kernel does not count connections that began before.
     was_off: bool,
     counts: bool,
 }
 
 impl Accounting {
-    /// Looks at the setting, and switches it on if `enable` says so and it is off.
+    /// Reads the setting, and switches it on if it is off and `enable` is true.
     ///
     /// # Errors
-    /// That of the write, if the kernel refuses it.
+    /// The setting cannot be opened, locked or written.
     pub fn begin(proc: &Path, enable: bool) -> io::Result<Self> {
         let path = proc.join(SETTING);
         let counted = File::open(&path).is_ok_and(|file| is_on(&file));
@@ -46,7 +46,7 @@ impl Accounting {
         if others_need_it {
             file.lock_shared()?;
         }
-        // Under the lock, nobody switches it off.
+        // Nobody switches the setting off while we hold the lock.
         let counted = File::open(&path).is_ok_and(|file| is_on(&file));
         if !counted {
             file.write_all_at(b"1\n", 0)?;
@@ -57,12 +57,12 @@ impl Accounting {
         Ok(Self { restored: Some(file), was_off: !counted, counts: true })
     }
 
-    /// Whether connections that begin now are counted.
+    /// Returns whether the kernel counts connections that begin now.
     pub const fn counts(&self) -> bool {
         self.counts
     }
 
-    /// Whether those that began before were not.
+    /// Returns whether the kernel did not count connections that began before.
     pub const fn was_off(&self) -> bool {
         self.was_off
     }
@@ -79,9 +79,9 @@ impl Drop for Accounting {
     }
 }
 
-/// Whether others hold a shared lock. If not, the exclusive lock is held.
+/// Returns whether others hold a shared lock. If not, we hold the exclusive lock afterwards.
 fn is_shared(file: &File) -> bool {
-    // One that begins or ends at this moment holds the exclusive lock for some microseconds.
+    // A tcptop that begins or ends at this moment holds the exclusive lock for some microseconds.
     !(0..3).any(|attempt| {
         thread::sleep(Duration::from_millis(5 * attempt));
         !matches!(file.try_lock(), Err(TryLockError::WouldBlock))

@@ -1,4 +1,4 @@
-//! Whether this host passes a connection on, and which of its ends is the near one.
+//! Finds out whether this host forwards a connection, and which of its ends is the near one.
 
 use super::{
     entry::Entry,
@@ -7,28 +7,29 @@ use super::{
 };
 
 /// An address and a port.
-pub type End = (Address, u16);
+pub type TupleEnd = (Address, u16);
 
-/// The ends of a connection that is handed up.
+/// The ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    pub near: End,
-    pub far: End,
-    /// The near end as the far end sees it, if that is another one.
-    pub translated: Option<End>,
-    /// Where the near end sends its packets to, if the far end is translated too.
-    pub sent_to: Option<End>,
-    /// The near end is the one that answers, so that it receives what the original direction counts.
+    pub near: TupleEnd,
+    pub far: TupleEnd,
+    /// The near end as the far end sees it, if address translation changed it.
+    pub translated: Option<TupleEnd>,
+    /// The destination of the near end's packets, if the far end is translated too.
+    pub sent_to: Option<TupleEnd>,
+    /// The near end is the one that answers, so it receives the packets of the original direction.
     pub answers: bool,
-    /// Neither end is this host's.
+    /// Neither end is an address of this host.
     pub forwarded: bool,
 }
 
-/// The ends of a connection between two other hosts. `None`: it is one of this host's own, or goes to many hosts.
+/// Returns the ends of a connection between two other hosts. `None`: an end belongs to this host, or the destination is many
+/// hosts.
 ///
-/// A translated source is behind the translation, so it is near; of a translated destination, the real one is. If both are
-/// translated, both ends may be inside, and the source is near. If neither is, the end with a private address is near,
-/// and the source if that does not tell them apart.
+/// If the source is translated, it is behind the translation and therefore near. If the destination is translated, the real
+/// destination is near. If both are translated, both ends may be inside, and the source is near. If neither is, the end with
+/// a private address is near; if both or neither have one, the source is.
 pub fn forwarded(entry: &Entry, host: &Host) -> Option<Ends> {
     let Entry { original, reply, .. } = entry;
     let is_ours = [&original.source, &reply.source].into_iter().any(|address| host.owns(address));
@@ -63,8 +64,8 @@ pub fn forwarded(entry: &Entry, host: &Host) -> Option<Ends> {
     })
 }
 
-/// The ends of a connection of this host, as its socket sees them. `None`: neither end is this host's. If both are, the near
-/// end is the source.
+/// Returns the ends of a connection of this host, as its socket sees them. `None`: neither end belongs to this host. If both
+/// do, the source is the near end.
 pub fn own(entry: &Entry, host: &Host) -> Option<Ends> {
     let Entry { original, reply, .. } = entry;
     let ends =

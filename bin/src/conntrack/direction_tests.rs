@@ -11,8 +11,8 @@ fn host() -> Host {
     Host::with(&[ROUTER, mapped([192, 168, 1, 1])], &[mapped([192, 168, 1, 255])])
 }
 
-fn entry(original: [End; 2], reply: [End; 2]) -> Entry {
-    let tuple = |[(source, sport), (destination, dport)]: [End; 2]| Tuple {
+fn entry(original: [TupleEnd; 2], reply: [TupleEnd; 2]) -> Entry {
+    let tuple = |[(source, sport), (destination, dport)]: [TupleEnd; 2]| Tuple {
         source,
         destination,
         sport,

@@ -15,35 +15,35 @@ pub struct Count {
 /// One tracked connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number in the IP header.
+    /// The protocol number of the IP header.
     pub protocol: u8,
     /// The zone in which the original tuple is unique.
     pub zone: u16,
-    /// As the first packet came, before address translation.
+    /// The addresses of the first packet, before address translation.
     pub original: Tuple,
-    /// As answers come: its source is the real destination, its destination the source as it is translated.
+    /// The addresses of replies: the source is the real destination, and the destination is the translated source.
     pub reply: Tuple,
-    /// Of the original direction and the reply direction; `None`: the kernel does not count for this entry.
+    /// Counts of the original and the reply direction. `None`: the kernel does not count for this entry.
     pub counts: [Option<Count>; 2],
     /// `None` for other protocols than TCP, and while the connection is offloaded.
     pub state: Option<TcpState>,
     /// A flow table or the network card forwards its packets.
     pub offloaded: bool,
-    /// Differs from that of an earlier entry with the same tuples, mostly; `None`: the source does not tell.
+    /// An id that usually differs from that of an earlier entry with the same tuples. `None`: the source does not provide it.
     pub instance: Option<u32>,
     /// When it began: nanoseconds since the Unix epoch. `None`: the kernel keeps no time stamps.
     pub began: Option<u64>,
 }
 
-/// Recognizes an entry by what is unique in the table, whichever source it was read from.
+/// Identifies an entry by the fields that are unique in the table, whichever source it was read from.
 ///
-/// 64 bits stand for an entry, so that the table of flows is small. The seed is random: nobody can choose addresses and
-/// ports so that two entries are taken for one.
+/// The identity is a 64-bit hash, so that the table of flows stays small. Its seed is random, so nobody can choose addresses
+/// and ports that make two entries look like one.
 #[derive(Debug, Default)]
 pub struct Identity(RandomState);
 
 impl Identity {
-    /// What stands for this entry.
+    /// The hash that identifies this entry.
     pub fn of(&self, entry: &Entry) -> u64 {
         self.0.hash_one((entry.zone, entry.protocol, &entry.original))
     }

@@ -1,36 +1,36 @@
-//! Entries that leave the table, as the kernel tells by netlink.
+//! Receives the entries that leave the kernel's table, by netlink.
 
 use std::{fs, io, path::Path};
 
 use super::{entry::Entry, message};
 use crate::sys::netlink::Netlink;
 
-/// Bytes of messages that the kernel keeps until they are read. Each takes about one KiB there.
+/// The receive buffer in bytes. The kernel accounts about 1 KiB for each message.
 const KEPT: u32 = 4 * 1024 * 1024;
 
-/// What tells, below /proc/sys.
+/// The setting that switches events on, below /proc.
 const SETTING: &str = "sys/net/netfilter/nf_conntrack_events";
 
 /// A socket that the kernel sends a message to when an entry ends.
 ///
 /// If the setting has its default, 2, the kernel prepares messages only for entries that began while somebody listened
-/// (net/netfilter/nf_conntrack_ecache.c `nf_ct_ecache_ext_add`, v6.1). The end of older ones is found by the next reading.
+/// (net/netfilter/nf_conntrack_ecache.c `nf_ct_ecache_ext_add`, v6.1). The next reading finds the end of older entries.
 #[derive(Debug)]
 pub struct Events(Netlink);
 
-/// What came since the last call.
+/// The result of one drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// Messages.
+    /// The number of messages about ended entries.
     pub count: usize,
-    /// The kernel had to drop some.
+    /// The kernel had to drop messages.
     pub dropped: bool,
-    /// So many could not be understood.
+    /// The number of messages that could not be parsed.
     pub malformed: u64,
 }
 
 impl Events {
-    /// Begins to listen. `None`: the kernel sends no messages, or they are switched off.
+    /// Subscribes to the messages. `None`: the kernel sends none, or they are switched off.
     ///
     /// # Errors
     /// The kernel's refusal.
@@ -45,7 +45,7 @@ impl Events {
         Ok(Some(Self(netlink)))
     }
 
-    /// Passes each entry that ended to `each`, with its final counts.
+    /// Calls `each` for every entry that ended, with its final counts.
     pub fn drain(&mut self, each: &mut dyn FnMut(&Entry)) -> News {
         let mut news = News::default();
         news.dropped = self.0.drain(&mut |message| {

@@ -1,9 +1,9 @@
-//! One flow that is handed up: its ends, and what it has moved.
+//! One tracked flow: its ends, and the packets and bytes that it has moved.
 
 use tcptop_abi::{Counters, Endpoints};
 
 use super::{
-    direction::{End, Ends},
+    direction::{Ends, TupleEnd},
     entry::{Count, Entry},
     packed::Packed,
     state,
@@ -18,26 +18,26 @@ use crate::{
 /// Counts of the original direction and the reply direction.
 pub type Counts = [Count; 2];
 
-/// Yes-or-no knowledge of a flow: bits of a [`Flow`]'s `marks`.
-pub struct Mark;
+/// The bits of a [`Flow`]'s `flags`.
+pub struct FlowFlag;
 
-impl Mark {
-    /// The place in the table is taken.
+impl FlowFlag {
+    /// The position in the table is in use.
     pub const USED: u16 = 1 << 0;
-    /// The reading under way has shown it.
+    /// The current reading has shown the flow.
     pub const SEEN: u16 = 1 << 1;
-    /// The last reading has not, and may have missed it.
+    /// The last reading has not shown the flow, and may have skipped it.
     pub const MISSED: u16 = 1 << 2;
-    /// It is to be handed up.
-    pub const MOVED: u16 = 1 << 3;
-    /// It is in the list of those whose end is to be handed up.
+    /// The flow changed since it was handed up last.
+    pub const CHANGED: u16 = 1 << 3;
+    /// The flow is in the list of those whose end must still be handed up.
     pub const ENDED: u16 = 1 << 4;
-    /// Its end is handed up, or will be, while its entry is still in the kernel's table.
-    pub const OVER: u16 = 1 << 5;
-    /// The last reading showed it in a state in which nothing moves any more.
-    pub const RESTING: u16 = 1 << 6;
-    /// Another collector counts it.
-    pub const LEFT: u16 = 1 << 7;
+    /// The flow's end was or will be handed up, although its entry is still in the kernel's table.
+    pub const FINISHED: u16 = 1 << 5;
+    /// The last reading showed a TCP state in which no payload moves any more ([`state::is_closed`]).
+    pub const CLOSED: u16 = 1 << 6;
+    /// Another collector counts the flow.
+    pub const IGNORED: u16 = 1 << 7;
     /// [`Ends::answers`].
     pub const ANSWERS: u16 = 1 << 8;
     /// [`Ends::forwarded`].
@@ -48,17 +48,17 @@ impl Mark {
     pub const OFFLOADED: u16 = 1 << 11;
 }
 
-/// A flow.
+/// A flow of the table.
 #[derive(Debug)]
 pub struct Flow {
-    /// Near, far, and the near one translated.
+    /// The near address, the far address, and the translated near address.
     addresses: Packed,
-    /// As they were read last.
+    /// The kernel's counters at the last reading.
     counts: Counts,
-    /// What few flows have.
+    /// Fields that few flows need.
     rare: Option<Box<Rare>>,
     began: Option<Moment>,
-    /// Which flow of this place it is; at least 1.
+    /// How many flows have had this position, this one included; at least 1.
     pub generation: u32,
     /// In the order of `addresses`.
     ports: [u16; 3],
@@ -66,24 +66,24 @@ pub struct Flow {
     instance: u16,
     protocol: u8,
     state: Option<TcpState>,
-    /// [`Mark`].
-    marks: u16,
+    /// [`FlowFlag`].
+    flags: u16,
 }
 
-/// What few flows have.
+/// Fields that few flows need.
 #[derive(Debug, Default)]
 struct Rare {
-    /// What is to be added, wrapping around, for the totals: what was counted before the kernel's counters fell back.
+    /// What to add to `counts` (wrapping) for the totals: the counts from before somebody reset the kernel's counters.
     base: Counts,
     /// [`Ends::sent_to`].
-    sent_to: Option<End>,
+    sent_to: Option<TupleEnd>,
 }
 
-// A router has tens of thousands of them.
+// A router has tens of thousands of flows.
 const _: () = assert!(size_of::<Flow>() <= 80);
 
 impl Flow {
-    /// A flow as an entry shows it first.
+    /// Creates a flow from its first entry.
     pub fn new(entry: &Entry, ends: &Ends, began: Option<Moment>, generation: u32) -> Self {
         let translated = ends.translated.unwrap_or(ends.near);
         let mut flow = Self {
@@ -96,60 +96,60 @@ impl Flow {
             instance: instance(entry),
             protocol: entry.protocol,
             state: None,
-            marks: Mark::USED | Mark::SEEN | Mark::MOVED,
+            flags: FlowFlag::USED | FlowFlag::SEEN | FlowFlag::CHANGED,
         };
-        flow.set(Mark::ANSWERS, ends.answers);
-        flow.set(Mark::FORWARDED, ends.forwarded);
-        flow.set(Mark::TRANSLATED, ends.translated.is_some());
+        flow.set(FlowFlag::ANSWERS, ends.answers);
+        flow.set(FlowFlag::FORWARDED, ends.forwarded);
+        flow.set(FlowFlag::TRANSLATED, ends.translated.is_some());
         flow.advance(entry);
-        flow.set(Mark::RESTING, state::is_over(flow.state));
+        flow.set(FlowFlag::CLOSED, state::is_closed(flow.state));
         flow
     }
 
-    /// Forgets the flow. Its place is free for the next generation.
+    /// Clears the flow. Its position is free for the next generation.
     pub fn vacate(&mut self) {
-        self.marks = 0;
+        self.flags = 0;
         self.rare = None;
         self.addresses = Packed::V4([[0; 4]; 3]);
     }
 
     /// Whether all of these bits are set.
-    pub const fn is(&self, marks: u16) -> bool {
-        self.marks & marks == marks
+    pub const fn is(&self, flags: u16) -> bool {
+        self.flags & flags == flags
     }
 
     /// Sets these bits, or clears them.
-    pub const fn set(&mut self, marks: u16, to: bool) {
-        self.marks = if to { self.marks | marks } else { self.marks & !marks };
+    pub const fn set(&mut self, flags: u16, to: bool) {
+        self.flags = if to { self.flags | flags } else { self.flags & !flags };
     }
 
-    /// Whether the entry's counters are below those that were read last: somebody has set them to zero in between, or the
-    /// entry is another one. Then both directions count from zero: the kernel resets them together
+    /// Returns whether the entry's counters are below those that were read last. Then somebody has reset them, or the entry
+    /// belongs to another connection. Both directions count from zero, because the kernel resets them together
     /// (net/netfilter/nf_conntrack_netlink.c `ctnetlink_dump_acct`, v6.1).
-    pub fn fell_back(&self, entry: &Entry) -> bool {
+    pub fn counters_were_reset(&self, entry: &Entry) -> bool {
         is_below(&self.read(entry), &self.counts)
     }
 
-    /// The entry's counts; those of the last reading where the kernel does not count.
+    /// The entry's counts, or those of the last reading where the kernel does not count.
     fn read(&self, entry: &Entry) -> Counts {
         [0, 1].map(|way| entry.counts[way].unwrap_or(self.counts[way]))
     }
 
-    /// Whether the entry is known to be another one than that of this flow.
+    /// Returns whether the entry certainly belongs to another connection than this flow.
     pub fn is_other(&self, entry: &Entry) -> bool {
-        // A new connection replaces the entry of one that is over (net/netfilter/nf_conntrack_proto_tcp.c
+        // A new connection replaces the entry of a closed one (net/netfilter/nf_conntrack_proto_tcp.c
         // `nf_conntrack_tcp_packet`, v6.1).
-        let is_new_again = state::is_over(self.state) && !state::is_over(entry.state);
-        self.is_other_instance(entry) || (is_new_again && self.fell_back(entry))
+        let is_new_again = state::is_closed(self.state) && !state::is_closed(entry.state);
+        self.is_other_instance(entry) || (is_new_again && self.counters_were_reset(entry))
     }
 
-    /// Whether the kernel says that it is.
+    /// Returns whether the kernel's id of the entry differs from that of this flow.
     pub fn is_other_instance(&self, entry: &Entry) -> bool {
         let other = instance(entry);
         self.instance != 0 && other != 0 && self.instance != other
     }
 
-    /// Takes in what an entry shows now. True: it has moved something.
+    /// Updates the flow from an entry. Returns true if it has moved bytes or packets.
     pub fn advance(&mut self, entry: &Entry) -> bool {
         let now = self.read(entry);
         if is_below(&now, &self.counts) {
@@ -161,34 +161,34 @@ impl Flow {
         self.counts = now;
         // An event tells the last state of an offloaded connection, which may be an old one.
         let state = entry.state.filter(|_| !entry.offloaded);
-        let changed = state != self.state || entry.offloaded != self.is(Mark::OFFLOADED);
+        let changed = state != self.state || entry.offloaded != self.is(FlowFlag::OFFLOADED);
         self.state = state;
-        self.set(Mark::OFFLOADED, entry.offloaded);
+        self.set(FlowFlag::OFFLOADED, entry.offloaded);
         if moved || changed {
-            self.set(Mark::MOVED, true);
+            self.set(FlowFlag::CHANGED, true);
         }
         moved
     }
 
-    /// Takes in a row of a reading. True: the flow has ended, although the kernel keeps its entry.
-    pub fn take_row(&mut self, entry: &Entry, now: Moment) -> bool {
+    /// Updates the flow from an entry of a reading. Returns true if the flow has ended although the kernel keeps its entry.
+    pub fn apply_row(&mut self, entry: &Entry, now: Moment) -> bool {
         let before = self.counts;
         // A reading may show an entry twice (net/netfilter/nf_conntrack_netlink.c `ctnetlink_dump_table`, v6.1).
-        let is_first = !self.is(Mark::SEEN);
-        self.set(Mark::SEEN, true);
+        let is_first = !self.is(FlowFlag::SEEN);
+        self.set(FlowFlag::SEEN, true);
         let moved = self.advance(entry);
-        if self.is(Mark::OVER) && moved {
+        if self.is(FlowFlag::FINISHED) && moved {
             self.restart(&before, now);
         }
-        let was_resting = self.is(Mark::RESTING);
-        let is_resting = state::is_over(self.state);
-        self.set(Mark::RESTING, is_resting);
-        is_first && is_resting && was_resting && !moved && !self.is(Mark::OVER)
+        let was_closed = self.is(FlowFlag::CLOSED);
+        let is_closed = state::is_closed(self.state);
+        self.set(FlowFlag::CLOSED, is_closed);
+        is_first && is_closed && was_closed && !moved && !self.is(FlowFlag::FINISHED)
     }
 
-    /// Begins another flow, of which nothing is counted yet that the former one, with these last counts, had.
+    /// Begins a new flow at the same position. `last` are the final counts of the former flow, which the new one excludes.
     fn restart(&mut self, last: &Counts, now: Moment) {
-        // What fell back counts from zero already.
+        // Counters that were reset count from zero already.
         let continues = !is_below(&self.counts, last);
         if continues || self.rare.is_some() {
             let negative = |count: Count| Count {
@@ -199,10 +199,10 @@ impl Flow {
                 if continues { last.map(negative) } else { Counts::default() };
         }
         self.began = Some(now);
-        self.set(Mark::OVER, false);
+        self.set(FlowFlag::FINISHED, false);
     }
 
-    /// Bytes of both directions, as far as they were read.
+    /// Bytes of both directions up to the last reading.
     pub fn bytes(&self) -> [u64; 2] {
         self.totals().map(|count| count.bytes)
     }
@@ -211,18 +211,18 @@ impl Flow {
         self.rare.as_ref().map_or(self.counts, |rare| sum(&rare.base, &self.counts))
     }
 
-    /// The flow as it is now. `earlier`: the bytes of each direction that it had moved before the start.
+    /// The flow's current observation. `earlier`: the bytes of each direction that it had moved before tcptop started.
     pub fn observation(&self, index: u32, earlier: [u64; 2]) -> Observation {
         let [near, far, translated] = self.addresses.get();
         let [lport, rport, tport] = self.ports;
-        let answers = self.is(Mark::ANSWERS);
-        // The original direction is what the near end sends, unless it is the one that answers.
+        let answers = self.is(FlowFlag::ANSWERS);
+        // The near end sends the original direction, unless it is the end that answers.
         let of_near =
             |[original, reply]: [u64; 2]| if answers { (original, reply) } else { (reply, original) };
         let totals = self.totals();
         let (rx_packets, tx_packets) = of_near(totals.map(|count| count.packets));
         let payload = |bytes: u64, packets: u64| {
-            if self.is(Mark::FORWARDED) {
+            if self.is(FlowFlag::FORWARDED) {
                 bytes
             } else {
                 bytes.saturating_sub(packets.saturating_mul(self.headers()))
@@ -234,7 +234,7 @@ impl Flow {
             key: ConnectionKey { index, generation: self.generation },
             protocol: Protocol::from_number(self.protocol),
             ends: Endpoints { laddr: near, raddr: far, lport, rport },
-            opening: if answers && self.is(Mark::FORWARDED) { Opening::Passive } else { Opening::Active },
+            opening: if answers && self.is(FlowFlag::FORWARDED) { Opening::Passive } else { Opening::Active },
             state: self.state,
             totals: Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, ..Counters::default() },
             earlier: Traffic { rx: rx.min(rx_bytes), tx: tx.min(tx_bytes) },
@@ -243,16 +243,16 @@ impl Flow {
             // Conntrack keeps entries for a while after their connections ended. The last movement is closer to the end.
             ended: None,
             end_unconfirmed: false,
-            forwarded: self.is(Mark::FORWARDED).then(|| Forwarded {
-                translated: self.is(Mark::TRANSLATED).then_some((translated, tport)),
-                offloaded: self.is(Mark::OFFLOADED),
+            forwarded: self.is(FlowFlag::FORWARDED).then(|| Forwarded {
+                translated: self.is(FlowFlag::TRANSLATED).then_some((translated, tport)),
+                offloaded: self.is(FlowFlag::OFFLOADED),
             }),
             sent_to: self.rare.as_ref().and_then(|rare| rare.sent_to),
             details: Details { reason: self.reason(), ..Details::default() },
         }
     }
 
-    /// Why it ended, if it has: the last state that connection tracking saw.
+    /// Why the flow ended, by the last state that connection tracking saw.
     const fn reason(&self) -> Option<Reason> {
         match self.state {
             Some(TcpState::LastAck | TcpState::TimeWait) => Some(Reason::Fin),
@@ -276,7 +276,7 @@ fn is_below(now: &Counts, before: &Counts) -> bool {
     now.iter().zip(before).any(|(now, before)| now.bytes < before.bytes || now.packets < before.packets)
 }
 
-/// Both together, wrapping around.
+/// The sum of both counts, wrapping around.
 fn sum(one: &Counts, other: &Counts) -> Counts {
     let add = |at: usize| Count {
         packets: one[at].packets.wrapping_add(other[at].packets),

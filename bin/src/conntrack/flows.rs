@@ -1,8 +1,8 @@
-//! The flows that are handed up: which entries they are, which have news, and which ended.
+//! The table of flows: finds the flow of an entry, and hands up the flows that changed or ended.
 //!
-//! A reading passes every entry of the kernel's table, and each flow is brought up to date in place. What the table has room
-//! for is 80 bytes for a flow, 48 more for one of IPv6, 32 more for one whose counters somebody has reset, and 17 to 39 bytes
-//! to find it. So 20,000 flows of IPv4 take 2.1 to 2.3 MiB.
+//! A reading passes every entry of the kernel's table, and updates each flow in place. A flow takes 80 bytes, 48 more if it is
+//! IPv6, 32 more if somebody has reset its counters, and 17 to 39 bytes in the index. So 20,000 IPv4 flows take 2.1 to 2.3
+//! MiB.
 
 use std::{
     cmp::Reverse,
@@ -14,84 +14,88 @@ use std::{
 use super::{
     direction::Ends,
     entry::{Entry, Identity},
-    flow::{Flow, Mark},
+    flow::{Flow, FlowFlag},
 };
 use crate::{
     collector::{CollectorEvent, ConnectionKey, Sink},
     sys::clock::Moment,
 };
 
-/// So many flows find room. The kernel's own table mostly has less (`nf_conntrack_max`).
+/// The largest number of flows. The kernel's own table usually has room for fewer (`nf_conntrack_max`).
 const MOST: usize = 128 * 1024;
 
-/// So many rows of a reading wait for the events that may explain them.
+/// The largest number of table entries in one reading that wait for the events that may explain them.
 const MOST_DOUBTFUL: usize = 1024;
 
-/// The flows.
+/// The flows that tcptop tracks.
 #[derive(Debug, Default)]
-pub struct Flows {
+pub struct TrackedFlows {
     identity: Identity,
-    /// Leads from an entry to the place of its flow.
+    /// Maps the identity of an entry to the position of its flow in `flows`.
     places: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     flows: Vec<Flow>,
-    /// Places of `flows` that are free: the lowest first, since receivers have tables of their own by place.
+    /// Free positions in `flows`. The lowest is used first, because receivers keep tables of their own by position.
     free: BinaryHeap<Reverse<u32>>,
-    /// The generation that the flows of new places begin with, less one.
+    /// One less than the generation with which a flow at a new position begins.
     generation: u32,
-    /// Places of flows whose end is to be handed up.
+    /// Positions of flows whose end must still be handed up.
     ended: Vec<u32>,
-    /// Rows that may be of another entry than the flow with their tuples: an event will tell, if there is one.
+    /// Entries that have the tuples of a known flow but may belong to a new connection. An event may still settle this.
     doubtful: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
-    /// By place, what flows that were there at the start had moved until then. Empty once it was handed up.
+    /// By position, the bytes that flows older than tcptop had moved before the start. Empty once it was handed up.
     earlier: Vec<[u64; 2]>,
-    /// How often there was no room.
+    /// How often the table had no room for a flow.
     full: u64,
 }
 
-/// What a flow that appears is made of, besides its entry. `None`: it is not to be handed up.
-pub type Appear<'a> = &'a mut dyn FnMut(&Entry) -> Option<Appearance>;
+/// Decides about a new entry. `None`: the entry does not become a flow.
+pub type Classify<'a> = &'a mut dyn FnMut(&Entry) -> Option<NewFlow>;
 
-/// Its ends, and when it began, if this is known.
-pub type Appearance = (Ends, Option<Moment>);
+/// The ends of a new flow, and when it began, if this is known.
+pub type NewFlow = (Ends, Option<Moment>);
 
-impl Flows {
-    /// Takes in a row of a reading. `waits`: what is doubtful waits until the events that came meanwhile are taken in.
-    pub fn see(&mut self, entry: &Entry, waits: bool, now: Moment, appear: Appear<'_>) {
+impl TrackedFlows {
+    /// Processes an entry of a reading. `waits`: a doubtful entry waits until [`Self::resolve_doubtful`], after the events that
+    /// came meanwhile have been processed.
+    pub fn see(&mut self, entry: &Entry, waits: bool, now: Moment, classify: Classify<'_>) {
         let id = self.identity.of(entry);
-        let Some(place) = self.places.get(&id).copied() else { return self.add(id, entry, appear) };
+        let Some(place) = self.places.get(&id).copied() else { return self.add(id, entry, classify) };
         let flow = &mut self.flows[place as usize];
-        if waits && self.doubtful.len() < MOST_DOUBTFUL && (flow.is_other(entry) || flow.fell_back(entry)) {
-            flow.set(Mark::SEEN, true);
+        if waits
+            && self.doubtful.len() < MOST_DOUBTFUL
+            && (flow.is_other(entry) || flow.counters_were_reset(entry))
+        {
+            flow.set(FlowFlag::SEEN, true);
             self.doubtful.insert(id, entry.clone());
         } else {
-            self.apply(id, place, entry, now, appear);
+            self.apply(id, place, entry, now, classify);
         }
     }
 
-    /// Takes in a row with the tuples of a flow.
-    fn apply(&mut self, id: u64, place: u32, entry: &Entry, now: Moment, appear: Appear<'_>) {
+    /// Processes an entry that has the tuples of a known flow.
+    fn apply(&mut self, id: u64, place: u32, entry: &Entry, now: Moment, classify: Classify<'_>) {
         let flow = &mut self.flows[place as usize];
         if flow.is_other(entry) {
             self.places.remove(&id);
             self.end(place);
-            self.add(id, entry, appear);
-        } else if flow.take_row(entry, now) && !flow.is(Mark::LEFT) {
-            flow.set(Mark::OVER | Mark::ENDED, true);
+            self.add(id, entry, classify);
+        } else if flow.apply_row(entry, now) && !flow.is(FlowFlag::IGNORED) {
+            flow.set(FlowFlag::FINISHED | FlowFlag::ENDED, true);
             self.ended.push(place);
         }
     }
 
-    /// Adds a flow if it is one to be handed up.
-    fn add(&mut self, id: u64, entry: &Entry, appear: Appear<'_>) {
-        if let Some(appearance) = appear(entry)
-            && let Some(place) = self.take_place(entry, &appearance)
+    /// Adds a flow if `classify` accepts the entry.
+    fn add(&mut self, id: u64, entry: &Entry, classify: Classify<'_>) {
+        if let Some(new_flow) = classify(entry)
+            && let Some(place) = self.insert(entry, &new_flow)
         {
             self.places.insert(id, place);
         }
     }
 
-    /// Puts a flow at a free place. `None`: there is none.
-    fn take_place(&mut self, entry: &Entry, (ends, began): &Appearance) -> Option<u32> {
+    /// Stores a flow at a free position. `None`: the table is full.
+    fn insert(&mut self, entry: &Entry, (ends, began): &NewFlow) -> Option<u32> {
         if let Some(Reverse(place)) = self.free.pop() {
             let at = &mut self.flows[place as usize];
             *at = Flow::new(entry, ends, *began, next(at.generation));
@@ -103,21 +107,21 @@ impl Flows {
             return None;
         }
         if count == self.flows.capacity() {
-            // Twice the room would often be much too much.
+            // `Vec` would double its capacity, which is often far too much.
             self.flows.reserve_exact((count / 8).max(64));
         }
         self.flows.push(Flow::new(entry, ends, *began, next(self.generation)));
         u32::try_from(count).ok()
     }
 
-    /// Takes in an entry that left the kernel's table, with its final counts.
-    pub fn destroy(&mut self, entry: &Entry, appear: Appear<'_>) {
+    /// Processes an entry that left the kernel's table, with its final counts.
+    pub fn destroy(&mut self, entry: &Entry, classify: Classify<'_>) {
         let id = self.identity.of(entry);
         let known = self.places.get(&id).copied();
         if let Some(place) = known.filter(|place| !self.flows[*place as usize].is_other_instance(entry)) {
             let flow = &mut self.flows[place as usize];
-            if flow.fell_back(entry) {
-                // Somebody reset its counters, so that the row was its own.
+            if flow.counters_were_reset(entry) {
+                // Somebody reset the counters, so the doubtful entry belonged to this flow.
                 self.doubtful.remove(&id);
             }
             flow.advance(entry);
@@ -128,23 +132,23 @@ impl Flows {
         if self.doubtful.get(&id).is_some_and(|row| row.instance == entry.instance) {
             self.doubtful.remove(&id);
         }
-        // It began after the reading before.
-        if let Some(appearance) = appear(entry)
-            && let Some(place) = self.take_place(entry, &appearance)
+        // The connection began after the last reading.
+        if let Some(new_flow) = classify(entry)
+            && let Some(place) = self.insert(entry, &new_flow)
         {
             self.end(place);
         }
     }
 
-    /// A flow's entry is gone.
+    /// Ends a flow whose entry is gone.
     fn end(&mut self, place: u32) {
         let flow = &mut self.flows[place as usize];
-        if flow.is(Mark::ENDED) {
-            flow.set(Mark::OVER, false);
-        } else if flow.is(Mark::OVER) || flow.is(Mark::LEFT) {
+        if flow.is(FlowFlag::ENDED) {
+            flow.set(FlowFlag::FINISHED, false);
+        } else if flow.is(FlowFlag::FINISHED) || flow.is(FlowFlag::IGNORED) {
             self.vacate(place);
         } else {
-            flow.set(Mark::ENDED, true);
+            flow.set(FlowFlag::ENDED, true);
             self.ended.push(place);
         }
     }
@@ -154,26 +158,26 @@ impl Flows {
         self.free.push(Reverse(place));
     }
 
-    /// Takes in the rows that waited for events.
-    pub fn settle(&mut self, now: Moment, appear: Appear<'_>) {
+    /// Processes the doubtful entries, after the events that could explain them.
+    pub fn resolve_doubtful(&mut self, now: Moment, classify: Classify<'_>) {
         for (id, entry) in mem::take(&mut self.doubtful) {
             match self.places.get(&id).copied() {
-                Some(place) => self.apply(id, place, &entry, now, appear),
-                None => self.add(id, &entry, appear),
+                Some(place) => self.apply(id, place, &entry, now, classify),
+                None => self.add(id, &entry, classify),
             }
         }
     }
 
-    /// A reading is over: ends the flows that it did not show. `may_miss`: a flow ends when two readings in a row did not show
-    /// it.
+    /// Completes a reading: ends the flows that it did not show. `may_miss`: the reading may have skipped entries, so a flow
+    /// ends only when two readings in a row did not show it.
     pub fn finish(&mut self, may_miss: bool) {
         let mut places = mem::take(&mut self.places);
         places.retain(|_, place| {
             let flow = &mut self.flows[*place as usize];
-            let is_seen = flow.is(Mark::SEEN);
-            let stays = is_seen || (may_miss && !flow.is(Mark::MISSED));
-            flow.set(Mark::MISSED, !is_seen);
-            flow.set(Mark::SEEN, false);
+            let is_seen = flow.is(FlowFlag::SEEN);
+            let stays = is_seen || (may_miss && !flow.is(FlowFlag::MISSED));
+            flow.set(FlowFlag::MISSED, !is_seen);
+            flow.set(FlowFlag::SEEN, false);
             if !stays {
                 self.end(*place);
             }
@@ -182,19 +186,19 @@ impl Flows {
         self.places = places;
     }
 
-    /// A reading failed before its end: no flow ended, as far as it tells.
-    pub fn break_off(&mut self) {
-        self.flows.iter_mut().for_each(|flow| flow.set(Mark::SEEN, false));
+    /// Discards a reading that failed before its end. No flow ends.
+    pub fn abort_reading(&mut self) {
+        self.flows.iter_mut().for_each(|flow| flow.set(FlowFlag::SEEN, false));
     }
 
-    /// What the flows have moved until now is their past.
+    /// Remembers what the flows moved before tcptop started.
     pub fn begin(&mut self) {
         self.earlier = self.flows.iter().map(Flow::bytes).collect();
-        // What has ended before the start is no connection any more, unless it moves again.
+        // A connection that closed before the start is not shown, unless it moves again.
         self.flows
             .iter_mut()
-            .filter(|flow| flow.is(Mark::RESTING))
-            .for_each(|flow| flow.set(Mark::OVER, true));
+            .filter(|flow| flow.is(FlowFlag::CLOSED))
+            .for_each(|flow| flow.set(FlowFlag::FINISHED, true));
     }
 
     /// Hands up the flows that ended.
@@ -203,11 +207,11 @@ impl Flows {
             let earlier = self.take_earlier(place);
             let flow = &mut self.flows[place as usize];
             // Another collector may have claimed it meanwhile.
-            if !flow.is(Mark::LEFT) {
+            if !flow.is(FlowFlag::IGNORED) {
                 sink(CollectorEvent::Ended(flow.observation(place, earlier)));
             }
-            if flow.is(Mark::OVER) {
-                flow.set(Mark::ENDED | Mark::MOVED, false);
+            if flow.is(FlowFlag::FINISHED) {
+                flow.set(FlowFlag::ENDED | FlowFlag::CHANGED, false);
                 flow.generation = next(flow.generation);
             } else {
                 self.vacate(place);
@@ -215,17 +219,17 @@ impl Flows {
         }
     }
 
-    /// Hands up the flows that ended or have news.
+    /// Hands up the flows that ended or changed.
     pub fn hand_up(&mut self, sink: Sink<'_>) {
         self.hand_up_ended(sink);
         for place in (0..).take(self.flows.len()) {
             let flow = &mut self.flows[place as usize];
-            if !flow.is(Mark::MOVED) {
+            if !flow.is(FlowFlag::CHANGED) {
                 continue;
             }
-            flow.set(Mark::MOVED, false);
-            if !flow.is(Mark::LEFT) && !flow.is(Mark::OVER) {
-                // Its first observation, and nothing has come since the start.
+            flow.set(FlowFlag::CHANGED, false);
+            if !flow.is(FlowFlag::IGNORED) && !flow.is(FlowFlag::FINISHED) {
+                // This is the flow's first observation, and it has moved nothing since the start.
                 let has_rested =
                     self.earlier.get(place as usize) == Some(&self.flows[place as usize].bytes());
                 let earlier = self.take_earlier(place);
@@ -236,24 +240,24 @@ impl Flows {
         self.earlier = Vec::new();
     }
 
-    /// What the flow there had moved before the start, for its first observation only: the receiver knows it from then on.
+    /// Takes what a flow had moved before the start. Only its first observation carries it; the receiver remembers it.
     fn take_earlier(&mut self, place: u32) -> [u64; 2] {
         self.earlier.get_mut(place as usize).map(mem::take).unwrap_or_default()
     }
 
-    /// Another collector counts these.
+    /// Stops handing up these flows, because another collector counts them.
     pub fn leave(&mut self, keys: &[ConnectionKey]) {
         for key in keys {
-            self.get(*key).into_iter().for_each(|flow| flow.set(Mark::LEFT, true));
+            self.get(*key).into_iter().for_each(|flow| flow.set(FlowFlag::IGNORED, true));
         }
     }
 
-    /// Another source has seen these end.
+    /// Ends these flows, because another source has seen them end.
     pub fn end_now(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
         for key in keys {
             let Some(flow) = self.get(*key) else { continue };
-            if !flow.is(Mark::ENDED) && !flow.is(Mark::LEFT) && !flow.is(Mark::OVER) {
-                flow.set(Mark::OVER | Mark::ENDED, true);
+            if !flow.is(FlowFlag::ENDED) && !flow.is(FlowFlag::IGNORED) && !flow.is(FlowFlag::FINISHED) {
+                flow.set(FlowFlag::FINISHED | FlowFlag::ENDED, true);
                 self.ended.push(key.index);
             }
         }
@@ -262,18 +266,18 @@ impl Flows {
 
     fn get(&mut self, key: ConnectionKey) -> Option<&mut Flow> {
         let flow = self.flows.get_mut(key.index as usize)?;
-        (flow.is(Mark::USED) && flow.generation == key.generation).then_some(flow)
+        (flow.is(FlowFlag::USED) && flow.generation == key.generation).then_some(flow)
     }
 
-    /// How often there was no room since the last call.
+    /// How often the table was full since the last call.
     pub fn take_full(&mut self) -> u64 {
         mem::take(&mut self.full)
     }
 
-    /// Gives memory back that many flows took which are gone.
+    /// Returns memory that the table no longer needs to the allocator.
     pub fn make_room(&mut self) {
         let before = self.flows.len();
-        while let Some(free) = self.flows.pop_if(|flow| !flow.is(Mark::USED)) {
+        while let Some(free) = self.flows.pop_if(|flow| !flow.is(FlowFlag::USED)) {
             self.generation = self.generation.max(free.generation);
         }
         let count = self.flows.len();
@@ -295,7 +299,7 @@ fn next(generation: u32) -> u32 {
     generation.wrapping_add(1).max(1)
 }
 
-/// Takes a hash for what it is.
+/// A hasher that returns its input, which is a hash already.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 

@@ -48,8 +48,8 @@ fn at(seconds: u64) -> Moment {
 }
 
 /// A table with its host, and the time in seconds.
-struct Scene {
-    flows: Flows,
+struct FlowScene {
+    flows: TrackedFlows,
     host: Host,
     seconds: u64,
 }
@@ -57,9 +57,9 @@ struct Scene {
 /// What was handed up: whether it is an end, and of what.
 type Handed = (bool, Observation);
 
-impl Scene {
+impl FlowScene {
     fn new() -> Self {
-        Self { flows: Flows::default(), host: Host::with(&[ROUTER], &[]), seconds: 1 }
+        Self { flows: TrackedFlows::default(), host: Host::with(&[ROUTER], &[]), seconds: 1 }
     }
 
     /// A table that began with these entries.
@@ -67,8 +67,8 @@ impl Scene {
         let mut scene = Self::new();
         let Self { flows, host, .. } = &mut scene;
         for entry in entries {
-            let appear = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, None));
-            flows.see(entry, false, at(1), appear);
+            let classify = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, None));
+            flows.see(entry, false, at(1), classify);
         }
         flows.finish(false);
         flows.begin();
@@ -86,11 +86,11 @@ impl Scene {
         self.seconds += 1;
         let Self { flows, host, seconds } = self;
         let now = at(*seconds);
-        let appear = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, Some(now)));
-        before.iter().for_each(|entry| flows.destroy(entry, appear));
-        rows.iter().for_each(|entry| flows.see(entry, true, now, appear));
-        during.iter().for_each(|entry| flows.destroy(entry, appear));
-        flows.settle(now, appear);
+        let classify = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, Some(now)));
+        before.iter().for_each(|entry| flows.destroy(entry, classify));
+        rows.iter().for_each(|entry| flows.see(entry, true, now, classify));
+        during.iter().for_each(|entry| flows.destroy(entry, classify));
+        flows.resolve_doubtful(now, classify);
         flows.finish(may_miss);
         self.hand_up()
     }
@@ -122,7 +122,7 @@ fn bytes(handed: &[Handed]) -> Vec<(bool, u64, u64)> {
 
 #[test]
 fn a_flow_from_its_beginning_to_its_end() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let handed = scene.read(&[established(100)]);
     let [(false, seen)] = &handed[..] else { panic!("{handed:?}") };
     assert_eq!((seen.ends.laddr, seen.ends.lport), (INSIDE, 1));
@@ -146,7 +146,7 @@ fn a_flow_from_its_beginning_to_its_end() {
 
 #[test]
 fn what_moved_before_the_start_is_told_once() {
-    let mut scene = Scene::beginning_with(&[established(100), entry(2, None, [(1, 30), (0, 0)])]);
+    let mut scene = FlowScene::beginning_with(&[established(100), entry(2, None, [(1, 30), (0, 0)])]);
     let handed = scene.read(&[established(150), entry(2, None, [(1, 30), (0, 0)])]);
     assert_eq!(bytes(&handed), [(false, 300, 150), (false, 0, 30)], "an idle one is listed too");
     assert_eq!(handed[0].1.earlier, Traffic { rx: 200, tx: 100 });
@@ -159,7 +159,7 @@ fn what_moved_before_the_start_is_told_once() {
 
 #[test]
 fn an_end_before_the_first_report_has_its_past() {
-    let mut scene = Scene::beginning_with(&[established(100)]);
+    let mut scene = FlowScene::beginning_with(&[established(100)]);
     let handed = scene.read_with(&[established(140)], &[entry(9, None, [(1, 7), (0, 0)])], &[], false);
     assert_eq!(bytes(&handed), [(true, 280, 140), (false, 0, 7)]);
     assert_eq!(handed[0].1.earlier, Traffic { rx: 200, tx: 100 });
@@ -168,7 +168,7 @@ fn an_end_before_the_first_report_has_its_past() {
 
 #[test]
 fn an_event_brings_the_final_counts() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[established(100)]);
     assert_eq!(bytes(&scene.read_with(&[], &[], &[established(130)], false)), [(true, 260, 130)]);
     assert_eq!(
@@ -182,7 +182,7 @@ fn an_event_brings_the_final_counts() {
 
 #[test]
 fn a_row_before_its_event_is_one_flow() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let handed =
         scene.read_with(&[], &[instance(1, established(100))], &[instance(1, established(110))], false);
     assert_eq!(bytes(&handed), [(true, 220, 110)]);
@@ -191,7 +191,7 @@ fn a_row_before_its_event_is_one_flow() {
 
 #[test]
 fn counters_that_fall_back_count_from_zero() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[established(1000)]);
     assert_eq!(bytes(&scene.read(&[established(10)])), [(false, 2020, 1010)]);
     assert_eq!(bytes(&scene.read(&[established(15)])), [(false, 2030, 1015)]);
@@ -203,7 +203,7 @@ fn counters_that_fall_back_count_from_zero() {
 
 #[test]
 fn both_directions_fall_back_together() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[entry(1, None, [(10, 1000), (1, 50)])]);
     let handed = scene.read(&[entry(1, None, [(1, 60), (9, 900)])]);
     assert_eq!(bytes(&handed), [(false, 950, 1060)]);
@@ -211,7 +211,7 @@ fn both_directions_fall_back_together() {
 
 #[test]
 fn a_reset_entry_that_ends_during_the_reading_is_counted_once() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[instance(1, established(1000))]);
     let (row, last) = (instance(1, established(10)), instance(1, established(12)));
     assert_eq!(bytes(&scene.read_with(&[], &[row], &[last], false)), [(true, 2024, 1012)]);
@@ -220,7 +220,7 @@ fn a_reset_entry_that_ends_during_the_reading_is_counted_once() {
 
 #[test]
 fn tuples_are_used_again() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let first = scene.read(&[instance(1, established(100))])[0].1.key;
     // The event comes before the reading.
     let handed =
@@ -240,7 +240,7 @@ fn tuples_are_used_again() {
 
 #[test]
 fn an_entry_at_the_same_address_is_told_by_its_counts() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[instance(1, established(100))]);
     let handed =
         scene.read_with(&[], &[instance(1, established(5))], &[instance(1, established(110))], false);
@@ -249,7 +249,7 @@ fn an_entry_at_the_same_address_is_told_by_its_counts() {
 
 #[test]
 fn a_connection_over_is_replaced_even_without_events() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let over = entry(1, Some(TcpState::TimeWait), [(5, 500), (5, 600)]);
     scene.read(&[over]);
     let handed = scene.read(&[entry(1, Some(TcpState::SynSent), [(1, 60), (0, 0)])]);
@@ -259,7 +259,7 @@ fn a_connection_over_is_replaced_even_without_events() {
 #[test]
 fn time_wait_ends_a_connection_that_does_not_move() {
     for state in [TcpState::TimeWait, TcpState::Close] {
-        let mut scene = Scene::new();
+        let mut scene = FlowScene::new();
         let over = |bytes| entry(1, Some(state), [(5, bytes), (5, 600)]);
         let first = scene.read(&[over(500)])[0].1.key;
         assert_eq!(bytes(&scene.read(&[over(520)])), [(false, 600, 520)], "it moves");
@@ -279,7 +279,7 @@ fn time_wait_ends_a_connection_that_does_not_move() {
 
 #[test]
 fn two_rows_of_one_reading_are_no_two_readings() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let over = entry(1, Some(TcpState::TimeWait), [(5, 500), (5, 600)]);
     assert_eq!(bytes(&scene.read(&[over.clone(), over.clone()])), [(false, 600, 500)]);
     assert_eq!(bytes(&scene.read(&[over])), [(true, 600, 500)]);
@@ -287,7 +287,7 @@ fn two_rows_of_one_reading_are_no_two_readings() {
 
 #[test]
 fn an_entry_gone_while_its_end_is_handed_up_frees_its_place() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let over = |bytes| entry(1, Some(TcpState::TimeWait), [(5, bytes), (5, 600)]);
     scene.read(&[over(500)]);
     assert_eq!(bytes(&scene.read_with(&[], &[over(500)], &[over(501)], false)), [(true, 600, 501)]);
@@ -296,7 +296,7 @@ fn an_entry_gone_while_its_end_is_handed_up_frees_its_place() {
 
 #[test]
 fn a_reading_that_may_miss_entries_ends_none_at_once() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[established(100)]);
     assert_eq!(scene.read_with(&[], &[], &[], true), []);
     assert_eq!(bytes(&scene.read_with(&[], &[established(110)], &[], true)), [(false, 220, 110)]);
@@ -306,16 +306,16 @@ fn a_reading_that_may_miss_entries_ends_none_at_once() {
 
 #[test]
 fn a_failed_reading_ends_nothing() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[established(100)]);
-    scene.flows.break_off();
+    scene.flows.abort_reading();
     assert_eq!(scene.hand_up(), []);
     assert_eq!(scene.read(&[established(100)]), []);
 }
 
 #[test]
 fn nothing_more_is_handed_up_of_what_another_collector_counts() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let key = scene.read(&[established(100)])[0].1.key;
     scene.flows.leave(&[ConnectionKey { generation: key.generation + 1, ..key }]);
     assert_eq!(bytes(&scene.read(&[established(110)])), [(false, 220, 110)], "another key");
@@ -331,7 +331,7 @@ fn nothing_more_is_handed_up_of_what_another_collector_counts() {
 
 #[test]
 fn an_end_that_another_source_saw_is_the_end() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let key = scene.read(&[established(100)])[0].1.key;
     let mut handed = Vec::new();
     scene.flows.end_now(&[key, key], &mut |event| handed.push(told(event)));
@@ -341,7 +341,7 @@ fn an_end_that_another_source_saw_is_the_end() {
 
 #[test]
 fn without_accounting_flows_appear_and_end() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let uncounted = [Entry { counts: [None; 2], ..established(0) }];
     assert_eq!(bytes(&scene.read(&uncounted)), [(false, 0, 0)]);
     assert_eq!(scene.read(&uncounted), []);
@@ -350,7 +350,7 @@ fn without_accounting_flows_appear_and_end() {
 
 #[test]
 fn an_offloaded_flow_is_marked_and_has_no_state() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     scene.read(&[established(100)]);
     let offloaded = Entry { offloaded: true, state: None, ..established(100) };
     let handed = scene.read(&[offloaded]);
@@ -360,7 +360,7 @@ fn an_offloaded_flow_is_marked_and_has_no_state() {
 
 #[test]
 fn a_server_inside_receives_what_the_original_direction_counts() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let server = mapped([192, 168, 1, 80]);
     let mut entry = entry(1, Some(TcpState::Established), [(1, 100), (2, 5000)]);
     entry.original = Tuple { source: OUTSIDE, destination: ROUTER, sport: 1, dport: 443, other: 0 };
@@ -373,7 +373,7 @@ fn a_server_inside_receives_what_the_original_direction_counts() {
 
 #[test]
 fn own_udp_flows_count_payload() {
-    let mut flows = Flows::default();
+    let mut flows = TrackedFlows::default();
     let host = Host::with(&[ROUTER], &[]);
     let mut own = entry(1, None, [(2, 2 * 28 + 100), (1, 28 + 7)]);
     own.original.source = ROUTER;
@@ -386,7 +386,7 @@ fn own_udp_flows_count_payload() {
 
 #[test]
 fn memory_follows_the_number_of_flows() {
-    let mut scene = Scene::new();
+    let mut scene = FlowScene::new();
     let many: Vec<Entry> = (1..20_001).map(|port| entry(port, None, [(1, 60), (0, 0)])).collect();
     assert_eq!(scene.read(&many).len(), 20_000);
     let flows = &scene.flows;
@@ -406,7 +406,7 @@ fn hostile_input() {
     let tokens: [&[u8]; 5] =
         [b" bytes=18446744073709551615", b" packets=0", b"[OFFLOAD]", b"TIME_WAIT", b"sport="];
     hostile::Input { corpus: corpus("conntrack"), tokens: &tokens }.run(|text| {
-        let mut scene = Scene::new();
+        let mut scene = FlowScene::new();
         // A line more than once, so that flows go on and end.
         let entries: Vec<_> = text.split(|byte| *byte == b'\n').take(64).filter_map(line::entry).collect();
         let (first, second) = entries.split_at(hostile::cut(&vec![1; entries.len()]).len());

@@ -1,4 +1,4 @@
-//! Which addresses are this host's own, and which lead to many hosts.
+//! Knows the addresses of this host, and recognizes those that lead to many hosts.
 
 use super::tuple::{Address, mapped, unmapped};
 use crate::sys::interfaces::{self, Addresses};
@@ -10,22 +10,22 @@ pub struct Host {
     own: Vec<Address>,
     /// Sorted.
     broadcast: Vec<Address>,
-    /// They may have changed since they were read.
+    /// The addresses may have changed since they were read.
     stale: bool,
 }
 
 impl Host {
-    /// A host whose addresses are read when they are first asked for.
+    /// Creates a host whose addresses the first [`Self::refresh`] reads.
     pub const fn new() -> Self {
         Self { own: Vec::new(), broadcast: Vec::new(), stale: true }
     }
 
-    /// The addresses may have changed: the next question reads them again.
-    pub const fn doubt(&mut self) {
+    /// Marks the addresses as possibly changed, so that the next [`Self::refresh`] reads them again.
+    pub const fn invalidate(&mut self) {
         self.stale = true;
     }
 
-    /// Reads the addresses again if they may have changed. Those that are known stay if they cannot be read.
+    /// Reads the addresses again if they may have changed. Keeps the known ones if that fails.
     pub fn refresh(&mut self) {
         if self.stale {
             self.stale = false;
@@ -47,18 +47,18 @@ impl Host {
         host
     }
 
-    /// Whether packets to this address are for this host, and those from it by this host.
+    /// Returns whether this address belongs to this host.
     pub fn owns(&self, address: &Address) -> bool {
         is_loopback(address) || self.own.binary_search(address).is_ok()
     }
 
-    /// Whether packets to this address go to many hosts, or to whoever listens on a network.
+    /// Returns whether this is a multicast or broadcast address.
     pub fn reaches_many(&self, address: &Address) -> bool {
         is_multicast(address) || *address == mapped([255; 4]) || self.broadcast.binary_search(address).is_ok()
     }
 }
 
-/// 127.0.0.0/8, ::1, and the address that stands for none.
+/// Returns true for 127.0.0.0/8, ::1, and the unspecified addresses.
 fn is_loopback(address: &Address) -> bool {
     match unmapped(address) {
         Some(address) => address[0] == 127 || address == [0; 4],
@@ -66,13 +66,13 @@ fn is_loopback(address: &Address) -> bool {
     }
 }
 
-/// 224.0.0.0/4 (RFC 5771), ff00::/8 (RFC 4291 section 2.7).
+/// Returns true for 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291 section 2.7).
 fn is_multicast(address: &Address) -> bool {
     unmapped(address).map_or(address[0] == 0xff, |address| address[0] & 0xf0 == 224)
 }
 
-/// Addresses that no host of the Internet has: RFC 1918, shared ones (RFC 6598), unique local ones (RFC 4193), and those of
-/// one link (RFC 3927, RFC 4291 section 2.5.6).
+/// Returns true for addresses that no host of the Internet has: private (RFC 1918), shared (RFC 6598), unique local (RFC
+/// 4193) and link-local ones (RFC 3927, RFC 4291 section 2.5.6).
 pub fn is_private(address: &Address) -> bool {
     match unmapped(address) {
         Some([10, ..] | [192, 168, ..] | [169, 254, ..]) => true,
@@ -154,7 +154,7 @@ mod tests {
         host.set(Addresses::default());
         host.refresh();
         assert!(host.own.is_empty(), "read once");
-        host.doubt();
+        host.invalidate();
         host.refresh();
         assert!(!host.own.is_empty());
     }

@@ -1,8 +1,8 @@
 //! Entries as lines of /proc/net/nf_conntrack and of the older /proc/net/ip_conntrack, which has no column for the family
 //! (net/netfilter/nf_conntrack_standalone.c `ct_seq_show`, v6.1).
 //!
-//! What a line has depends on the protocol, on settings, and on the entry: the timeout and the TCP state are missing while
-//! the entry is offloaded, counters are missing without accounting. So fields are recognized by their names.
+//! The fields of a line depend on the protocol, the settings and the entry: the timeout and the TCP state are missing while
+//! the entry is offloaded, and counters are missing without accounting. So the parser recognizes fields by their names.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -15,7 +15,7 @@ use super::{
     tuple::{self, Address, Tuple},
 };
 
-/// The entry of a line without its newline. `None`: it is malformed, or cut.
+/// Parses a line without its newline. `None`: it is malformed or cut.
 pub fn entry(line: &[u8]) -> Option<Entry> {
     let mut fields = line.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     let mut name = fields.next()?;
@@ -24,7 +24,7 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
     }
     let protocol = small(fields.next()?)?;
     let mut entry = Entry { protocol, ..Entry::default() };
-    let mut ways: [Way; 2] = [Way::default(), Way::default()];
+    let mut directions: [DirectionFields; 2] = [DirectionFields::default(), DirectionFields::default()];
     // How many tuples have begun.
     let mut begun = 0;
     let mut is_whole = false;
@@ -47,10 +47,10 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
             b"use" => is_whole = true,
             // Timeouts of GRE come before the tuples.
             _ if begun == 0 => {}
-            _ => ways.get_mut(begun - 1)?.take(key, value)?,
+            _ => directions.get_mut(begun - 1)?.take(key, value)?,
         }
     }
-    let [original, reply] = ways;
+    let [original, reply] = directions;
     entry.counts = [original.count(), reply.count()];
     (entry.original, entry.reply) = (original.tuple(protocol)?, reply.tuple(protocol)?);
     is_whole.then_some(entry)
@@ -58,7 +58,7 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
 
 /// The fields of one direction.
 #[derive(Default)]
-struct Way {
+struct DirectionFields {
     source: Option<Address>,
     destination: Option<Address>,
     ports: [u16; 2],
@@ -72,8 +72,8 @@ struct Way {
     bytes: Option<u64>,
 }
 
-impl Way {
-    /// Takes in a field. `None`: its value is malformed.
+impl DirectionFields {
+    /// Stores a field. `None`: its value is malformed.
     fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         match key {
             b"src" => self.source = Some(address(value)?),
@@ -110,14 +110,14 @@ impl Way {
 /// An address: IPv4 with dots, or IPv6 in full.
 fn address(text: &[u8]) -> Option<Address> {
     let text = str::from_utf8(text).ok()?;
-    // The likelier form first.
+    // IPv4 is more likely, so it is tried first.
     match text.parse::<Ipv4Addr>() {
         Ok(address) => Some(tuple::mapped(address.octets())),
         Err(_) => text.parse().ok().map(|address: Ipv6Addr| address.octets()),
     }
 }
 
-/// A decimal number without sign. `None`: empty, another byte, more than 64 bits.
+/// Parses a decimal number without sign. `None`: it is empty, has another byte, or needs more than 64 bits.
 fn decimal(text: &[u8]) -> Option<u64> {
     let digit = |value: u64, byte: &u8| {
         let digit = char::from(*byte).to_digit(10)?;
@@ -126,17 +126,17 @@ fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
 }
 
-/// One of 16 bits.
+/// Parses a decimal number of 16 bits.
 fn short(text: &[u8]) -> Option<u16> {
     u16::try_from(decimal(text)?).ok()
 }
 
-/// One of 8 bits.
+/// Parses a decimal number of 8 bits.
 fn small(text: &[u8]) -> Option<u8> {
     u8::try_from(decimal(text)?).ok()
 }
 
-/// A hexadecimal number of 16 bits behind `0x`.
+/// Parses a hexadecimal number of 16 bits with the prefix `0x`.
 fn hex(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"0x")?;
     let digit = |value: u16, byte: &u8| {

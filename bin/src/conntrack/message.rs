@@ -28,7 +28,7 @@ pub const DESTROY_GROUP: u32 = 3;
 /// `IPS_OFFLOAD` and `IPS_HW_OFFLOAD` (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const OFFLOADED: u32 = 1 << 14 | 1 << 15;
 
-/// The entry of a message, by what follows the message's header. `None`: it has no two whole tuples.
+/// Parses the payload of a netlink message. `None`: it lacks a whole tuple of either direction.
 pub fn entry(payload: &[u8]) -> Option<Entry> {
     let attributes = payload.get(REQUEST.len()..)?;
     let mut entry = Entry::default();
@@ -51,7 +51,7 @@ pub fn entry(payload: &[u8]) -> Option<Entry> {
     Some(entry)
 }
 
-/// `CTA_TUPLE_ORIG` or `CTA_TUPLE_REPLY`. Leaves the protocol and the zone of this direction in `entry`.
+/// Parses `CTA_TUPLE_ORIG` or `CTA_TUPLE_REPLY`. Stores the protocol and the zone of this direction in `entry`.
 fn one_way(bytes: &[u8], entry: &mut Entry) -> Option<Tuple> {
     let mut tuple = Tuple::default();
     let (mut has_addresses, mut has_protocol) = (false, false);
@@ -87,7 +87,7 @@ fn addresses(bytes: &[u8]) -> Option<(Address, Address)> {
     Some((source?, destination?))
 }
 
-/// `CTA_TUPLE_PROTO`: the protocol. Ports and the like go to `tuple`.
+/// Parses `CTA_TUPLE_PROTO`. Returns the protocol, and stores ports, ICMP fields or GRE keys in `tuple`.
 fn protocol(bytes: &[u8], tuple: &mut Tuple) -> Option<u8> {
     let (mut protocol, mut id, mut kind_code) = (None, 0, [0; 2]);
     for (kind, value) in Attributes::new(bytes) {
@@ -105,7 +105,7 @@ fn protocol(bytes: &[u8], tuple: &mut Tuple) -> Option<u8> {
     }
     let protocol = protocol?;
     if protocol == tuple::GRE {
-        // The kernel puts the keys where others have ports.
+        // The kernel puts the GRE keys where other protocols have ports.
         tuple.other = tuple::gre(tuple.sport, tuple.dport);
         (tuple.sport, tuple.dport) = (0, 0);
     } else {

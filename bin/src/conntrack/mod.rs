@@ -1,27 +1,27 @@
-//! Connections that this host passes on between two others, from connection tracking, as a [`NetworkCollector`].
+//! A [`NetworkCollector`] that reads connection tracking: connections that this host forwards between two others.
 //!
-//! Once per interval a reading goes through the kernel's whole table (`source`): it is done when the interval begins, so that
-//! all collectors count until the same moment. `message` and `line` make an [`Entry`](entry::Entry) of what they read. `judge`
-//! decides about an entry that is new: `direction` tells whether this host passes the connection on, and which end is the near
-//! one. `flows` brings each flow up to date in place, and hands up what has news. Between readings, `events` tells of entries
-//! that ended, with their final counts; so a connection is not lost that lives for less than an interval.
+//! At the start of each interval, `source` reads the kernel's whole table, so that all collectors count until the same
+//! moment. `message` and `line` parse what it reads into an [`Entry`](entry::Entry). For a new entry, `classifier` decides
+//! whether it becomes a flow; `direction` finds out whether this host forwards the connection and which end is the near one.
+//! `flows` updates each flow in place and hands up those that changed. Between two readings, `events` receives the entries
+//! that ended, with their final counts. This way tcptop also counts connections that live for less than an interval.
 //!
-//! Conntrack counts whole IP packets. It counts only entries that begin while `accounting` is on.
+//! Conntrack counts whole IP packets, and only for entries that begin while `accounting` is on.
 //!
-//! The addresses of this host are read once per reading, at the first entry that is no known flow: that takes some tens of
-//! microseconds, and any entry of the host itself is one. A known flow is not judged anew when they change.
+//! The collector reads the addresses of this host at most once per reading, at the first entry that is not a known flow. That
+//! takes some tens of microseconds. Known flows keep their direction when the addresses change.
 //!
-//! A reading of 16,384 flows took 50 ms of CPU time on a busy virtual machine (Linux 6.18): 10 ms here, 40 ms in the kernel.
-//! Of these, 8 ms are for the 262,144 buckets of its table, which all network namespaces share.
+//! A reading of 16,384 flows took 50 ms of CPU time on a busy virtual machine (Linux 6.18): 10 ms here and 40 ms in the kernel.
+//! The kernel spent 8 ms of these on the 262,144 buckets of its table, which all network namespaces share.
 
 mod accounting;
+mod classifier;
 mod direction;
 mod entry;
 mod events;
 mod flow;
 mod flows;
 mod host;
-mod judge;
 mod line;
 mod message;
 mod packed;
@@ -38,10 +38,10 @@ use std::{
 
 use self::{
     accounting::Accounting,
+    classifier::Classifier,
     events::{Events, News},
-    flows::Flows,
-    judge::Judge,
-    source::Source,
+    flows::TrackedFlows,
+    source::EntrySource,
 };
 use crate::{
     collector::{ConnectionKey, Detached, Losses, Missing, NetworkCollector, Sink},
@@ -49,56 +49,56 @@ use crate::{
     sys::clock::{self, Moment},
 };
 
-/// The kernel does not count.
+/// The kernel does not count bytes.
 const NO_COUNTS: Missing = Missing {
     what: "nf_conntrack_acct",
     lost: "forwarded connections show no bytes, because the kernel does not count them (to count those that begin \
            afterwards: sysctl -w net.netfilter.nf_conntrack_acct=1, or --enable-acct)",
 };
 
-/// It did not count before the start.
+/// The kernel did not count bytes before tcptop started.
 const NO_OLDER_COUNTS: Missing = Missing {
     what: "nf_conntrack_acct before the start",
     lost: "forwarded connections that began before show no bytes: the kernel counts only those that begin while the \
            setting is on",
 };
 
-/// No events, though there is netlink.
+/// The kernel answers netlink, but sends no events.
 const NO_EVENTS: Missing = Missing {
     what: "nf_conntrack_events",
     lost: "forwarded connections that begin and end between two reports are not seen, and the last bytes of others are \
            not counted (sysctl -w net.netfilter.nf_conntrack_events=1 tells of their ends)",
 };
 
-/// No netlink.
+/// The kernel has no netlink interface to connection tracking.
 const NO_NETLINK: Missing = Missing {
     what: "nf_conntrack_netlink",
     lost: "forwarded connections that begin and end between two reports are not seen, and the last bytes of others are \
            not counted (load the module nf_conntrack_netlink; on OpenWrt, install kmod-nf-conntrack-netlink)",
 };
 
-/// If so many ended since the last look, the next look does not wait for the end of the interval.
+/// If at least this many entries ended since the last drain, the next drain comes before the end of the interval.
 const MANY: usize = 64;
 
-/// How soon it comes then, and how soon otherwise: the socket has room for some ten thousand events.
+/// The time until the next drain while many entries end, and otherwise. The socket has room for about ten thousand events.
 const SOON: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many readings may fail in a row.
+/// This many readings in a row may fail before the collector reports an error.
 const MOST_FAILURES: u8 = 2;
 
-/// Whether connection tracking is loaded.
+/// Returns whether connection tracking is loaded.
 pub fn is_available(proc: &Path) -> bool {
     let settings = ["nf_conntrack_max", "nf_conntrack_count"];
     settings.iter().any(|setting| proc.join("sys/net/netfilter").join(setting).exists())
 }
 
-/// Whether connection tracking is loaded, and counts bytes.
+/// Returns whether connection tracking is loaded and counts bytes.
 pub fn counts(proc: &Path) -> bool {
     Accounting::begin(proc, false).is_ok_and(|accounting| accounting.counts())
 }
 
-/// Whether this host passes packets on, of either family.
+/// Returns whether this host forwards packets of IPv4 or IPv6.
 pub fn forwards(proc: &Path) -> bool {
     let settings = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
     let is_on = |setting: &&str| {
@@ -108,53 +108,53 @@ pub fn forwards(proc: &Path) -> bool {
     settings.iter().any(is_on)
 }
 
-/// What the collector is to do.
+/// The settings of the collector.
 #[derive(Clone, Debug)]
 pub struct ConntrackSettings {
-    /// Has the kernel count while the collector runs, if it does not yet.
+    /// Switches the kernel's accounting on while the collector runs, if it is off.
     pub enable_accounting: bool,
-    /// Hands up connections that this host passes on.
+    /// Hands up connections that this host forwards.
     pub forwarded: bool,
-    /// Hands up UDP flows of this host itself, in payload bytes: for hosts without another collector.
+    /// Hands up UDP flows of this host itself, counted in payload bytes. For hosts without another collector.
     pub local_udp: bool,
-    /// Where process information and settings are: `/proc`.
+    /// The path of `/proc`.
     pub proc: PathBuf,
 }
 
 /// Reads connection tracking. Idle until started.
 pub struct ConntrackCollector {
-    running: Option<Running>,
+    running: Option<Session>,
     settings: ConntrackSettings,
 }
 
 impl ConntrackCollector {
-    /// Not started yet.
+    /// Creates a collector that has not started.
     pub const fn new(settings: ConntrackSettings) -> Self {
         Self { running: None, settings }
     }
 }
 
-struct Running {
-    source: Source,
+struct Session {
+    source: EntrySource,
     events: Option<Events>,
     /// Restores the setting when it is dropped.
     _accounting: Accounting,
-    judge: Judge,
-    flows: Flows,
+    classifier: Classifier,
+    flows: TrackedFlows,
     missing: Vec<Missing>,
-    /// How often the kernel dropped messages about ends, since the last report.
+    /// How often the kernel dropped messages about ended entries since the last report.
     dropped: u64,
     malformed: u64,
-    /// Many connections end.
+    /// Many connections ended since the last drain.
     busy: bool,
     /// Readings that failed in a row.
     failures: u8,
 }
 
-impl Running {
+impl Session {
     fn new(settings: &ConntrackSettings) -> Result<Self, Error> {
         let ConntrackSettings { enable_accounting, forwarded, local_udp, ref proc } = *settings;
-        let source = Source::open(proc).map_err(|error| {
+        let source = EntrySource::open(proc).map_err(|error| {
             Error::System("conntrack, by nf_conntrack_netlink or /proc/net/nf_conntrack", error)
         })?;
         let accounting = Accounting::begin(proc, enable_accounting)
@@ -175,8 +175,8 @@ impl Running {
             source,
             events,
             _accounting: accounting,
-            judge: Judge::new(forwarded, local_udp),
-            flows: Flows::default(),
+            classifier: Classifier::new(forwarded, local_udp),
+            flows: TrackedFlows::default(),
             missing,
             dropped: 0,
             malformed: 0,
@@ -185,16 +185,16 @@ impl Running {
         };
         running.read()?;
         running.flows.begin();
-        running.judge.started = true;
+        running.classifier.started = true;
         Ok(running)
     }
 
-    /// Takes in what ended. Returns the number of messages about it.
+    /// Processes the entries that ended. Returns the number of messages.
     fn drain(&mut self) -> usize {
-        let Self { events, judge, flows, .. } = self;
+        let Self { events, classifier, flows, .. } = self;
         let Some(events) = events else { return 0 };
-        judge.now = Moment::from(clock::boot());
-        let news = events.drain(&mut |entry| flows.destroy(entry, &mut |entry| judge.appearance(entry)));
+        classifier.now = Moment::from(clock::boot());
+        let news = events.drain(&mut |entry| flows.destroy(entry, &mut |entry| classifier.classify(entry)));
         let News { count, dropped, malformed } = news;
         self.dropped += u64::from(dropped);
         self.malformed += malformed;
@@ -202,21 +202,21 @@ impl Running {
         count
     }
 
-    /// Brings every flow up to date.
+    /// Reads the kernel's table and updates every flow.
     fn read(&mut self) -> Result<(), Error> {
-        self.judge.doubt();
-        // What ended before the reading must not be taken for what has the same addresses now.
+        self.classifier.invalidate();
+        // A connection that ended before the reading must not be confused with a new one that has the same addresses.
         let before = self.drain();
         let waits = self.events.is_some();
-        let Self { source, judge, flows, .. } = self;
-        let now = judge.now;
+        let Self { source, classifier, flows, .. } = self;
+        let now = classifier.now;
         let reading = source.read(&mut |entry| {
-            flows.see(entry, waits, now, &mut |entry| judge.appearance(entry));
+            flows.see(entry, waits, now, &mut |entry| classifier.classify(entry));
         });
         let during = self.drain();
         self.busy = before.max(during) >= MANY;
-        let Self { judge, flows, .. } = self;
-        flows.settle(now, &mut |entry| judge.appearance(entry));
+        let Self { classifier, flows, .. } = self;
+        flows.resolve_doubtful(now, &mut |entry| classifier.classify(entry));
         match reading {
             Ok(reading) => {
                 self.failures = 0;
@@ -224,10 +224,10 @@ impl Running {
                 flows.finish(reading.may_miss);
                 Ok(())
             }
-            // The kernel may be short of memory for a moment.
-            Err(_) if judge.started && self.failures < MOST_FAILURES => {
+            // The kernel may be short of memory for a moment, so a failed reading is tried again.
+            Err(_) if classifier.started && self.failures < MOST_FAILURES => {
                 self.failures += 1;
-                flows.break_off();
+                flows.abort_reading();
                 Ok(())
             }
             Err(error) => Err(Error::System("conntrack, to read its table", error)),
@@ -237,7 +237,7 @@ impl Running {
 
 impl NetworkCollector for ConntrackCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.running = Some(Running::new(&self.settings)?);
+        self.running = Some(Session::new(&self.settings)?);
         Ok(())
     }
 
@@ -245,26 +245,26 @@ impl NetworkCollector for ConntrackCollector {
         self.running.as_ref().map_or(&[], |running| &running.missing)
     }
 
-    /// None: there would be one wake-up for each connection that ends.
+    /// Returns none. A descriptor would wake tcptop once for each connection that ends.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         Vec::new()
     }
 
-    /// Only reads what has come. What ended is handed up in [`Self::collect`]: by then the collector of local connections has
-    /// handed up those that are the same.
+    /// Only reads the messages. [`Self::collect`] hands up the ended flows, because by then the collector of local connections
+    /// has handed up those that both collectors see.
     fn drain(&mut self, _sink: Sink<'_>) -> bool {
         self.running.as_mut().is_some_and(|running| running.drain() > 0)
     }
 
     fn begin_interval(&mut self) -> Result<(), Error> {
-        self.running.as_mut().map_or(Ok(()), Running::read)
+        self.running.as_mut().map_or(Ok(()), Session::read)
     }
 
     fn take_detached(&mut self) -> Vec<Detached> {
         Vec::new()
     }
 
-    /// Counts in [`Losses::forwarded`] how often the kernel dropped messages about ends, not how many: it does not say that.
+    /// [`Losses::forwarded`] counts how often the kernel dropped messages. The kernel does not report how many.
     fn collect(&mut self, _now: Duration, _last: bool, sink: Sink<'_>) -> Losses {
         let Some(running) = &mut self.running else { return Losses::default() };
         running.flows.hand_up(sink);

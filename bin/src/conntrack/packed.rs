@@ -1,8 +1,9 @@
-//! The addresses of a flow in little room.
+//! A compact form of a flow's addresses.
 
 use super::tuple::{Address, mapped, unmapped};
 
-/// Three addresses of one family. IPv4, of which most flows are, takes no more than the pointer that IPv6 needs.
+/// Three addresses of one family. Three IPv4 addresses, which most flows have, take no more room than the box that IPv6
+/// addresses need.
 #[derive(Debug)]
 pub enum Packed {
     V4([[u8; 4]; 3]),
@@ -10,7 +11,7 @@ pub enum Packed {
 }
 
 impl Packed {
-    /// Takes the addresses in.
+    /// Packs the addresses.
     pub fn new(addresses: [Address; 3]) -> Self {
         match addresses.each_ref().map(unmapped) {
             [Some(first), Some(second), Some(third)] => Self::V4([first, second, third]),

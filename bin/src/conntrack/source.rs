@@ -1,6 +1,6 @@
-//! Where entries are read from: netlink, or /proc where the kernel lacks nf_conntrack_netlink.
+//! Reads entries by netlink, or from /proc where the kernel lacks nf_conntrack_netlink.
 //!
-//! Netlink is cheaper. It also has entries where the files of /proc are compiled out, and it tells when one ends.
+//! Netlink is cheaper. It also works where the files in /proc are compiled out, and it reports when an entry ends.
 
 use std::{
     fs::File,
@@ -11,33 +11,33 @@ use std::{
 use super::{entry::Entry, line, message};
 use crate::sys::netlink::{Message, Netlink};
 
-/// The table in /proc: its name today, and before Linux 3.9 without nf_conntrack's own file.
+/// The table in /proc: its name today, and the older one of Linux before 3.9.
 const FILES: [&str; 2] = ["net/nf_conntrack", "net/ip_conntrack"];
 
-/// Bytes that are asked for at a time: one read(2) yields a page of them (fs/seq_file.c `seq_read_iter`, v6.1).
+/// The buffer in bytes. One read(2) returns at most a page (fs/seq_file.c `seq_read_iter`, v6.1).
 const BUFFER: usize = 16 * 1024;
 
-/// More than a line of /proc has. A longer one is cut, and malformed.
+/// The longest line in bytes, more than /proc prints. A longer line is cut and counts as malformed.
 const LINE: u64 = 4096;
 
 /// A source of entries.
 #[derive(Debug)]
-pub enum Source {
+pub enum EntrySource {
     Netlink(Box<Netlink>),
     Proc(PathBuf),
 }
 
-/// What a reading was like.
+/// The result of one reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Entries that exist may not have been shown.
+pub struct TableReading {
+    /// The reading may have skipped entries that exist.
     pub may_miss: bool,
-    /// So many could not be understood.
+    /// The number of entries that could not be parsed.
     pub malformed: u64,
 }
 
-impl Source {
-    /// The better source that there is.
+impl EntrySource {
+    /// Opens netlink, or else the file in /proc.
     ///
     /// # Errors
     /// The kernel's answer to a request by netlink, if the file in `proc` is not there either.
@@ -50,16 +50,16 @@ impl Source {
         files.find(|file| File::open(file).is_ok()).map(Self::Proc).ok_or(refusal)
     }
 
-    /// Whether the kernel tells by netlink which entries end.
+    /// Returns whether the kernel reports ended entries by netlink.
     pub const fn tells_ends(&self) -> bool {
         matches!(self, Self::Netlink(_))
     }
 
-    /// Passes every entry to `each`. An entry that comes or goes meanwhile may be passed or not, and one may be passed twice.
+    /// Calls `each` for every entry. It may or may not see entries that begin or end meanwhile, and may see an entry twice.
     ///
     /// # Errors
     /// The kernel's refusal, or no memory.
-    pub fn read(&mut self, each: &mut dyn FnMut(&Entry)) -> io::Result<Reading> {
+    pub fn read(&mut self, each: &mut dyn FnMut(&Entry)) -> io::Result<TableReading> {
         let mut malformed = 0;
         let mut take = |entry: Option<Entry>| match entry {
             Some(entry) => each(&entry),
@@ -73,16 +73,16 @@ impl Source {
             })?,
             Self::Proc(file) => {
                 lines(File::open(file)?, &mut |line| take(line::entry(line)))?;
-                // If an entry goes while the file is read, a later one may be skipped: each read(2) counts entries from the
-                // first (net/netfilter/nf_conntrack_standalone.c `ct_get_idx`, v6.1).
+                // If an entry ends during the reading, the kernel may skip a later one, because each read(2) counts entries
+                // from the first (net/netfilter/nf_conntrack_standalone.c `ct_get_idx`, v6.1).
                 true
             }
         };
-        Ok(Reading { may_miss, malformed })
+        Ok(TableReading { may_miss, malformed })
     }
 }
 
-/// A netlink socket that conntrack answers to.
+/// Opens a netlink socket, and checks that conntrack answers.
 fn ask() -> io::Result<Netlink> {
     let mut netlink = Netlink::open(libc::NETLINK_NETFILTER)?;
     netlink.dump(message::GET_STATS_CPU, &message::REQUEST, &mut |_: Message<'_>| {})?;
@@ -122,9 +122,9 @@ mod tests {
         let file = folder.join("nf_conntrack");
         std::fs::write(&file, [&fixture[..], b"ipv4 2 broken\n"].concat()).expect("written");
         let mut entries = Vec::new();
-        let reading = Source::Proc(file).read(&mut |entry| entries.push(entry.clone()));
+        let reading = EntrySource::Proc(file).read(&mut |entry| entries.push(entry.clone()));
         std::fs::remove_dir_all(&folder).expect("removed");
-        assert_eq!(reading.expect("read"), Reading { may_miss: true, malformed: 1 });
+        assert_eq!(reading.expect("read"), TableReading { may_miss: true, malformed: 1 });
         assert_eq!(entries.len(), fixture.split(|byte| *byte == b'\n').count() - 1);
     }
 

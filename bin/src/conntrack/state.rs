@@ -18,17 +18,17 @@ const STATES: [(&[u8], Option<TcpState>); 10] = [
     (b"SYN_SENT2", Some(TcpState::SynSent)),
 ];
 
-/// The state with this number. `None`: it is none, or not a state.
+/// Returns the state with this number. `None`: the number is `NONE` or unknown.
 pub fn numbered(number: u8) -> Option<TcpState> {
     STATES.get(usize::from(number)).and_then(|(_, state)| *state)
 }
 
-/// The state with this name, likewise.
+/// Returns the state with this name. `None`: the name is `NONE` or unknown.
 pub fn named(name: &[u8]) -> Option<TcpState> {
     STATES.iter().find(|(known, _)| *known == name).and_then(|(_, state)| *state)
 }
 
-/// Whether a connection in this state moves nothing any more: it stays in the table until its timeout.
-pub const fn is_over(state: Option<TcpState>) -> bool {
+/// Returns whether a connection in this state is closed. Its entry stays in the table until a timeout.
+pub const fn is_closed(state: Option<TcpState>) -> bool {
     matches!(state, Some(TcpState::TimeWait | TcpState::Close))
 }

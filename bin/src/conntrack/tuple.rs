@@ -3,8 +3,8 @@
 /// An address; IPv4 is mapped into IPv6 (RFC 4291 section 2.5.5.2).
 pub type Address = [u8; 16];
 
-/// What all packets of one direction have in common: `struct nf_conntrack_tuple` of
-/// include/net/netfilter/nf_conntrack_tuple.h.
+/// The fields that all packets of one direction share (include/net/netfilter/nf_conntrack_tuple.h
+/// `struct nf_conntrack_tuple`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tuple {
     pub source: Address,
@@ -13,23 +13,23 @@ pub struct Tuple {
     pub sport: u16,
     /// Destination port.
     pub dport: u16,
-    /// What tells connections of ICMP and GRE apart; 0 for other protocols. [`icmp`] and [`gre`] make it.
+    /// Distinguishes connections of ICMP ([`icmp`]) and GRE ([`gre`]); 0 for other protocols.
     pub other: u32,
 }
 
 impl Tuple {
-    /// Where the packets come from.
+    /// The source address and port.
     pub const fn from(&self) -> (Address, u16) {
         (self.source, self.sport)
     }
 
-    /// Where they go.
+    /// The destination address and port.
     pub const fn to(&self) -> (Address, u16) {
         (self.destination, self.dport)
     }
 }
 
-/// Bytes of a mapped IPv4 address that come before the address.
+/// The prefix of an IPv4 address that is mapped into IPv6.
 pub const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /// An IPv4 address mapped into IPv6.
@@ -37,7 +37,7 @@ pub const fn mapped([a, b, c, d]: [u8; 4]) -> Address {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-/// The IPv4 address that is mapped; `None`: it is an IPv6 address.
+/// Returns the mapped IPv4 address. `None`: it is an IPv6 address.
 pub fn unmapped(address: &Address) -> Option<[u8; 4]> {
     address.strip_prefix(&MAPPED)?.first_chunk().copied()
 }

@@ -1,4 +1,4 @@
-//! How sockets leave: with a last message, or without one.
+//! Ends connections: by the last message of a destroyed socket, or without one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,44 +9,44 @@ use tcptop_abi::Endpoints;
 
 use super::{
     ending::{self, Evidence, Remains},
-    message::{Closing, Message},
+    message::{Closing, SocketMessage},
     payload,
-    request::States,
+    request::StateSet,
     sockets::Socket,
-    watch::{Watch, earlier, guess, over},
+    watch::{SocketWatch, earlier, end_without_message, guess},
 };
 use crate::{
     collector::{CollectorEvent, Opening, Reason, Sink},
     sys::clock,
 };
 
-/// A reading and a message may disagree so far on how long ago something was: a tick of the kernel's slowest timer, twice.
+/// The largest difference between the ages that a reading and a message give: two ticks of the kernel's slowest timer.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// How long a process may keep the socket of a connection that has ended: until it closes it, the last message is awaited.
+/// How long to wait for the last message. The kernel sends it only when the process closes the socket of an ended connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// So many cookies are kept of sockets that were ended without a message. Later, an old connection is recognized by the age of
-/// its last acknowledgement alone.
+/// The largest number of cookies of sockets that ended without a message. Beyond it, only the age of the last acknowledgement
+/// shows that a connection is old.
 const MOST_VANISHED: usize = 16_384;
 
-impl Watch {
-    /// Takes in the last message of a socket, and hands up its end if its totals are complete.
+impl SocketWatch {
+    /// Processes the last message of a socket, and hands up its end if its totals are final.
     pub(super) fn close(&mut self, closing: Closing, sink: Sink<'_>) {
         let Closing { message, .. } = closing;
         let mut last_state = None;
         if let Some(index) = self.sockets.find(message.cookie)
             && let Some(socket) = self.sockets.get(index)
         {
-            if socket.left {
+            if socket.ignored {
                 self.sockets.remove(index);
                 return;
             }
             if socket.is_same(&message) && message.info.is_some() {
                 last_state = Some(socket.state);
             } else {
-                // A listener, or a socket that the process has disconnected since.
-                over(&mut self.sockets, index, sink);
+                // This is a listener, or a socket that the process has disconnected since.
+                end_without_message(&mut self.sockets, index, sink);
             }
         }
         if message.ends.rport == 0 {
@@ -62,9 +62,9 @@ impl Watch {
         }
     }
 
-    /// Whether a connection that no reading has shown is one of ours. Another ended before the start, and a process held its
-    /// socket until now.
-    fn is_new(&self, message: &Message) -> bool {
+    /// Returns whether a connection that no reading has shown is new. Otherwise it ended before the start, and a process held
+    /// its socket until now.
+    fn is_new(&self, message: &SocketMessage) -> bool {
         let since = clock::monotonic().saturating_sub(self.new_since) + SLACK;
         message.info.is_some_and(|info| {
             let moved = info.bytes_received > 0 || info.bytes_acked > 0;
@@ -72,19 +72,19 @@ impl Watch {
         })
     }
 
-    /// Which side opened a connection, if that is certain.
-    fn opening(&mut self, message: &Message) -> Option<Opening> {
+    /// Returns which side opened a connection, if that is certain.
+    fn opening(&mut self, message: &SocketMessage) -> Option<Opening> {
         let known = self.sockets.find(message.cookie).and_then(|index| self.sockets.get(index));
         payload::opening(message).or_else(|| known.map(|socket| socket.opening))
     }
 
-    fn evidence(&mut self, message: &Message, last_state: Option<u8>) -> Evidence {
+    fn evidence(&mut self, message: &SocketMessage, last_state: Option<u8>) -> Evidence {
         let syn = self.opening(message).map(|opening| u64::from(opening == Opening::Active));
         let fin_acked = match (payload::marks_sent(message), syn) {
             _ if message.unacknowledged > 0 => Some(false),
             (Some(marks), Some(syn)) => Some(marks > syn),
             (Some(_), None) => None,
-            // What was written was acknowledged, and close(2) writes a FIN.
+            // The peer acknowledged everything written, and close(2) writes a FIN.
             (None, _) => Some(true),
         };
         let last_ack = message.info.map_or(0, |info| info.last_ack);
@@ -92,16 +92,16 @@ impl Watch {
         Evidence { last_state, fin_acked, unread: message.unread, last_ack }
     }
 
-    /// Completes what destroyed sockets have told, by what remains of their connections, and hands up their ends.
-    pub(super) fn settle(&mut self, sink: Sink<'_>) {
+    /// Completes the totals of destroyed sockets by the records that remain of their connections, and hands up their ends.
+    pub(super) fn complete_closing(&mut self, sink: Sink<'_>) {
         let closing = std::mem::take(&mut self.closing);
         if closing.is_empty() {
             return;
         }
         let mut remains: HashMap<Endpoints, Option<Remains>> =
             closing.iter().map(|closing| (closing.message.ends, None)).collect();
-        // If the kernel refuses, nothing remains.
-        let _ = self.tables.dump(States::WAITING, &mut |message| {
+        // If the kernel refuses, we treat the connections as if no record remained.
+        let _ = self.tables.dump(StateSet::WAITING, &mut |message| {
             if message.info.is_none()
                 && let Some(remains) = remains.get_mut(&message.ends)
             {
@@ -122,11 +122,11 @@ impl Watch {
         }
     }
 
-    /// Hands up the end of a connection. `fin`: the peer's FIN is part of what it received.
+    /// Hands up the end of a connection. `fin`: the received bytes include the peer's FIN.
     fn finish(&mut self, closing: &Closing, fin: bool, remains: Option<Remains>, sink: Sink<'_>) {
         let Closing { message, read, .. } = closing;
         let both_fins = fin && self.evidence(message, None).fin_acked == Some(true);
-        // Where one sequence number is the SYN or the FIN: what remains of a connection has sent a FIN.
+        // If one sequence number is either the SYN or the FIN: a connection with a record has sent a FIN.
         let listens = remains.is_some() || self.listens(message.ends.lport);
         let opening = self.opening(message).unwrap_or(guess(listens));
         let index = self
@@ -139,13 +139,13 @@ impl Watch {
         socket.opening = opening;
         socket.learn(message, fin);
         let mut seen = socket.observation(key, earlier, Some(*read));
-        // Of other ends, the kernel's message does not tell which it was.
+        // For other ends, the kernel's message does not show the reason.
         seen.details.reason = (remains.is_some() || both_fins).then_some(Reason::Fin);
         sink(CollectorEvent::Ended(seen));
     }
 
-    /// Ends what no reading has shown for a while, and no message has told of. A process keeps its socket after the end of
-    /// the connection, or it is the kernel's own, or its message was dropped.
+    /// Ends connections that no reading has shown for a while and of which no message came. Either a process keeps the socket
+    /// of an ended connection, or the socket is the kernel's own, or the kernel dropped its message.
     pub(super) fn end_vanished(&mut self, last: bool, has_dropped: bool, sink: Sink<'_>) {
         let patience = match (last, has_dropped) {
             (true, _) => 1,
@@ -162,7 +162,7 @@ impl Watch {
         }
         for (index, cookie) in vanished {
             self.vanished.insert(cookie);
-            over(&mut self.sockets, index, sink);
+            end_without_message(&mut self.sockets, index, sink);
         }
     }
 }

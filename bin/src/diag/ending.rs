@@ -1,7 +1,7 @@
-//! Whether the peer's FIN is among the sequence numbers that a destroyed socket has received.
+//! Decides whether the peer's FIN is among the sequence numbers that a destroyed socket has received.
 //!
-//! The last message of a socket has the state CLOSE, whichever way it took there. A FIN that arrived counts as one byte
-//! received and is no payload.
+//! The kernel counts a received FIN as one byte, which is not payload. The last message of a socket does not show whether one
+//! arrived: its state is always CLOSE.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tcptop_abi::TcpStateCode as State;
 /// How long the kernel keeps a connection in `TIME_WAIT` after the peer's FIN (include/net/tcp.h `TCP_TIMEWAIT_LEN`, v6.1).
 const TIME_WAIT: Duration = Duration::from_secs(60);
 
-/// Two clocks of the kernel's timer ticks differ by up to so much.
+/// The largest difference between two times that the kernel measures in timer ticks.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// What is known of a socket that was destroyed.
+/// The facts known about a destroyed socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The state in which a reading saw it last.
+    /// The state that the last reading showed.
     pub last_state: Option<u8>,
-    /// Whether our FIN was acknowledged; `None`: that depends on which side connected, which is not known.
+    /// Whether our FIN was acknowledged. `None`: it depends on which side connected, and that is unknown.
     pub fin_acked: Option<bool>,
     /// Sequence numbers that the process has not read.
     pub unread: u32,
@@ -26,17 +26,17 @@ pub struct Evidence {
     pub last_ack: Duration,
 }
 
-/// What remains of a connection that this side closed first.
+/// The kernel's record of a connection that this side closed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
     /// The peer's FIN has not arrived.
     FinWait2,
-    /// It arrived so long ago.
+    /// The peer's FIN arrived this long ago.
     TimeWait(Duration),
 }
 
 impl Remains {
-    /// From a record's state and its timer, in milliseconds.
+    /// Converts a record's state and its timer, in milliseconds.
     pub fn new(state: u8, expires: u32) -> Self {
         if state == State::TIME_WAIT {
             Self::TimeWait(TIME_WAIT.saturating_sub(Duration::from_millis(expires.into())))
@@ -46,38 +46,39 @@ impl Remains {
     }
 }
 
-/// Whether a socket in this state has received the peer's FIN (RFC 9293 section 3.3.2).
+/// Returns whether a socket in this state has received the peer's FIN (RFC 9293 section 3.3.2).
 pub const fn has_fin(state: u8) -> bool {
     matches!(state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING | State::TIME_WAIT)
 }
 
-/// Whether the FIN arrived, where the socket's own last words are enough; `None`: look for what remains of it.
+/// Returns whether the FIN arrived, if the socket's last message suffices. `None`: [`by_remains`] must decide.
 ///
 /// close(2) sends a FIN only if the process has read all bytes, and resets the connection otherwise (net/ipv4/tcp.c
-/// `__tcp_close`, v6.1). So one sequence number that is unread is a FIN that the process did not wait for.
+/// `__tcp_close`, v6.1). So a single unread sequence number is a FIN for which the process did not wait.
 pub const fn at_once(evidence: &Evidence) -> Option<bool> {
     match (evidence.last_state, evidence.fin_acked) {
         (Some(state), _) if has_fin(state) => Some(true),
         _ if evidence.unread == 1 => Some(true),
-        // A reset, or nobody answered. Whether the peer had closed its side before cannot be told.
+        // The connection was reset, or nobody answered. We cannot know whether the peer had closed its side before.
         (_, Some(false)) => Some(false),
         _ => None,
     }
 }
 
-/// The same, by what remains of the connection. `within`: the socket was destroyed no longer ago. `listens`: a socket
-/// listened at its local port.
+/// Returns whether the FIN arrived, by the record that remains of the connection. `within`: the socket was destroyed at most
+/// this long ago. `listens`: a socket listened at its local port.
 pub fn by_remains(evidence: &Evidence, remains: Option<Remains>, within: Duration, listens: bool) -> bool {
     match remains {
         Some(Remains::FinWait2) => false,
         // The FIN arrived before the socket was destroyed.
         Some(Remains::TimeWait(age)) if age > within + SLACK => true,
-        // It arrived after the socket's last segment, and so after the socket was destroyed: for the record that remains.
+        // The FIN arrived after the socket's last segment, so after the socket was destroyed. The record received it.
         Some(Remains::TimeWait(age)) if evidence.last_ack > age + SLACK => false,
-        // The process closed its side, waited for the FIN, and then closed the socket. Or the peer acknowledged our FIN
-        // alone, and its own came to the record since: most peers send one segment for both.
+        // Either the process closed its side, waited for the FIN, and then closed the socket. Or the peer first
+        // acknowledged our FIN, and the record received its FIN later. The former is likelier: most peers send one segment
+        // for both.
         Some(Remains::TimeWait(_)) => true,
-        // It was in LAST_ACK. One mark is the FIN's if this side accepted.
+        // The socket was in LAST_ACK. A single SYN or FIN that was sent is the FIN if this side accepted.
         None => evidence.fin_acked.unwrap_or(listens),
     }
 }

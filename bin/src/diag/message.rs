@@ -1,4 +1,4 @@
-//! What sock_diag(7) tells of a socket: `struct inet_diag_msg` and the `struct tcp_info` behind it, as bytes.
+//! Parses the messages of sock_diag(7): `struct inet_diag_msg` and the `struct tcp_info` that follows it.
 //!
 //! Layouts: include/uapi/linux/inet_diag.h and include/uapi/linux/tcp.h, v6.18. The kernel has only ever added fields at the
 //! end of `tcp_info`, so a field is there if the attribute is long enough.
@@ -15,9 +15,9 @@ pub const INFO: u16 = 2;
 /// Bytes of `struct inet_diag_msg`, behind which the attributes begin.
 const LENGTH: usize = 72;
 
-/// One socket.
+/// The message about one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct SocketMessage {
     /// Socket cookie: no other socket has had the same since the boot.
     pub cookie: u64,
     /// Both ends, IPv4 mapped into IPv6.
@@ -35,7 +35,7 @@ pub struct Message {
     pub info: Option<Info>,
 }
 
-/// What is read of `struct tcp_info`.
+/// The fields of `struct tcp_info` that tcptop uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// Segments in flight. The kernel sets it to zero when it destroys the socket.
@@ -54,14 +54,14 @@ pub struct Info {
     pub segs_out: u32,
     /// Segments received (4.2).
     pub segs_in: u32,
-    /// Sequence numbers written that were not sent yet (4.6).
+    /// Sequence numbers written but not sent yet (4.6).
     pub not_sent: Option<u32>,
-    /// Payload bytes sent, without those that were sent again (4.19).
+    /// Payload bytes sent, without retransmits (4.19).
     pub payload_sent: Option<u64>,
 }
 
-impl Message {
-    /// Reads what follows a netlink header; `None`: it is not a whole `inet_diag_msg`, or of another address family.
+impl SocketMessage {
+    /// Parses the payload of a netlink message. `None`: it is not a whole `inet_diag_msg`, or it has another address family.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let (fixed, attributes) = payload.split_first_chunk::<LENGTH>()?;
         let word = |at| Some(u32::from_ne_bytes(chunk(fixed, at)?));
@@ -88,7 +88,7 @@ impl Message {
 }
 
 impl Info {
-    /// Reads a `struct tcp_info`; `None`: it ends before `tcpi_segs_in`, as in kernels before 4.2.
+    /// Parses a `struct tcp_info`. `None`: it ends before `tcpi_segs_in`, as in kernels before 4.2.
     fn parse(info: &[u8]) -> Option<Self> {
         let word = |at| Some(u32::from_ne_bytes(chunk(info, at)?));
         let long = |at| Some(u64::from_ne_bytes(chunk(info, at)?));
@@ -107,7 +107,7 @@ impl Info {
     }
 }
 
-/// The bytes from a position on; `None`: there are not enough.
+/// The bytes from a position on. `None`: there are not enough.
 fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
@@ -117,13 +117,13 @@ const fn mapped([a, b, c, d, ..]: [u8; 16]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-/// The last message of a socket.
+/// The last message of a destroyed socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Closing {
-    pub message: Message,
+    pub message: SocketMessage,
     /// When it was read.
     pub read: Moment,
-    /// It was sent later than this, on the monotonic clock.
+    /// The kernel sent it after this time on the monotonic clock.
     pub since: Duration,
 }
 
@@ -164,7 +164,7 @@ pub mod tests {
 
     #[test]
     fn a_message_field_by_field() {
-        let message = Message::parse(&bytes(libc::AF_INET, 248)).expect("whole");
+        let message = SocketMessage::parse(&bytes(libc::AF_INET, 248)).expect("whole");
         assert_eq!((message.cookie, message.state), (6 << 32 | 5, 1));
         assert_eq!((message.ends.lport, message.ends.rport), (12345, 443));
         assert_eq!(message.ends.laddr, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
@@ -183,13 +183,14 @@ pub mod tests {
             payload_sent: Some(1100),
         };
         assert_eq!(message.info, Some(info));
-        let six = Message::parse(&bytes(libc::AF_INET6, 248)).expect("whole");
+        let six = SocketMessage::parse(&bytes(libc::AF_INET6, 248)).expect("whole");
         assert_eq!(six.ends.laddr, [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
     }
 
     #[test]
     fn older_kernels_have_fewer_fields() {
-        let info = |length| Message::parse(&bytes(libc::AF_INET, length)).and_then(|message| message.info);
+        let info =
+            |length| SocketMessage::parse(&bytes(libc::AF_INET, length)).and_then(|message| message.info);
         let told = |length| info(length).map(|info| (info.not_sent.is_some(), info.payload_sent.is_some()));
         assert_eq!(told(104), None, "3.x");
         assert_eq!(told(136), None, "4.1");
@@ -203,7 +204,7 @@ pub mod tests {
     fn truncated_and_damaged_messages_never_panic() {
         let whole = bytes(libc::AF_INET, 248);
         for length in 0..whole.len() {
-            let part = Message::parse(&whole[..length]);
+            let part = SocketMessage::parse(&whole[..length]);
             assert_eq!(part.is_some(), length >= LENGTH);
             assert!(part.is_none_or(|part| part.info.is_none()), "the attribute is not whole");
         }
@@ -211,11 +212,11 @@ pub mod tests {
             for at in 0..whole.len() {
                 let mut damaged = whole.clone();
                 damaged[at] = value;
-                Message::parse(&damaged);
+                SocketMessage::parse(&damaged);
             }
-            Message::parse(&vec![value; 400]);
+            SocketMessage::parse(&vec![value; 400]);
         }
-        assert_eq!(Message::parse(&bytes(libc::AF_UNIX, 248)), None);
+        assert_eq!(SocketMessage::parse(&bytes(libc::AF_UNIX, 248)), None);
     }
 
     #[test]
@@ -228,7 +229,7 @@ pub mod tests {
         }
         hostile::Input { corpus, tokens: &[&[252, 0, 2, 0], &[0xff; 8], &[0; 8]] }.run(|datagram| {
             let mut known: Option<Socket> = None;
-            for message in messages(datagram).filter_map(|message| Message::parse(message.payload)) {
+            for message in messages(datagram).filter_map(|message| SocketMessage::parse(message.payload)) {
                 let opening = payload::opening(&message);
                 assert!(payload::marks_sent(&message).is_none_or(|marks| marks <= 2));
                 for opening in [Opening::Active, Opening::Passive, Opening::Unseen] {

@@ -1,12 +1,12 @@
-//! The kernel's own table of TCP sockets as a [`NetworkCollector`], read through sock_diag(7): for hosts whose kernel runs no
-//! programs on cgroups. It sees the TCP sockets of its own network namespace, and no owner.
+//! A [`NetworkCollector`] that reads the kernel's table of TCP sockets through sock_diag(7), for hosts whose kernel cannot run
+//! BPF programs on cgroups. It sees the TCP sockets of its own network namespace, and does not know their owners.
 //!
-//! Each interval ends with a reading of all sockets. A socket that is destroyed leaves a last message with its final totals,
-//! so that a connection that lives between two readings is known as well. What belongs to sock_diag stays in this room:
-//! socket cookies, and what TCP counts besides payload.
+//! Each interval ends with a reading of all sockets. When a socket is destroyed, the kernel sends a last message with its
+//! final totals, so that tcptop also counts a connection that lives between two readings. Only this room deals with the
+//! details of sock_diag, such as socket cookies and the sequence numbers of SYN and FIN.
 //!
-//! A message's way: `source` (ask, receive) → `message` (its fields) → `payload` and `ending` (what they mean) → `watch` and
-//! `closing` (what is handed up) ↔ `sockets` (what was).
+//! A message passes through these files: `source` requests and receives it, `message` parses its fields, `payload` and
+//! `ending` interpret them, `watch` and `closing` hand up what changed. `sockets` keeps the previous state of each socket.
 
 mod closing;
 mod ending;
@@ -23,7 +23,7 @@ mod watch;
 use std::{os::fd::BorrowedFd, time::Duration};
 
 pub use self::openings::openings;
-use self::watch::Watch;
+use self::watch::SocketWatch;
 use crate::{
     collector::{ConnectionKey, Detached, Losses, Missing, NetworkCollector, Sink},
     error::Error,
@@ -35,11 +35,11 @@ const MANY_PATIENCE: Duration = Duration::from_millis(100);
 /// Counts TCP through sock_diag(7). Idle until started.
 #[derive(Default)]
 pub struct DiagCollector {
-    watch: Option<Watch>,
+    watch: Option<SocketWatch>,
 }
 
 impl DiagCollector {
-    /// Not started yet.
+    /// Creates a collector that has not started.
     pub const fn new() -> Self {
         Self { watch: None }
     }
@@ -47,7 +47,7 @@ impl DiagCollector {
 
 impl NetworkCollector for DiagCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.watch = Some(Watch::start()?);
+        self.watch = Some(SocketWatch::start()?);
         Ok(())
     }
 
@@ -55,8 +55,8 @@ impl NetworkCollector for DiagCollector {
         self.watch.as_ref().map_or(&[], |watch| watch.missing())
     }
 
-    /// None: a busy server ends thousands of connections in a second, and each would wake us. The kernel keeps their messages
-    /// until the interval ends; [`NetworkCollector::patience`] asks for an earlier look while there are many.
+    /// Returns none: a busy server ends thousands of connections in a second, and each would wake tcptop. The kernel keeps
+    /// their messages until the interval ends; [`NetworkCollector::patience`] asks for an earlier drain while there are many.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         Vec::new()
     }
@@ -69,7 +69,7 @@ impl NetworkCollector for DiagCollector {
         Ok(())
     }
 
-    /// Nobody can take anything away from it.
+    /// Returns none: nobody can detach this collector.
     fn take_detached(&mut self) -> Vec<Detached> {
         Vec::new()
     }
@@ -94,7 +94,7 @@ impl NetworkCollector for DiagCollector {
         self.watch.as_ref().filter(|watch| watch.is_busy()).map(|_| MANY_PATIENCE)
     }
 
-    /// There is room for as many connections as exist.
+    /// Does nothing: the table of sockets has no limit.
     fn make_room(&mut self) {}
 
     fn stop(&mut self) {

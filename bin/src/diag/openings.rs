@@ -1,20 +1,20 @@
-//! Which side opened each connection that exists: for collectors that begin to watch it later.
+//! Finds out which side opened each existing connection, for collectors that did not see its handshake.
 
 use std::{collections::HashMap, io};
 
 use tcptop_abi::Endpoints;
 
-use super::{payload, request::States, source::Tables};
+use super::{payload, request::StateSet, source::SocketDumps};
 use crate::collector::Opening;
 
-/// Which side opened each TCP connection of this network namespace: [`Opening::Active`] or [`Opening::Passive`]. Those of
-/// which the kernel does not tell it are not there: before 4.19, none is.
+/// Returns which side opened each TCP connection of this network namespace: [`Opening::Active`] or [`Opening::Passive`].
+/// Connections for which the kernel does not report it are left out; before 4.19, these are all.
 ///
 /// # Errors
 /// The kernel has no sock_diag (`EPROTONOSUPPORT`) or no tcp_diag (`ENOENT`).
 pub fn openings() -> io::Result<HashMap<Endpoints, Opening>> {
     let mut openings = HashMap::new();
-    Tables::open()?.dump(States::CONNECTED, &mut |message| {
+    SocketDumps::open()?.dump(StateSet::CONNECTED, &mut |message| {
         if let Some(opening) = payload::opening(message) {
             openings.insert(message.ends, opening);
         }

@@ -1,4 +1,4 @@
-//! Payload bytes and the side that connected, from the counters of one socket.
+//! Computes payload bytes and the side that connected from the counters of one socket.
 //!
 //! TCP numbers SYN and FIN like bytes. `bytes_acked` counts the SYN of the side that called connect(2), and our FIN once it
 //! is acknowledged; `bytes_received` counts the peer's FIN once it arrived in order (net/ipv4/tcp_input.c
@@ -7,16 +7,16 @@
 
 use tcptop_abi::TcpStateCode as State;
 
-use super::message::{Info, Message};
+use super::message::{Info, SocketMessage};
 use crate::collector::Opening;
 
-/// Sequence numbers sent: payload, the SYN of the side that connected, and our FIN. `None`: the kernel does not tell them
-/// (before 4.6), or tells them for two different moments.
+/// Sequence numbers sent: payload, the SYN of the side that connected, and our FIN. `None`: the kernel does not report them
+/// (before 4.6), or its numbers belong to two different moments.
 ///
-/// What is written and not acknowledged is read before the socket is locked for `tcp_info` (net/ipv4/tcp_diag.c
-/// `tcp_diag_get_info`, v6.1), so it is used only if something is in flight, or if the socket is closed: then `unacked` is
-/// zero whatever was in flight (net/ipv4/tcp.c `tcp_write_queue_purge`, v6.1).
-fn sequence_sent(message: &Message, info: &Info) -> Option<u64> {
+/// The kernel reads the number of unacknowledged bytes before it locks the socket for `tcp_info` (net/ipv4/tcp_diag.c
+/// `tcp_diag_get_info`, v6.1). So we use it only if segments are in flight, or if the socket is closed: then `unacked` is zero
+/// whatever was in flight (net/ipv4/tcp.c `tcp_write_queue_purge`, v6.1).
+fn sequence_sent(message: &SocketMessage, info: &Info) -> Option<u64> {
     if info.unacked == 0 && message.state != State::CLOSE {
         return Some(info.bytes_acked);
     }
@@ -24,26 +24,26 @@ fn sequence_sent(message: &Message, info: &Info) -> Option<u64> {
     info.bytes_acked.checked_add(in_flight.into())
 }
 
-/// How many sequence numbers of those sent are a SYN or a FIN: 0 to 2. `None`: they cannot be told from payload.
-pub fn marks_sent(message: &Message) -> Option<u64> {
+/// How many of the sequence numbers sent are a SYN or a FIN: 0 to 2. `None`: they cannot be distinguished from payload.
+pub fn marks_sent(message: &SocketMessage) -> Option<u64> {
     let info = message.info.as_ref()?;
     let marks = sequence_sent(message, info)?.checked_sub(info.payload_sent?)?;
     (marks <= 2).then_some(marks)
 }
 
-/// Whether our FIN has left; `None`: the socket is closed, or the kernel is older than 4.6.
-fn fin_sent(message: &Message) -> Option<bool> {
+/// Returns whether our FIN was sent. `None`: the socket is closed, or the kernel is older than 4.6.
+fn fin_sent(message: &SocketMessage) -> Option<bool> {
     match message.state {
         State::SYN_SENT | State::SYN_RECV | State::ESTABLISHED | State::CLOSE_WAIT => Some(false),
         State::FIN_WAIT2 | State::TIME_WAIT => Some(true),
-        // The FIN is the last that is written.
+        // The FIN is the last sequence number written.
         State::FIN_WAIT1 | State::CLOSING | State::LAST_ACK => Some(message.info?.not_sent? == 0),
         _ => None,
     }
 }
 
-/// Which side connected, as far as one look at the socket tells.
-pub fn opening(message: &Message) -> Option<Opening> {
+/// Returns which side connected, if this message alone shows it.
+pub fn opening(message: &SocketMessage) -> Option<Opening> {
     let side = |syns| match syns {
         0 => Some(Opening::Passive),
         1 => Some(Opening::Active),
@@ -60,14 +60,14 @@ pub fn opening(message: &Message) -> Option<Opening> {
     }
 }
 
-/// Payload bytes sent for the first time. `opening`: which side connected. From 4.19 on it is exact in any case, unless
-/// segments were dropped on this host: such bytes are counted twice in `bytes_sent`, because they are sent once more as new
-/// ones (net/ipv4/tcp_output.c `tcp_write_xmit`, v6.1). The sequence numbers tell the limit then.
-pub fn sent(message: &Message, info: &Info, opening: Opening) -> u64 {
+/// Returns the payload bytes sent, without retransmits. `opening`: which side connected. From 4.19 on, `bytes_sent` is exact
+/// unless this host itself dropped segments. It counts their bytes twice, because the kernel sends them once more as new ones
+/// (net/ipv4/tcp_output.c `tcp_write_xmit`, v6.1). Then the sequence numbers limit the result.
+pub fn sent(message: &SocketMessage, info: &Info, opening: Opening) -> u64 {
     let syn = u64::from(opening == Opening::Active);
     let Some(payload) = info.payload_sent else {
-        // Before 4.19: what was acknowledged. A closed socket that has nothing left to be acknowledged had its FIN
-        // acknowledged, unless it was reset.
+        // Before 4.19, the acknowledged bytes have to do. If a closed socket has nothing left to be acknowledged, the peer
+        // acknowledged its FIN, unless the connection was reset.
         let closed = message.state == State::CLOSE && message.unacknowledged == 0;
         let fin = matches!(message.state, State::FIN_WAIT2 | State::TIME_WAIT) || closed;
         return info.bytes_acked.saturating_sub(syn + u64::from(fin));
@@ -89,8 +89,8 @@ mod tests {
     use crate::diag::message::tests::bytes;
 
     /// Sequence numbers acknowledged, in flight and not sent; payload sent.
-    fn message(state: u8, acked: u64, in_flight: u32, not_sent: u32, payload: Option<u64>) -> Message {
-        let mut message = Message::parse(&bytes(libc::AF_INET, 248)).expect("whole");
+    fn message(state: u8, acked: u64, in_flight: u32, not_sent: u32, payload: Option<u64>) -> SocketMessage {
+        let mut message = SocketMessage::parse(&bytes(libc::AF_INET, 248)).expect("whole");
         message.state = state;
         message.unacknowledged = in_flight + not_sent;
         message.info = Some(Info {
@@ -103,7 +103,7 @@ mod tests {
         message
     }
 
-    fn tells(message: &Message) -> (Option<Opening>, u64) {
+    fn tells(message: &SocketMessage) -> (Option<Opening>, u64) {
         let opening = opening(message);
         let info = message.info.expect("given");
         (opening, sent(message, &info, opening.unwrap_or(Opening::Passive)))

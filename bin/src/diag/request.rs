@@ -1,4 +1,4 @@
-//! What is asked of sock_diag(7): TCP sockets of one address family, in some states.
+//! Requests to sock_diag(7) for the TCP sockets of one address family in some states.
 
 use tcptop_abi::{IPPROTO_TCP, TcpStateCode as State};
 
@@ -12,10 +12,10 @@ const REQUEST: usize = 56;
 
 /// A set of TCP states, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct States(u32);
+pub struct StateSet(u32);
 
-impl States {
-    /// Connections and listeners. Not `TIME_WAIT` and `CLOSE`, in which nothing moves any more.
+impl StateSet {
+    /// Connections and listeners. Without `TIME_WAIT` and `CLOSE`, in which no payload moves.
     pub const OPEN: Self = Self(bit(State::LISTEN).0 | Self::CONNECTED.0);
     /// Connections alone.
     pub const CONNECTED: Self = Self::of(&[
@@ -28,8 +28,8 @@ impl States {
         State::LAST_ACK,
         State::CLOSING,
     ]);
-    /// What remains of connections that this side closed first. The kernel keeps these in small records, whose state may
-    /// be either of the two (net/ipv4/inet_diag.c `inet_twsk_diag_fill`, v6.1).
+    /// Remains of connections that this side closed first. The kernel keeps them in small records, whose state is either of
+    /// the two (net/ipv4/inet_diag.c `inet_twsk_diag_fill`, v6.1).
     pub const WAITING: Self = Self::of(&[State::TIME_WAIT, State::FIN_WAIT2]);
 
     const fn of(states: &[u8]) -> Self {
@@ -42,12 +42,12 @@ impl States {
     }
 }
 
-const fn bit(state: u8) -> States {
-    States(1 << state)
+const fn bit(state: u8) -> StateSet {
+    StateSet(1 << state)
 }
 
-/// A `struct inet_diag_req_v2` for all TCP sockets of a family that are in one of these states, with their `tcp_info`.
-pub fn request(family: libc::c_int, states: States) -> [u8; REQUEST] {
+/// Makes a `struct inet_diag_req_v2` that asks for all TCP sockets of a family in these states, with their `tcp_info`.
+pub fn request(family: libc::c_int, states: StateSet) -> [u8; REQUEST] {
     let mut request = [0; REQUEST];
     let [family, ..] = family.to_le_bytes();
     request[..3].copy_from_slice(&[family, IPPROTO_TCP, 1 << (INFO - 1)]);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_request_as_the_kernel_lays_it_out() {
-        let request = request(libc::AF_INET6, States::WAITING);
+        let request = request(libc::AF_INET6, StateSet::WAITING);
         assert_eq!(request[..4], [10, 6, 2, 0]);
         assert_eq!(request[4..8], (1u32 << 6 | 1 << 5).to_ne_bytes());
         assert_eq!(request[8..], [0; 48], "any address, port and interface");
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn states_without_a_socket_are_not_asked_for() {
         for state in [State::TIME_WAIT, State::CLOSE] {
-            assert_eq!(States::OPEN.0 & bit(state).0, 0);
+            assert_eq!(StateSet::OPEN.0 & bit(state).0, 0);
         }
-        assert_eq!(States::OPEN.0, States::CONNECTED.0 | bit(State::LISTEN).0);
+        assert_eq!(StateSet::OPEN.0, StateSet::CONNECTED.0 | bit(State::LISTEN).0);
     }
 }

@@ -1,21 +1,21 @@
-//! The sockets that exist, by cookie: what was handed up of each, and under which key.
+//! The table of known sockets by cookie: the counts that were handed up for each socket, and its key.
 
 use std::collections::HashMap;
 
 use tcptop_abi::{Counters, Endpoints, TcpStateCode as State};
 
-use super::{ending::has_fin, message::Message, payload};
+use super::{ending::has_fin, message::SocketMessage, payload};
 use crate::{
     collector::{ConnectionKey, Details, Observation, Opening, Protocol, TcpState, Traffic},
     sys::clock::Moment,
 };
 
-/// What is kept of one socket.
+/// The state that tcptop keeps of one socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Socket {
-    /// Its cookie: never 0 (net/core/sock_diag.c `__sock_gen_cookie`, v6.18).
+    /// The socket cookie, never 0 (net/core/sock_diag.c `__sock_gen_cookie`, v6.18).
     pub cookie: u64,
-    /// Both ends; of a listener, the local one.
+    /// Both ends. A listener has only the local one.
     pub ends: Endpoints,
     /// Payload bytes that were handed up, or that had been moved at the start.
     moved: Traffic,
@@ -23,27 +23,27 @@ pub struct Socket {
     segs_out: u32,
     retransmits: u32,
     rtt: u32,
-    /// When a reading found it first; `None`: it existed at the start.
+    /// When a reading first found the socket. `None`: it existed at the start.
     began: Option<Moment>,
-    /// Number of the reading that saw it last.
+    /// Number of the last reading that showed the socket.
     pub seen: u32,
-    /// How many sockets have had its place, itself included.
+    /// How many sockets have had this position, this one included.
     generation: u32,
-    /// [`tcptop_abi::TcpStateCode`], when it was seen last.
+    /// The last known [`tcptop_abi::TcpStateCode`].
     pub state: u8,
     pub opening: Opening,
-    /// An event of it was handed up.
-    pub told: bool,
-    /// Nothing of it is handed up any more.
-    pub left: bool,
+    /// An event of this socket was handed up.
+    pub reported: bool,
+    /// No further events of this socket are handed up.
+    pub ignored: bool,
 }
 
-// With tens of thousands of them, each byte counts.
+// A server has tens of thousands of sockets, so each byte counts.
 const _: () = assert!(size_of::<Socket>() <= 96);
 
 impl Socket {
-    /// One of which nothing was handed up.
-    pub fn new(message: &Message, opening: Opening, began: Option<Moment>) -> Self {
+    /// Creates a socket of which nothing was handed up.
+    pub fn new(message: &SocketMessage, opening: Opening, began: Option<Moment>) -> Self {
         Self {
             cookie: message.cookie,
             ends: message.ends,
@@ -57,24 +57,24 @@ impl Socket {
             generation: 0,
             state: message.state,
             opening,
-            told: false,
-            left: false,
+            reported: false,
+            ignored: false,
         }
     }
 
-    /// Whether it listens.
+    /// Returns whether this is a listener.
     pub const fn listens(&self) -> bool {
         self.state == State::LISTEN
     }
 
-    /// Whether it existed at the start.
+    /// Returns whether the socket existed at the start.
     pub const fn is_older(&self) -> bool {
         self.began.is_none()
     }
 
-    /// Whether a message is about this connection. The process may connect the same socket anew: then its ends differ, or its
-    /// counters begin again.
-    pub fn is_same(&self, message: &Message) -> bool {
+    /// Returns whether a message is about this connection. A process may connect the same socket again; then the ends differ,
+    /// or the counters restart.
+    pub fn is_same(&self, message: &SocketMessage) -> bool {
         let restarted = message.info.is_some_and(|info| {
             info.bytes_received < self.moved.rx
                 && info.segs_in < self.segs_in
@@ -83,24 +83,24 @@ impl Socket {
         self.ends == message.ends && self.listens() == (message.state == State::LISTEN) && !restarted
     }
 
-    /// Takes in what a message says, but for the state of a destroyed socket. `fin`: the peer's FIN is part of what it
-    /// received. True: it moved something.
-    pub fn learn(&mut self, message: &Message, fin: bool) -> bool {
+    /// Updates everything but the state from a message. `fin`: the received bytes include the peer's FIN. Returns true if the
+    /// socket has moved bytes or segments.
+    pub fn learn(&mut self, message: &SocketMessage, fin: bool) -> bool {
         let Some(info) = message.info else { return false };
         let rx = info.bytes_received.saturating_sub(fin.into());
         let tx = payload::sent(message, &info, self.opening);
         let before = (self.moved, self.segs_in, self.segs_out);
         self.moved = Traffic { rx, tx };
         (self.segs_in, self.segs_out, self.retransmits) = (info.segs_in, info.segs_out, info.retransmits);
-        // The peer may take its time to acknowledge a FIN: that says nothing of the path.
+        // A peer may acknowledge a FIN late, so this would not be the round-trip time of the path.
         if self.rtt == 0 || matches!(message.state, State::ESTABLISHED | State::CLOSE_WAIT) {
             self.rtt = info.rtt;
         }
         before != (self.moved, self.segs_in, self.segs_out)
     }
 
-    /// Takes in what a reading saw. True: there is news.
-    pub fn see(&mut self, message: &Message) -> bool {
+    /// Updates the socket from a reading. Returns true if it changed.
+    pub fn see(&mut self, message: &SocketMessage) -> bool {
         let was = std::mem::replace(&mut self.state, message.state);
         self.learn(message, has_fin(message.state)) | (was != message.state)
     }
@@ -110,7 +110,7 @@ impl Socket {
         self.moved
     }
 
-    /// As an observation. `earlier`: what had been moved at the start. `ended`: it has ended then.
+    /// Makes an observation. `earlier`: the bytes moved before the start. `ended`: the time of its end, if it has ended.
     pub fn observation(&self, key: ConnectionKey, earlier: Traffic, ended: Option<Moment>) -> Observation {
         let state = if ended.is_some() { State::CLOSE } else { self.state };
         Observation {
@@ -139,25 +139,25 @@ impl Socket {
     }
 }
 
-/// Stands at a place for the cookie of a socket that is gone.
+/// The cookie at a free position.
 const VACANT: u64 = 0;
 
-/// The sockets.
+/// The known sockets.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// By position. One that is gone leaves its generation.
+    /// By position. A free position keeps its generation.
     places: Vec<Socket>,
     by_cookie: HashMap<u64, u32>,
     free: Vec<u32>,
 }
 
 impl Sockets {
-    /// Adds one whose cookie is not there.
+    /// Adds a socket whose cookie is not known yet. Returns its position.
     pub fn add(&mut self, socket: Socket) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             let count = self.places.len();
             if count == self.places.capacity() {
-                // Twice the room would often be much too much.
+                // `Vec` would double its capacity, which is often far too much.
                 self.places.reserve_exact((count / 8).max(64));
             }
             self.places.push(socket);
@@ -205,7 +205,7 @@ impl Sockets {
         (0..).zip(&self.places).filter(|(_, socket)| socket.cookie != VACANT)
     }
 
-    /// Gives back memory that the sockets do not need any more. Positions stay, with their generations.
+    /// Frees memory that the indexes no longer need. Positions stay, with their generations.
     pub fn shrink(&mut self) {
         self.by_cookie.shrink_to(2 * self.by_cookie.len());
         self.free.shrink_to(2 * self.free.len());
@@ -217,8 +217,8 @@ mod tests {
     use super::*;
     use crate::diag::message::tests::bytes;
 
-    fn message(cookie: u64) -> Message {
-        Message { cookie, ..Message::parse(&bytes(libc::AF_INET, 248)).expect("whole") }
+    fn message(cookie: u64) -> SocketMessage {
+        SocketMessage { cookie, ..SocketMessage::parse(&bytes(libc::AF_INET, 248)).expect("whole") }
     }
 
     #[test]
@@ -249,13 +249,13 @@ mod tests {
         assert!(socket.see(&first));
         assert!(!socket.see(&first), "nothing new");
         assert_eq!(socket.moved(), Traffic { rx: 2002, tx: 1100 });
-        let mut later = Message { state: State::CLOSE_WAIT, ..first };
+        let mut later = SocketMessage { state: State::CLOSE_WAIT, ..first };
         later.info.as_mut().expect("whole").bytes_received += 1;
         assert!(socket.see(&later));
         assert_eq!(socket.moved().rx, 2002, "the FIN is no payload");
         assert!(socket.is_same(&later));
         let elsewhere = Endpoints { rport: 80, ..first.ends };
-        assert!(!socket.is_same(&Message { ends: elsewhere, ..first }));
+        assert!(!socket.is_same(&SocketMessage { ends: elsewhere, ..first }));
         let mut anew = first;
         anew.info = Some(crate::diag::message::Info { bytes_received: 9, ..Default::default() });
         assert!(!socket.is_same(&anew), "connected anew");

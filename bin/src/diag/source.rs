@@ -1,24 +1,24 @@
-//! The two sockets of sock_diag(7): one for dumps, one that the kernel tells of destroyed sockets.
+//! The two sockets of sock_diag(7): one for dumps, and one that receives messages about destroyed sockets.
 
 use std::io;
 
 use super::{
-    message::Message,
-    request::{BY_FAMILY, States, request},
+    message::SocketMessage,
+    request::{BY_FAMILY, StateSet, request},
 };
 use crate::sys::netlink::Netlink;
 
 /// `SKNLGRP_INET_TCP_DESTROY` and `SKNLGRP_INET6_TCP_DESTROY` (include/uapi/linux/sock_diag.h, from 4.3).
 const DESTROY_GROUPS: [u32; 2] = [1, 3];
 
-/// Bytes of messages that the kernel keeps for us. It accounts about 1 KiB for each, so that these are the ends of some
-/// thousand connections.
+/// The receive buffer in bytes. The kernel accounts about 1 KiB for each message, so it holds the ends of some thousand
+/// connections.
 const KEPT: u32 = 8 << 20;
 
 /// Dumps of the TCP sockets in this network namespace.
-pub struct Tables(Netlink);
+pub struct SocketDumps(Netlink);
 
-impl Tables {
+impl SocketDumps {
     /// Opens the socket.
     ///
     /// # Errors
@@ -27,19 +27,19 @@ impl Tables {
         Netlink::open(libc::NETLINK_SOCK_DIAG).map(Self)
     }
 
-    /// Hands up each TCP socket in one of these states. True: the kernel's tables changed meanwhile in a way that it
-    /// noticed, so that sockets may be missing.
+    /// Calls `each` for every TCP socket in one of these states. Returns true if sockets may be missing, because the kernel
+    /// noticed that its tables changed meanwhile.
     ///
-    /// Sockets of IPv6 that speak IPv4 are among those of IPv6, and in no other dump.
+    /// IPv6 sockets that speak IPv4 appear only in the dump of IPv6.
     ///
     /// # Errors
     /// The kernel's refusal: `ENOENT` if it has no inet_diag or tcp_diag.
-    pub fn dump(&mut self, states: States, each: &mut dyn FnMut(&Message)) -> io::Result<bool> {
+    pub fn dump(&mut self, states: StateSet, each: &mut dyn FnMut(&SocketMessage)) -> io::Result<bool> {
         let mut changed = false;
         for family in [libc::AF_INET, libc::AF_INET6] {
             changed |= self.0.dump(BY_FAMILY, &request(family, states), &mut |message| {
                 if message.kind == BY_FAMILY
-                    && let Some(message) = Message::parse(message.payload)
+                    && let Some(message) = SocketMessage::parse(message.payload)
                 {
                     each(&message);
                 }
@@ -49,11 +49,11 @@ impl Tables {
     }
 }
 
-/// The last words of destroyed TCP sockets.
+/// The last messages of destroyed TCP sockets.
 pub struct Destroyed(Netlink);
 
 impl Destroyed {
-    /// Asks the kernel for them, from now on.
+    /// Subscribes to the messages.
     ///
     /// # Errors
     /// setsockopt(2)'s: the kernel is older than 4.3.
@@ -64,11 +64,11 @@ impl Destroyed {
         Ok(Self(socket))
     }
 
-    /// Hands up those that have come. True: the kernel had to drop some.
-    pub fn drain(&mut self, each: &mut dyn FnMut(&Message)) -> bool {
+    /// Calls `each` for every message that has come. Returns true if the kernel had to drop some.
+    pub fn drain(&mut self, each: &mut dyn FnMut(&SocketMessage)) -> bool {
         self.0.drain(&mut |message| {
             if message.kind == BY_FAMILY
-                && let Some(message) = Message::parse(message.payload)
+                && let Some(message) = SocketMessage::parse(message.payload)
             {
                 each(&message);
             }

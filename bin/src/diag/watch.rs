@@ -1,15 +1,15 @@
-//! The readings: all sockets at the end of each interval, and what is handed up of them.
+//! Reads all sockets at the end of each interval, and hands up those that changed.
 
 use std::{collections::HashSet, io, time::Duration};
 
 use tcptop_abi::TcpStateCode as State;
 
 use super::{
-    message::{Closing, Message},
+    message::{Closing, SocketMessage},
     payload,
-    request::States,
+    request::StateSet,
     sockets::{Socket, Sockets},
-    source::{Destroyed, Tables},
+    source::{Destroyed, SocketDumps},
 };
 use crate::{
     collector::{CollectorEvent, ConnectionKey, Losses, Missing, Opening, Sink, Traffic},
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// So many messages at a time are many.
+/// The collector is busy if one drain reads at least this many messages.
 const MANY: usize = 512;
 
-/// How long the last reading waits for messages that are on their way, and how long it sleeps in between.
+/// How long the last interval waits for messages that are on their way, and how long it sleeps between two drains.
 const LAST_WAIT: Duration = Duration::from_millis(20);
 const NAP: Duration = Duration::from_millis(1);
 
@@ -39,48 +39,49 @@ const NO_PAYLOAD: Missing = Missing {
            counts what is sent)",
 };
 
-/// The sockets of this network namespace, watched.
-pub struct Watch {
-    pub(super) tables: Tables,
-    /// `None`: this kernel does not tell of destroyed sockets.
+/// Watches the sockets of this network namespace.
+pub struct SocketWatch {
+    pub(super) tables: SocketDumps,
+    /// `None`: this kernel sends no messages about destroyed sockets.
     destroyed: Option<Destroyed>,
     pub(super) sockets: Sockets,
     /// Local ports of listeners at the last reading, and of sockets that were never connected and were destroyed since.
     listening: HashSet<u64>,
-    /// Those of the reading before, with the listeners that were destroyed until the last one.
+    /// The same at the reading before.
     listened: HashSet<u64>,
-    /// Sockets that were destroyed, and whose totals another look must complete.
+    /// Destroyed sockets whose totals are not final before [`Self::complete_closing`].
     pub(super) closing: Vec<Closing>,
-    /// Cookies of sockets that were ended without a message, which may still come.
+    /// Cookies of sockets whose end was handed up without a message. The message may still come.
     pub(super) vanished: HashSet<u64>,
-    /// A socket that no reading has shown is new if it received an acknowledgement since then, on the monotonic clock.
+    /// A socket that no reading has shown is new if it received an acknowledgement after this time on the monotonic clock.
     pub(super) new_since: Duration,
     /// Number of the last reading.
     pub(super) reading: u32,
-    /// When it began, on the monotonic clock.
+    /// When the last reading began, on the monotonic clock.
     pub(super) read_at: Duration,
-    /// Between the last two readings.
+    /// The time between the last two readings.
     pause: Duration,
     /// When messages were last read.
     drained_at: Duration,
     /// How often the kernel has dropped messages since the last interval.
     dropped: u64,
-    /// Many messages came the last time.
+    /// The last drain read many messages.
     busy: bool,
     missing: Vec<Missing>,
 }
 
-impl Watch {
-    /// Begins, and takes in what exists.
+impl SocketWatch {
+    /// Starts, and reads the existing sockets.
     ///
-    /// Two readings come first: the kernel's walk through its tables may pass over a socket while others come and go, and a
-    /// socket found later counts as new. Messages are asked for after them, so that each tells of a socket that is known or
-    /// that is new.
+    /// It reads them twice: the kernel's walk through its tables may skip a socket while others come and go, and a socket found
+    /// later would count as new. It subscribes to messages after that, so that each message is about a socket that is either
+    /// known or new.
     ///
     /// # Errors
     /// The kernel has no sock_diag or no tcp_diag.
     pub fn start() -> Result<Self, Error> {
-        let tables = Tables::open().map_err(|error| Error::System("socket(NETLINK_SOCK_DIAG)", error))?;
+        let tables =
+            SocketDumps::open().map_err(|error| Error::System("socket(NETLINK_SOCK_DIAG)", error))?;
         let now = clock::monotonic();
         let mut watch = Self {
             tables,
@@ -113,17 +114,17 @@ impl Watch {
         Ok(watch)
     }
 
-    /// What it must do without.
+    /// Kernel features that are missing.
     pub fn missing(&self) -> &[Missing] {
         &self.missing
     }
 
-    /// Whether messages should be read again soon.
+    /// Returns whether messages should be read again soon.
     pub const fn is_busy(&self) -> bool {
         self.busy
     }
 
-    /// Reads messages, and hands up what ended as far as its totals are known. False: there was none.
+    /// Reads messages, and hands up ended connections whose totals are final. Returns false if there was no message.
     pub fn drain(&mut self, sink: Sink<'_>) -> bool {
         let Some(mut destroyed) = self.destroyed.take() else { return false };
         let (since, begin) = (self.drained_at, clock::monotonic());
@@ -140,12 +141,12 @@ impl Watch {
         count > 0
     }
 
-    /// Ends an interval: hands up whatever happened in it. `last`: there is no other.
+    /// Ends an interval, and hands up its events. `last`: no other interval follows.
     pub fn collect(&mut self, last: bool, sink: Sink<'_>) -> Losses {
         self.drain(sink);
         let busy = self.busy;
         let began = Moment::from(clock::boot());
-        // A socket that this reading does not show may only have been passed over.
+        // The kernel may have skipped a socket that this reading does not show. A second reading makes up for it.
         let complete = matches!(self.read(Some(began), sink), Ok(false))
             || matches!(self.read(Some(began), sink), Ok(false));
         self.drain(sink);
@@ -153,7 +154,7 @@ impl Watch {
             self.await_messages(sink);
         }
         self.busy |= busy;
-        self.settle(sink);
+        self.complete_closing(sink);
         if complete {
             self.end_vanished(last, self.dropped > 0 || self.destroyed.is_none(), sink);
         }
@@ -161,8 +162,8 @@ impl Watch {
         Losses { notifications: std::mem::take(&mut self.dropped), ..Losses::default() }
     }
 
-    /// Reads all sockets, and hands up those with news. `began`: those that are new count from then; `None`: they existed at
-    /// the start. True: some may be missing.
+    /// Reads all sockets, and hands up those that changed. `began`: when new sockets began; `None`: they existed at the start.
+    /// Returns true if sockets may be missing.
     fn read(&mut self, began: Option<Moment>, sink: Sink<'_>) -> io::Result<bool> {
         self.reading = self.reading.wrapping_add(1);
         let begin = clock::monotonic();
@@ -171,11 +172,11 @@ impl Watch {
         self.listened = std::mem::take(&mut self.listening);
         let Self { tables, sockets, listening, listened, reading, .. } = self;
         let mut pass = Pass { sockets, listening, listened, reading: *reading, began, sink };
-        tables.dump(States::OPEN, &mut |message| pass.see(message))
+        tables.dump(StateSet::OPEN, &mut |message| pass.see(message))
     }
 
-    /// Waits for the messages of sockets that the reading did not show: a work queue sends them (net/core/sock_diag.c
-    /// `sock_diag_broadcast_destroy`, v6.1).
+    /// Waits for the messages of sockets that the reading did not show. A work queue of the kernel sends them
+    /// (net/core/sock_diag.c `sock_diag_broadcast_destroy`, v6.1).
     fn await_messages(&mut self, sink: Sink<'_>) {
         let begin = clock::monotonic();
         while self.destroyed.is_some()
@@ -187,18 +188,18 @@ impl Watch {
         }
     }
 
-    /// Whether a socket listens at this port, or did until a moment ago.
+    /// Returns whether a socket listens at this port, or did until recently.
     pub(super) fn listens(&self, port: u16) -> bool {
         self.listening.contains(&port.into()) || self.listened.contains(&port.into())
     }
 
-    /// How many readings there are in so long a time.
+    /// How many readings fit into this time.
     pub(super) fn readings_in(&self, time: Duration) -> u32 {
         let count = time.as_millis() / self.pause.as_millis().max(1);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// A listener was destroyed.
+    /// Remembers the port of a listener that was destroyed.
     pub(super) fn close_listener(&mut self, port: u16) {
         self.listening.insert(port.into());
     }
@@ -206,7 +207,7 @@ impl Watch {
     fn has_vanished(&self) -> bool {
         let awaited = |cookie| self.closing.iter().any(|closing| closing.message.cookie == cookie);
         self.sockets.iter().any(|(_, socket)| {
-            socket.seen != self.reading && !socket.listens() && !socket.left && !awaited(socket.cookie)
+            socket.seen != self.reading && !socket.listens() && !socket.ignored && !awaited(socket.cookie)
         })
     }
 
@@ -214,33 +215,33 @@ impl Watch {
     pub fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
         let ended = Some(Moment::from(clock::boot()));
         for key in keys {
-            if let Some(socket) = self.sockets.of(*key).filter(|socket| !socket.left) {
-                socket.left = true;
+            if let Some(socket) = self.sockets.of(*key).filter(|socket| !socket.ignored) {
+                socket.ignored = true;
                 let earlier = earlier(socket);
                 sink(CollectorEvent::Ended(socket.observation(*key, earlier, ended)));
             }
         }
     }
 
-    /// Hands up no more of these.
+    /// Stops handing up events of these connections.
     pub fn leave(&mut self, keys: &[ConnectionKey]) {
         for key in keys {
-            self.sockets.of(*key).into_iter().for_each(|socket| socket.left = true);
+            self.sockets.of(*key).into_iter().for_each(|socket| socket.ignored = true);
         }
     }
 }
 
-/// What a connection had moved before the start. Only its first observation needs to say it.
+/// The bytes that a connection had moved before the start. Only its first observation carries them.
 pub(super) const fn earlier(socket: &Socket) -> Traffic {
-    if socket.told || !socket.is_older() { Traffic { rx: 0, tx: 0 } } else { socket.moved() }
+    if socket.reported || !socket.is_older() { Traffic { rx: 0, tx: 0 } } else { socket.moved() }
 }
 
-/// The side that accepts is the one with the listener.
+/// Guesses which side opened a connection: a side that listens at the port has accepted it.
 pub(super) fn guess(listens: bool) -> Opening {
     if listens { Opening::Passive } else { Opening::Active }
 }
 
-/// Why the first reading failed.
+/// The error of a failed first reading.
 fn refusal(error: io::Error) -> Error {
     let call = if error.raw_os_error() == Some(libc::ENOENT) {
         "this kernel does not list its TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG (OpenWrt: \
@@ -262,8 +263,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn see(&mut self, message: &Message) {
-        // A pending handshake, or what remains of a closed connection.
+    fn see(&mut self, message: &SocketMessage) {
+        // This is a pending handshake, or the record of a closed connection.
         if message.info.is_none() {
             return;
         }
@@ -273,7 +274,7 @@ impl Pass<'_> {
         let found = self.sockets.find(message.cookie);
         let known = found.filter(|at| self.sockets.get(*at).is_some_and(|socket| socket.is_same(message)));
         if let (Some(at), None) = (found, known) {
-            over(self.sockets, at, self.sink);
+            end_without_message(self.sockets, at, self.sink);
         }
         let index = known.unwrap_or_else(|| {
             let port = message.ends.lport.into();
@@ -287,12 +288,12 @@ impl Pass<'_> {
         let earlier = earlier(socket);
         let news = socket.see(message) || known.is_none();
         let has_started = self.began.is_some();
-        if socket.left || !has_started || socket.listens() && (socket.told || socket.is_older()) {
+        if socket.ignored || !has_started || socket.listens() && (socket.reported || socket.is_older()) {
             return;
         }
-        let is_told = std::mem::replace(&mut socket.told, true);
+        let was_reported = std::mem::replace(&mut socket.reported, true);
         let seen = socket.observation(key, earlier, None);
-        match (socket.listens(), news, is_told) {
+        match (socket.listens(), news, was_reported) {
             (true, true, _) => (self.sink)(CollectorEvent::Listening(seen)),
             (false, true, _) => (self.sink)(CollectorEvent::Moved(seen)),
             (false, false, false) => (self.sink)(CollectorEvent::Existed(seen)),
@@ -301,14 +302,14 @@ impl Pass<'_> {
     }
 }
 
-/// A socket is gone, and no message will complete what is known of it.
-pub(super) fn over(sockets: &mut Sockets, index: u32, sink: Sink<'_>) {
+/// Hands up the end of a socket that is gone, when no message will complete its totals.
+pub(super) fn end_without_message(sockets: &mut Sockets, index: u32, sink: Sink<'_>) {
     let key = sockets.key(index);
-    let Some(socket) = sockets.remove(index).filter(|socket| !socket.left) else { return };
+    let Some(socket) = sockets.remove(index).filter(|socket| !socket.ignored) else { return };
     if !socket.listens() {
         let ended = Some(Moment::from(clock::boot()));
         sink(CollectorEvent::Ended(socket.observation(key, earlier(&socket), ended)));
-    } else if socket.told {
+    } else if socket.reported {
         sink(CollectorEvent::StoppedListening(key));
     }
 }

@@ -1,35 +1,36 @@
-//! Sockets that wait for connections or datagrams: /proc knows all of them, at the price of a look at every process.
+//! Sockets that wait for connections or datagrams. /proc lists all of them, but finding their owners means reading the
+//! descriptors of every process.
 
 use std::{path::Path, time::Duration};
 
-use super::inquiry::pause;
+use super::proc_query::pause;
 use crate::{
     conn::{Connection, ConnectionOwner, ConnectionRecord, TcpState},
     proc::{self, OutOf, Snapshot},
     sys::clock,
 };
 
-/// Those of the last look.
+/// The listening sockets at the last snapshot of /proc.
 #[derive(Default)]
-pub struct Listening {
+pub struct ListeningSockets {
     records: Vec<ConnectionRecord>,
     next_look: Duration,
 }
 
-impl Listening {
-    /// Looks anew, unless the last look was too dear to be repeated already.
+impl ListeningSockets {
+    /// Takes a new snapshot, unless the last one took so much CPU time that it is too early ([`pause`]).
     ///
     /// # Errors
-    /// There was no descriptor or memory to look with.
+    /// There was no descriptor or memory to read /proc with.
     pub fn refresh(&mut self, proc: &Path, now: Duration) -> Result<(), OutOf> {
         if now < self.next_look {
             return Ok(());
         }
         let begin = clock::cpu();
-        // An unreadable /proc says nothing; the start has told of it.
+        // If /proc is unreadable, the old list stays. A message at the start has reported it.
         if let Some(snapshot) = proc::found(Snapshot::take(proc))? {
             let record = |socket: &proc::SocketEntry| {
-                // UDP has no states, but waits all the same: filters take it for that.
+                // UDP has no states. Filters treat an unconnected UDP socket as listening.
                 let mut connection = Connection::new(socket.protocol, socket.ends, Some(TcpState::Listen));
                 if let Some(process) = snapshot.owner(socket) {
                     connection.record.owner = ConnectionOwner::Process(process);

@@ -1,7 +1,8 @@
-//! What happens at the end of each interval: events and counters into the table, owners from /proc, a report out.
+//! The work at the end of each interval: applies the collector's events to the table, finds owners in /proc, and makes the
+//! report.
 
-mod inquiry;
 mod listening;
+mod proc_query;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use std::{
 
 use tcptop_abi::Endpoints;
 
-use self::{inquiry::Schedule, listening::Listening};
+use self::{listening::ListeningSockets, proc_query::Schedule};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
     conn::{Beside, Connection, Decay, Keep, Protocol, Report, Table, TcpState},
@@ -27,72 +28,72 @@ use crate::{
 /// A collector and the table it fills.
 pub struct Monitor<C> {
     collector: C,
-    /// Where process information is: `/proc`.
+    /// The path of `/proc`.
     proc: PathBuf,
     table: Table,
     names: Names,
-    /// Monotonic time at which the interval under way began.
+    /// Monotonic time at which the current interval began.
     since: Duration,
-    listing: Listing,
-    listening: Listening,
+    scope: ReportScope,
+    listening: ListeningSockets,
     schedule: Schedule,
-    gaps: Gaps,
-    /// What there was no more of when /proc was to be read last.
+    gaps: StartGaps,
+    /// The resource that the last read of /proc lacked.
     out_of: Option<OutOf>,
 }
 
-/// What reports list besides active connections.
+/// What reports contain besides active connections.
 #[derive(Clone, Copy)]
-pub struct Listing {
-    /// Idle ones.
+pub struct ReportScope {
+    /// Idle connections.
     pub idle: bool,
-    /// At most so many of those that ended: the busiest.
+    /// The largest number of ended connections; the busiest are kept.
     pub ended: usize,
     /// Sockets that wait for connections or datagrams.
     pub listening: bool,
-    /// Connections that this host passes on, and beside which others.
+    /// Connections that this host forwards, and which others beside them.
     pub forwarded: Option<Beside>,
-    /// What columns show of each connection besides.
+    /// What the table keeps of each connection for the columns that were chosen.
     pub keep: Keep,
 }
 
-/// What the look at /proc at the start did not show.
-pub enum Gaps {
-    /// Some of it.
+/// What /proc did not show at the start.
+pub enum StartGaps {
+    /// Parts of /proc could not be read.
     Some(proc::Gaps),
-    /// /proc cannot be read at all: connections appear with their first packet.
+    /// /proc cannot be read at all, so connections appear with their first packet.
     All(io::Error),
 }
 
 impl<C: NetworkCollector> Monitor<C> {
-    /// Begins the first interval of a collector that has started, and finds what exists already. `openings`: which side
-    /// opened each TCP connection that exists, as far as that can be told.
+    /// Begins the first interval of a collector that has started, and adds the connections that exist. `openings` returns which
+    /// side opened each existing TCP connection, as far as the kernel reports it.
     pub fn start(
         collector: C,
         proc: &Path,
-        listing: Listing,
+        scope: ReportScope,
         names: Names,
         openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
     ) -> Self {
         let since = clock::monotonic();
-        let mut table = Table::new(listing.ended);
-        table.keep(listing.keep);
-        if let Some(beside) = listing.forwarded {
+        let mut table = Table::new(scope.ended);
+        table.keep(scope.keep);
+        if let Some(beside) = scope.forwarded {
             table.expect_forwarded(beside);
         }
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
-                if listing.forwarded != Some(Beside::Nothing) {
+                if scope.forwarded != Some(Beside::Nothing) {
                     fill(&mut table, &snapshot, openings);
                 }
-                Gaps::Some(snapshot.gaps(proc))
+                StartGaps::Some(snapshot.gaps(proc))
             }
-            Err(error) => Gaps::All(error),
+            Err(error) => StartGaps::All(error),
         };
         let schedule = Schedule::begin(since);
         let proc = proc.to_owned();
-        let listening = Listening::default();
-        Self { collector, proc, table, names, since, listing, listening, schedule, gaps, out_of: None }
+        let listening = ListeningSockets::default();
+        Self { collector, proc, table, names, since, scope, listening, schedule, gaps, out_of: None }
     }
 
     /// The collector.
@@ -100,27 +101,27 @@ impl<C: NetworkCollector> Monitor<C> {
         &self.collector
     }
 
-    /// What connections older than tcptop may lack.
-    pub const fn gaps(&self) -> &Gaps {
+    /// What may be missing of connections older than tcptop.
+    pub const fn gaps(&self) -> &StartGaps {
         &self.gaps
     }
 
-    /// What there is no more of, so that /proc cannot be read now.
+    /// The resource that is lacking, if /proc cannot be read now.
     pub const fn out_of(&self) -> Option<OutOf> {
         self.out_of
     }
 
-    /// What others took away from the collector since the last call.
+    /// What others detached from the collector since the last call.
     pub fn take_detached(&mut self) -> Vec<Detached> {
         self.collector.take_detached()
     }
 
-    /// Ends counting.
+    /// Stops the collector.
     pub fn stop(&mut self) {
         self.collector.stop();
     }
 
-    /// Takes in what has ended, so that the collector has room for others. False: there was no news.
+    /// Processes connections that ended, so that the collector has room for others. Returns false if there were none.
     pub fn drain(&mut self) -> bool {
         let Self { collector, table, names, .. } = self;
         let news = collector.drain(&mut |event| take_in(table, names, event));
@@ -128,15 +129,15 @@ impl<C: NetworkCollector> Monitor<C> {
         news
     }
 
-    /// How soon the collector should be drained, whatever else happens.
+    /// The longest time until the collector should be drained.
     pub fn patience(&mut self) -> Option<Duration> {
         self.collector.patience()
     }
 
-    /// Ends the interval, hands its report to `print`, and returns what that returned. `last`: no other will follow.
+    /// Ends the interval, passes its report to `print`, and returns the result of `print`. `last`: no other interval follows.
     ///
     /// # Errors
-    /// The collector's.
+    /// The collector's errors.
     pub fn tick<T>(
         &mut self,
         last: bool,
@@ -155,20 +156,20 @@ impl<C: NetworkCollector> Monitor<C> {
 
         let interval = now.saturating_sub(self.since);
         let moved = self.table.close_interval(boot);
-        if self.listing.listening && self.out_of.is_none() {
+        if self.scope.listening && self.out_of.is_none() {
             self.out_of = self.listening.refresh(&self.proc, now).err();
         }
-        if self.listing.keep.history {
+        if self.scope.keep.history {
             self.table.remember(&Decay::over(interval));
         }
-        if self.listing.keep.queues && self.out_of.is_none() {
-            // Without /proc, nothing is known of them.
+        if self.scope.keep.queues && self.out_of.is_none() {
+            // Without /proc, the queues are unknown.
             let answers = proc::states(&self.proc, &self.table.sockets()).unwrap_or_default();
             self.table.learn_queues(&mut answers.into_iter().map(|answer| answer.queues));
         }
-        let Self { table, names, listing, listening, .. } = self;
+        let Self { table, names, scope, listening, .. } = self;
         let (tcp, udp) = table.counts();
-        let live = if listing.idle { table.live().collect() } else { table.active().collect() };
+        let live = if scope.idle { table.live().collect() } else { table.active().collect() };
         let mut total = moved;
         total += losses.untracked;
         let report = Report {
@@ -205,7 +206,7 @@ impl<C: NetworkCollector> Monitor<C> {
     }
 }
 
-/// Puts what existed before the first packet into the table.
+/// Adds the sockets that existed at the start to the table.
 fn fill(
     table: &mut Table,
     snapshot: &proc::Snapshot,
@@ -232,7 +233,7 @@ fn tcp_state(socket: &proc::SocketEntry) -> Option<TcpState> {
     TcpState::from_code(socket.state).filter(|_| socket.protocol == Protocol::Tcp)
 }
 
-/// Takes in what a collector hands up.
+/// Applies an event of the collector.
 fn take_in(table: &mut Table, names: &mut Names, event: CollectorEvent) {
     match event {
         CollectorEvent::ProcessSeen(pid) => names.read_now(pid),

@@ -8,7 +8,7 @@ use std::{
 
 use tcptop_abi::Counters;
 
-use super::{Listing, Monitor, Report};
+use super::{Monitor, Report, ReportScope};
 use crate::{
     collector::{
         Claim, CollectorEvent, ConnectionKey, Detached, Details, Losses, Missing, NetworkCollector,
@@ -16,7 +16,7 @@ use crate::{
     },
     conn::{Beside, ConnectionRecord, Keep, Protocol, TcpState, Traffic},
     error::Error,
-    names::{Names, Wanted},
+    names::{NameOptions, Names},
     proc::{
         OutOf,
         testing::{self, Tree, ends},
@@ -105,14 +105,14 @@ impl NetworkCollector for Replay {
 /// A monitor over captured tables, with process 50 as the listener on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
-    let listing =
-        Listing { idle, ended: usize::MAX, listening: false, forwarded: None, keep: Keep::default() };
+    let scope =
+        ReportScope { idle, ended: usize::MAX, listening: false, forwarded: None, keep: Keep::default() };
     let replay = Replay { intervals: intervals.into(), ..Replay::default() };
     Monitor::start(
         replay,
         &tree.path(""),
-        listing,
-        Names::new(&tree.path(""), Wanted::default()),
+        scope,
+        Names::new(&tree.path(""), NameOptions::default()),
         HashMap::new,
     )
 }
@@ -155,9 +155,9 @@ fn collected(events: Vec<CollectorEvent>) -> Recorded {
 }
 
 /// The total, the open and the ended connections of a report.
-type Seen = (Traffic, Vec<ConnectionRecord>, Vec<ConnectionRecord>);
+type ReportParts = (Traffic, Vec<ConnectionRecord>, Vec<ConnectionRecord>);
 
-fn tick(monitor: &mut Monitor<Replay>) -> Seen {
+fn tick(monitor: &mut Monitor<Replay>) -> ReportParts {
     let rows = |records: &[&ConnectionRecord]| records.iter().copied().cloned().collect();
     let seen = |report: &Report<'_>, _: &mut Names| (report.total, rows(&report.live), rows(&report.closed));
     monitor.tick(false, seen).expect("made up")
@@ -303,15 +303,15 @@ fn without_descriptors_no_connection_ends_and_no_owner_is_lost() {
 fn forwarded_connections_alone_have_no_older_ones_of_this_host_beside_them() {
     let tree = Tree::captured();
     for (beside, has_older) in [(Beside::Nothing, false), (Beside::EveryNamespace, true)] {
-        let listing = Listing {
+        let scope = ReportScope {
             idle: true,
             ended: usize::MAX,
             listening: false,
             forwarded: Some(beside),
             keep: Keep::default(),
         };
-        let names = Names::new(&tree.path(""), Wanted::default());
-        let mut monitor = Monitor::start(Replay::default(), &tree.path(""), listing, names, HashMap::new);
+        let names = Names::new(&tree.path(""), NameOptions::default());
+        let mut monitor = Monitor::start(Replay::default(), &tree.path(""), scope, names, HashMap::new);
         assert_eq!(!tick(&mut monitor).1.is_empty(), has_older);
     }
 }

@@ -1,8 +1,8 @@
-//! Names of network interfaces, as far as they are those of our own network namespace.
+//! Names of the network interfaces of our own network namespace.
 //!
-//! A collector tells the index of an interface in the namespace of the socket, not which namespace that is. A socket whose
-//! local address is one of our own namespace is taken to be in it. Of another socket, the index stands for itself: in our
-//! namespace it is another interface's.
+//! A collector reports the index of an interface in the namespace of the socket, but not which namespace that is. We assume
+//! that a socket is in our namespace if its local address is one of ours. For other sockets we show the index itself, because
+//! in our namespace it belongs to another interface.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     sys::interfaces::{self, Addresses},
 };
 
-/// The interfaces are read again after so long.
+/// How often the interfaces are read again.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The loopback interface is the first of every namespace (include/net/net_namespace.h `LOOPBACK_IFINDEX`, v6.1).
 const LOOPBACK: u32 = 1;
 
-/// Stands for the interface of an address that several have.
+/// Stands for the interface if several have the same address.
 const SEVERAL: u32 = u32::MAX;
 
 /// Interfaces by index and by address. They are few.
@@ -35,7 +35,7 @@ impl Interfaces {
     pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord>, now: Duration) {
         if self.read.is_none_or(|read| now.saturating_sub(read) >= INTERVAL) {
             self.read = Some(now);
-            // They stay as they are if they cannot be read now.
+            // If the addresses cannot be read now, the old ones stay.
             interfaces::addresses().into_iter().for_each(|addresses| self.own = addresses);
             // Containers come and go, and so do their interfaces.
             self.others.clear();
@@ -62,7 +62,7 @@ impl Interfaces {
             None => 0,
         };
         let (names, index) = match (seen(record), owner) {
-            // No packet of it was seen, or its collector does not tell: the one that has the address.
+            // No packet was seen, or the collector reports no interface: use the one that has the address.
             (0, owner) => (&self.own.names, owner),
             (LOOPBACK, _) => (&self.own.names, LOOPBACK),
             (index, 0) => (&self.others, index),
@@ -74,7 +74,7 @@ impl Interfaces {
     }
 }
 
-/// The index that the collector tells, or 0.
+/// The index that the collector reports, or 0.
 fn seen(record: &ConnectionRecord) -> u32 {
     record.extra.as_ref().map_or(0, |extra| extra.details.interface)
 }

@@ -1,4 +1,4 @@
-//! What /proc has shown of one process.
+//! The facts that /proc has shown about one process.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use tcptop_abi::COMM_LEN;
 
 use crate::{collector::ObservedOwner, proc::Stat, sys::clock};
 
-/// What identifies a process: its id, and its start as in [`Process::start`].
-pub type Id = (u32, u32);
+/// Identifies a process: its pid, and its start as in [`Process::start`].
+pub type ProcessId = (u32, u32);
 
-/// So soon after a process was seen, its id is not another's yet.
+/// Within this time after a process was seen, no other process gets its pid.
 const SOON: Duration = Duration::from_millis(50);
 
-/// What is known of one process.
+/// The facts known about one process.
 #[derive(Default)]
 pub struct Known {
-    /// Which one it is.
-    pub id: Id,
-    /// When it began, rounded down by less than a clock tick: time since the boot.
+    /// Its pid and start.
+    pub id: ProcessId,
+    /// When it began, as time since the boot, rounded down by less than a clock tick.
     pub start: Duration,
     /// Name of its main thread.
     pub comm: [u8; COMM_LEN],
-    /// It is a worker of the kernel, which works for others.
+    /// It is a kernel worker, which works for others.
     pub is_worker: bool,
     /// When /proc showed it first.
     pub met: Duration,
@@ -29,16 +29,16 @@ pub struct Known {
     pub verified: Duration,
     /// It has exited.
     pub is_gone: bool,
-    /// Its cgroup, as a collector has seen it; 0: not known.
+    /// The id of its cgroup, as a collector has seen it; 0: unknown.
     pub cgroup: u64,
-    /// Its command line; empty when it is not known.
+    /// Its command line; empty if it is unknown.
     pub cmdline: Vec<u8>,
-    /// Its service or container; empty when it has none, or it is not known.
+    /// Its service or container; empty if it has none, or if it is unknown.
     pub unit: Vec<u8>,
 }
 
 impl Known {
-    /// Takes in what /proc showed at this time since the boot.
+    /// Updates the facts from /proc. `now`: time since the boot.
     pub fn learn(&mut self, stat: &Stat, now: Duration) {
         self.start = clock::start(stat.start);
         self.comm = stat.comm;
@@ -50,8 +50,9 @@ impl Known {
         self.is_gone = stat.is_zombie;
     }
 
-    /// Whether it may be the process that was seen. Both moments are rounded down. Where they are too close to tell, the name
-    /// decides; or, of a thread, whether /proc was read so soon that no other process can have got the id.
+    /// Returns whether this may be the process that a collector saw. Both times are rounded down. If they are too close to
+    /// decide, the names must be equal. If the collector saw a thread other than the main one, /proc must have been read so
+    /// soon that no other process can have got the pid.
     pub fn may_be(&self, owner: &ObservedOwner) -> bool {
         let latest = owner.seen + ObservedOwner::SEEN_WITHIN;
         if self.start + clock::TICK <= owner.seen {
@@ -62,8 +63,8 @@ impl Known {
     }
 }
 
-/// The name of a thread in braces, where the process's name is not to be had: `{isc-net-0000}`. Of the longest names, the
-/// end is cut.
+/// The name to show if only the name of a thread is known: the thread's name in braces, like `{isc-net-0000}`. The longest
+/// names lose their end.
 pub fn marked(owner: &ObservedOwner) -> [u8; COMM_LEN] {
     if !owner.is_other_thread {
         return owner.comm;

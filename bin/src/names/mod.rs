@@ -1,4 +1,4 @@
-//! What processes, users, hosts and network interfaces are called.
+//! Names of processes, users, hosts and network interfaces.
 
 mod clients;
 mod interfaces;
@@ -18,12 +18,12 @@ use crate::{
     sys::clock,
 };
 
-/// Where users are listed.
+/// The file that lists users.
 const PASSWD: &str = "/etc/passwd";
 
-/// Which names are wanted.
+/// Which names to look up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct NameOptions {
     /// Command lines.
     pub cmdline: bool,
     /// Services and containers.
@@ -36,28 +36,28 @@ pub struct Wanted {
     pub interface: bool,
 }
 
-impl Wanted {
-    /// Something of each process that no hook tells.
+impl NameOptions {
+    /// Returns whether names of processes are wanted that only /proc provides.
     pub const fn of_processes(self) -> bool {
         self.cmdline || self.unit
     }
 }
 
-/// Names known so far.
+/// The names known so far.
 pub struct Names {
-    wanted: Wanted,
+    wanted: NameOptions,
     users: Users,
     processes: Processes,
     units: Units,
     clients: Clients,
     interfaces: Interfaces,
-    /// Processes whose names stay.
+    /// Processes whose names [`Self::forget_others`] keeps.
     kept: Vec<Process>,
 }
 
 impl Names {
-    /// None so far; `proc` is `/proc`.
-    pub fn new(proc: &Path, wanted: Wanted) -> Self {
+    /// Starts without any names. `proc` is `/proc`.
+    pub fn new(proc: &Path, wanted: NameOptions) -> Self {
         let users = Users::new(Path::new(PASSWD));
         let processes = Processes::new(proc.into(), wanted);
         let clients = Clients::new(Path::new("/"));
@@ -69,27 +69,27 @@ impl Names {
         Self { wanted, users, processes, units, clients, interfaces, kept: Vec::new() }
     }
 
-    /// A process begins to use sockets: reads what is wanted of it while it lives.
+    /// Reads the wanted names of a process that begins to use sockets, while it still lives.
     pub fn read_now(&mut self, pid: u32) {
         self.processes.read_now(pid);
     }
 
-    /// The process that a collector has seen, under its name. `None`: it works for others.
+    /// Returns the process that a collector has seen, with its name. `None`: it is a kernel worker, which works for others.
     pub fn identify(&mut self, owner: &ObservedOwner) -> Option<Identified> {
         self.processes.identify(owner, &mut self.units)
     }
 
-    /// Whether a process has exited, as far as is known. `now`: time since the boot.
+    /// Returns whether a process is known to have exited. `now`: time since the boot.
     pub fn is_gone(&mut self, process: &Process, now: Duration) -> bool {
         self.processes.is_gone(process, now)
     }
 
-    /// What there was no more of when /proc was to be read, since this was asked last.
+    /// Takes the resource that reads of /proc have lacked since the last call.
     pub const fn take_out_of(&mut self) -> Option<OutOf> {
         self.processes.take_out_of()
     }
 
-    /// Looks up what rows of `records` may show.
+    /// Looks up the names that rows of `records` may show.
     pub fn look_up<'a>(&mut self, records: impl Iterator<Item = &'a ConnectionRecord> + Clone) {
         let processes = records.clone().filter_map(|record| record.process());
         if self.wanted.user {
@@ -104,13 +104,13 @@ impl Names {
         }
     }
 
-    /// Keeps the names of these processes, instead of those that were kept before.
+    /// Keeps the names of these processes, and no longer those of the last call.
     pub fn keep<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
         self.kept.clear();
         self.kept.extend(processes);
     }
 
-    /// Forgets processes, once there are many, that none of `records` needs, and that need not be kept.
+    /// If many processes are known, forgets those that neither `records` nor [`Self::keep`] needs.
     pub fn forget_others<'a, R: Iterator<Item = &'a ConnectionRecord>>(
         &mut self,
         records: impl FnOnce() -> R,
@@ -121,24 +121,24 @@ impl Names {
         }
     }
 
-    /// Its command line, arguments apart by spaces; that of a kernel thread, or of a process that was gone before its
-    /// command line could be read, is its name.
+    /// The command line, with spaces between the arguments. If there is none (a kernel thread, or a process that exited before
+    /// its command line could be read), the process's name.
     pub fn cmdline<'a>(&'a self, process: &'a Process) -> &'a [u8] {
         let known = self.processes.cmdline(process);
         if known.is_empty() { process.name() } else { known }
     }
 
-    /// Its service or container; empty when it has none.
+    /// The process's service or container; empty if it has none.
     pub fn unit(&self, process: &Process) -> &[u8] {
         self.processes.unit(process)
     }
 
-    /// Name of a host of the local network; empty if it has none.
+    /// The name of a host of the local network; empty if it has none.
     pub fn client(&self, address: &[u8; 16]) -> &[u8] {
         self.clients.name(address)
     }
 
-    /// Name of a connection's network interface, or the index that it has in another namespace; empty if it is unknown.
+    /// The name of a connection's network interface, or its index if it is in another namespace; empty if it is unknown.
     pub fn interface(&self, record: &ConnectionRecord) -> &[u8] {
         self.interfaces.name(record)
     }
@@ -164,7 +164,7 @@ mod tests {
         tree.file("7/stat", &testing::stat(7, "nginx", 1));
         tree.file("7/cmdline", b"nginx: worker\0process\0");
         tree.file("7/cgroup", b"0::/system.slice/nginx.service\n");
-        let wanted = Wanted { cmdline: true, unit: true, user: true, client: false, interface: false };
+        let wanted = NameOptions { cmdline: true, unit: true, user: true, client: false, interface: false };
         let mut names = Names::new(&tree.path(""), wanted);
         let record = ConnectionRecord {
             owner: samples::process(7, b"nginx"),

@@ -1,15 +1,15 @@
-//! Which process a collector has seen, and what is known of it: also when it is gone, and never of another process that
-//! has got its id.
+//! Identifies the process that a collector has seen, and keeps its names even after it has exited. A process that later gets
+//! the same pid is never confused with it.
 //!
-//! /proc shows a process only while it lives. So it is read when a process begins to use sockets, and what it showed is
-//! kept for as long as rows need it. Whether a process that /proc shows is the one that was seen is decided by its start:
-//! who began after that moment is another one.
+//! /proc shows a process only while it lives. So tcptop reads /proc when a process begins to use sockets, and keeps the result
+//! for as long as rows need it. The start time decides whether a process in /proc is the one that the collector saw: one that
+//! began after that moment is another.
 
 use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
 use super::{
-    Wanted,
-    known::{Id, Known, marked},
+    NameOptions,
+    known::{Known, ProcessId, marked},
     unit,
     units::Units,
 };
@@ -20,59 +20,59 @@ use crate::{
     sys::clock,
 };
 
-/// A process that /proc has shown this long before a socket was seen in its hands is taken for the same one if it is gone by
-/// then: in so short a time its id does not come round again.
+/// If /proc showed a process at most this long before a collector saw its socket, and the process has exited since, it is taken
+/// to be the same one. Pids do not repeat in so short a time.
 const SAME: Duration = Duration::from_secs(2);
 
-/// A process is asked this often whether it still lives.
+/// How often /proc is asked whether a process still lives.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// So many processes are kept before those that no row needs are forgotten.
+/// Beyond this number, processes that no row needs are forgotten.
 const ENOUGH: usize = 1024;
 
-/// A command line and a unit, as far as they were read.
-struct Words {
+/// The command line and the unit that were read of a process.
+struct ProcessText {
     cmdline: Option<Vec<u8>>,
     unit: Option<Vec<u8>>,
 }
 
-/// More are not read before they are needed: in a long interval, a host may start so many. A command line and a unit take
-/// some 260 bytes together.
+/// Beyond this number, processes are read only when a row needs them: a host may start this many in a long interval. A command
+/// line and a unit together take about 260 bytes.
 const MOST: usize = 8 * ENOUGH;
 
-/// The processes known.
+/// The known processes.
 pub struct Processes {
     proc: PathBuf,
-    wanted: Wanted,
-    /// Ascending by id. New processes mostly have the highest one.
+    wanted: NameOptions,
+    /// Ascending by id. New processes usually have the highest id.
     known: Vec<Known>,
-    /// What there was no more of when /proc was to be read.
+    /// The resource that a read of /proc lacked.
     out_of: Option<OutOf>,
 }
 
 impl Processes {
-    /// None so far; `proc` is `/proc`.
-    pub const fn new(proc: PathBuf, wanted: Wanted) -> Self {
+    /// Starts without any processes. `proc` is `/proc`.
+    pub const fn new(proc: PathBuf, wanted: NameOptions) -> Self {
         Self { proc, wanted, known: Vec::new(), out_of: None }
     }
 
-    /// A process begins to use sockets: reads what is wanted of it while it lives.
+    /// Reads the wanted names of a process that begins to use sockets, while it still lives.
     pub fn read_now(&mut self, pid: u32) {
         if self.known.len() >= MOST {
             return;
         }
-        // The words first: a process that exits loses its command line before its name.
-        let words = self.words(pid);
+        // Read the text first: a process that exits loses its command line before its name.
+        let text = self.text(pid);
         if let Some(id) = self.read(pid) {
-            self.keep(id, words);
+            self.keep(id, text);
         }
     }
 
-    /// The process that was seen, under its name. `None`: a worker of the kernel, which is nobody's.
+    /// Returns the process that a collector has seen, with its name. `None`: it is a kernel worker, which no user owns.
     pub fn identify(&mut self, owner: &ObservedOwner, units: &mut Units) -> Option<Identified> {
         let anonymous = Process { pid: owner.pid, uid: owner.uid, start: 0, comm: owner.comm };
         if owner.pid == 0 {
-            // Of the machine's, as they are seen from a PID namespace. Anybody but root may call itself so.
+            // A kernel worker as seen from a PID namespace. Processes of other users may have such a name, too.
             if owner.uid == 0 && owner.comm.starts_with(b"kworker/") {
                 return None;
             }
@@ -81,7 +81,7 @@ impl Processes {
         }
         let Some(id) = self.find(owner) else {
             let process = Process { comm: marked(owner), ..anonymous };
-            // Its cgroup may still tell the unit.
+            // Its cgroup may still name the unit.
             let known = self.entry((owner.pid, 0));
             let known = &mut self.known[known];
             known.is_gone = true;
@@ -104,8 +104,8 @@ impl Processes {
         Some(Identified { process: Process { start: id.1, comm, ..anonymous }, is_gone: known.is_gone })
     }
 
-    /// The known process that was seen.
-    fn find(&mut self, owner: &ObservedOwner) -> Option<Id> {
+    /// Finds the known process that a collector saw, and reads /proc if necessary.
+    fn find(&mut self, owner: &ObservedOwner) -> Option<ProcessId> {
         if let Some(known) = self.candidate(owner)
             && (owner.seen <= known.verified || known.is_gone && owner.seen <= known.verified + SAME)
         {
@@ -116,19 +116,19 @@ impl Processes {
         (!known.is_gone || owner.seen <= known.verified + SAME).then_some(known.id)
     }
 
-    /// The youngest known process with this id that began before it was seen.
+    /// The youngest known process with this pid that began before the collector saw it.
     fn candidate(&self, owner: &ObservedOwner) -> Option<&Known> {
         self.known[self.with_pid(owner.pid)].iter().rev().find(|known| known.may_be(owner))
     }
 
-    /// The processes with this process id, whose start is known.
+    /// The range of processes with this pid whose start is known.
     fn with_pid(&self, pid: u32) -> Range<usize> {
         let first = self.known.partition_point(|known| known.id < (pid, 1));
         let count = self.known[first..].iter().take_while(|known| known.id.0 == pid).count();
         first..first + count
     }
 
-    fn position(&self, id: Id) -> Result<usize, usize> {
+    fn position(&self, id: ProcessId) -> Result<usize, usize> {
         self.known.binary_search_by_key(&id, |known| known.id)
     }
 
@@ -136,17 +136,17 @@ impl Processes {
         self.position((process.pid, process.start)).ok().map(|at| &self.known[at])
     }
 
-    /// Where the process with this id is, which is made if it is not known.
-    fn entry(&mut self, id: Id) -> usize {
+    /// The position of the process with this id. Adds it if it is unknown.
+    fn entry(&mut self, id: ProcessId) -> usize {
         self.position(id).unwrap_or_else(|at| {
             self.known.insert(at, Known { id, ..Known::default() });
             at
         })
     }
 
-    /// Reads which process has this id. What had it before is gone. `None`: no process has, but for one that has exited, or
-    /// /proc cannot be read.
-    fn read(&mut self, pid: u32) -> Option<Id> {
+    /// Reads which process has this pid now, and marks others that had it as gone. `None`: no living process has it, or /proc
+    /// cannot be read.
+    fn read(&mut self, pid: u32) -> Option<ProcessId> {
         let now = clock::boot();
         let stat = match proc::stat(&self.proc, pid) {
             Ok(stat) => stat,
@@ -166,34 +166,34 @@ impl Processes {
         (!stat.is_zombie).then_some(id)
     }
 
-    /// Reads the command line and the unit of a process, as far as they are wanted.
-    fn words(&mut self, pid: u32) -> Words {
-        let Wanted { cmdline, unit, .. } = self.wanted;
-        let cmdline = cmdline.then(|| proc::cmdline(&self.proc, pid)).and_then(|words| self.answered(words));
+    /// Reads the command line and the unit of a process, if they are wanted.
+    fn text(&mut self, pid: u32) -> ProcessText {
+        let NameOptions { cmdline, unit, .. } = self.wanted;
+        let cmdline = cmdline.then(|| proc::cmdline(&self.proc, pid)).and_then(|text| self.answered(text));
         let cgroup = unit.then(|| proc::cgroup(&self.proc, pid)).and_then(|cgroup| self.answered(cgroup));
-        // A process that is exiting has none any more (kernel/exit.c `do_exit`, v6.1: `exit_mm` comes before `exit_files`).
-        let cmdline = cmdline.filter(|words| !words.is_empty());
-        Words { cmdline, unit: cgroup.map(|cgroup| unit::of(&cgroup)) }
+        // An exiting process has lost its command line (kernel/exit.c `do_exit`, v6.1: `exit_mm` comes before `exit_files`).
+        let cmdline = cmdline.filter(|text| !text.is_empty());
+        ProcessText { cmdline, unit: cgroup.map(|cgroup| unit::of(&cgroup)) }
     }
 
-    /// Keeps what was read of a process. What was not read stays as it was.
-    fn keep(&mut self, id: Id, words: Words) {
+    /// Stores the texts that were read of a process. The others stay as they were.
+    fn keep(&mut self, id: ProcessId, text: ProcessText) {
         let Ok(known) = self.position(id) else { return };
         let known = &mut self.known[known];
-        words.cmdline.into_iter().for_each(|cmdline| known.cmdline = cmdline);
-        words.unit.into_iter().for_each(|unit| known.unit = unit);
+        text.cmdline.into_iter().for_each(|cmdline| known.cmdline = cmdline);
+        text.unit.into_iter().for_each(|unit| known.unit = unit);
     }
 
-    /// Reads the command line and the unit of a process again: both may change.
-    fn read_words(&mut self, id: Id) {
+    /// Reads the command line and the unit of a process again, because both may change.
+    fn read_text(&mut self, id: ProcessId) {
         if self.position(id).is_ok_and(|at| self.known[at].is_gone) {
             return;
         }
-        let words = self.words(id.0);
-        // Another process may have got the id while these were read. If nobody has it now, they are the last words of the one
-        // that had it before.
+        let text = self.text(id.0);
+        // Another process may have got the pid meanwhile. If nobody has it now, the texts belong to the process that had it
+        // before.
         if self.read(id.0).is_none_or(|other| other == id) {
-            self.keep(id, words);
+            self.keep(id, text);
         }
     }
 
@@ -208,12 +208,11 @@ impl Processes {
             if process.pid == 0 || process.start == 0 || !seen.insert(id) {
                 continue;
             }
-            self.read_words(id);
+            self.read_text(id);
         }
     }
 
-    /// Whether a process has exited, as far as /proc has shown. It is asked at most once in a second. `now`: time since the
-    /// boot.
+    /// Returns whether /proc shows that a process has exited. Asks at most once per second. `now`: time since the boot.
     pub fn is_gone(&mut self, process: &Process, now: Duration) -> bool {
         let id = (process.pid, process.start);
         if process.pid == 0 {
@@ -227,11 +226,11 @@ impl Processes {
             return true;
         }
         let present = self.read(process.pid);
-        // Without an answer it is taken to live.
+        // Without an answer, we assume that it lives.
         self.out_of.is_none() && present != Some(id)
     }
 
-    /// What /proc has answered. `None`: nothing, or it could not be asked.
+    /// Unwraps an answer of /proc. `None`: there is none, or there was no descriptor or memory to ask with.
     fn answered<T>(&mut self, answer: Result<Option<T>, OutOf>) -> Option<T> {
         answer.unwrap_or_else(|out_of| {
             self.out_of = Some(out_of);
@@ -239,31 +238,31 @@ impl Processes {
         })
     }
 
-    /// What there was no more of when /proc was to be read, since this was asked last.
+    /// Takes the resource that reads of /proc have lacked since the last call.
     pub const fn take_out_of(&mut self) -> Option<OutOf> {
         self.out_of.take()
     }
 
-    /// Forgets processes that no row needs, once there are many.
+    /// Forgets processes that are not `needed` and were not read recently.
     pub fn forget_others<'a>(&mut self, needed: impl Iterator<Item = &'a Process>) {
-        let number = |(pid, start): Id| u64::from(pid) << 32 | u64::from(start);
+        let number = |(pid, start): ProcessId| u64::from(pid) << 32 | u64::from(start);
         let needed: HashSet<u64> = needed.map(|process| number((process.pid, process.start))).collect();
         let now = clock::boot();
         self.known.retain(|known| needed.contains(&number(known.id)) || now < known.verified + RECHECK);
         self.known.shrink_to(2 * self.known.len());
     }
 
-    /// More are known than is good for memory.
+    /// Returns whether more processes are known than memory should hold.
     pub fn are_many(&self) -> bool {
         self.known.len() > ENOUGH
     }
 
-    /// Its command line; empty when it is not known, and of a kernel thread.
+    /// The command line; empty if it is unknown, and for a kernel thread.
     pub fn cmdline(&self, process: &Process) -> &[u8] {
         self.get(process).map_or(b"", |known| &known.cmdline)
     }
 
-    /// Its service or container; empty when it has none, or it is not known.
+    /// The service or container; empty if there is none, or if it is unknown.
     pub fn unit(&self, process: &Process) -> &[u8] {
         self.get(process).map_or(b"", |known| &known.unit)
     }

@@ -11,7 +11,8 @@ use crate::{
     sys::limit::without_opening,
 };
 
-const WANTED: Wanted = Wanted { cmdline: true, unit: true, user: false, client: false, interface: false };
+const WANTED: NameOptions =
+    NameOptions { cmdline: true, unit: true, user: false, client: false, interface: false };
 
 fn comm(text: &str) -> [u8; COMM_LEN] {
     let mut comm = [0; COMM_LEN];
@@ -45,18 +46,18 @@ fn end(tree: &Tree, pid: u32) {
     fs::remove_dir_all(tree.path(&pid.to_string())).expect("was there");
 }
 
-struct Shown {
+struct ShownProcess {
     name: String,
     cmdline: String,
     unit: String,
     is_gone: bool,
 }
 
-fn identify(processes: &mut Processes, owner: &ObservedOwner) -> Option<Shown> {
+fn identify(processes: &mut Processes, owner: &ObservedOwner) -> Option<ShownProcess> {
     let found = processes.identify(owner, &mut Units::default())?;
     processes.refresh([&found.process].into_iter());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some(Shown {
+    Some(ShownProcess {
         name: text(found.process.name()),
         cmdline: text(processes.cmdline(&found.process)),
         unit: text(processes.unit(&found.process)),

@@ -1,4 +1,4 @@
-//! The units of cgroups that are known by their ids: also where no process of them lives any more.
+//! Finds the unit of a cgroup by the cgroup's id. This works even if none of its processes lives any more.
 
 use std::{
     collections::HashMap,
@@ -12,31 +12,31 @@ use crate::{
     sys::cgroup::{self, Place},
 };
 
-/// So many are kept.
+/// The largest number of units kept.
 const ENOUGH: usize = 1024;
 
 /// The units met so far.
 #[derive(Default)]
 pub struct Units {
-    /// Of the cgroup v2 tree; `None`: there is none, or it was not opened yet.
+    /// The root of the cgroup v2 tree. `None`: there is none, or it was not opened yet.
     root: Option<(OwnedFd, Place)>,
     by_id: HashMap<u64, Vec<u8>>,
 }
 
 impl Units {
-    /// Opens the tree. Where it is not mounted, that takes privileges which tcptop drops before it begins to report.
+    /// Opens the tree. If it is not mounted, this needs privileges that tcptop drops before it begins to report.
     pub fn open(&mut self) {
-        // Why there is none does not matter: then there are no units either.
+        // Without a tree there are no units, so the error does not matter.
         self.root = cgroup::open_root().ok();
     }
 
-    /// The unit of the cgroup with this id; empty when it says nothing, or is gone.
+    /// The unit of the cgroup with this id; empty if its path names none, or if it is gone.
     pub fn of(&mut self, id: u64) -> &[u8] {
         if self.by_id.len() > ENOUGH {
             self.by_id.clear();
         }
         if !self.by_id.contains_key(&id) {
-            // Without a descriptor to look with, it is looked for again.
+            // If there was no descriptor to look with, the next call tries again.
             let Ok(unit) = proc::found(self.find(id)) else { return b"" };
             self.by_id.insert(id, unit.unwrap_or_default());
         }

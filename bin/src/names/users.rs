@@ -1,4 +1,4 @@
-//! User names by number, from /etc/passwd: a static binary has no name service.
+//! User names by number, from /etc/passwd. A static binary cannot use the C library's name services.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::proc;
 
-/// Users met so far.
+/// The users looked up so far.
 pub struct Users {
     file: PathBuf,
     /// By number. Maps from `u64` share their code with others.
@@ -16,13 +16,13 @@ pub struct Users {
 }
 
 impl Users {
-    /// None met; `file` lists them.
+    /// Starts without any users. `file` lists them.
     pub fn new(file: &Path) -> Self {
         Self { file: file.into(), names: HashMap::new() }
     }
 
-    /// Learns the name of a user not met before. The file is read once per such user, and again if there was no
-    /// descriptor to read it with.
+    /// Looks up the name of a user, unless it is known. Reads the file once per user, and again if there was no descriptor to
+    /// read it with.
     pub fn look_up(&mut self, uid: u32) {
         if self.names.contains_key(&uid.into()) {
             return;
@@ -33,7 +33,7 @@ impl Users {
         self.names.insert(uid.into(), name);
     }
 
-    /// The name of a user met, or the number.
+    /// The name of a user who was looked up, or the number.
     pub fn name(&self, uid: u32) -> &[u8] {
         self.names.get(&uid.into()).map_or(b"", Vec::as_slice)
     }

@@ -8,7 +8,7 @@ use super::{Form, Options};
 use crate::{
     columns::{self, Frame, NumberForm, time},
     conn::{ConnectionKey, ConnectionOwner, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
-    names::{Names, Wanted},
+    names::{NameOptions, Names},
     sys::clock::Moment,
     view::Selection,
 };
@@ -177,7 +177,7 @@ pub fn csv() -> Options {
 }
 
 pub fn names() -> Names {
-    Names::new("/nonexistent".as_ref(), Wanted::default())
+    Names::new("/nonexistent".as_ref(), NameOptions::default())
 }
 
 pub fn frame<'a>(report: &Report<'_>, names: &'a Names) -> Frame<'a> {

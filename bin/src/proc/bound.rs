@@ -1,4 +1,4 @@
-//! The sockets that serve whoever comes: which one does a connection or datagram reach?
+//! Listening TCP sockets and unconnected UDP sockets: finds the one that a connection or datagram reaches.
 
 use tcptop_abi::Endpoints;
 
@@ -14,19 +14,20 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Of sockets for which [`SocketEntry::is_bound`] holds.
+    /// Creates the table from sockets for which [`SocketEntry::is_bound`] is true.
     pub fn new(mut sockets: Vec<SocketEntry>) -> Self {
         sockets.sort_unstable_by_key(order);
         Self { sockets }
     }
 
-    /// All of them, by protocol and local port.
+    /// All sockets, by protocol and local port.
     pub fn sockets(&self) -> &[SocketEntry] {
         &self.sockets
     }
 
-    /// Those that fit the local end of `ends` best, in one namespace or (`None`) in each. More than one: they share the
-    /// port (`SO_REUSEPORT`, other devices), or are in several namespaces, and nothing here tells which one it is.
+    /// Returns the sockets that fit the local end of `ends` best, in one namespace or (`None`) in each. If there are several,
+    /// they share the port (`SO_REUSEPORT`, other devices) or are in several namespaces, and /proc does not show which one it
+    /// is.
     pub fn serving(
         &self,
         protocol: Protocol,
@@ -38,7 +39,7 @@ impl Bound {
         let last = self.sockets.partition_point(|socket| order(socket) <= key);
         let laddr = ends.laddr;
         let sockets = &self.sockets[first..last];
-        // An exact address in one namespace says nothing of another.
+        // Each namespace has its own best fit.
         let mut best: Vec<(u64, Fit)> = Vec::new();
         for socket in sockets {
             let Some(fit) = fit(&socket.ends.laddr, &laddr) else { continue };
@@ -58,8 +59,8 @@ fn order(socket: &SocketEntry) -> (Protocol, u16) {
     (socket.protocol, socket.ends.lport)
 }
 
-/// How well a socket bound to the address `bound` fits the local address of a packet: worst first. The kernel prefers
-/// in the same order (net/ipv4/udp.c, `__udp4_lib_lookup` and `compute_score`; net/ipv4/inet_hashtables.c,
+/// How well a socket bound to the address `bound` fits the local address of a packet, worst first. The kernel has the same
+/// order of preference (net/ipv4/udp.c, `__udp4_lib_lookup` and `compute_score`; net/ipv4/inet_hashtables.c,
 /// `__inet_lookup_listener` and `compute_score`; v6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -67,11 +68,11 @@ enum Fit {
     OtherFamily,
     /// The wildcard of the packet's own family.
     Wildcard,
-    /// The very address.
+    /// Exactly this address.
     Address,
 }
 
-/// `None`: does not fit.
+/// `None`: the socket does not fit.
 fn fit(bound: &[u8; 16], packet: &[u8; 16]) -> Option<Fit> {
     const MAPPED: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
     let is_v4 = packet.starts_with(MAPPED);

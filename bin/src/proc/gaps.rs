@@ -1,18 +1,18 @@
-//! What /proc does not show.
+//! The parts of /proc that tcptop could not read.
 
-/// What could not be read; all zero: nothing is missing.
+/// What could not be read. If all fields are zero, nothing is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// Lines of the socket tables that make no sense.
+    /// Malformed lines of the socket tables.
     pub malformed: usize,
-    /// Processes whose descriptors we may not see, so that owners may be missing: without root, those of other users.
+    /// Processes whose descriptors we may not read, so owners may be missing. Without root, these are processes of other users.
     pub denied: usize,
-    /// Other users' processes are not shown at all.
+    /// /proc does not show processes of other users at all.
     pub hidden: bool,
 }
 
 impl Gaps {
-    /// Which owners are missing, why, and what would show them. `None`: /proc lets us look into every process.
+    /// A message about missing owners: which, why, and what would show them. `None`: we may inspect every process.
     pub const fn of_owners(&self) -> Option<&'static str> {
         if self.hidden {
             Some(

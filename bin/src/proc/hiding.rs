@@ -1,4 +1,5 @@
-//! Whether /proc hides processes from us: the mount option `hidepid` (Documentation/filesystems/proc.rst, section 4).
+//! Finds out whether /proc hides processes from us: the mount option `hidepid` (Documentation/filesystems/proc.rst, section
+//! 4).
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,10 +10,10 @@ use memchr::memmem;
 
 use super::line::{Fields, decimal};
 
-/// True when the /proc at `root` hides the processes of other users from this one.
+/// Returns true if the /proc at `root` hides the processes of other users from this one.
 ///
-/// Who may trace every process is shown every process. So is, unless the option is `ptraceable`, whoever is in the group of
-/// the option `gid`, root's without it (fs/proc/base.c `has_pid_permissions`, v6.1).
+/// A process that may trace every process sees all of them. Unless the option is `ptraceable`, so does a member of the group
+/// in the option `gid`, which is root's by default (fs/proc/base.c `has_pid_permissions`, v6.1).
 pub fn hides(root: &Path) -> bool {
     let read = |name| fs::read(root.join("self").join(name)).unwrap_or_default();
     let mountinfo = read("mountinfo");
@@ -26,7 +27,7 @@ pub fn hides(root: &Path) -> bool {
     !(may_trace(&status) || exempts && is_member(&status, group))
 }
 
-/// The options of the file system that is mounted at `root`; of several, the last lies on top.
+/// The options of the file system that is mounted at `root`. If there are several, the last one lies on top.
 fn options<'a>(mountinfo: &'a [u8], root: &Path) -> Option<&'a [u8]> {
     let of_line = |line: &'a [u8]| {
         let (mount, filesystem) = line.split_at(memmem::find(line, b" - ")?);
@@ -36,7 +37,7 @@ fn options<'a>(mountinfo: &'a [u8], root: &Path) -> Option<&'a [u8]> {
     mountinfo.split(|byte| *byte == b'\n').rev().find_map(of_line)
 }
 
-/// Whether the capability `CAP_SYS_PTRACE` is effective, as `/proc/<pid>/status` says.
+/// Returns whether `/proc/<pid>/status` shows the effective capability `CAP_SYS_PTRACE`.
 fn may_trace(status: &[u8]) -> bool {
     /// Its number in include/uapi/linux/capability.h.
     const CAP_SYS_PTRACE: u32 = 19;
@@ -45,13 +46,13 @@ fn may_trace(status: &[u8]) -> bool {
     effective.is_some_and(|effective| effective & 1 << CAP_SYS_PTRACE != 0)
 }
 
-/// Whether a group is among those of the process: its own or supplementary ones.
+/// Returns whether the process is a member of a group, by its own or its supplementary group ids.
 fn is_member(status: &[u8], group: u64) -> bool {
     let groups = field(status, b"Gid:").chain(field(status, b"Groups:"));
     groups.filter_map(decimal).any(|other| other == group)
 }
 
-/// What a line of `/proc/<pid>/status` says.
+/// The fields of one line of `/proc/<pid>/status`.
 fn field<'a>(status: &'a [u8], name: &'static [u8]) -> Fields<'a> {
     let mut lines = status.split(|byte| *byte == b'\n');
     Fields::new(lines.find_map(|line| line.strip_prefix(name)).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! The byte tools with which /proc is read: fields, numbers, and the names of its links.
+//! Parsers for the text of /proc: fields, numbers, and the names of links.
 
 use memchr::memchr;
 
@@ -11,7 +11,7 @@ impl<'a> Fields<'a> {
         Self(line)
     }
 
-    /// The next field, only if a separator ends it: a field that a truncated line ends may have lost digits.
+    /// Returns the next field if a separator follows it. The last field of a truncated line may have lost digits.
     pub fn whole(&mut self) -> Option<&'a [u8]> {
         let field = self.next()?;
         (!self.0.is_empty()).then_some(field)
@@ -31,8 +31,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A hexadecimal number without prefix, in either case, with leading zeros or without.
-/// `None`: empty, another byte, more than 32 bits.
+/// Parses a hexadecimal number without prefix, in either case, with or without leading zeros. `None`: it is empty, has another
+/// byte, or needs more than 32 bits.
 pub fn hex(text: &[u8]) -> Option<u32> {
     let digit = |value: u32, byte: &u8| {
         let digit = char::from(*byte).to_digit(16)?;
@@ -41,7 +41,7 @@ pub fn hex(text: &[u8]) -> Option<u32> {
     if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
 }
 
-/// A decimal number without sign. `None`: empty, another byte, more than 64 bits.
+/// Parses a decimal number without sign. `None`: it is empty, has another byte, or needs more than 64 bits.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     let digit = |value: u64, byte: &u8| {
         let digit = char::from(*byte).to_digit(10)?;

@@ -1,5 +1,5 @@
-//! Given connections → do they still exist, and whose are they? One pass over the tables, at most one over the
-//! descriptors.
+//! Looks up given connections: whether they still exist, and who owns them. It takes one pass over the socket tables and at
+//! most one over the descriptors.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,25 +15,25 @@ use super::pids::pids;
 use super::sockets;
 use super::sockets::SocketEntry;
 
-/// What /proc knows of one connection.
+/// What /proc shows of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// [`TcpStateCode`] of its socket, for UDP also of the unconnected socket that serves it. `None`: there is none.
+    /// [`TcpStateCode`] of its socket, or for UDP of the unconnected socket that serves it. `None`: there is no socket.
     pub state: Option<u8>,
-    /// The process that holds the socket. `None` as well when several sockets of different owners may be meant: the
-    /// same addresses and ports in two network namespaces, or a UDP port that several sockets share.
+    /// The process that holds the socket. Also `None` if several sockets with different owners match: the same addresses and
+    /// ports in two network namespaces, or a UDP port that several sockets share.
     pub owner: Option<Process>,
     /// TCP: the process that listens at the local end, if there is exactly one. UDP: `None`.
     pub listener: Option<Process>,
-    /// TCP: what waits at its socket; `None` as well when several sockets may be meant.
+    /// TCP: the queues of its socket. Also `None` if several sockets match.
     pub queues: Option<Queues>,
 }
 
-/// Looks up `wanted` under `root` (`/proc`); one answer for each, in that order. The processes `hints` are searched
-/// first; a socket that one of them holds is taken to be its own.
+/// Looks up `wanted` under `root` (`/proc`), and returns one answer for each in the same order. Searches the processes `hints`
+/// first: if one of them holds a socket, it is the owner.
 ///
-/// A TCP connection, and a UDP flow on a connected socket, is known by both its ends. Any other UDP flow belongs to
-/// the unconnected socket that fits its local end best ([`Bound::serving`]).
+/// Both ends identify a TCP connection, and a UDP flow on a connected socket. Any other UDP flow belongs to the unconnected
+/// socket that fits its local end best ([`Bound::serving`]).
 ///
 /// # Errors
 /// The socket tables of our own network namespace cannot be read, or there was no descriptor or memory to look with.
@@ -44,7 +44,7 @@ pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> 
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &owners)).collect())
 }
 
-/// Like [`look_up`], without a look at any process's descriptors: the answers name no owner.
+/// Like [`look_up`], but does not read the descriptors of any process, so the answers have no owner.
 ///
 /// # Errors
 /// As [`look_up`].
@@ -54,16 +54,16 @@ pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<A
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody)).collect())
 }
 
-/// One pass over the socket tables: what may be meant by each connection wanted.
+/// The sockets that match each wanted connection, found in one pass over the socket tables.
 struct Matches {
     found: HashMap<(Protocol, Endpoints), Found>,
-    /// Unconnected sockets at the local ports wanted.
+    /// Unconnected and listening sockets at the wanted local ports.
     bound: Bound,
 }
 
 impl Matches {
     fn find(root: &Path, pids: &[u32], wanted: &[(Protocol, Endpoints)]) -> io::Result<Self> {
-        // Sets of numbers share their code.
+        // A set of `u64` shares its code with other such sets.
         let port = |protocol, port: u16| u64::from(port) | u64::from(protocol == Protocol::Udp) << 16;
         let ports: HashSet<u64> = wanted.iter().map(|(protocol, ends)| port(*protocol, ends.lport)).collect();
         let mut found: HashMap<(Protocol, Endpoints), Found> =
@@ -91,15 +91,15 @@ impl Matches {
     }
 }
 
-/// The sockets with exactly the ends wanted: one, but for the same tuple in several namespaces, UDP sockets that
-/// share a port, and a table that changed while it was read.
+/// The sockets that have exactly the wanted ends. There is more than one if several namespaces have the same tuple, if UDP
+/// sockets share a port, or if the table changed while it was read.
 #[derive(Default)]
 struct Found {
-    /// The liveliest.
+    /// The socket with the highest [`liveliness`].
     best: Option<SocketEntry>,
-    /// The others.
+    /// The other sockets.
     rest: Vec<SocketEntry>,
-    /// What waits there, if it is one.
+    /// The queues, if there is only one socket.
     queues: Option<Queues>,
 }
 
@@ -113,7 +113,7 @@ impl Found {
         if liveliness(&entry) > liveliness(best) {
             other = std::mem::replace(best, entry);
         }
-        // Within one namespace, a connection nobody holds is what the other became or what it takes the place of.
+        // Within one namespace, a socket that no process holds is an earlier or later stage of the other one.
         let same = other.namespace == best.namespace && (other.inode == best.inode || other.inode == 0);
         if !same {
             self.rest.push(other);
@@ -144,7 +144,7 @@ impl Found {
     }
 }
 
-/// Held by a process, before held by none, before ended.
+/// Orders sockets: one that a process holds beats one that none holds, which beats one that has ended.
 const fn liveliness(entry: &SocketEntry) -> (bool, bool) {
     (entry.inode != 0, entry.state != TcpStateCode::TIME_WAIT)
 }

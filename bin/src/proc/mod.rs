@@ -1,13 +1,13 @@
-//! The /proc room: which sockets exist, in every network namespace, and which process holds them.
+//! Reads /proc: the sockets of every network namespace, and the processes that hold them.
 //!
-//! `line` and `stream` read bytes. `sockets` knows a line of a socket table, `tables` the four tables of a namespace, and
-//! `namespaces` all namespaces. `owners` goes from a socket to its process; `threads` names the threads with descriptors of
-//! their own; `bound` finds the listener; `hiding` knows whether /proc hides processes. [`Snapshot`] is everything that
-//! there is at the start, and [`look_up`] asks for particular connections later. Both read each table once, and the
-//! descriptors of a process at most once. Whatever ends while they read is simply not there. Without a descriptor to read
-//! with ([`OutOf`]), they answer nothing.
+//! `line` and `stream` parse bytes. `sockets` parses a line of a socket table, `tables` reads the four tables of a namespace,
+//! and `namespaces` visits all namespaces. `owners` finds the process of a socket, and `threads` finds threads that have their
+//! own table of descriptors. `bound` finds the listener of a connection, and `hiding` finds out whether /proc hides processes.
+//! [`Snapshot`] lists everything that exists at the start; [`look_up`] asks for particular connections later. Both read each
+//! table once, and the descriptors of a process at most once. Sockets and processes that end meanwhile are left out. If there
+//! is no descriptor to read with, both return [`OutOf`].
 //!
-//! The root, `/proc`, is a parameter, so that tests read captured files.
+//! The root, `/proc`, is a parameter, so that tests can read captured files.
 
 mod bound;
 mod gaps;
@@ -41,12 +41,12 @@ pub use stat::{Stat, stat};
 
 pub use crate::sys::out_of::{OutOf, found};
 
-/// Passes every socket of every network namespace of `pids`, with its line, to `sink`, our own namespace first; returns how many lines
-/// were malformed. Takes the memory of one small buffer, however many sockets there are.
+/// Passes every socket of every network namespace of `pids` to `sink`, with its line, and begins with our own namespace.
+/// Returns how many lines were malformed. Needs only one small buffer, however many sockets there are.
 ///
 /// # Errors
 /// The tables of our own namespace cannot be opened; or a table cannot be read to its end.
-fn sockets(root: &Path, pids: &[u32], sink: tables::Sink<'_>) -> io::Result<usize> {
+fn sockets(root: &Path, pids: &[u32], sink: tables::SocketSink<'_>) -> io::Result<usize> {
     let mut buffer = vec![0; stream::BUFFER];
     let mut malformed = 0;
     namespaces::tables(root, pids, &mut |namespace, tables| {
@@ -56,8 +56,8 @@ fn sockets(root: &Path, pids: &[u32], sink: tables::Sink<'_>) -> io::Result<usiz
     Ok(malformed)
 }
 
-/// What there is no more of for a look at `root`. `None`: a look is possible.
+/// The resource that is lacking to read `root`. `None`: `root` can be read.
 pub fn out_of(root: &Path) -> Option<OutOf> {
-    // Nothing else needs as many descriptors at a time.
-    tables::Tables::open(&root.join("self/net")).err().and_then(|error| OutOf::of(&error))
+    // Nothing else needs as many descriptors at a time as the socket tables.
+    tables::SocketTables::open(&root.join("self/net")).err().and_then(|error| OutOf::of(&error))
 }

@@ -1,4 +1,4 @@
-//! Each network namespace once, through one of its processes.
+//! Visits each network namespace once, through one of its processes.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -6,30 +6,31 @@ use std::path::Path;
 
 use super::found;
 use super::line::inode;
-use super::tables::Tables;
+use super::tables::SocketTables;
 
 /// Opens the socket tables of every network namespace that a process of `pids` is in, our own first, and passes them
 /// to `visit` with the namespace's inode.
 ///
-/// A namespace that no process's main thread is in is not seen, nor is one whose processes may not be inspected
-/// (needs `PTRACE_MODE_READ`, ptrace(2)). `/proc/<pid>/net` is the namespace of the thread group's leader
-/// (fs/proc/proc_net.c, `get_proc_task_net`, v6.1), `/proc/net` a link to `self/net`.
+/// It misses a namespace that has no process's main thread, and one whose processes may not be inspected (needs
+/// `PTRACE_MODE_READ`, ptrace(2)). `/proc/<pid>/net` is the namespace of the thread group's leader (fs/proc/proc_net.c,
+/// `get_proc_task_net`, v6.1), and `/proc/net` is a link to `self/net`.
 ///
 /// # Errors
-/// Our own namespace's tables cannot be opened, or there was no descriptor or memory to open another's with; or `visit` returned an error.
+/// The tables of our own namespace cannot be opened, there was no descriptor or memory to open another's with, or `visit`
+/// returned an error.
 pub fn tables(
     root: &Path,
     pids: &[u32],
-    visit: &mut dyn FnMut(u64, Tables) -> io::Result<()>,
+    visit: &mut dyn FnMut(u64, SocketTables) -> io::Result<()>,
 ) -> io::Result<()> {
     let own = root.join("self");
     let mut seen = vec![namespace(&own).unwrap_or(0)];
-    visit(seen[0], Tables::open(&own.join("net"))?)?;
+    visit(seen[0], SocketTables::open(&own.join("net"))?)?;
     for pid in pids {
         let process = root.join(pid.to_string());
         let Some(id) = namespace(&process).filter(|id| !seen.contains(id)) else { continue };
-        let Some(tables) = found(Tables::open(&process.join("net")))? else { continue };
-        // Ended, or moved elsewhere, while the files were opened one by one: another process will do.
+        let Some(tables) = found(SocketTables::open(&process.join("net")))? else { continue };
+        // The process exited or changed its namespace while we opened the files. Another process will do.
         if namespace(&process) != Some(id) {
             continue;
         }

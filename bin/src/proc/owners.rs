@@ -1,11 +1,11 @@
-//! Socket inode → process, through `/proc/<pid>/fd`, and for what is not there, through `/proc/<pid>/task/<tid>/fd`.
+//! Finds the process of a socket by the socket's inode, in `/proc/<pid>/fd` and then in `/proc/<pid>/task/<tid>/fd`.
 //!
-//! A socket that several processes hold (inherited by fork, or passed on) is attributed to the one with the lowest
-//! pid, but to pid 1 only if it is alone. The lowest pid is most often the process that opened the socket: what
-//! inherited it by accident (a helper started without close-on-exec) comes later, and comes and goes, while a row's
-//! owner should stay. Pid 1 holds sockets on behalf of the services it activates. And as processes are searched in
-//! that order, the search can stop at the last inode found without changing the answer. Only a hint overrides it.
-//! Not seen: sockets held by an io_uring, or in flight between processes.
+//! If several processes hold a socket (inherited by fork, or passed on), the one with the lowest pid is the owner, but pid 1
+//! only if no other holds it. The process with the lowest pid has usually opened the socket. Processes that inherited it by
+//! accident (a helper started without close-on-exec) come later, and come and go, while a row's owner should stay. Pid 1
+//! holds sockets on behalf of the services that it activates. Processes are searched in this order, so the search can stop
+//! at the last inode found without changing the answer. Only a hint overrides the order. Sockets that an io_uring holds, or
+//! that are in flight between processes, are not found.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,31 +20,31 @@ use super::process::process;
 use super::threads;
 use super::{OutOf, found};
 
-/// What a table of descriptors shows.
+/// The result of reading a table of descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
-    /// Some descriptors.
+enum DescriptorTable {
+    /// It shows descriptors.
     Shown,
-    /// None.
+    /// It shows none.
     Empty,
-    /// We may not look.
+    /// We may not read it.
     Denied,
 }
 
-/// What the search found.
+/// The owners that the search found.
 #[derive(Debug, Default)]
 pub struct Owners {
-    /// Inode and pid of the holder, 0 while none is known; ascending by inode.
+    /// Inode and pid of the holder, which is 0 until it is found. Ascending by inode.
     holders: Vec<(u64, u32)>,
     /// The holders, ascending by pid.
     processes: Vec<Process>,
-    /// Processes whose descriptors we may not see (needs `PTRACE_MODE_READ`, ptrace(2)).
+    /// Processes whose descriptors we may not read (needs `PTRACE_MODE_READ`, ptrace(2)).
     pub denied: usize,
 }
 
 impl Owners {
-    /// Searches the holders of `wanted` (inode 0, no holder, is ignored) in the processes `hints`, then `pids`, in
-    /// their order, each once, and stops when each socket is found.
+    /// Searches the processes `hints` and then `pids`, each once and in their order, for the holders of the inodes `wanted`.
+    /// Stops when all are found. Ignores inode 0, which no process holds.
     ///
     /// # Errors
     /// There was no descriptor or memory to open a file or directory with.
@@ -68,8 +68,9 @@ impl Owners {
         if missing > 0 {
             owners.search_threads(root, &mut searched, &mut missing, threads::same(root))?;
         }
-        // Pid 1 holds sockets for others only, who hold them too.
-        owners.denied = searched.iter().filter(|(pid, table)| *pid != 1 && *table == Table::Denied).count();
+        // Pid 1 only holds sockets of services, which hold them too.
+        owners.denied =
+            searched.iter().filter(|(pid, table)| *pid != 1 && *table == DescriptorTable::Denied).count();
         let mut holders: Vec<u32> =
             owners.holders.iter().map(|(_, pid)| *pid).filter(|pid| *pid != 0).collect();
         holders.sort_unstable();
@@ -80,21 +81,21 @@ impl Owners {
         Ok(owners)
     }
 
-    /// Looks through the tables of threads that do not share the one of their process, in the order of `searched`.
+    /// Searches the tables of threads that do not share their process's table, in the order of `searched`.
     fn search_threads(
         &mut self,
         root: &Path,
-        searched: &mut [(u32, Table)],
+        searched: &mut [(u32, DescriptorTable)],
         missing: &mut usize,
         same: threads::Same,
     ) -> Result<(), OutOf> {
         for (pid, table) in searched {
-            for tid in threads::apart(root, *pid, *table != Table::Shown, same)? {
+            for tid in threads::apart(root, *pid, *table != DescriptorTable::Shown, same)? {
                 match self.search(&root.join(format!("{pid}/task/{tid}/fd")), *pid, missing)? {
-                    Table::Shown => *table = Table::Shown,
-                    Table::Empty => {}
-                    // So are those of the other threads.
-                    Table::Denied => break,
+                    DescriptorTable::Shown => *table = DescriptorTable::Shown,
+                    DescriptorTable::Empty => {}
+                    // We may not read the other threads' tables either.
+                    DescriptorTable::Denied => break,
                 }
                 if *missing == 0 {
                     return Ok(());
@@ -104,25 +105,25 @@ impl Owners {
         Ok(())
     }
 
-    /// Looks through the descriptors of a thread of process `pid`. One that is gone, or has none (a kernel thread), has no
-    /// sockets.
-    fn search(&mut self, table: &Path, pid: u32, missing: &mut usize) -> Result<Table, OutOf> {
+    /// Searches the descriptors of a thread of process `pid`. A thread that is gone or has no descriptors (a kernel thread)
+    /// has no sockets.
+    fn search(&mut self, table: &Path, pid: u32, missing: &mut usize) -> Result<DescriptorTable, OutOf> {
         let denies = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
         let descriptors = match fs::read_dir(table) {
-            Err(error) if denies(&error) => return Ok(Table::Denied),
+            Err(error) if denies(&error) => return Ok(DescriptorTable::Denied),
             descriptors => found(descriptors)?,
         };
-        let mut shown = Table::Empty;
+        let mut shown = DescriptorTable::Empty;
         let mut path = table.to_path_buf();
         for descriptor in descriptors.into_iter().flatten().flatten() {
             path.push(descriptor.file_name());
-            // The link is read, never followed: stat(2) of a file on a dead network file system would hang.
+            // Read the link and never follow it: stat(2) of a file on a dead network file system would hang.
             let link = path.read_link();
             path.pop();
             if link.as_ref().is_err_and(denies) {
-                return Ok(Table::Denied);
+                return Ok(DescriptorTable::Denied);
             }
-            shown = Table::Shown;
+            shown = DescriptorTable::Shown;
             let Some(inode) = link.ok().and_then(|link| inode(link.as_os_str().as_bytes(), b"socket")) else {
                 continue;
             };
@@ -138,15 +139,14 @@ impl Owners {
         Ok(shown)
     }
 
-    /// The process that holds a socket. `None`: nobody was found, or it has ended meanwhile.
+    /// The process that holds a socket. `None`: no process was found, or it has exited meanwhile.
     pub fn process(&self, inode: u64) -> Option<Process> {
         let at = self.holders.binary_search_by_key(&inode, |(inode, _)| *inode).ok()?;
         let at = self.processes.binary_search_by_key(&self.holders[at].1, |process| process.pid).ok()?;
         Some(self.processes[at])
     }
 
-    /// The process that holds all of these sockets, which may be one. `None` when it is not the same for each: when
-    /// only one of them is meant, and it is not known which.
+    /// The process that holds all of these sockets. `None`: different processes hold them, so the owner is unknown.
     pub fn common(&self, mut inodes: impl Iterator<Item = u64>) -> Option<Process> {
         let process = self.process(inodes.next()?)?;
         inodes.all(|inode| self.process(inode) == Some(process)).then_some(process)

@@ -80,7 +80,9 @@ fn a_table_of_a_thread_s_own_is_searched_where_it_is_known_to_be_one() {
     let search = |same: threads::Same| {
         let mut owners = Owners { holders: vec![(11, 0)], ..Owners::default() };
         let mut missing = 1;
-        owners.search_threads(&root, &mut [(100, Table::Shown)], &mut missing, same).expect("descriptors");
+        owners
+            .search_threads(&root, &mut [(100, DescriptorTable::Shown)], &mut missing, same)
+            .expect("descriptors");
         (owners.holders[0].1, missing)
     };
     assert_eq!(search(|_, tid| Some(tid == 103)), (100, 0));

@@ -1,4 +1,4 @@
-//! The processes there are.
+//! Lists the processes that exist.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -7,9 +7,9 @@ use std::path::Path;
 use super::line::decimal;
 use super::{OutOf, found};
 
-/// The pids under `root`, ascending, but 1 last.
+/// Returns the pids under `root` in ascending order, but pid 1 last.
 ///
-/// The order decides whom a shared socket is attributed to, see [`super::owners`].
+/// The order decides which process owns a shared socket, see [`super::owners`].
 ///
 /// # Errors
 /// There was no descriptor or memory to open the directory with.

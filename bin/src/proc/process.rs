@@ -1,4 +1,4 @@
-//! What one process tells of itself: name, user, command line, cgroup.
+//! Reads the name, user, command line and cgroup of one process.
 
 use std::fs;
 use std::io::Read;
@@ -23,7 +23,7 @@ pub fn process(root: &Path, pid: u32) -> Result<Option<Process>, OutOf> {
     Ok(stat(root, pid)?.map(process))
 }
 
-/// Its command line, arguments apart by spaces; empty for a kernel thread. `None`: it is gone.
+/// The command line of a process, with spaces between the arguments; empty for a kernel thread. `None`: it is gone.
 ///
 /// # Errors
 /// There was no descriptor or memory to open the file with.
@@ -38,17 +38,17 @@ pub fn cmdline(root: &Path, pid: u32) -> Result<Option<Vec<u8>>, OutOf> {
     Ok(Some(text))
 }
 
-/// Makes a line of arguments that end with NUL each.
+/// Joins arguments that each end with NUL into a line.
 fn join(text: &mut Vec<u8>) {
     text.truncate(text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
     text.shrink_to_fit();
     text.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
 }
 
-/// Bytes that are read and kept: a Java server has a command line of kilobytes.
+/// The largest number of bytes kept of a command line. That of a Java server has kilobytes.
 const LONGEST_CMDLINE: u64 = 512;
 
-/// The text of its `/proc/<pid>/cgroup`. `None`: it is gone, or this kernel has no cgroups.
+/// The text of `/proc/<pid>/cgroup`. `None`: the process is gone, or this kernel has no cgroups.
 ///
 /// # Errors
 /// There was no descriptor or memory to open the file with.

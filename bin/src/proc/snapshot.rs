@@ -1,4 +1,4 @@
-//! Every connection that exists now, with its owner: what there was before the first packet seen.
+//! Lists every connection that exists now, with its owner. tcptop takes a snapshot at the start, before it sees packets.
 
 use std::io;
 use std::path::Path;
@@ -20,9 +20,9 @@ pub struct Snapshot {
     pub connections: Vec<SocketEntry>,
     /// Listening TCP sockets and unconnected UDP sockets.
     bound: Bound,
-    /// Whose they are.
+    /// The owners of the sockets.
     owners: Owners,
-    /// Lines of the tables that make no sense.
+    /// The number of malformed lines in the tables.
     malformed: usize,
 }
 
@@ -46,7 +46,7 @@ impl Snapshot {
         Ok(Self { connections, bound: Bound::new(bound), owners, malformed })
     }
 
-    /// What `root`, from which it was taken, did not show.
+    /// What could not be read. `root` is the path from which the snapshot was taken.
     pub fn gaps(&self, root: &Path) -> Gaps {
         Gaps { malformed: self.malformed, denied: self.owners.denied, hidden: hiding::hides(root) }
     }
@@ -61,7 +61,7 @@ impl Snapshot {
         self.owners.process(socket.inode)
     }
 
-    /// True when someone listens at the local end of a TCP connection: then this side most likely accepted it.
+    /// Returns true if a socket listens at the local end of a TCP connection. Then this side most likely accepted it.
     pub fn accepted(&self, connection: &SocketEntry) -> bool {
         let mut serving = self.bound.serving(Protocol::Tcp, &connection.ends, Some(connection.namespace));
         connection.protocol == Protocol::Tcp && serving.next().is_some()

@@ -18,12 +18,12 @@ pub struct SocketEntry {
     pub state: u8,
     /// Inode of the socket, unique on the machine. 0: no process has it open: not accepted yet, or closed already.
     pub inode: u64,
-    /// Network namespace the socket is in: the inode of `/proc/<pid>/ns/net`, 0 on a kernel without namespaces.
+    /// The socket's network namespace: the inode of `/proc/<pid>/ns/net`, 0 on a kernel without namespaces.
     pub namespace: u64,
 }
 
 impl SocketEntry {
-    /// True for a socket that serves whoever comes: a listening TCP socket, a UDP socket that is not connected.
+    /// Returns true for a listening TCP socket and for a UDP socket that is not connected.
     pub const fn is_bound(&self) -> bool {
         match self.protocol {
             Protocol::Tcp => self.state == TcpStateCode::LISTEN,
@@ -31,7 +31,7 @@ impl SocketEntry {
         }
     }
 
-    /// Parses a line. `None`: malformed, or the files' first line ([`is_header`]).
+    /// Parses a line. `None`: it is malformed, or the first line of the file ([`is_header`]).
     ///
     /// Fields, by blanks: `sl:`, local `address:port`, remote `address:port`, `st`, `tx_queue:rx_queue`,
     /// `tr:tm->when`, `retrnsmt`, `uid`, `timeout`, `inode`, and others that vary with state and kernel. Numbers are
@@ -47,13 +47,13 @@ impl SocketEntry {
         let state = u8::try_from(hex(fields.next()?)?).ok()?;
         // The fields from `tx_queue` to `timeout` are not needed.
         fields.nth(4)?;
-        // Every kernel prints more after the inode, so one without an end is a truncated line's.
+        // Every kernel prints more fields after the inode, so a line that ends there is truncated.
         let inode = decimal(fields.whole()?)?;
         Some(Self { protocol, ends: Endpoints { laddr, raddr, lport, rport }, state, inode, namespace })
     }
 }
 
-/// What waits at the TCP socket of a line. `None`: the line is of a handshake, or of what remains of a closed connection.
+/// Parses the queues of a TCP socket. `None`: the line shows a handshake, or the remains of a closed connection.
 ///
 /// `tx_queue:rx_queue` is the fifth field. The sixteenth is the congestion window, and another one follows
 /// (net/ipv4/tcp_ipv4.c `get_tcp4_sock`, the same in v5.10 to v6.18).
@@ -68,7 +68,7 @@ pub fn queues(line: &[u8]) -> Option<Queues> {
     })
 }
 
-/// True for the line that names the columns.
+/// Returns true for the line that names the columns.
 pub fn is_header(line: &[u8]) -> bool {
     Fields::new(line).next() == Some(b"sl")
 }
@@ -80,7 +80,7 @@ fn endpoint(text: &[u8]) -> Option<([u8; 16], u16)> {
     Some((address(&text[..colon], u32::to_ne_bytes)?, port))
 }
 
-/// An address of 8 (IPv4) or 32 (IPv6) digits, IPv4 mapped into IPv6.
+/// Parses an address of 8 (IPv4) or 32 (IPv6) digits, and maps IPv4 into IPv6.
 ///
 /// The kernel prints the address, which lies in memory in network order, as one or four `%08X` of host words; so
 /// `bytes_of`, the inverse, is the host's [`u32::to_ne_bytes`].

@@ -1,4 +1,4 @@
-//! `/proc/<pid>/stat`: the name and the beginning of a process, in one line.
+//! Parses `/proc/<pid>/stat`: the name and the start of a process.
 
 use std::{fs, path::Path};
 
@@ -10,17 +10,17 @@ use super::{
     line::{Fields, decimal},
 };
 
-/// What the line says.
+/// The fields that tcptop uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Name of the main thread, NUL-padded. Kernel workers have longer ones, which are cut as the kernel's hooks cut them.
     pub comm: [u8; COMM_LEN],
-    /// When the process began, in clock ticks of `sysconf(_SC_CLK_TCK)` since the machine booted, rounded down; with the offset
-    /// of the time namespace of whoever reads it.
+    /// When the process began, in clock ticks of `sysconf(_SC_CLK_TCK)` since the boot, rounded down. The kernel adds the
+    /// offset of the reader's time namespace.
     pub start: u64,
-    /// It is a thread of the kernel.
+    /// It is a kernel thread.
     pub is_kernel: bool,
-    /// It has exited, and nobody has waited for it yet: it has no descriptors any more.
+    /// It has exited and its parent has not waited for it yet, so it has no descriptors.
     pub is_zombie: bool,
 }
 
@@ -51,12 +51,12 @@ fn parse(line: &[u8]) -> Option<Stat> {
         comm: name(line.get(open + 1..close)?),
         start,
         is_kernel: flags & PF_KTHREAD != 0,
-        // The main thread may have exited while others run on.
+        // The main thread may have exited while others still run.
         is_zombie: matches!(state, b"Z" | b"X") && threads <= 1,
     })
 }
 
-/// At most 15 bytes of a name.
+/// Copies at most 15 bytes of a name.
 fn name(text: &[u8]) -> [u8; COMM_LEN] {
     let length = text.len().min(COMM_LEN - 1);
     let mut comm = [0; COMM_LEN];

@@ -1,15 +1,15 @@
-//! Lines of a file through one fixed buffer, whatever the file's size.
+//! Reads the lines of a file of any size through one fixed buffer.
 
 use std::io::{self, ErrorKind, Read};
 
 use memchr::memchr;
 
-/// Bytes of the buffer to read with: at least the page that one read(2) of a /proc file yields on most kernels
+/// The size of the read buffer in bytes. It holds at least the page that one read(2) of a /proc file returns on most kernels
 /// (fs/seq_file.c, `seq_read_iter`, v6.1), and many times its longest line (about 200 bytes).
 pub const BUFFER: usize = 16 * 1024;
 
-/// Calls `each` for every line of `input`, without its newline; the last line needs none.
-/// Returns how many lines were skipped because they do not fit `buffer`.
+/// Calls `each` for every line of `input`, without its newline. The last line needs no newline. Returns how many lines were
+/// skipped because they do not fit into `buffer`.
 ///
 /// # Errors
 /// Those of reading.

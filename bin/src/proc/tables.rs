@@ -11,22 +11,22 @@ use super::OutOf;
 use super::sockets::{SocketEntry, is_header};
 use super::stream;
 
-/// The files of `/proc/<pid>/net` with the sockets in them.
+/// The files of `/proc/<pid>/net` that list sockets.
 const FILES: [(&str, Protocol); 4] =
     [("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp), ("udp", Protocol::Udp), ("udp6", Protocol::Udp)];
 
-/// Takes a socket and its line.
-pub type Sink<'a> = &'a mut dyn FnMut(SocketEntry, &[u8]);
+/// Receives a socket and its line.
+pub type SocketSink<'a> = &'a mut dyn FnMut(SocketEntry, &[u8]);
 
-/// The tables of one namespace, open: from now on they stay readable, whatever happens to the process they were
-/// opened through (fs/proc/proc_net.c, `seq_open_net` holds the namespace, v6.1).
-pub struct Tables(Vec<(File, Protocol)>);
+/// The open tables of one namespace. They stay readable even if the process through which they were opened exits
+/// (fs/proc/proc_net.c, `seq_open_net` holds the namespace, v6.1).
+pub struct SocketTables(Vec<(File, Protocol)>);
 
-impl Tables {
-    /// Opens the tables in `directory`, those that exist: a kernel without IPv6 has two.
+impl SocketTables {
+    /// Opens the tables that exist in `directory`. A kernel without IPv6 has two.
     ///
     /// # Errors
-    /// There is no table at all, or one exists and may not be opened.
+    /// There is no table at all, or an existing one cannot be opened.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let mut tables = Vec::with_capacity(FILES.len());
         for (name, protocol) in FILES {
@@ -47,12 +47,12 @@ impl Tables {
         Ok(Self(tables))
     }
 
-    /// Passes every socket to `sink`, as of `namespace`, with its line; returns how many lines were malformed.
-    /// A socket may be seen twice or missed while the table changes: the kernel walks it in pieces.
+    /// Passes every socket to `sink`, with `namespace` and its line. Returns how many lines were malformed. If the table
+    /// changes meanwhile, a socket may appear twice or not at all, because the kernel walks the table in pieces.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn read(self, namespace: u64, buffer: &mut [u8], sink: Sink<'_>) -> io::Result<usize> {
+    pub fn read(self, namespace: u64, buffer: &mut [u8], sink: SocketSink<'_>) -> io::Result<usize> {
         let mut malformed = 0;
         for (mut file, protocol) in self.0 {
             let mut wrong = 0;
@@ -78,7 +78,7 @@ mod tests {
 
     fn read(directory: &Path) -> (Vec<SocketEntry>, usize) {
         let mut entries = Vec::new();
-        let tables = Tables::open(directory).expect("tables");
+        let tables = SocketTables::open(directory).expect("tables");
         let malformed = tables.read(5, &mut [0; 512], &mut |entry, _| entries.push(entry)).expect("readable");
         (entries, malformed)
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn no_table_at_all_is_an_error() {
         let tree = Tree::new();
-        let error = Tables::open(&tree.path("net")).err().expect("nothing there");
+        let error = SocketTables::open(&tree.path("net")).err().expect("nothing there");
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

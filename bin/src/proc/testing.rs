@@ -1,4 +1,4 @@
-//! What the room's tests share: captured tables, a small /proc made up of files.
+//! Fixtures for the tests of this room: captured tables, and a small /proc made of files.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
@@ -47,7 +47,7 @@ impl Tree {
         Self(root)
     }
 
-    /// With the captured tables as those of our own namespace.
+    /// Creates a tree with the captured tables as those of our own namespace.
     pub fn captured() -> Self {
         let tree = Self::new();
         tree.link("self/net", captured().join("self/net").to_str().expect("a path in UTF-8"));
@@ -73,14 +73,14 @@ impl Tree {
         symlink(target, self.parent(name)).expect("a link");
     }
 
-    /// A process with these descriptors.
+    /// Adds a process with these descriptors.
     pub fn process(&self, pid: u32, comm: &str, descriptors: &[&str]) {
         self.file(&format!("{pid}/stat"), &stat(pid, comm, 100));
         self.file(&format!("{pid}/status"), format!("Name:\t{comm}\nUid:\t{pid}\t0\t0\t0\n").as_bytes());
         self.descriptors(&format!("{pid}/fd"), descriptors);
     }
 
-    /// A thread of a process, with these descriptors.
+    /// Adds a thread of a process, with these descriptors.
     pub fn thread(&self, pid: u32, tid: u32, descriptors: &[&str]) {
         self.descriptors(&format!("{pid}/task/{tid}/fd"), descriptors);
     }
@@ -95,12 +95,12 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // Nothing can be done if it fails, and a panic here would hide the test's own.
+        // Nothing can be done about an error, and a panic here would hide the test's own.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Runs the body of the test with this name in a process of its own, for what it does to the whole process.
+/// Runs the body of the test with this name in its own process, because it affects the whole process.
 pub fn alone(test: &str, body: impl FnOnce()) {
     const MARK: &str = "TCPTOP_TEST_ALONE";
     if std::env::var_os(MARK).is_some() {
@@ -113,7 +113,7 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     assert!(passed, "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// As 16 bytes, IPv4 mapped.
+/// Parses an address into 16 bytes, with IPv4 mapped.
 pub fn address(text: &str) -> [u8; 16] {
     match text.parse().expect("an address") {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),

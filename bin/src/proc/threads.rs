@@ -1,7 +1,7 @@
-//! Threads of a process whose descriptors `/proc/<pid>/fd` does not show: it shows the table of the main thread.
+//! Finds threads whose descriptors `/proc/<pid>/fd` does not show, because it shows the table of the main thread.
 //!
-//! A thread has a table of its own after unshare(2) with `CLONE_FILES`. When the main thread has exited, its table is gone,
-//! and the other threads keep theirs.
+//! A thread gets its own table by unshare(2) with `CLONE_FILES`. If the main thread has exited, its table is gone, but the
+//! other threads keep theirs.
 
 use std::fs;
 use std::os::linux::fs::MetadataExt;
@@ -12,23 +12,24 @@ use crate::sys::kcmp;
 
 use super::{OutOf, pids::pids};
 
-/// Tells whether two threads have the same table. `None`: not known.
+/// Returns whether two threads share a table. `None`: unknown.
 pub type Same = fn(u32, u32) -> Option<bool>;
 
-/// The kernel's answer, where the ids under `root` are those that system calls of this process take.
+/// Returns a function that asks the kernel, if the ids under `root` are those of this process's PID namespace.
 pub fn same(root: &Path) -> Same {
     let me = root.join("self").read_link().ok();
     let is_ours = me.is_some_and(|me| me.as_os_str() == process::id().to_string().as_str());
     if is_ours { kcmp::same_descriptors } else { |_, _| None }
 }
 
-/// Threads of a process, ascending, whose tables the main thread does not share; of neighbours that share one, the first.
-/// `bare`: the main thread's table shows nothing. Only then are threads of which nothing is known among them.
+/// Returns the threads of a process whose tables the main thread does not share, in ascending order. If neighbours share a
+/// table, only the first is returned. `bare`: the main thread's table shows nothing. Only then are threads included for
+/// which `same` returns `None`.
 ///
 /// # Errors
 /// There was no descriptor or memory to list the threads with.
 pub fn apart(root: &Path, pid: u32, bare: bool, same: Same) -> Result<Vec<u32>, OutOf> {
-    /// Links of a directory with one directory in it: /proc counts threads so (fs/proc/base.c `proc_task_getattr`, v6.1).
+    /// The link count of `task` for a single thread: /proc adds one for each thread (fs/proc/base.c `proc_task_getattr`, v6.1).
     const SINGLE: u64 = 3;
     let directory = root.join(format!("{pid}/task"));
     if !fs::metadata(&directory).is_ok_and(|directory| directory.st_nlink() != SINGLE) {

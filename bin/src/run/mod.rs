@@ -22,7 +22,7 @@ use crate::{
     conn::Report,
     diag,
     error::Error,
-    monitor::{Listing, Monitor},
+    monitor::{Monitor, ReportScope},
     names::Names,
     output::{Form, OutputError, Printer},
     sys::{
@@ -103,7 +103,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
     let Started { collectors, needs, forwarded, of_forwarded } = sought.start()?;
-    let listing = Listing {
+    let scope = ReportScope {
         idle: !csv || selection.by.is_some(),
         ended: match () {
             () if all_ended => usize::MAX,
@@ -115,7 +115,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         keep,
     };
     let openings = || diag::openings().unwrap_or_default();
-    let mut monitor = Monitor::start(collectors, Path::new(PROC), listing, names, openings);
+    let mut monitor = Monitor::start(collectors, Path::new(PROC), scope, names, openings);
     let epoll = Epoll::new().map_err(system("epoll_create1"))?;
     let timer = Timer::every(interval).map_err(system("timerfd"))?;
     let sources = [(timer.as_fd(), Source::Timer), (signal.as_fd(), Source::Signal)];

@@ -10,7 +10,7 @@ use crate::{
     collector::{Detached, Missing},
     confinement::Confinement,
     conn::Report,
-    monitor::Gaps,
+    monitor::StartGaps,
     sys::out_of::OutOf,
 };
 
@@ -68,17 +68,17 @@ fn names(detached: &[&Detached]) -> (String, &'static str) {
 }
 
 /// Says once, on stderr, what /proc does not show.
-pub fn gaps(gaps: &Gaps) {
+pub fn gaps(gaps: &StartGaps) {
     let mut stderr = io::stderr();
     // A closed stderr must not end the reports.
     let mut say = |text: fmt::Arguments<'_>| _ = writeln!(stderr, "tcptop: {text}");
     match gaps {
-        Gaps::All(error) => {
+        StartGaps::All(error) => {
             say(format_args!(
                 "/proc/net cannot be read ({error}): older connections appear with their next packet"
             ));
         }
-        Gaps::Some(gaps) => {
+        StartGaps::Some(gaps) => {
             if let Some(text) = gaps.of_owners() {
                 say(format_args!("{text}"));
             }

@@ -1,8 +1,8 @@
-//! Files that hostile input is made of.
+//! Reads the files from which hostile input is made.
 
 use std::{fs, path::Path};
 
-/// The files in this folder of `bin/tests/corpus`, in the order of their names. The README there says where they came from.
+/// Returns the files in this folder of `bin/tests/corpus`, sorted by name. The README there names their sources.
 pub fn corpus(folder: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

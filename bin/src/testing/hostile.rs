@@ -29,29 +29,29 @@ use crate::sys::{clock, coverage, heap};
 /// The time of a test, and the most CPU time for one input.
 const TIME: Duration = Duration::from_millis(50);
 const MOST_CPU: Duration = Duration::from_secs(1);
-/// A check that has not come back after this time never will.
+/// A check that takes longer than this hangs.
 const HANGS: Duration = Duration::from_secs(30);
 
-/// The most memory that a check may hold at a time: so much in any case, and so much for each byte of its input.
+/// The most memory that a check may hold at a time: a fixed part, and a part for each byte of its input.
 const MOST_HELD: usize = 2 << 20;
 const MOST_HELD_PER_BYTE: usize = 256;
 
-/// How often a failing input is made smaller at most.
+/// The largest number of attempts to shrink a failing input.
 const STEPS: usize = 2_000;
 
-/// What a parser is given.
+/// The material for a parser's hostile input.
 pub struct Input<'a> {
-    /// What damaged inputs are made of.
+    /// The inputs that are damaged.
     pub corpus: Vec<Vec<u8>>,
     /// Words that mean something to the parser.
     pub tokens: &'a [&'a [u8]],
 }
 
 impl Input<'_> {
-    /// Gives `check` hostile input.
+    /// Calls `check` with hostile input.
     pub fn run(self, check: impl Fn(&[u8])) {
         let Self { mut corpus, tokens } = self;
-        let watch = Watch::start();
+        let watch = HangGuard::start();
         let attempt = |input: &[u8]| {
             watch.begins(input);
             attempt(&check, input)
@@ -81,7 +81,7 @@ impl Input<'_> {
     }
 }
 
-/// Lengths at which a parser may find `input` cut: one for each input, so that it can be repeated.
+/// Cuts `input` at a length that depends only on its bytes, so that a run can be repeated.
 pub fn cut(input: &[u8]) -> &[u8] {
     let sum = input.iter().fold(input.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
     &input[..sum % (input.len() + 1)]
@@ -92,7 +92,7 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
-/// Runs the check. The error is what is wrong; the check's own panic has been printed.
+/// Runs the check. The error says what is wrong. A panic of the check has been printed already.
 fn attempt(check: &impl Fn(&[u8]), input: &[u8]) -> Result<(), String> {
     let begin = clock::thread();
     let (result, held) = heap::most_held(|| catch_unwind(AssertUnwindSafe(|| check(input))));
@@ -109,7 +109,7 @@ fn attempt(check: &impl Fn(&[u8]), input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes a failing input as small as it gets, and ends the test with it.
+/// Shrinks a failing input as far as possible, and fails the test with it.
 fn fails(attempt: &dyn Fn(&[u8]) -> Result<(), String>, input: &[u8], origin: &str) -> ! {
     let mut input = input.to_vec();
     let mut steps = 0;
@@ -138,7 +138,7 @@ thread_local! {
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does something whose panics nobody needs to read.
+/// Runs `act` without printing its panics.
 fn silently(act: impl FnOnce()) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -154,13 +154,13 @@ fn silently(act: impl FnOnce()) {
     IS_SILENT.set(false);
 }
 
-/// The input that a check has, and since when. `None`: the test is over.
+/// The input of the current check, and when the check began. `None`: the test is over.
 type Current = Option<(Instant, Vec<u8>)>;
 
 /// Ends the process if a check hangs.
-struct Watch(Arc<Mutex<Current>>);
+struct HangGuard(Arc<Mutex<Current>>);
 
-impl Watch {
+impl HangGuard {
     fn start() -> Self {
         let state = Arc::new(Mutex::new(Some((Instant::now(), Vec::with_capacity(LONGEST)))));
         let seen = Arc::clone(&state);
@@ -189,7 +189,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for HangGuard {
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

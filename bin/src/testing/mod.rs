@@ -1,7 +1,7 @@
-//! What tests of several rooms share: noise, and hostile input for parsers.
+//! Helpers for the tests of several rooms: random numbers, and hostile input for parsers.
 //!
-//! A test named `hostile_input` gives its parser a [`corpus`] and lets [`hostile::Input`] damage it. `cargo test` spends a
-//! twentieth of a second on each such test, besides the corpus; `ci/fuzz` runs the same tests for as long as one likes.
+//! A test named `hostile_input` takes a [`corpus`] for its parser, and [`hostile::Input`] damages it. `cargo test` spends a
+//! twentieth of a second on each such test, besides the corpus; `ci/fuzz` runs the same tests for as long as the user asks.
 
 mod corpus;
 pub mod hostile;

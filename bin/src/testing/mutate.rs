@@ -1,11 +1,11 @@
-//! Damages an input in the ways in which files and messages are damaged, and in those that parsers do not expect.
+//! Damages an input as files and messages get damaged, and in ways that parsers do not expect.
 
 use super::Random;
 
-/// No input is longer.
+/// The longest input in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
-/// What parsers of numbers, names and lines are likely to stumble over.
+/// Text that parsers of numbers, names and lines are likely to mishandle.
 const TOKENS: [&[u8]; 26] = [
     b"0",
     b"-1",
@@ -30,21 +30,21 @@ const TOKENS: [&[u8]; 26] = [
     b"\"",
     b"\\",
     b"\xff\xff\xff\xff",
-    // Cut within a character.
+    // A character that is cut.
     b"\xe6\x97",
-    // A control character of two bytes, and what steers a terminal.
+    // A control character of two bytes, and a sequence that controls a terminal.
     b"\xc2\x9b",
     b"\x1b[2J",
 ];
 
-/// Lengths, as messages have them in words of two or four bytes: around headers, and at the ends of the range.
+/// Lengths in words of two or four bytes: around the sizes of headers, and at the ends of the range.
 const WORDS: [u32; 16] =
     [0, 1, 2, 3, 4, 5, 15, 16, 17, 20, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
 
-/// A damaged copy of one of these inputs. `tokens`: what else the parser knows.
+/// Returns a damaged copy of one of these inputs. `tokens`: words that mean something to the parser.
 pub fn mutate(inputs: &[Vec<u8>], tokens: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut input = random.one_of(inputs).clone();
-    // Mostly few changes: what is damaged everywhere is refused at its beginning.
+    // Make few changes in most cases: a parser refuses an input at its beginning if it is damaged everywhere.
     for _ in 0..1 << random.below(5) {
         change(&mut input, inputs, tokens, random);
     }
@@ -75,7 +75,7 @@ fn change(input: &mut Vec<u8>, inputs: &[Vec<u8>], tokens: &[&[u8]], random: &mu
             insert(input, at, random.one_of(if own { tokens } else { &TOKENS }));
         }
         9 => {
-            // In place of a number.
+            // Replace a number.
             let token = *random.one_of(&TOKENS);
             let begin =
                 input[..at].iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
@@ -83,7 +83,7 @@ fn change(input: &mut Vec<u8>, inputs: &[Vec<u8>], tokens: &[&[u8]], random: &mu
             input.splice(begin..begin + length, token.iter().copied());
         }
         10 => word(input, random),
-        // Rarely, because it takes time: a line, or a part of one, many times over.
+        // Repeat a line, or a part of one, many times. Do it rarely, because it takes time.
         _ if random.below(16) == 0 && from < to => {
             let times = (LONGEST.saturating_sub(input.len()) / (to - from)).min(1 << random.below(17));
             let piece = input[from..to].repeat(times);
@@ -93,7 +93,7 @@ fn change(input: &mut Vec<u8>, inputs: &[Vec<u8>], tokens: &[&[u8]], random: &mu
     }
 }
 
-/// Some bytes of `input`: mostly few, sometimes whole lines.
+/// Chooses some bytes of `input`: usually few, sometimes whole lines.
 fn range(input: &[u8], random: &mut Random) -> (usize, usize) {
     let from = random.below(input.len() + 1);
     if random.below(4) == 0 {
@@ -112,7 +112,7 @@ fn insert(input: &mut Vec<u8>, at: usize, piece: &[u8]) {
     }
 }
 
-/// Sets a word, as a header has it, or a little less or more than it was.
+/// Sets a word to a length, or changes it by one.
 fn word(input: &mut [u8], random: &mut Random) {
     let size = *random.one_of(&[2, 4]);
     let Some(places) = (input.len() / 2).checked_sub(size / 2) else { return };

@@ -1,11 +1,11 @@
-//! Noise that can be repeated.
+//! Random numbers that can be repeated.
 
-/// The same numbers for the same seed: xorshift64 (Marsaglia 2003).
+/// Returns the same numbers for the same seed: xorshift64 (Marsaglia 2003).
 pub struct Random(pub u64);
 
 impl Random {
-    /// Neighbouring seeds give numbers that have nothing in common: the seed is mixed first, by the finalizer of SplitMix64
-    /// (Steele, Lea and Flood 2014).
+    /// Mixes the seed by the finalizer of SplitMix64 (Steele, Lea and Flood 2014), so that neighbouring seeds give unrelated
+    /// numbers.
     pub const fn new(seed: u64) -> Self {
         let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +33,7 @@ impl Random {
         usize::try_from((self.next() >> 16) % limit).expect("below a usize")
     }
 
-    /// One of these.
+    /// Returns one of these.
     pub fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }

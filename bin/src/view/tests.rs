@@ -104,7 +104,7 @@ fn users_by_name_and_number() {
     let other = Process { uid: 4_000_000, ..*records.live[0].process().expect("given") };
     records.live[0].owner = ConnectionOwner::Process(other);
     let report = samples::report(&records);
-    let wanted = crate::names::Wanted { user: true, ..Default::default() };
+    let wanted = crate::names::NameOptions { user: true, ..Default::default() };
     let mut names = Names::new("/nonexistent".as_ref(), wanted);
     names.look_up(records.live.iter());
     let shown = |users: Choice<Pattern>| {

@@ -1,4 +1,4 @@
-//! The invariant of every report: the growth of its rows, and what no row names, add up to its total.
+//! Checks the invariant of every report: the growth of its rows, plus the bytes that no row names, equals its total.
 
 use std::{collections::HashMap, fs, iter};
 
@@ -15,12 +15,12 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Takes in a row.
+    /// Adds a row.
     pub fn row(&mut self, row: &Row) {
         self.rows.push(row.clone());
     }
 
-    /// Takes in a sum. That of the total ends a report: an error says what does not add up.
+    /// Adds a sum. The sum of the total ends a report. The error says what does not add up.
     pub fn sum(&mut self, sum: &Sum) -> Result<(), String> {
         match sum.kind {
             Kind::Total => {}
@@ -70,7 +70,7 @@ impl Balance {
     }
 }
 
-/// Whether a flow belongs to a process that is neither this one nor descends from it: how old it is, is not known.
+/// Returns whether a flow belongs to a process that is neither this one nor a descendant. Its age is unknown.
 fn is_foreign(row: &Row) -> bool {
     let Some(owner) = &row.owner else { return false };
     let parent = |pid: u32| -> Option<u32> {
@@ -83,13 +83,13 @@ fn is_foreign(row: &Row) -> bool {
     parent(owner.pid).is_some() && !ancestry.any(|pid| pid == me)
 }
 
-/// Seconds of the report's interval, as its bytes and rates have it.
+/// The report's interval in seconds, computed from its bytes and rates.
 fn interval(sum: &Sum) -> Option<f64> {
     let (bytes, rate) = (sum.rx + sum.tx, sum.rx_rate + sum.tx_rate);
     (rate > 100).then(|| bytes as f64 / rate as f64)
 }
 
-/// Whether a flow seen for the first time had moved more than its rates explain: the rest was moved before tcptop began.
+/// Returns whether a new flow had moved more than its rates explain. It moved the rest before tcptop began.
 fn is_older(row: &Row, interval: Option<f64>) -> bool {
     let unexplained = |total: Option<u64>, rate: Option<u64>| {
         let (total, rate) = (total.unwrap_or(0) as f64, rate.unwrap_or(0) as f64);

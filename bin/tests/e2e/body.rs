@@ -1,4 +1,4 @@
-//! What a puppet is inside.
+//! The sockets that a puppet process holds, and the orders that it obeys.
 
 use std::{
     net::{TcpListener, TcpStream, UdpSocket},

@@ -1,5 +1,5 @@
-//! Beside a program of somebody else that takes the callbacks of TCP's states away (`bpf_sock_ops_cb_flags_set` without
-//! what was set before).
+//! Runs tcptop beside a foreign program that switches off the callbacks for TCP states (`bpf_sock_ops_cb_flags_set` without
+//! the flags that were set before).
 
 use std::{fs::File, net::TcpStream, os::fd::OwnedFd};
 

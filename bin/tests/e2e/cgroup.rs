@@ -1,4 +1,4 @@
-//! Cgroups of version 2 that tests make. Tests mount the tree themselves, because a host need not have mounted it.
+//! Creates cgroups of version 2 for tests. Tests mount the tree themselves, because a host need not have mounted it.
 
 use std::{
     ffi::CString,
@@ -14,14 +14,14 @@ use std::{
 
 use crate::{harness::Scratch, privilege::done};
 
-/// A cgroup below the root, made in a mount namespace of the calling thread's own, and removed when dropped.
+/// A cgroup below the root. It is made in a separate mount namespace of the calling thread, and removed when dropped.
 pub struct Cgroup {
     mount: Scratch,
     path: PathBuf,
     pub directory: OwnedFd,
 }
 
-/// Runs the test in a thread, whose mount namespace is its own.
+/// Runs the test in a thread that has its own mount namespace.
 pub fn inside(cgroup: &'static str, test: impl FnOnce(&Cgroup) + Send + 'static) {
     thread::spawn(|| test(&Cgroup::new(cgroup))).join().expect("the test in its thread");
 }
@@ -71,7 +71,7 @@ impl Cgroup {
         };
     }
 
-    /// Removes what is below this one, in which no process is left.
+    /// Removes the cgroups below this one, which have no processes.
     pub fn remove(&self, below: &str) {
         let path = self.path.join(below);
         remove(&path);
@@ -106,7 +106,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// Removes a cgroup and those below it. Their files go with them.
+/// Removes a cgroup and those below it, with their files.
 fn remove(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|of| of.is_dir()) {

@@ -1,4 +1,4 @@
-//! Arguments, exit codes, and the form of what is printed.
+//! Tests arguments, exit codes, and the format of the output.
 
 use std::time::Duration;
 
@@ -50,13 +50,13 @@ fn text_report() {
             titles.split_whitespace().collect::<Vec<_>>(),
             ["PROTO", "LOCAL", "REMOTE", "PID", "COMM", "STATE", "RX/s", "TX/s", "RX", "TX", "RTT"]
         );
-        // Others may have sent something besides.
+        // Other processes may have sent something, too.
         let parts: Vec<&str> = header.split("  ").filter(|part| !part.starts_with("other ")).collect();
         let [time, interval, tcp, udp, rx, tx] = parts.as_slice() else { panic!("{header}") };
         assert_eq!((time.len(), time.matches(':').count()), (8, 2), "{header}");
         let seconds = interval.strip_prefix("interval ").and_then(|rest| rest.strip_suffix('s'));
         let measured = seconds.and_then(|seconds| seconds.parse::<f64>().ok());
-        // Ticks keep to their times: after a late one the next interval is shorter.
+        // Ticks have fixed times, so the interval after a late tick is shorter.
         assert!(measured.is_some_and(|seconds| (0.01..30.0).contains(&seconds)), "{header}");
         assert!(rx.starts_with("RX ") && rx.ends_with("/s") && tx.starts_with("TX ") && tx.ends_with("/s"));
         let rows_of = |protocol: &str| rows.iter().filter(|row| row.starts_with(protocol)).count();
@@ -83,7 +83,7 @@ fn text_report() {
 fn text_report_sorts_by_rate() {
     let process = Process::start(&mut tcptop(&["-n", "1", "-d", "1", "--closed"]), |_| ());
     let pairs: Vec<Pair> = (0..3).map(|_| Pair::new(V4)).collect();
-    // Whether it counts already is not known: go on until it ends.
+    // We do not know whether tcptop counts already, so continue until it ends.
     let report = std::thread::scope(|scope| {
         let waiter = scope.spawn(|| process.wait());
         while !waiter.is_finished() {
@@ -157,7 +157,7 @@ fn usage_errors() {
     }
 }
 
-/// What the caller chose is not printed as it is.
+/// tcptop escapes text that the caller chose.
 #[test]
 fn errors_steer_no_terminal() {
     const HOSTILE: &str = "\u{1b}[2J\n\u{202e}\\";
@@ -217,7 +217,7 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// Takes the reader of its output away after the first line, and waits for it.
+/// Closes the reading end of its output after the first line, and waits for its end.
 fn reader_leaves(args: &[&str], traffic: impl Fn()) {
     use std::io::{BufRead, BufReader, Read};
     let mut child = spawn(&mut tcptop(args));
@@ -236,7 +236,7 @@ fn reader_leaves(args: &[&str], traffic: impl Fn()) {
 #[test]
 fn a_reader_that_leaves_is_a_quiet_end() {
     reader_leaves(&["-d", "0.1"], || ());
-    // Nothing to write, and none to write it for.
+    // There is nothing to write, and nobody reads it.
     reader_leaves(&["--csv", "-d", "3600"], || ());
     let (client, server) = (udp(V4), udp(V4));
     let remote = server.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! Times of connections and of their owners where clocks are shown with an offset: in a time namespace.
+//! Tests the times of connections and of their owners in a time namespace, where clocks have an offset.
 
 use std::{
     ffi::CString,

@@ -1,4 +1,4 @@
-//! What a run gives up once it has started, and that what it keeps is enough.
+//! Tests which privileges a run drops once it has started, and that the rest is enough.
 
 use std::{
     fs,

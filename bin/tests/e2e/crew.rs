@@ -1,4 +1,4 @@
-//! Servers of several processes: each connection is told which process has it.
+//! Servers of several processes. The process that accepts a connection sends its pid to the client.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,5 @@
-//! A limit of descriptors that falls while tcptop runs: it is said, reports go on, and names come back with the limit.
+//! Lowers the limit of descriptors while tcptop runs: tcptop must say so, continue to report, and show names again when the
+//! limit rises.
 
 use std::{
     sync::{Arc, Mutex},

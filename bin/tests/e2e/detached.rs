@@ -1,4 +1,4 @@
-//! Somebody detaches programs of a running tcptop, as `bpftool link detach` does.
+//! Detaches programs of a running tcptop, as `bpftool link detach` does.
 
 use std::{sync::mpsc, thread, time::Duration};
 

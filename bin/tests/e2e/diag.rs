@@ -1,4 +1,4 @@
-//! Without BPF: TCP as sock_diag tells it.
+//! Tests the collector that reads TCP sockets through sock_diag, without BPF.
 
 use std::{
     os::unix::process::CommandExt,
@@ -15,7 +15,7 @@ use crate::{
     whose::log::Log,
 };
 
-/// Whether this kernel has it. If not, says that a test is skipped.
+/// Returns whether this kernel has sock_diag. If not, prints that a test is skipped.
 pub fn is_available() -> bool {
     let check = run(&["--check"]);
     let has = check.stdout.lines().any(|line| line.starts_with("yes  sock_diag"));
@@ -25,10 +25,10 @@ pub fn is_available() -> bool {
     has
 }
 
-/// A closed row that is to come: both ends, what was received and what was sent.
+/// An expected closed row: both ends, and the bytes received and sent.
 type End = (String, String, u64, u64);
 
-/// The client's end and the server's.
+/// The expected rows of the client's and the server's end.
 fn ends(pair: &Pair, up: u64, down: u64) -> [End; 2] {
     let (client, server) = (pair.flow.local.to_string(), pair.flow.remote.to_string());
     [(client.clone(), server.clone(), down, up), (server, client, up, down)]
@@ -49,12 +49,12 @@ fn end_in_each_way(address: &str) -> Vec<End> {
         expected.extend(ends(&pair, 30_000, 500));
         drop(pair.client);
         assert_eq!(receive_to_end(&pair.server), 0);
-        // The server does.
+        // The server closes first.
         let pair = open(200, 100_000);
         expected.extend(ends(&pair, 200, 100_000));
         drop(pair.server);
         assert_eq!(receive_to_end(&pair.client), 0);
-        // Bytes go on after one side has finished.
+        // One side still sends after the other has finished.
         let pair = open(10, 20);
         finish_sending(&pair.client);
         assert_eq!(receive_to_end(&pair.server), 0);
@@ -62,8 +62,8 @@ fn end_in_each_way(address: &str) -> Vec<End> {
         expected.extend(ends(&pair, 10, 5_020));
         drop(pair.server);
         assert_eq!(receive_to_end(&pair.client), 0);
-        // One side resets. The kernel forgets what that socket has moved, if no report has seen it before (net/ipv4/tcp.c
-        // `tcp_disconnect`, v6.1).
+        // One side resets. The kernel then forgets the bytes of that socket (net/ipv4/tcp.c `tcp_disconnect`, v6.1), so
+        // they are lost if no report has shown them before.
         let pair = open(3_000, 4_000);
         expected.extend(ends(&pair, 3_000, 4_000).into_iter().skip(usize::from(pause == 0)));
         close_by_reset(pair.client);
@@ -72,8 +72,9 @@ fn end_in_each_way(address: &str) -> Vec<End> {
     expected
 }
 
-/// Each end has one closed row, with what it sent and what it received. Where the kernel does not tell whether a FIN has
-/// arrived, one byte received may be missing. The owner of one that lived for a moment is not known, or the listener's.
+/// Each end has one closed row with the bytes that it sent and received. If the kernel does not show whether a FIN has
+/// arrived, one received byte may be missing. The owner of a connection that lived for a moment is unknown, or the
+/// listener's.
 fn assert_closed(log: Log, expected: &[End]) {
     let me = Owner::me();
     let mut short = 0;
@@ -108,7 +109,7 @@ fn connections_end_in_each_way() {
     }
 }
 
-/// Each of them lives for a moment only.
+/// Each connection lives only for a moment.
 #[test]
 fn a_thousand_connections() {
     if !is_available() {
@@ -143,7 +144,7 @@ fn connections_live_and_are_older() {
     tcptop.finish(&expected);
 }
 
-/// Anybody may ask, as with ss.
+/// Every user may use sock_diag, as ss does.
 #[test]
 fn a_plain_user_sees_connections() {
     if !is_available() {
@@ -164,14 +165,14 @@ fn a_plain_user_sees_connections() {
         process.signal(libc::SIGINT);
         process.wait()
     };
-    // It may not read whose the others' are.
+    // It may not read the owners of other users' connections.
     finished.assert_code(0);
     let rows = cells(&finished.stdout);
     let row = rows.iter().find(|row| row["lport"] == port.to_string()).expect("its row");
     assert_eq!((row["rx_bytes"].as_str(), row["tx_bytes"].as_str()), ("1000", "2000"));
 }
 
-/// Between two reports, nothing is to be done.
+/// tcptop has nothing to do between two reports, so it must hardly wake up.
 #[test]
 fn idle_costs_nothing() {
     if !is_available() {

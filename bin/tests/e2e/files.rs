@@ -1,4 +1,4 @@
-//! Output to a file that is appended to.
+//! Tests output that tcptop appends to a file.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use crate::{
     traffic::{V4, datagram, udp},
 };
 
-/// Runs tcptop with traffic all the while.
+/// Runs tcptop with continuous traffic.
 fn with_traffic(args: &[&str]) {
     let (client, server) = (udp(V4), udp(V4));
     let remote = server.local_addr().expect("bound");
@@ -108,7 +108,7 @@ fn other_names_of_standard_output_are_standard_output() {
         let finished = run(&["--csv", "-n", "2", "-d", "0.1", "-o", name]);
         finished.assert_success();
         assert!(finished.stdout.starts_with(HEADER), "{name}: {}", finished.stdout);
-        // A file that a shell has opened is the user's own affair.
+        // tcptop accepts any file that a shell has opened.
         let scratch = Scratch::new("stdout");
         let file = scratch.0.join("out");
         fs::write(&file, "notes\n").expect("written");
@@ -143,7 +143,7 @@ fn a_closed_standard_output_is_an_error() {
         finished.assert_code(74);
         assert_eq!(finished.stderr, "error: cannot write to standard output: it is closed\n", "{args:?}");
     }
-    // With a file, nothing is written there.
+    // With a file, tcptop writes nothing to standard output.
     let scratch = Scratch::new("closed");
     let file = scratch.0.join("out.csv");
     let args = ["--csv", "-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")];

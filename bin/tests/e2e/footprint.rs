@@ -1,4 +1,4 @@
-//! What a running tcptop needs of the device's memory. The limits are those of the static binaries.
+//! Measures the memory of a running tcptop. The limits are those of the static binaries.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Sockets that go from one process or program to another.
+//! Passes sockets from one process or program to another.
 
 use std::{
     mem::MaybeUninit,
@@ -13,14 +13,14 @@ use std::{
     process::Command,
 };
 
-/// Names the descriptor that a program begins with.
+/// Names the descriptor that a program inherits.
 const INHERITED: &str = "TCPTOP_E2E_INHERITED";
 
 fn abstract_name(name: &str) -> SocketAddr {
     SocketAddr::from_abstract_name(name).expect("short")
 }
 
-/// Where descriptors for this name arrive: a name without a file.
+/// The abstract address at which descriptors for this name arrive.
 pub fn gate(name: &str) -> UnixDatagram {
     UnixDatagram::bind_addr(&abstract_name(name)).expect("bind")
 }
@@ -77,7 +77,7 @@ pub fn take(gate: &UnixDatagram) -> OwnedFd {
     })
 }
 
-/// Becomes another puppet of this name, which has this descriptor.
+/// Executes another puppet of this name, which inherits this descriptor.
 pub fn become_another(mark: &str, name: &str, fd: OwnedFd) -> ! {
     // SAFETY: no pointer is passed; the descriptor is open.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) };
@@ -86,7 +86,7 @@ pub fn become_another(mark: &str, name: &str, fd: OwnedFd) -> ! {
     panic!("exec: {failed}")
 }
 
-/// The descriptor that this program began with.
+/// The descriptor that this program inherited.
 pub fn inherited() -> Option<OwnedFd> {
     let fd = std::env::var(INHERITED).ok()?.parse().expect("a number");
     // SAFETY: the program before left it open for this one alone.

@@ -1,4 +1,4 @@
-//! A running tcptop, and single runs of it.
+//! Starts tcptop and reads its output: a running tcptop, and single runs.
 
 use std::{
     fs::File,
@@ -16,16 +16,16 @@ use crate::{
     rows::{End, HEADER, Line, Row, listed},
 };
 
-/// Nothing waits longer; generous, because an emulated machine is slow.
+/// The limit of every wait. It is generous, because an emulated machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(30);
-/// A live row must be right this soon: a delayed ACK, and a report. An emulated machine sets TCPTOP_SLOW: there, a test
-/// beside this one may keep the only CPU busy for longer.
+/// A live row must be right within this time, which is enough for a delayed ACK and a report. An emulated machine sets
+/// TCPTOP_SLOW: there, another test may keep the only CPU busy for longer.
 pub fn live_limit() -> Duration {
     Duration::from_secs(if std::env::var_os("TCPTOP_SLOW").is_some() { 20 } else { 3 })
 }
 
-/// Written while a child is being made, read while a socket is closed: between its fork and its exec a child has every
-/// socket of this process open, and a close in that moment would not be the last one.
+/// Locked for writing while a child is made, and for reading while a socket is closed. Between its fork and its exec, a child
+/// has every socket of this process open, so a close in that moment would not be the last one.
 pub static SPAWNING: RwLock<()> = RwLock::new(());
 
 /// Starts a child that shares no socket with this process.
@@ -39,19 +39,19 @@ pub fn binary() -> PathBuf {
     std::env::var_os(GIVEN).map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
 }
 
-/// With this in its environment, tcptop ends by SIGSYS when it makes a system call that it does not allow itself once it has
-/// started. So each test here also tests that the list is complete.
+/// With this variable in its environment, SIGSYS ends tcptop if it makes a system call that its filter does not allow. So each
+/// test here also tests that the list of allowed calls is complete.
 pub const STRICT: &str = "TCPTOP_STRICT";
 
-/// Names the tcptop to test, a static one of ci/build.
+/// This variable names the tcptop to test, a static one of ci/build.
 const GIVEN: &str = "TCPTOP_BIN";
 
-/// Whether the binary under test is a static one, and not one for debugging.
+/// Returns whether the binary under test is a static one, and not a debug build.
 pub fn is_static() -> bool {
     std::env::var_os(GIVEN).is_some()
 }
 
-/// A command that runs it. On a host that forwards for others, only its own traffic is what the tests expect.
+/// A command that runs tcptop. It excludes forwarded traffic, which the tests do not expect on a host that forwards.
 pub fn tcptop(args: &[&str]) -> Command {
     // SAFETY: a call without arguments that cannot fail.
     assert_eq!(unsafe { libc::geteuid() }, 0, "these tests load programs into the kernel: run them as root");
@@ -80,7 +80,7 @@ pub fn eventually<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a run that ended left behind.
+/// The output and status of a run that ended.
 pub struct Finished {
     pub status: ExitStatus,
     pub stdout: String,
@@ -95,7 +95,7 @@ impl Finished {
         self
     }
 
-    /// Panics unless it went well, without a word on stderr.
+    /// Panics unless it succeeded without a message on stderr.
     pub fn assert_success(&self) -> &Self {
         self.assert_code(0);
         assert_eq!(self.stderr, "");
@@ -112,7 +112,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; `on_line` sees each line of its output, with its end, as soon as it is written.
+    /// Starts a process. `on_line` gets each line of its output, with its newline, as soon as it is written.
     pub fn start(command: &mut Command, mut on_line: impl FnMut(&str) + Send + 'static) -> Self {
         let start = Instant::now();
         let mut child = spawn(command);
@@ -183,9 +183,9 @@ pub const INTERVAL: &str = "0.2";
 pub struct Tcptop {
     process: Process,
     seen: Arc<(Mutex<Seen>, Condvar)>,
-    /// What is to be said on stderr, in one line.
+    /// A text that one line on stderr must contain.
     note: Option<&'static str>,
-    /// What may be said there.
+    /// A text that one line on stderr may contain.
     excuse: Option<&'static str>,
 }
 
@@ -211,17 +211,17 @@ impl Seen {
 }
 
 impl Tcptop {
-    /// Starts one, and returns when everything is attached.
+    /// Starts tcptop, and returns when everything is attached.
     pub fn start() -> Self {
         Self::every(INTERVAL)
     }
 
-    /// Likewise, with another interval.
+    /// The same, with another interval.
     pub fn every(interval: &str) -> Self {
         Self::run(&mut tcptop(&["--csv", "--closed", "-d", interval]))
     }
 
-    /// Likewise, from a command of the caller's. When all rows are asked for, they must add up in every report.
+    /// The same, from a command of the caller. If it asks for all rows, they must add up in every report.
     pub fn run(command: &mut Command) -> Self {
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         if command.get_args().any(|arg| arg == "--closed") {
@@ -273,7 +273,7 @@ impl Tcptop {
         self.seen.0.lock().expect("not poisoned").rows.clone()
     }
 
-    /// Waits for rows that satisfy `enough`. False: not within `limit`.
+    /// Waits for rows that satisfy `enough`. Returns false if they do not appear within `limit`.
     fn wait_for(&self, limit: Duration, mut enough: impl FnMut(&[Row]) -> bool) -> bool {
         let seen = self.seen.0.lock().expect("not poisoned");
         let more = |seen: &mut Seen| seen.mistakes.is_empty() && !enough(&seen.rows);
@@ -312,12 +312,12 @@ impl Tcptop {
         rows
     }
 
-    /// Interrupts it; the rows of all its reports, the last one included.
+    /// Interrupts tcptop, and returns the rows of all its reports, the last one included.
     pub fn stop(self) -> Vec<Row> {
         self.stop_by(libc::SIGINT)
     }
 
-    /// Likewise, by this signal.
+    /// The same, by this signal.
     pub fn stop_by(self, signal: i32) -> Vec<Row> {
         self.process.signal(signal);
         let finished = self.process.wait();
@@ -343,7 +343,7 @@ impl Tcptop {
     }
 }
 
-/// An empty directory of this test's own, removed when dropped. Everybody may enter it.
+/// An empty directory for this test, removed when dropped. Everybody may enter it.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {

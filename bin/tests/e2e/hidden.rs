@@ -1,4 +1,4 @@
-//! What /proc does not show to a plain user: it is said at the start, and by --check.
+//! Tests the messages about owners that /proc hides from an unprivileged user, at the start and by --check.
 
 use std::{ffi::CStr, os::unix::process::CommandExt, process::Command};
 
@@ -13,7 +13,7 @@ use crate::{
 pub const CAP_DAC_READ_SEARCH: u32 = 2;
 pub const CAP_SYS_PTRACE: u32 = 19;
 
-/// A command of a plain user with these capabilities, for whom /proc is mounted with these options.
+/// A command that runs as an unprivileged user with these capabilities, with /proc mounted with these options.
 fn with_proc(
     scratch: &Scratch,
     args: &[&str],
@@ -33,7 +33,7 @@ fn with_proc(
     command
 }
 
-/// Runs it beside a connection that is older, and returns the owners that its rows have, and what --check says of owners.
+/// Runs tcptop beside an older connection. Returns the owners in its rows, and the message of --check about owners.
 fn owners(
     name: &str,
     options: &'static CStr,
@@ -41,7 +41,7 @@ fn owners(
     note: Option<&'static str>,
 ) -> (Vec<Option<Owner>>, String) {
     let scratch = Scratch::new(name);
-    // Whose open files are looked at.
+    // The process whose open files tcptop reads.
     let older = Pair::new(V4);
     let check = Process::start(&mut with_proc(&scratch, &["--check"], options, capabilities), |_| ()).wait();
     check.assert_success();
@@ -60,7 +60,7 @@ fn owners(
     (rows.into_iter().filter(mine).map(|row| row.owner).collect(), says)
 }
 
-/// What shows everything when /proc hides processes.
+/// The capabilities that show everything if /proc hides processes.
 const ALL: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
 const THREE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON];
 

@@ -1,4 +1,4 @@
-//! Hosts where something is missing or in the way: what is said, and with which exit code.
+//! Tests the messages and exit codes on hosts that lack a feature or refuse an operation.
 
 use std::{os::unix::process::CommandExt, process::Command};
 
@@ -19,8 +19,8 @@ const SOCK_CREATE: u32 = 2;
 const CONNECT4: u32 = 10;
 const SOCK_RELEASE: u32 = 34;
 
-/// Panics unless BPF alone ends with this code, and with one line on stderr that has all of `words`; unless sock_diag takes
-/// its place where that is allowed, and says why; and unless --check says the same.
+/// Panics unless all of this holds: with BPF alone, tcptop ends with this code and one line on stderr that has all of `words`;
+/// where sock_diag is allowed, it replaces BPF, and tcptop says why; and --check says the same.
 fn assert_fails(code: i32, words: &[&str], prepare: impl Fn(&mut Command)) {
     let mut command = tcptop(&["--once", "--collector", "bpf"]);
     prepare(&mut command);
@@ -78,7 +78,7 @@ fn all_of_bpf_is_forbidden() {
     });
 }
 
-/// The command's process is told that this is Linux 2.6.
+/// Makes the command's process see Linux 2.6 as the kernel's version.
 pub fn feign_2_6(command: &mut Command) {
     const UNAME26: libc::c_ulong = 0x0002_0000;
     // SAFETY: one system call.
@@ -112,7 +112,7 @@ fn without_cgroup2_in_the_kernel() {
     });
 }
 
-/// Counts to the byte what is sent while it runs.
+/// Checks that tcptop counts every byte that is sent while it runs.
 fn assert_counts(tcptop: Tcptop) {
     let pair = Pair::new(V4);
     pair.exchange(3_000, 2_000);
@@ -204,7 +204,7 @@ fn beside_a_program_that_lets_others_in() {
     });
 }
 
-/// What --check finds missing. Many kernels do not have the two sources that are not needed where BPF is.
+/// The features that --check finds missing. Many kernels lack the two sources that tcptop does not need besides BPF.
 fn missing(check: &str) -> Vec<&str> {
     let is_missing = |line: &&str| line.starts_with("no ");
     let is_other = |line: &&str| {
@@ -244,7 +244,7 @@ fn degrades(attach_types: &'static [u32], note: &'static str) {
     tcptop.expect_live(&expected);
     tcptop.expect_live(&expected_of_older);
     drop((pair, older));
-    // The end of an older connection may be told twice without sock_release: /proc shows it before its last packets.
+    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last packets.
     tcptop.expect_closed(&expected_of_older);
     tcptop.finish(&expected);
 }

@@ -1,5 +1,5 @@
-//! A kernel between tcptop and the kernel: seccomp(2) asks this process about system calls before they are made
-//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer that it goes on as usual, 5.5).
+//! Intercepts system calls of tcptop: seccomp(2) asks this process about them before the kernel executes them
+//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer to continue as usual, 5.5).
 
 #![cfg_attr(target_arch = "mips", allow(dead_code, reason = "who uses the rest is not built there"))]
 
@@ -42,13 +42,13 @@ impl Question {
     }
 }
 
-/// What becomes of a call.
+/// The answer to a call.
 pub enum Verdict {
-    /// The kernel makes it.
+    /// The kernel executes it.
     Made,
-    /// It is not made, and returns this.
+    /// The kernel does not execute it, and it returns this value.
     Returned(i64),
-    /// It is not made, and fails with this number.
+    /// The kernel does not execute it, and it fails with this error number.
     Failed(i32),
 }
 
@@ -88,8 +88,8 @@ fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     program
 }
 
-/// Has `decide` asked about calls of this command's process, from before execve(2) on. One that hands a descriptor over,
-/// sendmsg(2), must not be among them.
+/// Makes the kernel ask `decide` about calls of this command's process, from before execve(2) on. They must not include
+/// sendmsg(2), which passes the descriptor to this process.
 pub fn ask(
     command: &mut Command,
     calls: &Calls<'_>,

@@ -1,4 +1,4 @@
-//! An intruder in a running tcptop: by ptrace(2), the process makes a system call that the test chooses.
+//! Simulates an intruder in a running tcptop: by ptrace(2), the test makes the process execute a system call.
 
 use std::{io, mem::MaybeUninit, ptr, time::Duration};
 

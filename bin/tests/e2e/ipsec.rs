@@ -1,5 +1,5 @@
-//! IPsec by policy (RFC 4301) on the loopback of a network namespace: what its sockets send leaves in ESP (RFC 4303), with
-//! keys that hide nothing.
+//! Sets up IPsec by policy (RFC 4301) on the loopback of a network namespace. Its sockets send ESP (RFC 4303), with keys that
+//! protect nothing.
 
 use std::{
     fs, io,

@@ -1,11 +1,11 @@
-//! Kernels built without something, for machines of ci/matrix: each test is for one of them.
+//! Tests for kernels that were built without some option. Each test is for one machine of ci/matrix.
 
 use crate::{
     harness::{Process, Tcptop, run, tcptop},
     traffic::{Pair, V4},
 };
 
-/// TCP is right all the same.
+/// TCP must be counted correctly without BPF.
 #[test]
 #[ignore = "for a kernel without CONFIG_CGROUP_BPF, in ci/matrix"]
 fn cgroup_bpf() {

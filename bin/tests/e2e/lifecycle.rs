@@ -1,4 +1,4 @@
-//! How tcptop begins and ends, and what it leaves behind: nothing.
+//! Tests how tcptop starts and ends, and that it leaves nothing behind.
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, thread, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-/// Programs of a running tcptop. Each is attached by a link.
+/// The programs of a running tcptop. Each is attached by a link.
 fn attached(process: &Process) -> BTreeSet<u32> {
     let (ids, links) = programs::held_by(process.pid());
     for id in &ids {
@@ -36,7 +36,7 @@ fn kill_9_leaves_nothing_attached() {
     pair.exchange(1_000, 1_000);
 }
 
-/// While it loads, attaches, looks at /proc and reports.
+/// Kills tcptop while it loads, attaches, reads /proc or reports.
 #[test]
 fn kill_9_at_any_moment_leaves_nothing_behind() {
     let mut ids = BTreeSet::new();
@@ -75,7 +75,7 @@ fn an_ordinary_end_leaves_nothing_attached() {
     assert_gone(&ids);
 }
 
-/// A signal long before the interval's end gives the last report, complete.
+/// After a signal long before the interval's end, tcptop prints a complete last report.
 fn last_report(signal: i32) {
     let tcptop = Tcptop::every("3600");
     let (ended, open) = (Pair::new(V4), Pair::new(V4));
@@ -83,7 +83,7 @@ fn last_report(signal: i32) {
     open.exchange(70, 60);
     let (expected, live) = (ended.ends(900, 800), open.ends(70, 60));
     drop(ended);
-    // Delayed acknowledgements, which tell of the last bytes received, are out.
+    // Delayed acknowledgements, which show the last bytes received, have been sent.
     thread::sleep(Duration::from_millis(300));
     let rows = tcptop.stop_by(signal);
     for end in &expected {
@@ -105,7 +105,7 @@ fn terminate_gives_the_last_report() {
     last_report(libc::SIGTERM);
 }
 
-/// Those by which a process that does not expect them would end: nothing may be lost or left behind then either.
+/// Signals that end a process by default. Even then nothing may be lost or left behind.
 #[test]
 fn any_other_signal_gives_the_last_report() {
     for signal in [libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT, libc::SIGXCPU, libc::SIGRTMAX()] {
@@ -117,7 +117,7 @@ fn any_other_signal_gives_the_last_report() {
 fn signal_in_text_mode_ends_with_a_whole_report() {
     let (ready, started) = std::sync::mpsc::channel();
     let process = Process::start(&mut tcptop(&["-d", "0.2"]), move |_| {
-        // Nobody listens after the first line.
+        // Nobody reads the output after the first line.
         let _ = ready.send(());
     });
     started.recv_timeout(crate::harness::LIMIT).expect("a report");
@@ -159,7 +159,7 @@ fn the_one_that_ends_leaves_the_other_whole() {
     second.finish(&expected);
 }
 
-/// nohup(1) has SIGHUP ignored, a script any other.
+/// nohup(1) ignores SIGHUP, and a script may ignore any other signal.
 #[test]
 fn a_signal_that_whoever_started_it_ignores_is_ignored() {
     use std::os::unix::process::CommandExt;
@@ -177,7 +177,7 @@ fn a_signal_that_whoever_started_it_ignores_is_ignored() {
     let tcptop = Tcptop::run(&mut command);
     IGNORED.into_iter().for_each(|signal| tcptop.process().signal(signal));
     thread::sleep(Duration::from_millis(300));
-    // Still there to take the next one.
+    // tcptop still runs, and receives the next signal.
     tcptop.stop_by(libc::SIGTERM);
 }
 

@@ -1,4 +1,4 @@
-//! Flows that end by silence and may begin anew: what all the rows of a log say about each.
+//! Checks all rows of a log about each flow. A flow that was silent for long ends, and may begin again.
 
 use std::{collections::HashMap, mem};
 
@@ -10,17 +10,17 @@ type Moved = (u64, u64);
 /// All flows of a log.
 #[derive(Default)]
 pub struct Lives {
-    /// What the closed rows of a flow add up to, and how many they are.
+    /// The sum and the number of a flow's closed rows.
     closed: HashMap<Flow, (Moved, usize)>,
     /// The last live row of a flow, if no closed row came after it.
     open: HashMap<Flow, Moved>,
-    /// Of no flow.
+    /// Bytes that belong to no flow.
     pub untracked: Moved,
 }
 
 impl Lives {
-    /// From CSV with `--total` and a filter. Panics if a flow lost bytes that it had, or if the rows of a
-    /// report do not add up to its row `shown`.
+    /// Parses CSV with `--total` and a filter. Panics if a flow lost bytes that it had, or if the rows of a report do not add
+    /// up to its row `shown`.
     pub fn of(csv: &str) -> Self {
         let (mut lives, mut report) = (Self::default(), Vec::new());
         for line in csv.strip_prefix(HEADER).expect("a header").trim_start().lines() {
@@ -42,7 +42,7 @@ impl Lives {
         lives
     }
 
-    /// Takes in a report; how much its rows grew. A live row of a flow that has a closed one too is of its next life.
+    /// Adds a report, and returns how much its rows grew. If a flow has a live and a closed row, the live one is its next life.
     fn take(&mut self, rows: Vec<Row>) -> Moved {
         let moved = |row: &Row| (row.rx_bytes.unwrap_or(0), row.tx_bytes.unwrap_or(0));
         let mut sum = (0, 0);
@@ -65,7 +65,7 @@ impl Lives {
         sum
     }
 
-    /// What a flow moved, in all its lives.
+    /// The bytes that a flow moved in all its lives.
     fn moved(&self, flow: &Flow) -> Moved {
         let (closed, _) = self.closed.get(flow).copied().unwrap_or_default();
         let open = self.open.get(flow).copied().unwrap_or_default();
@@ -77,7 +77,7 @@ impl Lives {
         self.closed.get(flow).map_or(0, |(_, count)| *count)
     }
 
-    /// What all flows moved.
+    /// The bytes that all flows moved.
     pub fn sum(&self) -> Moved {
         let all = self.closed.values().map(|(moved, _)| moved).chain(self.open.values());
         all.fold((0, 0), |sum, moved| (sum.0 + moved.0, sum.1 + moved.1))

@@ -1,4 +1,4 @@
-//! Connections in network namespaces of their own: containers, as the kernel sees them.
+//! Tests connections in other network namespaces, as containers have them.
 
 use std::{
     fs::File,
@@ -27,7 +27,7 @@ pub fn enter(pid: u32) {
     enter_file(&format!("/proc/{pid}/ns/net"), libc::CLONE_NEWNET);
 }
 
-/// Children of this process, from now on, are in the PID namespace of that process's children.
+/// Puts all further children of this process into the PID namespace of that process's children.
 pub fn enter_pids(pid: u32) {
     enter_file(&format!("/proc/{pid}/ns/pid_for_children"), libc::CLONE_NEWPID);
 }
@@ -39,7 +39,7 @@ fn enter_file(path: &str, kind: libc::c_int) {
     assert_eq!(result, 0, "setns: {}", std::io::Error::last_os_error());
 }
 
-/// Children of this process, from now on, are in a network and a PID namespace of their own.
+/// Puts all further children of this process into a new network namespace and a new PID namespace.
 pub fn contain_children() {
     // SAFETY: no pointer is passed.
     let result = unsafe { libc::unshare(libc::CLONE_NEWPID) };
@@ -71,7 +71,7 @@ fn raw_socket() -> UdpSocket {
     UdpSocket::bind("0.0.0.0:0").expect("a socket")
 }
 
-/// Ports that nobody uses outside, so that rows of the namespaces are not taken for others.
+/// Ports that nobody uses outside, so that rows of the namespaces cannot be confused with others.
 const TCP_PORT: &str = "127.0.0.1:9";
 const TCP6_PORT: &str = "[::1]:9";
 const UDP_PORT: &str = "127.0.0.1:7";
@@ -131,7 +131,7 @@ fn processes_in_two_namespaces_with_the_same_ports() {
         puppets.push(puppet);
     }
     puppets.into_iter().for_each(Puppet::leave);
-    // The same ports in both: only the owner tells the rows apart.
+    // Both namespaces use the same ports, so the rows differ only in their owner.
     for end in &expected {
         let found = eventually("a closed row", || {
             let mut rows = tcptop.rows();
@@ -143,7 +143,7 @@ fn processes_in_two_namespaces_with_the_same_ports() {
     tcptop.stop();
 }
 
-/// Each process has a network namespace and a cgroup of its own, which are gone before the next one's.
+/// Each process has its own network namespace and cgroup, which are gone before those of the next process exist.
 #[test]
 fn namespaces_and_cgroups_come_and_go() {
     crate::cgroup::inside("comings", |cgroup| {

@@ -1,4 +1,4 @@
-//! Connections that are older than tcptop: their totals are those since their beginning, not since ours.
+//! Tests connections that are older than tcptop. Their totals count from their own beginning.
 
 use std::{thread, time::Duration};
 
@@ -34,7 +34,7 @@ fn many_end_at_once() {
     tcptop.expect_live(&expected);
     drop(pairs);
     tcptop.expect_closed(&expected);
-    // Nor does any of them come back.
+    // None of them appears again.
     thread::sleep(Duration::from_millis(500));
     tcptop.finish(&expected);
 }
@@ -50,8 +50,8 @@ fn the_listener_is_gone() {
     transfer(&server, &client, 7);
     let mut expected = ends(flow, 606, 707);
     if !diag::is_available() {
-        // No counter that a BPF program may read tells the two sides of an older connection apart. Without a listener this
-        // one is taken for the side that connected, and one byte for its SYN: `bin/doc/numbers.md` says so.
+        // No counter that a BPF program may read shows which side of an older connection this is. Without a listener, tcptop
+        // assumes that this side connected, and counts one byte as its SYN: see `bin/doc/numbers.md`.
         for end in &mut expected {
             end.tx -= u64::from(end.tx == 707);
         }
@@ -88,7 +88,7 @@ fn udp_socket() {
     client.send(&[0; 900]).expect("send");
     let from = crate::traffic::datagram(&server, 900);
     let tcptop = Tcptop::start();
-    // UDP has no totals of its own: they begin with the first datagram seen.
+    // The kernel has no totals for UDP, so they begin with the first datagram seen.
     client.send(&[0; 40]).expect("send");
     crate::traffic::datagram(&server, 40);
     server.send_to(&[0; 50], from).expect("send");

@@ -1,4 +1,4 @@
-//! Who may run it.
+//! Tests which users may run tcptop.
 
 use std::{
     ffi::CStr,
@@ -34,7 +34,7 @@ pub fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     command
 }
 
-/// Makes the child a plain user with these capabilities and no other.
+/// Makes the child an unprivileged user with only these capabilities.
 pub fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe { command.pre_exec(|| become_nobody_with(capabilities)) };
@@ -192,8 +192,8 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
     tcptop.finish(&expected);
 }
 
-/// Seen to be refused on 6.12 and to suffice on this one: older verifiers follow what a CPU might execute by speculation into every program of a loader
-/// without CAP_PERFMON, and refuse ours.
+/// The first kernel seen to load our programs without CAP_PERFMON; 6.12 was seen to refuse them. For such a loader, older
+/// verifiers follow the paths that a CPU might execute by speculation into every program, and refuse ours.
 const WITHOUT_PERFMON: (u32, u32) = (6, 18);
 
 #[test]
@@ -223,7 +223,7 @@ fn cap_sys_admin_suffices() {
     assert!(finished.stderr.contains("this kernel wants CAP_NET_ADMIN too"), "{}", finished.stderr);
 }
 
-/// Its capabilities are those of the namespace, and bpf(2) refuses them: sock_diag counts.
+/// Its capabilities belong to the user namespace, and bpf(2) does not accept them, so sock_diag counts.
 #[test]
 fn root_of_a_user_namespace() {
     if !std::path::Path::new("/proc/self/ns/user").exists() || !crate::diag::is_available() {

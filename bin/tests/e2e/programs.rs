@@ -46,7 +46,7 @@ fn owned(fd: libc::c_long) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
 }
 
-/// What `struct bpf_prog_info` says.
+/// The fields of `struct bpf_prog_info` that tests need.
 pub struct Info {
     pub name: String,
     /// Time and number of runs while [`enable_stats`] was in force.
@@ -131,7 +131,7 @@ pub const EXIT: [u8; 8] = instruction(0x95, 0, 0, 0);
 /// `BPF_PROG_TYPE_CGROUP_SKB` of include/uapi/linux/bpf.h.
 pub const CGROUP_SKB: u32 = 8;
 
-/// A program that lets pass what it is asked about, of this program type and attach type.
+/// A program of this program type and attach type that allows everything.
 pub fn load(kind: u32, attach_type: u32) -> OwnedFd {
     load_instructions(kind, attach_type, &[set(0, 1), EXIT])
 }
@@ -171,13 +171,14 @@ pub fn refuse_packets(cgroup: &OwnedFd) -> [OwnedFd; 2] {
     })
 }
 
-/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`; its id. It goes with the cgroup.
+/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`, and returns its id. It is detached when the
+/// cgroup is removed.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
     attach_to(cgroup, CGROUP_SKB, BPF_CGROUP_INET_INGRESS, flags)
 }
 
-/// Likewise, a program of this type to the hook of this attach type.
+/// The same, for a program of this type and the hook of this attach type.
 pub fn attach_to(cgroup: &OwnedFd, kind: u32, attach_type: u32, flags: u32) -> u32 {
     let program = load(kind, attach_type);
     let mut attr = [both(number(cgroup), number(&program)), both(attach_type, flags)];

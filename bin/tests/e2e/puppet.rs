@@ -54,7 +54,7 @@ impl Puppet {
         answer.trim_end().into()
     }
 
-    /// Lets it become another program of this name, which has its connection.
+    /// Makes the puppet execute another program of this name, which inherits its connection.
     pub fn exec(&mut self, name: &str) {
         assert_eq!(self.tell(&format!("exec {name}")), name);
         self.owner.comm = name.into();
@@ -66,7 +66,8 @@ impl Puppet {
         self.child.wait().expect("a child of ours");
     }
 
-    /// Lets it make a child that has its connection, and kills it. The child obeys from now on, under this name.
+    /// Makes the puppet create a child that inherits its connection, and kills the parent. The child obeys from now on, under
+    /// this name.
     pub fn bequeath(&mut self, name: &str) -> Owner {
         let heir = self.tell("fork").parse().expect("a number");
         self.child.kill().expect("a child of ours");
@@ -76,7 +77,7 @@ impl Puppet {
         self.owner.clone()
     }
 
-    /// Lets it exit by itself with all its sockets open.
+    /// Makes it exit with all its sockets open.
     pub fn leave(mut self) {
         writeln!(self.orders, "leave").expect("alive");
         self.child.wait().expect("a child of ours");
@@ -97,8 +98,8 @@ pub fn threaded(name: &str, thread: &str) -> Command {
     command
 }
 
-/// Runs a puppet that has all its orders when it starts, and waits until it has left: it lives for milliseconds. Returns
-/// its id.
+/// Runs a puppet that gets all its orders at its start, so that it lives for milliseconds. Waits for its end, and returns its
+/// pid.
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();

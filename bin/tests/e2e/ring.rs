@@ -1,4 +1,4 @@
-//! The event ring after more records than a number of 32 bits counts the bytes of. A program of this test writes large ones.
+//! Tests the event ring after it has passed more bytes than 32 bits can count. A program of this test writes large records.
 
 use std::{
     ffi::CStr,

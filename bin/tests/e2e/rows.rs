@@ -1,4 +1,4 @@
-//! The rows of CSV reports, parsed strictly, and what is expected of them.
+//! Parses the rows of CSV reports strictly, and checks them.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 /// The header line.
 pub const HEADER: &str = "time,event,proto,laddr,lport,raddr,rport,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets,rx_rate,tx_rate,rtt_us,retrans";
 
-/// What tells flows apart in rows.
+/// Identifies a flow in rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flow {
     pub proto: Proto,
@@ -36,7 +36,7 @@ impl Flow {
         Self { local: self.remote, remote: self.local, ..self }
     }
 
-    /// This end, whose totals are to be `rx` and `tx` payload bytes.
+    /// Expects `rx` and `tx` payload bytes as the totals of this end.
     pub fn moved(self, owner: &Owner, rx: u64, tx: u64) -> End {
         End { flow: self, owner: owner.clone(), rx, tx, packets: None }
     }
@@ -54,7 +54,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This process: its name is its first thread's, while tests run in threads that are named after them.
+    /// This process. Its name is that of its first thread; tests run in threads that have the tests' names.
     pub fn me() -> Self {
         Self::of(std::process::id())
     }
@@ -65,14 +65,14 @@ impl Owner {
     }
 }
 
-/// What is expected of one end of a connection.
+/// The expected values of one end of a connection.
 #[derive(Clone, Debug)]
 pub struct End {
     pub flow: Flow,
     pub owner: Owner,
     pub rx: u64,
     pub tx: u64,
-    /// Received and sent; `None`: some.
+    /// Packets received and sent. `None`: any number but zero.
     pub packets: Option<(u64, u64)>,
 }
 
@@ -82,7 +82,7 @@ impl End {
         Self { packets: Some((rx, tx)), ..self }
     }
 
-    /// Why a row is not what is expected.
+    /// Returns why a row differs from the expectation.
     fn contradiction(&self, row: &Row) -> Option<String> {
         let bytes = (row.rx_bytes, row.tx_bytes);
         let packets = (row.rx_packets.unwrap_or(0), row.tx_packets.unwrap_or(0));
@@ -102,18 +102,17 @@ impl End {
             .then(|| format!("the owner is {:?}, not {:?}", row.owner, self.owner))
     }
 
-    /// True when the newest row of this end is a live one and as expected.
+    /// Returns true if the newest row of this end is live and as expected.
     pub fn is_live_in(&self, rows: &[Row]) -> bool {
         newest(rows, &self.flow).is_some_and(|row| !row.closed && self.contradiction(row).is_none())
     }
 
-    /// True when this end has a closed row.
+    /// Returns true if this end has a closed row.
     pub fn is_closed_in(&self, rows: &[Row]) -> bool {
         rows.iter().any(|row| row.closed && row.flow == self.flow)
     }
 
-    /// Panics unless this end's rows are one whole story: totals that only grow, and one closed row, the last one,
-    /// with exactly what is expected.
+    /// Panics unless the totals of this end's rows only grow, and the last row is the only closed one and exactly as expected.
     pub fn assert_ended(&self, rows: &[Row]) {
         self.assert_story(rows);
         let mine: Vec<&Row> = rows.iter().filter(|row| row.flow == self.flow).collect();
@@ -161,7 +160,7 @@ pub struct Sum {
     pub tx_rate: u64,
 }
 
-/// What a sum is of.
+/// The part of the traffic that a sum covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Total,

@@ -1,4 +1,4 @@
-//! Somebody sets the clock while tcptop runs, a day back and a day ahead: totals, rates and durations do not notice.
+//! Sets the clock while tcptop runs, a day back and a day ahead. Totals, rates and durations must not change.
 //!
 //! This machine's clock stays as it is. tcptop is started without the kernel's library of fast calls (vDSO), so that it asks
 //! for the time by a system call, and the test answers.

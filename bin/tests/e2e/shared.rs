@@ -1,4 +1,4 @@
-//! Sockets on addresses that others have too.
+//! Creates sockets that share an address with others.
 
 use std::{
     net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},

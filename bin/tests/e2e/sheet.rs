@@ -1,4 +1,4 @@
-//! Reports as text: the sums of their headers, and their rows.
+//! Parses text reports: the sums of their headers, and their rows.
 
 /// One report with its default columns and `--bytes`.
 #[derive(Debug)]
@@ -8,10 +8,10 @@ pub struct Sheet {
     pub rows: Vec<Entry>,
 }
 
-/// A row. What `-` stands for is zero here.
+/// A row. A `-` is zero here.
 #[derive(Debug)]
 pub struct Entry {
-    /// With a minus in front when it ended.
+    /// The first cell, which begins with a minus if the connection ended.
     pub proto: String,
     pub local: String,
     pub remote: String,

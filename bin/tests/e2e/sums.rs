@@ -1,4 +1,4 @@
-//! Text reports add up: what ended within an interval has rows too.
+//! Tests that text reports add up. Connections that ended within an interval have rows, too.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! TCP connections that begin and end while tcptop runs.
+//! Tests TCP connections that begin and end while tcptop runs.
 
 use std::{io::Write, net::SocketAddr, thread, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Sockets of threads that outlive the main thread of their process, or that have descriptors of their own: older than
-//! tcptop, so that only /proc tells whose they are.
+//! Tests sockets of threads that outlive the main thread of their process, or that have their own descriptors. The sockets are
+//! older than tcptop, so only /proc shows their owners.
 
 use std::{fs, io, process, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Sockets and what goes through them. Nothing waits for ever.
+//! Opens sockets and sends data through them. Every operation has a time limit.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,7 +14,7 @@ use crate::{
     rows::{End, Flow, Owner},
 };
 
-/// A socket of this process, whose close is the last one even while other tests make children.
+/// A socket of this process. Its close is the last one even while other tests make children.
 pub struct Own<T>(Option<T>);
 
 impl<T> Own<T> {
@@ -85,26 +85,26 @@ impl Pair {
         Self::accepted(listener, client)
     }
 
-    /// With a client that is connected, or is going to be.
+    /// Makes a pair with a client that is connected, or will be.
     pub fn accepted(listener: Own<TcpListener>, client: Own<TcpStream>) -> Self {
         let server = accept(&listener);
         let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
         Self { client, server, flow, listener }
     }
 
-    /// The client's end and the server's, for what went up to the server and down to the client.
+    /// The expected ends of the client and the server, after `up` bytes to the server and `down` bytes to the client.
     pub fn ends(&self, up: u64, down: u64) -> [End; 2] {
         ends(self.flow, up, down)
     }
 
-    /// `up` bytes to the server, then `down` bytes to the client, all of them read.
+    /// Sends `up` bytes to the server, then `down` bytes to the client, and reads all of them.
     pub fn exchange(&self, up: u64, down: u64) {
         transfer(&self.client, &self.server, up);
         transfer(&self.server, &self.client, down);
     }
 }
 
-/// Both ends of a flow, both this process's.
+/// Both ends of a flow whose sockets both belong to this process.
 pub fn ends(client: Flow, up: u64, down: u64) -> [End; 2] {
     let me = Owner::me();
     [client.moved(&me, down, up), client.flipped().moved(&me, up, down)]
@@ -127,7 +127,7 @@ pub fn receive(stream: &TcpStream, count: u64) {
     assert_eq!(received, count, "bytes before the peer's end");
 }
 
-/// Receives all there is until the peer's FIN.
+/// Receives everything until the peer's FIN.
 pub fn receive_to_end(mut stream: &TcpStream) -> u64 {
     std::io::copy(&mut stream, &mut std::io::sink()).expect("receive")
 }
@@ -140,7 +140,7 @@ pub fn transfer(from: &TcpStream, to: &TcpStream, count: u64) {
     });
 }
 
-/// Ends what this side sends.
+/// Shuts down the sending side.
 pub fn finish_sending(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).expect("shutdown");
 }
@@ -175,7 +175,7 @@ pub fn set_option<T>(fd: RawFd, level: i32, name: i32, value: &T) {
     assert_eq!(result, 0, "setsockopt: {}", std::io::Error::last_os_error());
 }
 
-/// Sends until the peer takes no more; how many bytes the socket took.
+/// Sends until the socket accepts no more. Returns how many bytes it accepted.
 pub fn fill(mut stream: &TcpStream) -> u64 {
     stream.set_nonblocking(true).expect("fcntl");
     let bytes = [b'x'; 16_384];
@@ -251,7 +251,7 @@ pub fn udp(address: &str) -> Own<UdpSocket> {
     Own::new(socket)
 }
 
-/// Receives one datagram, of `size` bytes; who sent it.
+/// Receives one datagram of `size` bytes. Returns its sender.
 pub fn datagram(socket: &UdpSocket, size: usize) -> SocketAddr {
     let mut buffer = [0; 65_536];
     let (received, from) = socket.recv_from(&mut buffer).expect("a datagram");

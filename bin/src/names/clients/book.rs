@@ -1,35 +1,35 @@
-//! Names by address, as one source after another gives them.
+//! Names by address, collected from one source after another.
 
 use std::collections::HashMap;
 
-/// The book keeps so many names.
+/// The largest number of names.
 const ENOUGH: usize = 8192;
-/// The book cuts a longer name to so many bytes: a label of DNS has no more.
+/// The longest name in bytes, which is that of a DNS label. Longer names are cut.
 const LENGTH: usize = 63;
 
 /// 16 bytes, IPv4 mapped.
-pub type Address = [u8; 16];
+pub type HostAddress = [u8; 16];
 
-/// The names known so far. The sources come in the order of their worth, and a name of an earlier one stays.
+/// The names known so far. The best source comes first, and a later source does not replace its names.
 #[derive(Default)]
 pub struct Book {
-    names: HashMap<Address, Entry>,
+    names: HashMap<HostAddress, Name>,
     source: usize,
 }
 
-struct Entry {
+struct Name {
     source: usize,
     name: Box<[u8]>,
 }
 
 impl Book {
-    /// Another source begins.
+    /// Begins another source.
     pub fn begin(&mut self) {
         self.source += 1;
     }
 
-    /// The source gives this name in place of the one that it gave before. An empty name takes that one away.
-    pub fn set(&mut self, address: Address, name: &[u8]) {
+    /// Sets a name, and replaces one that the same source gave before. An empty name removes that one.
+    pub fn set(&mut self, address: HostAddress, name: &[u8]) {
         let source = self.source;
         if self.names.get(&address).is_some_and(|entry| entry.source != source) {
             return;
@@ -38,8 +38,8 @@ impl Book {
         self.add(address, name);
     }
 
-    /// The source gives a name to an address that has none yet.
-    pub fn add(&mut self, address: Address, name: &[u8]) {
+    /// Sets a name for an address that has none yet.
+    pub fn add(&mut self, address: HostAddress, name: &[u8]) {
         // Kea writes whole domain names, which end with a dot.
         let name = name.strip_suffix(b".").unwrap_or(name);
         if name.is_empty() || self.names.len() >= ENOUGH {
@@ -47,17 +47,17 @@ impl Book {
         }
         let source = self.source;
         let name = &name[..name.len().min(LENGTH)];
-        self.names.entry(address).or_insert_with(|| Entry { source, name: name.into() });
+        self.names.entry(address).or_insert_with(|| Name { source, name: name.into() });
     }
 
     /// The name of an address; empty if it is unknown.
-    pub fn name(&self, address: &Address) -> &[u8] {
+    pub fn name(&self, address: &HostAddress) -> &[u8] {
         self.names.get(address).map_or(b"", |entry| &entry.name)
     }
 
     /// All of them.
     #[cfg(test)]
-    pub fn names(&self) -> std::collections::BTreeMap<Address, Vec<u8>> {
+    pub fn names(&self) -> std::collections::BTreeMap<HostAddress, Vec<u8>> {
         self.names.iter().map(|(address, entry)| (*address, entry.name.to_vec())).collect()
     }
 }
@@ -66,7 +66,7 @@ impl Book {
 mod tests {
     use super::*;
 
-    const A: Address = [1; 16];
+    const A: HostAddress = [1; 16];
 
     #[test]
     fn a_source_corrects_only_itself() {

@@ -2,8 +2,8 @@
 
 use super::{book::Book, text};
 
-/// Takes the names of lines `expiry mac address name client-id`. Those of IPv6 have `iaid` and `duid` in the places of
-/// `mac` and `client-id`. A star stands for no name. Other lines, such as `duid …` and `vendorclass …`, have fewer fields.
+/// Reads the names of lines `expiry mac address name client-id`. IPv6 lines have `iaid` and `duid` in the places of `mac`
+/// and `client-id`. A star means no name. Other lines, such as `duid …` and `vendorclass …`, have fewer fields.
 pub fn read(text: &[u8], book: &mut Book) {
     for line in text::lines(text) {
         let mut fields = text::fields(line);

@@ -1,4 +1,4 @@
-//! The files of other programs. Any of them may be missing, endless, or no file at all.
+//! Reads the files of other programs. Any of them may be missing, endless, or not a regular file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,22 +11,22 @@ use memchr::memrchr;
 
 use crate::proc::{self, OutOf};
 
-/// At most so many bytes of a file are read.
+/// The largest number of bytes read of a file.
 const LENGTH: u64 = 1 << 20;
-/// At most so many entries of a folder are looked at.
+/// The largest number of entries examined in a folder.
 const ENTRIES: usize = 1024;
-/// At most so many files of a folder are read.
+/// The largest number of files read in a folder.
 const FILES: usize = 64;
 /// The folder in which every user may make files.
 const SHARED: &str = "tmp/";
 /// The first number of a user who logs in (login.defs(5), UID_MIN). The programs of a router have lower ones.
 const FIRST_USER: u32 = 1000;
 
-/// The text of the file with this name below the root. It is empty if the file cannot be read. The last line of a file
-/// that is too long is left out, because its end is missing.
+/// Returns the text of the file with this name below the root. It is empty if the file cannot be read. If the file is too
+/// long, the last line is left out, because its end is missing.
 ///
 /// # Errors
-/// It could not be tried.
+/// There was no descriptor or memory to read it with.
 pub fn read(root: &Path, name: &str) -> Result<Vec<u8>, OutOf> {
     let text = proc::found(try_read(root, name))?;
     Ok(text.unwrap_or_default())
@@ -52,15 +52,15 @@ fn try_read(root: &Path, name: &str) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Whether a file of this owner is a program's of the system, and not that of a user who wants to deceive us.
+/// Returns whether a system program owns the file, and not a user who may want to deceive us.
 fn is_of_system(owner: u32, root: &Path) -> bool {
     owner < FIRST_USER || fs::metadata(root).is_ok_and(|root| root.uid() == owner)
 }
 
-/// Names, in order, of the files in this folder that begin with one of `prefixes`. Each has the folder before it.
+/// Returns the sorted names of the files in this folder that begin with one of `prefixes`. Each name includes the folder.
 ///
 /// # Errors
-/// It could not be tried.
+/// There was no descriptor or memory to read it with.
 pub fn list(root: &Path, folder: &str, prefixes: &[&str]) -> Result<Vec<String>, OutOf> {
     let Some(entries) = proc::found(fs::read_dir(root.join(folder)))? else { return Ok(Vec::new()) };
     let names = entries.take(ENTRIES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());

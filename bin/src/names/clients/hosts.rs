@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::{book::Book, text};
 
-/// Takes the first name of each line, and the first line of each address. Comments of odhcpd list its leases, but the
+/// Reads the first name of each line, and uses the first line of each address. odhcpd lists its leases in comments, but the
 /// lines below them have the same names (odhcpd src/statefiles.c `statefiles_write_state6`).
 pub fn read(text: &[u8], book: &mut Book) {
     for line in text::lines(text) {
@@ -13,7 +13,7 @@ pub fn read(text: &[u8], book: &mut Book) {
         let (Some(address), Some(name)) = (fields.next().and_then(text::address), fields.next()) else {
             continue;
         };
-        // Lists of domains to be blocked have such addresses.
+        // Lists of blocked domains use such addresses.
         let host = Ipv6Addr::from(address).to_canonical();
         if !host.is_loopback() && !host.is_unspecified() {
             book.add(address, name);

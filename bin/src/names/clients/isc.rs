@@ -2,18 +2,18 @@
 //! block of an address holds.
 
 use super::{
-    book::{Address, Book},
+    book::{Book, HostAddress},
     text,
 };
 
 /// A block that has begun.
 struct Lease {
-    address: Address,
+    address: HostAddress,
     name: Vec<u8>,
     is_active: bool,
 }
 
-/// Takes the name that the client of each lease has sent, while the lease is active. Only whole blocks count:
+/// Reads the name that the client of each active lease has sent. Ignores blocks without an end:
 ///
 /// ```text
 /// lease 192.0.2.7 {

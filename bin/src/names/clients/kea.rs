@@ -3,11 +3,11 @@
 
 use super::{book::Book, text};
 
-/// What stands before the two hexadecimal digits of a byte that is not printable, or is a comma
+/// The prefix of an escaped byte (a comma, or one that is not printable), which two hexadecimal digits follow
 /// (src/lib/util/csv_file.cc `CSVRow::escape_tag`).
 const ESCAPE: &[u8] = b"&#x";
 
-/// Takes the names of leases. The first line names the columns, of which newer versions have more.
+/// Reads the names of leases. The first line names the columns; newer versions have more of them.
 pub fn read(text: &[u8], book: &mut Book) {
     // The server may be writing the last line.
     let end = memchr::memrchr(b'\n', text).map_or(0, |last| last + 1);
@@ -49,7 +49,7 @@ fn unescaped(cell: &[u8]) -> Vec<u8> {
     content
 }
 
-/// The byte for which an escape stands, and what follows it.
+/// Parses an escaped byte, and returns the text that follows it.
 fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, after) = text.strip_prefix(ESCAPE)?.split_first_chunk::<2>()?;
     Some((text::byte(*digits)?, after))

@@ -1,9 +1,8 @@
-//! What the hosts of the local network are called, without a question to DNS: DHCP leases, `/etc/hosts`, and the neighbour
-//! table at the last.
+//! Names of the hosts of the local network, found without DNS: from DHCP leases, `/etc/hosts`, and finally the neighbour table.
 //!
-//! `book` keeps the names. `file` reads what other programs wrote, and `text` takes it apart. The others know one format
-//! each. All of it is hostile: a client chooses the name that it sends to a DHCP server, so names are bytes, and whoever
-//! shows them has to clean them.
+//! `book` keeps the names. `file` reads the files of other programs, and `text` splits them into lines and fields. Each of the
+//! other files parses one format. All input is hostile: a client chooses the name that it sends to a DHCP server. So names
+//! are bytes, and the output must escape them.
 
 mod book;
 mod dnsmasq;
@@ -21,23 +20,23 @@ use std::{
     time::Duration,
 };
 
-use self::book::{Address, Book};
+use self::book::{Book, HostAddress};
 use crate::proc::{self, OutOf};
 
-/// The sources are read again after so long.
+/// How often the sources are read again.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Takes the names that a text has.
+/// Reads the names from a text.
 type Reader = fn(&[u8], &mut Book);
 
 /// The leases of dnsmasq, below the root: those of OpenWrt, and those of Debian and most others.
 const DNSMASQ: [&str; 2] = ["tmp/dhcp.leases", "var/lib/misc/dnsmasq.leases"];
 
-/// The leases of each other DHCP server, older files first.
+/// The leases of the other DHCP servers, each with its older files first.
 const OTHERS: [(&[&str], Reader); 4] = [
     (&["var/lib/dhcp/dhcpd.leases"], isc::read),
     (&["var/dhcpd/var/db/dhcpd.leases"], isc::read),
-    // Kea begins a new file each hour. A cleaner then gathers the older leases in that which ends with 2.
+    // Kea begins a new file each hour. A cleaner then collects the older leases in the file that ends with 2.
     (
         &["var/lib/kea/kea-leases4.csv.2", "var/lib/kea/kea-leases4.csv.1", "var/lib/kea/kea-leases4.csv"],
         kea::read,
@@ -48,8 +47,8 @@ const OTHERS: [(&[&str], Reader); 4] = [
     ),
 ];
 
-/// Where OpenWrt has hosts files for dnsmasq, and how their names begin: those of odhcpd's leases, and those of hosts and
-/// domains in `/etc/config/dhcp`.
+/// The folder where OpenWrt keeps hosts files for dnsmasq, and the prefixes of their names: odhcpd's leases, and the hosts and
+/// domains of `/etc/config/dhcp`.
 const FOLDER: &str = "tmp/hosts";
 const PREFIXES: [&str; 2] = ["odhcpd", "dhcp"];
 
@@ -62,13 +61,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// No names so far; `root` is `/`.
+    /// Starts without any names. `root` is `/`.
     pub fn new(root: &Path) -> Self {
         Self { root: root.into(), book: Book::default(), read: None }
     }
 
-    /// Reads the sources again if the last reading is old. `now`: time since the boot. The names stay as they are if there
-    /// is no descriptor to read with.
+    /// Reads the sources again if the last reading is old. Keeps the old names if there is no descriptor to read with. `now`:
+    /// time since the boot.
     pub fn refresh(&mut self, now: Duration) {
         if self.read.is_some_and(|read| now.saturating_sub(read) < INTERVAL) {
             return;
@@ -79,8 +78,8 @@ impl Clients {
         }
     }
 
-    /// The name of a host; empty if it is unknown. An IPv4 address is mapped. Its bytes may be anything.
-    pub fn name(&self, address: &Address) -> &[u8] {
+    /// The name of a host; empty if it is unknown. An IPv4 address is mapped. The name may contain any bytes.
+    pub fn name(&self, address: &HostAddress) -> &[u8] {
         self.book.name(address)
     }
 }
@@ -103,7 +102,7 @@ fn read(root: &Path) -> Result<Book, OutOf> {
     }
     hosts::read(&file::read(root, "etc/hosts")?, &mut book);
     neighbours::read(&file::read(root, "proc/net/arp")?, &mut book);
-    // The kernel knows nothing of other trees.
+    // In a test, the neighbours of this machine's kernel do not belong to the tree.
     if root == Path::new("/") {
         proc::found(neighbours::ask(&mut book))?;
     }

@@ -1,9 +1,9 @@
-//! The hardware addresses of neighbours, for hosts without another name: `/proc/net/arp` for IPv4, netlink for IPv6.
+//! Hardware addresses of neighbours, for hosts without another name: from `/proc/net/arp` for IPv4, by netlink for IPv6.
 
 use std::io;
 
 use super::{
-    book::{Address, Book},
+    book::{Book, HostAddress},
     text,
 };
 use crate::sys::netlink::{Attributes, Netlink};
@@ -21,12 +21,12 @@ const NUD_NOARP: u16 = 0x40;
 /// A hardware address of Ethernet and of wireless networks.
 type Mac = [u8; 6];
 
-/// Takes the lines of `/proc/net/arp` (net/ipv4/arp.c `arp_format_neigh_entry`, v6.1).
+/// Reads the lines of `/proc/net/arp` (net/ipv4/arp.c `arp_format_neigh_entry`, v6.1).
 pub fn read(text: &[u8], book: &mut Book) {
     for line in text::lines(text) {
         let mut fields = text::fields(line);
         let (address, mac) = (fields.next().and_then(text::address), fields.nth(2).and_then(mac));
-        // What another field follows has lost nothing at its end.
+        // If another field follows, the hardware address is complete.
         if let (Some(address), Some(mac), Some(_)) = (address, mac, fields.next()) {
             add(address, mac, book);
         }
@@ -50,8 +50,8 @@ pub fn ask(book: &mut Book) -> io::Result<()> {
     Ok(())
 }
 
-/// The addresses of a neighbour from `struct ndmsg` and the attributes that follow it.
-fn neighbour(payload: &[u8]) -> Option<(Address, Mac)> {
+/// Parses the addresses of a neighbour from `struct ndmsg` and its attributes.
+fn neighbour(payload: &[u8]) -> Option<(HostAddress, Mac)> {
     let (header, attributes) = payload.split_first_chunk::<NDMSG>()?;
     let state = u16::from_ne_bytes([header[8], header[9]]);
     let attributes = Attributes::new(attributes);
@@ -69,8 +69,8 @@ fn mac(field: &[u8]) -> Option<Mac> {
     bytes.next().is_none().then_some(mac)
 }
 
-/// Gives a host the name of its hardware address, unless the kernel does not know that address yet.
-fn add(address: Address, mac: Mac, book: &mut Book) {
+/// Names a host by its hardware address, unless the kernel does not know that address yet.
+fn add(address: HostAddress, mac: Mac, book: &mut Book) {
     if mac != Mac::default() {
         let [a, b, c, d, e, f] = mac;
         book.add(address, format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").as_bytes());

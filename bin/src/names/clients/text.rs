@@ -1,8 +1,8 @@
-//! What the formats share: lines, fields between blanks, addresses, hexadecimal bytes.
+//! Parsers that the formats share: lines, fields between blanks, addresses, hexadecimal bytes.
 
 use std::net::IpAddr;
 
-use super::book::Address;
+use super::book::HostAddress;
 
 /// The lines of a text, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -14,8 +14,8 @@ pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
-/// The address that a field shows.
-pub fn address(field: &[u8]) -> Option<Address> {
+/// Parses an address.
+pub fn address(field: &[u8]) -> Option<HostAddress> {
     let address = std::str::from_utf8(field).ok()?.parse().ok()?;
     Some(match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
@@ -23,7 +23,7 @@ pub fn address(field: &[u8]) -> Option<Address> {
     })
 }
 
-/// The byte that two hexadecimal digits show.
+/// Parses a byte of two hexadecimal digits.
 pub fn byte(digits: [u8; 2]) -> Option<u8> {
     let [high, low] =
         digits.map(|digit| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()));

@@ -1,39 +1,39 @@
-//! The container and the service that a cgroup stands for.
+//! Finds the container and the service that a cgroup belongs to.
 
-mod form;
+mod part;
 #[cfg(test)]
 mod tests;
 
-use form::Form;
+use part::PathPart;
 
-/// The unit of a process, from the text of its `/proc/<pid>/cgroup`: the containers and the services that its cgroup is
-/// in, from the outermost to the innermost, with slashes between them. Reports as text and as CSV show the same names.
+/// Returns the unit of a process, from the text of its `/proc/<pid>/cgroup`: the containers and services around its cgroup,
+/// from the outermost to the innermost, with slashes between them. Text and CSV reports show the same names.
 ///
 /// | shown | process |
 /// | --- | --- |
 /// | `cron.service` | of a service of this host; scopes, mounts and sockets of systemd have their suffix, too |
 /// | `dnsmasq` | of a service of OpenWrt or OpenRC |
-/// | `docker:0123456789ab` | of a container: what made it, and its name, or twelve digits of its id |
+/// | `docker:0123456789ab` | of a container: its runtime, and its name or twelve digits of its id |
 /// | `lxc:a/cron.service` | of a service in a container |
 /// | `lxc:a/docker:0123456789ab` | of a container in a container |
 /// | `web.service/libpod:0123456789ab` | of a container that a service of this host runs |
 /// | `batch.slice` | in a slice of systemd, but in none of the above |
 /// | `../ssh.service` | of a cgroup outside of tcptop's own cgroup namespace |
-/// | nothing | at the root, or in a cgroup whose names say nothing |
+/// | nothing | at the root, or in a cgroup whose path names no unit |
 ///
-/// The service manager of a user, `user@1000.service`, is shown for its own processes only: what it runs is shown
+/// The service manager of a user, `user@1000.service`, appears only for its own processes; the services that it runs are shown
 /// without it. The init of a container belongs to the container itself.
 ///
-/// Where cgroups of version 1 are in use, a process has several cgroups. The one that names most containers is shown,
-/// because Docker leaves `0::/system.slice/containerd.service` in them. Otherwise the one that names most services is
-/// shown. Among equals, a hierarchy that a service manager uses wins over one of a controller.
+/// With cgroups of version 1, a process has several cgroups. The one that names the most containers wins, because Docker
+/// leaves `0::/system.slice/containerd.service` in the others. Otherwise the one that names the most services wins. Among
+/// equals, a service manager's hierarchy wins over a controller's.
 pub fn of(cgroup: &[u8]) -> Vec<u8> {
-    let mut best = Unit::default();
-    // The kernel writes version 2 last, and the hierarchies that were made first before it.
+    let mut best = UnitPath::default();
+    // The kernel writes the oldest hierarchies of version 1 next to last, and version 2 last.
     for line in cgroup.rsplit(|byte| *byte == b'\n') {
         let mut fields = line.splitn(3, |byte| *byte == b':').skip(1);
         let (Some(hierarchy), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let unit = Unit::at(hierarchy, path);
+        let unit = UnitPath::at(hierarchy, path);
         if unit.weight > best.weight {
             best = unit;
         }
@@ -41,13 +41,13 @@ pub fn of(cgroup: &[u8]) -> Vec<u8> {
     best.text
 }
 
-/// What the path of one cgroup tells.
+/// The unit that the path of one cgroup names.
 #[derive(Default)]
-struct Unit {
+struct UnitPath {
     text: Vec<u8>,
     /// How much of the text stays when another name follows.
     kept: usize,
-    /// How much it tells: nothing, if this is 0.
+    /// How specific the text is; 0: the path names no unit.
     weight: u32,
 }
 
@@ -56,8 +56,8 @@ const CONTAINER: u32 = 1 << 16;
 const SERVICE: u32 = 2;
 const OF_A_MANAGER: u32 = 1;
 
-impl Unit {
-    /// What `path` tells in this hierarchy, which is empty for version 2.
+impl UnitPath {
+    /// Parses the path of a cgroup. `hierarchy` is empty for cgroup v2.
     fn at(hierarchy: &[u8], path: &[u8]) -> Self {
         let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
@@ -71,11 +71,11 @@ impl Unit {
                 unit.kept = unit.text.len();
                 continue;
             }
-            let form = form::of(above, part, parts.peek().copied());
-            above = if form.is_some() { b"" } else { part };
-            match form {
-                Some(Form::Container(runtime, name)) => unit.container(runtime, name),
-                Some(Form::Service(prefix, name)) => unit.service(prefix, name),
+            let named = part::of(above, part, parts.peek().copied());
+            above = if named.is_some() { b"" } else { part };
+            match named {
+                Some(PathPart::Container(runtime, name)) => unit.container(runtime, name),
+                Some(PathPart::Service(prefix, name)) => unit.service(prefix, name),
                 None => (),
             }
         }
@@ -107,7 +107,7 @@ impl Unit {
     }
 
     fn service(&mut self, prefix: &[u8], name: &[u8]) {
-        // The service manager itself, which is a container's or a user's if there is a name before.
+        // The service manager itself. If a name comes before it, it is the manager of a container or a user.
         if name == b"init.scope" && self.weight > 0 {
             return;
         }
@@ -120,7 +120,7 @@ impl Unit {
         self.weight += SERVICE;
     }
 
-    /// Drops what does not stay before another name, and separates that name.
+    /// Drops the part of the text that another name replaces, and adds a separator.
     fn begin(&mut self) {
         self.text.truncate(self.kept);
         if !(self.text.is_empty() || self.text.ends_with(b"/")) {

@@ -18,7 +18,7 @@ use crate::{
 
 const AMOUNT: u64 = 300_001;
 
-/// Calls until `AMOUNT` bytes went through; `call` is told how many are left, and answers how many went.
+/// Calls until `AMOUNT` bytes went through. `call` gets the number of bytes left, and returns how many went.
 fn all(mut call: impl FnMut(usize) -> isize) {
     let mut left = usize::try_from(AMOUNT).expect("fits");
     while left > 0 {

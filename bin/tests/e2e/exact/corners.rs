@@ -1,4 +1,4 @@
-//! Ends that an older connection, or one of an instant, was once shown wrongly for.
+//! Tests ends that tcptop once showed wrongly, of connections that are older or live for an instant.
 
 use std::{thread, time::Duration};
 

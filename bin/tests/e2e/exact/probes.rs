@@ -1,4 +1,4 @@
-//! Keep-alive probes: segments with a sequence number that was used, and no byte.
+//! Tests keep-alive probes: segments that repeat a sequence number and have no payload.
 
 use std::{net::TcpStream, os::fd::AsRawFd};
 

@@ -1,6 +1,6 @@
-//! Connections that end by a reset. What counts: bytes that were handed to the network once, and bytes that arrived at
-//! the receiving socket in order, whether its process read them or not. Bytes that the sender's process wrote and that
-//! never left count nowhere.
+//! Tests connections that end by a reset. tcptop counts bytes that were handed to the network, once each, and bytes that
+//! arrived at the receiving socket in order, whether its process read them or not. It does not count bytes that the sender's
+//! process wrote but that never left.
 
 use std::{net::TcpStream, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The round-trip time of the path, not of a peer that takes its time to acknowledge a FIN.
+//! Tests that the round-trip time is that of the path, even if a peer acknowledges a FIN late.
 
 use std::{thread::sleep, time::Duration};
 

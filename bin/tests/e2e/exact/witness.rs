@@ -106,7 +106,7 @@ pub fn agrees(socket: &impl AsRawFd, end: &End, syn: u64) {
     });
 }
 
-/// Likewise, for both ends: the client's, and the server's.
+/// The same for both ends: the client's, and the server's.
 pub fn agree(pair: &Pair, [client, server]: &[End; 2]) {
     agrees(&*pair.client, client, 1);
     agrees(&*pair.server, server, 0);

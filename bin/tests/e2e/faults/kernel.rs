@@ -29,7 +29,7 @@ const UNASKED: &[libc::c_long] = &[
     libc::SYS_sendmsg,
 ];
 
-/// What fails.
+/// The fault to inject.
 struct Fault {
     site: Site,
     errno: i32,
@@ -39,7 +39,7 @@ struct Fault {
 
 #[derive(Default)]
 struct State {
-    /// What was called while it was watched.
+    /// The calls that were recorded.
     seen: Option<BTreeSet<Site>>,
     fault: Option<Fault>,
     hits: u32,
@@ -65,7 +65,7 @@ impl Kernel {
         self.state().seen = Some(BTreeSet::new());
     }
 
-    /// What was noted.
+    /// The recorded calls.
     pub fn seen(&self) -> BTreeSet<Site> {
         self.state().seen.take().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Memory that the kernel refuses to a run that needs more of it.
+//! Refuses memory to a run that needs more of it.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     traffic::{Own, V4, allow_descriptors, udp},
 };
 
-/// Limits the address space of a process to what it has.
+/// Limits the address space of a process to its current size.
 fn refuse_more(pid: u32) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a line");
@@ -25,7 +25,7 @@ fn refuse_more(pid: u32) {
     assert_eq!(result, 0, "prlimit: {}", std::io::Error::last_os_error());
 }
 
-/// The process has nothing to go on with: it says so, and ends with the status of a shortage.
+/// The process cannot continue. It says so, and ends with the status of a shortage.
 #[test]
 fn is_said() {
     allow_descriptors(4_096);

@@ -77,8 +77,8 @@ fn calls(
     session.kernel.seen().into_iter().filter(|site| !is_spared(site) && is_wanted(site)).collect()
 }
 
-/// Lets every call of such a tcptop fail that is wanted; calls whose names begin so must be among them. Returns what the last
-/// tcptop has said on stderr.
+/// Makes every selected call of such a tcptop fail. The calls must include names that begin like these. Returns the messages
+/// of the last tcptop on stderr.
 fn sweep(
     scene: &Scene,
     traffic: &mut dyn Traffic,

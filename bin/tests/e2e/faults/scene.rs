@@ -1,4 +1,4 @@
-//! How a tcptop is started whose calls fail, and where it reports.
+//! Starts a tcptop whose calls fail, and chooses where it reports.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ type Around = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
 pub struct Scene {
     args: Vec<String>,
     pub log: Option<PathBuf>,
-    /// In a network namespace of its own.
+    /// In a separate network namespace.
     pub inside: Option<Around>,
 }
 
@@ -26,7 +26,7 @@ impl Scene {
         Self { args: args.into_iter().map(Into::into).collect(), log: None, inside: None }
     }
 
-    /// With a log of what moves at [`APART`], which is renamed after some reports, and opened anew at each fault.
+    /// With a log of the traffic at [`APART`], which is renamed after some reports, and opened again at each fault.
     pub fn with_log(args: &[&str], folder: &Scratch) -> Self {
         let file = folder.0.join("log.csv");
         let name = file.to_str().expect("UTF-8").to_owned();
@@ -34,7 +34,7 @@ impl Scene {
         Self { log: Some(file), ..Self::new(&args) }
     }
 
-    /// Each is started within what this calls.
+    /// Each tcptop is started within the function that this calls.
     pub fn inside(self, inside: impl Fn(&mut (dyn FnMut() + Send)) + 'static) -> Self {
         Self { inside: Some(Box::new(inside)), ..self }
     }

@@ -24,13 +24,13 @@ use crate::{
 /// A call fails for so long: two reports at least.
 pub const LASTS: Duration = Duration::from_millis(250);
 
-/// Statuses of a run that could not go on, of src/exit.rs.
+/// The exit statuses of src/exit.rs for a run that could not continue.
 const STATUSES: [i32; 4] = [69, 71, 74, 77];
 
 /// More failures than this, and it was tried again and again without a pause.
 const BUSY: u32 = 3_000;
 
-/// What the right report after a fault may take.
+/// The time within which a correct report must follow a fault.
 fn recovery() -> Duration {
     live_limit() * 3
 }
@@ -43,7 +43,7 @@ pub struct Session {
     log: Option<PathBuf>,
 }
 
-/// What became of one fault.
+/// The result of one fault.
 pub enum Outcome {
     Recovered,
     /// With this status, after this error.
@@ -85,7 +85,7 @@ impl Session {
         session
     }
 
-    /// What it has written.
+    /// Its output.
     fn lines(&self) -> Vec<String> {
         let Some(log) = &self.log else { return self.lines.lock().expect("not poisoned").clone() };
         let text: String = logs(log).iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
@@ -111,7 +111,7 @@ impl Session {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// Has it do what it does rarely.
+    /// Makes it do what it rarely does.
     pub fn provoke(&self, scene: &Scene) {
         if scene.log.is_some() {
             self.process.as_ref().inspect(|process| process.signal(libc::SIGHUP));
@@ -137,7 +137,7 @@ impl Session {
         self.provoke(scene);
         let moved = traffic.moved();
         let start = Instant::now();
-        // What is rarely called is waited for.
+        // Wait for calls that are rare.
         let goes_on = |hits| start.elapsed() < if hits == 0 { 4 * LASTS } else { LASTS };
         while goes_on(self.kernel.hits()) && self.is_running() {
             thread::sleep(Duration::from_millis(5));
@@ -217,7 +217,8 @@ impl Session {
         }
     }
 
-    /// Nothing is left of what it suffered: a connection has its owner, and it ends as ever. What it has said on stderr.
+    /// Checks that tcptop has recovered from the fault: a connection has its owner, and tcptop ends as usual. Returns its
+    /// messages on stderr.
     pub fn finish(mut self, scene: &Scene, traffic: &mut dyn Traffic) -> String {
         let before = self.lines().len().saturating_sub(1);
         self.provoke(scene);

@@ -1,4 +1,4 @@
-//! What a system call is about: its number, and the command, file or path that it names.
+//! Identifies a system call: its number, and the command, file or path that it names.
 
 use std::{ffi::OsString, fmt, fs, os::unix::ffi::OsStringExt};
 
@@ -12,7 +12,7 @@ pub struct Site {
     about: String,
 }
 
-/// How a call says what it is about.
+/// How to find the command, file or path that a call names.
 #[derive(Clone, Copy)]
 enum About {
     Nothing,
@@ -126,7 +126,7 @@ fn file(pid: u32, descriptor: u64) -> String {
     let number = descriptor & 0xffff_ffff;
     let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
     let link = link.map_or_else(|_| "no file".into(), |file| alike(&file.to_string_lossy()));
-    // What ends tcptop is said there.
+    // tcptop writes the error that ends it there.
     if number == 2 { format!("stderr, {link}") } else { link }
 }
 

@@ -1,4 +1,4 @@
-//! What comes and goes while a call fails, so that reports are not empty.
+//! Makes traffic while a call fails, so that reports are not empty.
 
 use std::{
     net::TcpStream,
@@ -13,9 +13,9 @@ use crate::{
 };
 
 pub trait Traffic {
-    /// Moves bytes. The ends of what it has moved, each with the bytes received and sent.
+    /// Moves bytes. Returns the ends of its connections, each with the bytes received and sent.
     fn moved(&mut self) -> Vec<(Flow, u64, u64)>;
-    /// Ends what has moved.
+    /// Ends these connections.
     fn end(&mut self);
     /// Whose it is.
     fn pid(&self) -> Option<u32>;
@@ -85,7 +85,7 @@ impl Traffic for Local {
     }
 }
 
-/// A process that has a connection. Each has to be named.
+/// A process that has a connection. tcptop must name each one.
 #[derive(Default)]
 pub struct Processes(Option<(Puppet, Own<TcpStream>)>);
 

@@ -1,4 +1,4 @@
-//! Connections that a router passes on, as its connection tracking counts them: bytes of whole IP packets.
+//! Tests connections that a router forwards. Its connection tracking counts the bytes of whole IP packets.
 
 pub mod native;
 mod tun;

@@ -1,5 +1,5 @@
-//! Packets that this host passes on between two of its devices, each of them written and read by the test. They need no
-//! other program, so that a machine of ci/matrix can pass them on.
+//! Forwards packets between two devices of this host. The test writes and reads each packet and needs no other program, so it
+//! also runs on a machine of ci/matrix.
 
 use std::{fs, net::Ipv4Addr, thread};
 
@@ -34,7 +34,7 @@ impl Router {
         fs::write("/proc/sys/net/netfilter/nf_conntrack_acct", "1").ok()?;
         let mut router = Self { lan, wan };
         router.up(&datagram((CLIENT.0, 9), (SERVER.0, 9), 0));
-        // Without a rule that asks for it, connection tracking sees packets only if the kernel was told so:
+        // Without a rule that needs it, connection tracking sees packets only if this setting says so:
         // nf_conntrack.enable_hooks=1.
         let count = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").expect("it is loaded");
         (count.trim() != "0").then_some(router)

@@ -1,4 +1,4 @@
-//! Which connections are shown.
+//! Tests the filters.
 
 use super::{Cells, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived};
 use crate::harness::run;
@@ -20,7 +20,7 @@ fn sent(scene: &mut Scene, args: &[&str]) -> (Vec<u64>, u64) {
     (sent, number(total, "tx_bytes"))
 }
 
-/// What the scene moves at least, whatever is shown.
+/// The least number of bytes that the scene moves, shown or not.
 const ALL: u64 = V4_BYTES.0 + V4_BYTES.1 + V6_BYTES.0 + V6_BYTES.1 + UDP_BYTES as u64;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What reports look like.
+//! Tests the formats of reports.
 
 use super::{OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, cells, csv, during, text};
 use crate::harness::run;

@@ -1,11 +1,11 @@
-//! Connections that ended, as a journal.
+//! Tests the journal of ended connections.
 
 use std::{thread, time::Duration};
 
 use super::{cells, during};
 use crate::traffic::{Pair, V4, datagram, udp};
 
-/// A connection that lasts about this long, and is told of by `args`.
+/// A connection that lasts about this long, and that a run with `args` reports.
 fn ended(args: &[&str], time: Duration) -> (crate::harness::Finished, Pair) {
     let open = Pair::new(V4);
     let finished = during(&[&["-d", "0.2", "--closed=only"], args].concat(), || {

@@ -1,4 +1,4 @@
-//! How much is counted.
+//! Tests the limits of what is counted.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},

@@ -1,4 +1,4 @@
-//! Log files, for months: renamed, removed, full, read-only.
+//! Tests log files that tcptop writes for months: renamed, removed, on a full or a read-only file system.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn lines(file: &Path) -> usize {
 
 pub fn grows(file: &Path) {
     let before = lines(file);
-    // One that was renamed meanwhile begins anew.
+    // If the log was renamed meanwhile, tcptop begins a new one.
     let has_more = |lines: usize| lines > before + 1 || lines < before;
     eventually("another report", || has_more(lines(file)).then_some(()));
 }
@@ -92,7 +92,7 @@ fn a_directory_that_vanishes_is_said_once_and_no_end() {
     whole(&file);
 }
 
-/// A file system of its own, small enough to be filled; unmounted when dropped.
+/// A separate file system that is small enough to be filled. Unmounted when dropped.
 struct Disk(PathBuf);
 
 impl Disk {

@@ -1,4 +1,4 @@
-//! What each option does, on real traffic.
+//! Tests each option with real traffic.
 
 mod filters;
 mod forms;
@@ -50,7 +50,7 @@ pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
     during_by(&mut tcptop(args), traffic)
 }
 
-/// Likewise, by a command of the caller's.
+/// The same, by a command of the caller.
 pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
     let begun = Arc::new((Mutex::new(false), Condvar::new()));
     let line = Arc::clone(&begun);
@@ -98,7 +98,7 @@ pub struct Scene {
     other_clients: Vec<Own<TcpStream>>,
 }
 
-/// Bytes that each client sends, and what comes back over TCP.
+/// The bytes that each client sends, and those that it receives over TCP.
 pub const V4_BYTES: (u64, u64) = (40_000, 400);
 pub const V6_BYTES: (u64, u64) = (30_000, 300);
 pub const UDP_BYTES: usize = 2_000;
@@ -138,7 +138,7 @@ impl Scene {
         self.other_clients.push(client);
     }
 
-    /// The servers' ports, for filters that leave out what is not of the scene.
+    /// The servers' ports, for filters that show only the scene.
     pub fn ports(&self) -> [u16; 4] {
         let port = |address: std::io::Result<SocketAddr>| address.expect("bound").port();
         [

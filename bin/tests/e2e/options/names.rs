@@ -1,4 +1,4 @@
-//! What processes and users are called.
+//! Tests the names of processes and users.
 
 use super::{Scene, cells, csv, text};
 use crate::puppet::Puppet;

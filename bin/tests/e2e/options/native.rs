@@ -1,4 +1,4 @@
-//! On a terminal, which the small kernels of the matrix do not have.
+//! Tests that need a terminal, which the small kernels of the matrix do not have.
 
 mod completions;
 mod keys;

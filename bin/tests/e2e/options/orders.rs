@@ -1,4 +1,4 @@
-//! The order of rows, how many there are, and groups.
+//! Tests the order and number of rows, and groups.
 
 use std::{thread, time::Duration};
 
@@ -102,7 +102,7 @@ fn a_group_counts_what_ended_in_the_interval() {
     assert_eq!(rows.iter().map(sums).collect::<Vec<_>>(), [[2, 770, 770]]);
 }
 
-/// Two clients of the same name, one after the other: their bytes are there long after they have exited.
+/// Two clients have the same name and run one after the other. Their bytes are shown long after they have exited.
 #[test]
 fn sums_since_the_start() {
     let listener = listen(V4);

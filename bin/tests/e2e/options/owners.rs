@@ -1,4 +1,4 @@
-//! Whose a log file may be, and its folder: what another user may have put there is left alone.
+//! Tests the owners that a log file and its folder may have. tcptop does not touch a file that another user may have put there.
 
 use std::{
     ffi::CString,
@@ -80,7 +80,7 @@ fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
         assert_eq!(fs::read_to_string(&file).expect("there"), text);
         fs::remove_file(&file).expect("root may");
     }
-    // Another name of a file that is empty, as some lock files are.
+    // A hard link to an empty file, as some lock files are.
     let lock = scratch.0.join("lock");
     fs::write(&lock, "").expect("written");
     fs::hard_link(&lock, &file).expect("made");

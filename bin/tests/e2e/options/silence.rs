@@ -1,4 +1,4 @@
-//! When a UDP flow has ended whose socket stays open: nothing tells but the time since its last datagram.
+//! Tests when a UDP flow ends whose socket stays open. Only the time since its last datagram shows it.
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
@@ -9,7 +9,7 @@ use std::{
 use super::{Cells, cells, during};
 use crate::traffic::{V4, datagram, udp};
 
-/// When the report of a row was made: seconds since 1970, by `--time epoch`.
+/// The time of a row's report in seconds since 1970, by `--time epoch`.
 fn reported(row: &Cells) -> f64 {
     row["time"].parse().expect("seconds")
 }
@@ -65,7 +65,7 @@ const ASKED: (u32, u32) = (47, 8);
 /// How long it goes on, in seconds.
 const LENGTH: u32 = 21;
 
-/// As a resolver does: the queries of a second, spread over it.
+/// Sends the queries of one second, spread over it, as a resolver does.
 fn ask(server: &UdpSocket, client: &UdpSocket) {
     let port = server.local_addr().expect("bound").port();
     let (begin, each) = (Instant::now(), ASKED.0 + ASKED.1);

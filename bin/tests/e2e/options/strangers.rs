@@ -1,4 +1,4 @@
-//! Files that tcptop did not write, and those that another tcptop writes: it leaves them alone.
+//! Tests that tcptop leaves files alone that it did not write, or that another tcptop writes.
 
 use std::{fs, path::Path, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Services and containers, by cgroups that are named as their managers name them.
+//! Tests services and containers, in cgroups that have the names that their managers give.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     traffic::{V4, accept, listen, receive},
 };
 
-/// Cgroups below the test's own, and what they stand for. `<id>` is an id of sixty-four digits.
+/// Cgroups below that of the test, and the units to show for them. `<id>` is an id of sixty-four digits.
 const UNITS: [(&str, &str); 12] = [
     ("system.slice/cron.service", "cron.service"),
     ("lxc.payload.a/system.slice/cron.service", "lxc:a/cron.service"),
@@ -45,7 +45,7 @@ fn expected() -> Sums {
     UNITS.iter().enumerate().map(sums).collect()
 }
 
-/// What tcptop says when a process in each cgroup sends something.
+/// The units that tcptop shows when a process in each cgroup sends something.
 fn grouped(cgroup: &Cgroup) -> Sums {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");

@@ -14,7 +14,7 @@ use crate::{
     privilege::done,
 };
 
-/// The offset of the local times that it prints, such as `+01:00`.
+/// The offset of the local times that tcptop prints, such as `+01:00`.
 fn offset(prepare: impl FnOnce(&mut Command)) -> String {
     let mut command = tcptop(&["--csv", "-q", "-1", "-d", "0.1", "--time", "local"]);
     prepare(&mut command);

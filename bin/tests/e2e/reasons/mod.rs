@@ -116,7 +116,7 @@ fn of_a_connection_that_nobody_accepts() {
         row.unwrap_or_else(|| panic!("no row of {port}: {rows:?}"))["reason"].clone()
     });
     assert_eq!(client, "reset-remote");
-    // It cannot be told where sockets have no storage (32-bit ARM from Linux 6.19 on).
+    // The reason is unknown where sockets have no storage (32-bit ARM from Linux 6.19 on).
     assert!(server == "reset-local" || server.is_empty(), "{server}");
 }
 

@@ -1,4 +1,4 @@
-//! With firewalls and devices, in network namespaces of the test's own.
+//! Tests with firewalls and devices, in network namespaces that the test makes.
 
 use std::{net::SocketAddr, os::fd::AsRawFd, thread};
 

@@ -1,4 +1,4 @@
-//! Several processes have an accepted connection: who closes it last?
+//! Tests an accepted connection that several processes hold: the last one that closes it is the owner.
 
 use super::log::{Log, owner};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     traffic::{connect, finish_sending, receive, receive_to_end, send},
 };
 
-/// The listening process holds a copy of what its worker has accepted, and closes it last.
+/// The listening process holds a copy of the connection that its worker has accepted, and closes it last.
 #[test]
 fn the_listener_that_did_not_accept() {
     if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {

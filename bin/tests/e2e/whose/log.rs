@@ -30,7 +30,7 @@ impl Log {
         Self::prepared(args, |_| ())
     }
 
-    /// Likewise, of a command that is prepared.
+    /// The same, of a command that is prepared.
     pub fn prepared(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         Self::of(&[&["--csv", "--closed", "--columns", COLUMNS], args].concat(), prepare)
     }
@@ -107,14 +107,14 @@ impl Log {
         self.expect(&format!("closed, {local} to {remote}"), |row| is_closed(row, local, remote))
     }
 
-    /// Interrupts it; all its rows. It must not have said anything on stderr.
+    /// Interrupts tcptop, and returns all its rows. It must not have written to stderr.
     pub fn stop(self) -> Vec<Cells> {
         let (rows, said) = self.stop_saying();
         assert_eq!(said, "");
         rows
     }
 
-    /// Interrupts it; all its rows, and what it said on stderr.
+    /// Interrupts tcptop, and returns all its rows and its messages on stderr.
     pub fn stop_saying(self) -> (Vec<Cells>, String) {
         self.process.signal(libc::SIGINT);
         let finished = self.process.wait();

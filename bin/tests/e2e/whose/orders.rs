@@ -25,7 +25,7 @@ pub fn obey<'a>(order: &str, mut word: impl FnMut() -> &'a str, sockets: Sockets
         "enter-pids" => namespace::enter_pids(word().parse().expect("a number")),
         "reset" => {
             let stream = Own::new(stream.take().expect("a connection"));
-            // A reset throws away what the peer has not acknowledged.
+            // A reset discards the bytes that the peer has not acknowledged.
             eventually("the acknowledgement", || (queue(&*stream, SIOCOUTQ) == 0).then_some(()));
             close_by_reset(stream);
         }

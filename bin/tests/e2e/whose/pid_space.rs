@@ -48,7 +48,7 @@ fn mount_proc() -> Result<(), Error> {
 fn accompany(child: libc::pid_t, signals: &libc::sigset_t) -> ! {
     // SAFETY: system calls on memory of this stack frame; the descriptors closed are copies that nobody uses here.
     unsafe {
-        // The parent waits until nobody has its pipe open any more.
+        // The parent waits until no process has its pipe open.
         libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
         loop {
             let mut signal = 0;

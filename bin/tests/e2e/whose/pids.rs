@@ -1,5 +1,5 @@
-//! A tcptop that numbers processes otherwise than the machine does: it is in a PID namespace with its own /proc, like a
-//! privileged container's. There, a process that has the number of a client outside must not be taken for it.
+//! Runs tcptop in a PID namespace with its own /proc, like a privileged container's, where pids differ from the machine's. A
+//! process there that has the same pid as a client outside must not be taken for the client.
 
 use std::process::Command;
 
@@ -80,7 +80,7 @@ fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
     Scene { rows, said, inside: id }
 }
 
-/// Panics unless the clients outside have names of their own, and no ids.
+/// Panics unless the rows of the clients outside have their names, and no pids.
 fn assert_outside(scene: &Scene) {
     for row in of(scene, "1000") {
         assert_eq!(owner(row), ("", "e2e-outside"), "{row:?}");

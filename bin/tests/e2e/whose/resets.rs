@@ -32,7 +32,7 @@ fn before_it_is_accepted() {
     let log = Log::start(&["-d", "1"]);
     let mut client = Puppet::new("e2e-resetting");
     let listener = listen(V4);
-    // Room for all of it: nobody reads.
+    // The buffer must hold all bytes, because nobody reads them.
     set_option(
         std::os::fd::AsRawFd::as_raw_fd(&*listener),
         libc::SOL_SOCKET,

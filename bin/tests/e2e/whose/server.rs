@@ -13,7 +13,7 @@ pub const QUESTION: u64 = 30;
 /// Bytes that it receives.
 pub const ANSWER: u64 = 4_000;
 
-/// Whether this machine is emulated: it is too slow for promises in milliseconds.
+/// Returns whether this machine is emulated. Then it is too slow for limits in milliseconds.
 pub fn is_slow() -> bool {
     std::env::var_os("TCPTOP_SLOW").is_some()
 }

@@ -1,4 +1,4 @@
-//! IPv6 addresses that only one link knows, which are told with a scope.
+//! Tests link-local IPv6 addresses, which need a scope.
 
 use super::link::{FAR_LOCAL, Link, NEAR_LOCAL};
 use crate::{

@@ -1,4 +1,4 @@
-//! With a router of its own: three network namespaces.
+//! Tests with a router that consists of three network namespaces.
 
 mod offload;
 mod options;

@@ -1,4 +1,4 @@
-//! Packets that pass by the kernel's stack, as nft's flow tables have it.
+//! Tests packets that bypass the kernel's stack through nft's flow tables.
 
 use super::router::{Router, SERVER, sums};
 use crate::options::{Cells, connections};

@@ -1,4 +1,4 @@
-//! What is shown of both halves, and what is said where a part is missing.
+//! Tests the reports of local and forwarded connections, and the messages if one of the two is missing.
 
 use super::router::{CLIENT, Router, SERVER, sums};
 use crate::{

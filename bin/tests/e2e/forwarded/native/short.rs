@@ -1,4 +1,4 @@
-//! Flows that live and are forgotten between two readings of connection tracking.
+//! Tests flows that begin and end between two readings of connection tracking.
 
 use super::router::{CLIENT, Router, SERVER, sums};
 use crate::{

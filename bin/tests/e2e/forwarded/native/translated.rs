@@ -1,4 +1,4 @@
-//! Each kind of flow, with its addresses translated or not: whose it is, and every byte of it.
+//! Tests the ends and the bytes of each kind of flow, with and without address translation.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! A router that keeps connections in a zone of their own.
+//! Tests a router that keeps connections in another conntrack zone.
 
 use super::router::{Router, SERVER, sums};
 use crate::options::connections;

@@ -1,4 +1,4 @@
-//! How a terminal's room is used.
+//! Tests the layout on a terminal.
 
 use std::{
     io::Read,

@@ -1,4 +1,4 @@
-//! What takes programs of the build machine.
+//! Tests that need programs of the build machine.
 
 mod dig;
 mod paths;

@@ -1,18 +1,18 @@
-//! The forms in which the name of a cgroup tells a container or a service.
+//! Recognizes containers and services by the name of one part of a cgroup's path.
 
-/// What one part of a path names.
-pub enum Form<'a> {
-    /// What made the container, and the container's name.
+/// The container or service that one part of a path names.
+pub enum PathPart<'a> {
+    /// The container's runtime, and the container's name.
     Container(&'a [u8], &'a [u8]),
-    /// A service is shown as both, one after the other.
+    /// A prefix and the service's name. Both are shown, one after the other.
     Service(&'static [u8], &'a [u8]),
 }
 
-/// A name at the star, and what is shown with it. A slash separates the cgroup right above.
-type Shape = (&'static [u8], &'static [u8]);
+/// A pattern whose star is the name, and a label to show with it. A slash separates the cgroup right above.
+type NamePattern = (&'static [u8], &'static [u8]);
 
-/// Containers that have names, and what made them. [`identified`] finds those that have ids.
-static CONTAINERS: [Shape; 5] = [
+/// Containers that have names, and their runtimes. [`identified`] finds containers that have ids.
+static CONTAINERS: [NamePattern; 5] = [
     // LXC since 4.0, and so LXD and Incus.
     (b"lxc.payload.*", b"lxc"),
     // LXC before 4.0. Proxmox still uses the second one.
@@ -23,8 +23,8 @@ static CONTAINERS: [Shape; 5] = [
     (b"machine-*.scope", b"machine"),
 ];
 
-/// Services of other managers than systemd, and what is shown before their names.
-static SERVICES: [Shape; 6] = [
+/// Services of other managers than systemd, and the prefixes to show before their names.
+static SERVICES: [NamePattern; 6] = [
     // procd of OpenWrt, whose instances are one level below.
     (b"services/*", b""),
     // OpenRC: its own hierarchy, version 2, controllers of version 1.
@@ -36,25 +36,25 @@ static SERVICES: [Shape; 6] = [
     (b"lxc.monitor.*", b"lxc.monitor."),
 ];
 
-/// systemd's units that have processes.
+/// Suffixes of systemd's units that have processes.
 const SUFFIXES: [&[u8]; 4] = [b".service", b".scope", b".mount", b".socket"];
 
-/// What `part` of a path names between these neighbors; `above` is empty if that part was a name by itself.
-pub fn of<'a>(above: &'a [u8], part: &'a [u8], below: Option<&[u8]>) -> Option<Form<'a>> {
-    // `supervisor` has the host's process of systemd-nspawn, which belongs to the service around the container.
+/// Returns what `part` of a path names between these neighbours. `above` is empty if that part was a name by itself.
+pub fn of<'a>(above: &'a [u8], part: &'a [u8], below: Option<&[u8]>) -> Option<PathPart<'a>> {
+    // `supervisor` contains the host's process of systemd-nspawn, which belongs to the service around the container.
     if below != Some(b"supervisor") {
         let container = identified(above, part).or_else(|| find(&CONTAINERS, above, part));
         if let Some((runtime, name)) = container {
-            return Some(Form::Container(runtime, name));
+            return Some(PathPart::Container(runtime, name));
         }
     }
     if let Some((label, name)) = find(&SERVICES, above, part) {
-        return Some(Form::Service(label, name));
+        return Some(PathPart::Service(label, name));
     }
-    SUFFIXES.iter().any(|suffix| part.ends_with(suffix)).then_some(Form::Service(b"", part))
+    SUFFIXES.iter().any(|suffix| part.ends_with(suffix)).then_some(PathPart::Service(b"", part))
 }
 
-fn find<'a>(shapes: &[Shape], above: &[u8], part: &'a [u8]) -> Option<(&'static [u8], &'a [u8])> {
+fn find<'a>(shapes: &[NamePattern], above: &[u8], part: &'a [u8]) -> Option<(&'static [u8], &'a [u8])> {
     shapes.iter().find_map(|(pattern, label)| {
         let mut around = pattern.split(|byte| *byte == b'*');
         let (mut before, after) = (around.next()?, around.next()?);

@@ -2,36 +2,36 @@
 
 use std::time::Duration;
 
-use super::{direction, entry::Entry, flows::Appearance, host::Host};
+use super::{direction, entry::Entry, flows::NewFlow, host::Host};
 use crate::sys::clock::{self, Moment};
 
-/// What is known besides an entry when it appears.
+/// Classifies new entries, by what is known of this host and of the reading.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Classifier {
     host: Host,
-    /// Connections that this host passes on become flows.
+    /// Connections that this host forwards become flows.
     forwarded: bool,
     /// UDP flows of this host itself become flows.
     local_udp: bool,
-    /// The first reading is done. Of its entries, nobody knows when they began.
+    /// The first reading is complete. Entries that it shows began at an unknown time before it.
     pub started: bool,
     /// When the reading began.
     pub now: Moment,
 }
 
-impl Judge {
-    /// One that has not seen any entry.
+impl Classifier {
+    /// Creates a classifier before the first reading.
     pub fn new(forwarded: bool, local_udp: bool) -> Self {
         Self { host: Host::new(), forwarded, local_udp, started: false, now: Moment::from(clock::boot()) }
     }
 
-    /// The addresses of this host may have changed: they are read again at the next entry.
-    pub const fn doubt(&mut self) {
-        self.host.doubt();
+    /// Forgets the addresses of this host, which may have changed. The next entry makes the classifier read them again.
+    pub const fn invalidate(&mut self) {
+        self.host.invalidate();
     }
 
-    /// The ends of a flow, and when it began. `None`: it is not to be handed up.
-    pub fn appearance(&mut self, entry: &Entry) -> Option<Appearance> {
+    /// Returns the ends of a flow, and when it began. `None`: the entry does not become a flow.
+    pub fn classify(&mut self, entry: &Entry) -> Option<NewFlow> {
         self.host.refresh();
         let is_local_udp = self.local_udp && entry.protocol == tcptop_abi::IPPROTO_UDP;
         let own = || direction::own(entry, &self.host).filter(|_| is_local_udp);
@@ -42,8 +42,8 @@ impl Judge {
     }
 }
 
-/// A time since the Unix epoch on the clock that counts from the boot. `None`: the wall clock was set since then, so that it
-/// would be before the boot or after now.
+/// Converts nanoseconds since the Unix epoch to time since the boot. `None`: somebody has set the wall clock since then, so
+/// that the result would be before the boot or in the future.
 fn since_boot(began: u64) -> Option<Moment> {
     let ago = clock::wall().checked_sub(Duration::from_nanos(began))?;
     clock::boot().checked_sub(ago).map(Moment::from)
@@ -66,21 +66,21 @@ mod tests {
 
     #[test]
     fn own_connections_are_none_but_udp_if_asked_for() {
-        let mut judge = Judge::new(true, false);
-        assert!(judge.appearance(&entry(6, [192, 168, 9, 9])).is_some_and(|(ends, _)| ends.forwarded));
-        assert_eq!(judge.appearance(&entry(17, [127, 0, 0, 1])), None);
-        judge.local_udp = true;
-        assert_eq!(judge.appearance(&entry(6, [127, 0, 0, 1])), None);
-        assert!(judge.appearance(&entry(17, [127, 0, 0, 1])).is_some_and(|(ends, _)| !ends.forwarded));
+        let mut classifier = Classifier::new(true, false);
+        assert!(classifier.classify(&entry(6, [192, 168, 9, 9])).is_some_and(|(ends, _)| ends.forwarded));
+        assert_eq!(classifier.classify(&entry(17, [127, 0, 0, 1])), None);
+        classifier.local_udp = true;
+        assert_eq!(classifier.classify(&entry(6, [127, 0, 0, 1])), None);
+        assert!(classifier.classify(&entry(17, [127, 0, 0, 1])).is_some_and(|(ends, _)| !ends.forwarded));
     }
 
     #[test]
     fn beginnings() {
-        let mut judge = Judge::new(true, false);
+        let mut classifier = Classifier::new(true, false);
         let forwarded = entry(6, [192, 168, 9, 9]);
         let mut began = |began, started| {
-            judge.started = started;
-            judge.appearance(&Entry { began, ..forwarded.clone() }).and_then(|(_, began)| began)
+            classifier.started = started;
+            classifier.classify(&Entry { began, ..forwarded.clone() }).and_then(|(_, began)| began)
         };
         assert_eq!(began(None, false), None, "older than the first reading");
         assert!(began(None, true).is_some());

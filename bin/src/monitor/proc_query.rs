@@ -1,4 +1,4 @@
-//! What /proc is asked between the start and the end.
+//! The queries to /proc while tcptop runs: owners that no collector reported, and ends that no collector saw.
 
 use std::time::Duration;
 
@@ -12,51 +12,51 @@ use crate::{
     sys::clock,
 };
 
-/// Connections known from /proc only are looked for again this often: their end sends no packet that we see.
+/// How often /proc is asked whether connections that only /proc knows still exist. Their end sends no packet that we see.
 const UNSEEN_RECHECK: Duration = Duration::from_secs(10);
 
-/// One part in so many of a CPU's time may go into looks at /proc. On a host with tens of thousands of sockets a look takes
-/// a tenth of a second, and owners are known later.
+/// Queries may take one part in this many of a CPU's time. On a host with tens of thousands of sockets, a query takes a tenth
+/// of a second, so owners appear later.
 const LOOK_SHARE: u32 = 50;
 
-/// But it is asked this often in any case.
+/// The longest pause between two queries.
 const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
 
-type Tuple = (Protocol, Endpoints);
+type ConnectionTuple = (Protocol, Endpoints);
 
-/// When /proc is asked next.
+/// The times of the next queries, on the monotonic clock.
 pub struct Schedule {
-    /// For anything, and not before.
+    /// No query of the table comes before this time.
     look: Duration,
-    /// For connections that no collector has seen.
+    /// When connections that no collector has seen are queried.
     recheck: Duration,
-    /// Whether owners have exited.
+    /// When tcptop checks whether owners have exited.
     exits: Duration,
 }
 
 impl Schedule {
-    /// After the look at the start.
+    /// The schedule after the snapshot at the start.
     pub fn begin(now: Duration) -> Self {
         Self { look: now, recheck: now + UNSEEN_RECHECK, exits: now }
     }
 }
 
-/// What is to be found out in one pass.
-struct Inquiry {
+/// The connections to look up in one pass over /proc.
+struct ProcQuery {
     /// Connections without a certain owner.
-    ownerless: Vec<(ConnectionKey, Tuple)>,
+    ownerless: Vec<(ConnectionKey, ConnectionTuple)>,
     /// Listeners without an owner.
     listeners: Vec<(ConnectionKey, Endpoints)>,
-    /// Connections whose end their collector will not see.
+    /// Connections whose end their collector cannot see.
     end_unconfirmed: Vec<(ConnectionKey, Endpoints)>,
-    /// Connections that never moved: whether they still exist.
-    unseen: Vec<Tuple>,
-    /// Some owner is to be found.
+    /// Connections that no collector has seen, which may have ended.
+    unseen: Vec<ConnectionTuple>,
+    /// The owner of some connection is unknown.
     seeks_owners: bool,
 }
 
-impl Inquiry {
-    fn wanted(&self) -> Vec<Tuple> {
+impl ProcQuery {
+    fn wanted(&self) -> Vec<ConnectionTuple> {
         let ownerless = self.ownerless.iter().map(|(_, tuple)| *tuple);
         let listeners = self.listeners.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
         let unconfirmed = self.end_unconfirmed.iter().map(|(_, ends)| (Protocol::Tcp, *ends));
@@ -65,23 +65,24 @@ impl Inquiry {
 }
 
 impl<C: NetworkCollector> Monitor<C> {
-    /// Asks /proc what the collector does not know. `last`: there is no next time.
+    /// Asks /proc what the collector does not know. `last`: no other query follows.
     pub(super) fn ask_proc(&mut self, now: Duration, last: bool) {
         if now < self.schedule.look && !last {
             return;
         }
-        let inquiry = self.inquiry(now);
-        let wanted = inquiry.wanted();
+        let query = self.proc_query(now);
+        let wanted = query.wanted();
         if wanted.is_empty() {
             return;
         }
         let begin = clock::cpu();
-        let answers = if !inquiry.seeks_owners {
+        let answers = if !query.seeks_owners {
             proc::states(&self.proc, &wanted)
         } else {
-            let hint =
-                |(key, (_, ends)): &(ConnectionKey, Tuple)| Some(self.table.likely_owner(*key, ends)?.pid);
-            let hints: Vec<u32> = inquiry.ownerless.iter().filter_map(hint).filter(|pid| *pid != 0).collect();
+            let hint = |(key, (_, ends)): &(ConnectionKey, ConnectionTuple)| {
+                Some(self.table.likely_owner(*key, ends)?.pid)
+            };
+            let hints: Vec<u32> = query.ownerless.iter().filter_map(hint).filter(|pid| *pid != 0).collect();
             proc::look_up(&self.proc, &wanted, &hints)
         };
         self.schedule.look = now + pause(begin);
@@ -90,44 +91,43 @@ impl<C: NetworkCollector> Monitor<C> {
             None
         });
         let Some(answers) = answers else {
-            let unconfirmed = inquiry.end_unconfirmed.iter().map(|(key, _)| *key);
+            let unconfirmed = query.end_unconfirmed.iter().map(|(key, _)| *key);
             if self.out_of.is_some() && !last {
                 unconfirmed.for_each(|key| self.table.keep_end_unconfirmed(key, false));
             } else {
-                // An unreadable /proc says nothing: a connection is taken to have ended with its socket.
+                // /proc is unreadable. We assume that the connection ended with its socket.
                 self.end(unconfirmed.collect());
             }
             return;
         };
-        let (owners, answers) = answers.split_at(inquiry.ownerless.len());
-        let (listeners, answers) = answers.split_at(inquiry.listeners.len());
-        let (unconfirmed, unseen) = answers.split_at(inquiry.end_unconfirmed.len());
-        for ((key, _), answer) in inquiry.listeners.iter().zip(listeners) {
+        let (owners, answers) = answers.split_at(query.ownerless.len());
+        let (listeners, answers) = answers.split_at(query.listeners.len());
+        let (unconfirmed, unseen) = answers.split_at(query.end_unconfirmed.len());
+        for ((key, _), answer) in query.listeners.iter().zip(listeners) {
             answer.owner.into_iter().for_each(|process| self.table.learn_listener(*key, process));
         }
-        self.learn_owners(&inquiry.ownerless, owners);
-        self.confirm_ends(&inquiry.end_unconfirmed, unconfirmed, last);
-        for (tuple, answer) in inquiry.unseen.iter().zip(unseen) {
+        self.learn_owners(&query.ownerless, owners);
+        self.confirm_ends(&query.end_unconfirmed, unconfirmed, last);
+        for (tuple, answer) in query.unseen.iter().zip(unseen) {
             answer.owner.into_iter().for_each(|process| self.table.learn_unseen(tuple, process));
         }
-        let gone =
-            inquiry.unseen.iter().zip(unseen).filter(|(tuple, answer)| has_ended(tuple.0, answer.state));
+        let gone = query.unseen.iter().zip(unseen).filter(|(tuple, answer)| has_ended(tuple.0, answer.state));
         self.table.forget_unseen(gone.map(|(tuple, _)| tuple));
     }
 
-    /// Finds connections whose owner has exited, so that /proc is asked who has them now.
+    /// Marks connections whose owner has exited as ownerless, so that the next query looks for another owner.
     pub(super) fn leave_exited(&mut self, now: Duration) {
         if now < self.schedule.exits {
             return;
         }
         let begin = clock::cpu();
-        let Self { table, names, listing, .. } = self;
+        let Self { table, names, scope, .. } = self;
         let boot = clock::boot();
-        table.leave_exited(listing.idle, |process| names.is_gone(process, boot));
+        table.leave_exited(scope.idle, |process| names.is_gone(process, boot));
         self.schedule.exits = now + pause(begin);
     }
 
-    fn inquiry(&mut self, now: Duration) -> Inquiry {
+    fn proc_query(&mut self, now: Duration) -> ProcQuery {
         let unseen = if now >= self.schedule.recheck {
             self.schedule.recheck = now + UNSEEN_RECHECK;
             self.table.unseen().copied().collect()
@@ -140,7 +140,7 @@ impl<C: NetworkCollector> Monitor<C> {
         let listeners = self.table.ownerless_listeners();
         let seeks_owners = !(ownerless.is_empty() && listeners.is_empty())
             || !unseen.is_empty() && self.table.are_unseen_ownerless();
-        Inquiry {
+        ProcQuery {
             ownerless,
             listeners,
             end_unconfirmed: self.table.take_end_unconfirmed(),
@@ -149,7 +149,7 @@ impl<C: NetworkCollector> Monitor<C> {
         }
     }
 
-    fn learn_owners(&mut self, wanted: &[(ConnectionKey, Tuple)], answers: &[proc::Answer]) {
+    fn learn_owners(&mut self, wanted: &[(ConnectionKey, ConnectionTuple)], answers: &[proc::Answer]) {
         for ((key, (_, ends)), answer) in wanted.iter().zip(answers) {
             if let Some(process) = answer.owner {
                 self.table.learn(*key, process, OwnerSource::Proc);
@@ -162,7 +162,7 @@ impl<C: NetworkCollector> Monitor<C> {
     fn confirm_ends(&mut self, wanted: &[(ConnectionKey, Endpoints)], answers: &[proc::Answer], last: bool) {
         let mut ended = Vec::new();
         for ((key, _), answer) in wanted.iter().zip(answers) {
-            // The kernel's walk through its table may pass over a socket while others come and go.
+            // The kernel's walk through its table may skip a socket while others come and go.
             let missing = answer.state.is_none();
             let doubtful = missing && !last && !self.table.was_missing(*key);
             if has_ended(Protocol::Tcp, answer.state) && !doubtful {
@@ -180,12 +180,12 @@ impl<C: NetworkCollector> Monitor<C> {
     }
 }
 
-/// How long /proc is left alone after a look that began at this time of our CPU clock.
+/// The pause after a query that began at this time of our CPU clock.
 pub fn pause(begin: Duration) -> Duration {
     (clock::cpu().saturating_sub(begin) * LOOK_SHARE).min(LONGEST_LOOK_PAUSE)
 }
 
-/// Whether a socket with this state in /proc has ended. (CLOSE is the state of every unconnected UDP socket.)
+/// Returns whether a socket with this state in /proc has ended. (CLOSE is the state of every unconnected UDP socket.)
 const fn has_ended(protocol: Protocol, state: Option<u8>) -> bool {
     match (protocol, state) {
         (_, None) => true,
