@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{id::Id, options::OPTIONS, table::Opt};
+use super::{id::OptionId, options::OPTIONS, table::Opt};
 use crate::{
     columns::{self, COLUMNS},
     conn::TcpState,
@@ -26,7 +26,7 @@ enum Words {
 }
 
 fn words(opt: &Opt) -> Words {
-    let names = |wanted: &dyn Fn(columns::Id) -> bool| {
+    let names = |wanted: &dyn Fn(columns::ColumnId) -> bool| {
         COLUMNS.iter().filter(|column| wanted(column.id)).map(|column| column.name.to_owned()).collect()
     };
     // Those that `expected` tells: `local, forwarded or all`.
@@ -35,21 +35,21 @@ fn words(opt: &Opt) -> Words {
         Words::These(expected.split(", ").map(String::from).collect())
     };
     match opt.id {
-        Id::Output => Words::Files,
-        Id::Sort => Words::Signed(names(&|_| true)),
-        Id::Columns => Words::List(names(&|_| true)),
-        Id::By => {
+        OptionId::Output => Words::Files,
+        OptionId::Sort => Words::Signed(names(&|_| true)),
+        OptionId::Columns => Words::List(names(&|_| true)),
+        OptionId::By => {
             let mut all: Vec<String> = names(&|id| columns::grouped(id).is_some());
             all.extend(["process".into(), "remote".into()]);
             Words::These(all)
         }
-        Id::Time | Id::Traffic | Id::Collector | Id::Direction => told(opt),
-        Id::Closed => Words::These(vec!["only".into()]),
-        Id::State => {
+        OptionId::Time | OptionId::Traffic | OptionId::Collector | OptionId::Direction => told(opt),
+        OptionId::Closed => Words::These(vec!["only".into()]),
+        OptionId::State => {
             Words::List(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())
         }
-        Id::User => Words::Users,
-        Id::Port | Id::LocalPort | Id::RemotePort => Words::Services,
+        OptionId::User => Words::Users,
+        OptionId::Port | OptionId::LocalPort | OptionId::RemotePort => Words::Services,
         _ if opt.value.is_some() => Words::Any,
         _ => Words::Nothing,
     }
@@ -125,7 +125,7 @@ _tcptop() {
     }
     let all: Vec<String> = OPTIONS.iter().flat_map(spellings).collect();
     let optional = OPTIONS.iter().filter(|opt| is_optional(opt)).map(|opt| match opt.id {
-        Id::Closed => format!("{}=only", opt.long),
+        OptionId::Closed => format!("{}=only", opt.long),
         _ => format!("{}=", opt.long),
     });
     let all: Vec<String> = all.into_iter().chain(optional).collect();
@@ -206,7 +206,7 @@ pub fn fish() -> String {
         };
         let brief = opt.brief.replace('\'', "");
         let _ = writeln!(text, "complete -c tcptop{short} -l {}{action} -d '{brief}'", &opt.long[2..]);
-        if opt.id == Id::Closed {
+        if opt.id == OptionId::Closed {
             let _ = writeln!(
                 text,
                 "complete -c tcptop -l closed=only -d 'Connections that ended, and no others'"

@@ -1,7 +1,7 @@
 //! The help and version texts, rendered from the tables for a terminal of 80 columns.
 
 use super::{
-    id::Id,
+    id::OptionId,
     options::{OPERANDS, OPTIONS},
     table::{GROUPS, Opt},
 };
@@ -40,7 +40,15 @@ pub fn version() -> String {
 }
 
 /// Options that are wanted often, and have no letter.
-const WANTED: [Id; 7] = [Id::NoLoopback, Id::Direction, Id::By, Id::Csv, Id::Closed, Id::Columns, Id::User];
+const WANTED: [OptionId; 7] = [
+    OptionId::NoLoopback,
+    OptionId::Direction,
+    OptionId::By,
+    OptionId::Csv,
+    OptionId::Closed,
+    OptionId::Columns,
+    OptionId::User,
+];
 
 /// The text that `-h` prints: what has a letter, or is wanted often.
 pub fn short_help() -> String {

@@ -2,7 +2,7 @@
 
 /// What an option means to the parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
+pub enum OptionId {
     Once,
     Interval,
     Count,

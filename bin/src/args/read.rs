@@ -12,7 +12,7 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{self, Column, time::Form},
+    columns::{self, Column, TimeFormat},
     conn::{Opener, TcpState},
     view::{Choice, Network, Order, Pattern},
 };
@@ -164,7 +164,7 @@ pub fn state(given: &OsStr) -> Option<TcpState> {
 }
 
 /// A column by its name.
-pub fn column(given: &OsStr) -> Option<columns::Id> {
+pub fn column(given: &OsStr) -> Option<columns::ColumnId> {
     Column::named(given.to_str()?).map(|column| column.id)
 }
 
@@ -176,10 +176,10 @@ pub fn order(given: &OsStr) -> Option<Order> {
 }
 
 /// A column to make groups by.
-pub fn group(given: &OsStr) -> Option<columns::Id> {
+pub fn group(given: &OsStr) -> Option<columns::ColumnId> {
     let id = match given.to_str()? {
-        "process" => columns::Id::Pid,
-        "remote" => columns::Id::RemoteAddress,
+        "process" => columns::ColumnId::Pid,
+        "remote" => columns::ColumnId::RemoteAddress,
         name => column(name.as_ref())?,
     };
     columns::grouped(id).map(|_| id)
@@ -191,11 +191,11 @@ pub fn only(given: &OsStr) -> Option<bool> {
 }
 
 /// How moments are written.
-pub fn time(given: &OsStr) -> Option<Form> {
+pub fn time(given: &OsStr) -> Option<TimeFormat> {
     match given.to_str()? {
-        "utc" => Some(Form::Utc),
-        "local" => Some(Form::Local),
-        "epoch" => Some(Form::Epoch),
+        "utc" => Some(TimeFormat::Utc),
+        "local" => Some(TimeFormat::Local),
+        "epoch" => Some(TimeFormat::Epoch),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a row of the table of options is made of.
 
-use super::id::Id;
+use super::id::OptionId;
 
 /// Sections of the help, in the order they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub const GROUPS: [(Group, &str); 7] = [
 
 /// The value that an option or operand takes.
 #[derive(Debug)]
-pub struct Value {
+pub struct ArgumentValue {
     /// Placeholder in the help.
     pub name: &'static str,
     /// It may be left out, and is given behind `=` only.
@@ -40,13 +40,13 @@ pub struct Value {
 #[derive(Debug)]
 pub struct Opt {
     /// Its meaning.
-    pub id: Id,
+    pub id: OptionId,
     /// Letter after one dash.
     pub short: Option<char>,
     /// Word with its two dashes.
     pub long: &'static str,
     /// `None`: a switch.
-    pub value: Option<Value>,
+    pub value: Option<ArgumentValue>,
     /// Section of the help.
     pub group: Group,
     /// What it does, in a phrase.
@@ -59,15 +59,15 @@ pub struct Opt {
 #[derive(Debug)]
 pub struct Operand {
     /// Its value; the name is the operand's own.
-    pub value: Value,
+    pub value: ArgumentValue,
     /// What it does.
     pub help: &'static str,
 }
 
 impl Opt {
     /// A switch; its letter is given with [`Opt::letter`].
-    pub const fn switch(
-        id: Id,
+    pub const fn new(
+        id: OptionId,
         long: &'static str,
         group: Group,
         brief: &'static str,
@@ -83,12 +83,12 @@ impl Opt {
 
     /// With a value.
     pub const fn takes(self, name: &'static str, expected: &'static str) -> Self {
-        Self { value: Some(Value { name, optional: false, expected }), ..self }
+        Self { value: Some(ArgumentValue { name, optional: false, expected }), ..self }
     }
 
     /// With a value that may be left out.
     pub const fn may_take(self, name: &'static str, expected: &'static str) -> Self {
-        Self { value: Some(Value { name, optional: true, expected }), ..self }
+        Self { value: Some(ArgumentValue { name, optional: true, expected }), ..self }
     }
 
     /// What it does, and what else there is to know; no full stop.

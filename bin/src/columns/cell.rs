@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Column, Event, Frame, Id, Row, address, time, units,
+    Column, ColumnId, Event, Frame, Row, address, time, units,
     value::{Unit, Value},
 };
 use crate::foreign::{self, charset};
@@ -37,7 +37,7 @@ impl Column {
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
-                    time::stamp(moment, frame.form, out);
+                    time::stamp(moment, frame.time_format, out);
                 }
             }
         }
@@ -61,7 +61,7 @@ impl Column {
             }
             Value::Word(word) => {
                 // What ended is marked here, not by its state: UDP has none, and a narrow screen does not show it.
-                if self.id == Id::Proto && row.kind.event == Event::Closed {
+                if self.id == ColumnId::Proto && row.kind.event == Event::Closed {
                     out.push(b'-');
                 }
                 out.extend_from_slice(word(row).as_bytes());
@@ -69,7 +69,7 @@ impl Column {
             Value::Name(bytes) => {
                 let bytes = bytes(row, frame);
                 foreign::plain(bytes, out);
-                if self.id == Id::Cmdline && out.len() - start > room {
+                if self.id == ColumnId::Cmdline && out.len() - start > room {
                     out.truncate(start);
                     foreign::plain(without_folder(bytes), out);
                 }
@@ -81,7 +81,7 @@ impl Column {
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
-                    time::short(moment, frame.form, out);
+                    time::short(moment, frame.time_format, out);
                 }
             }
             Value::Past(past) if charset::is_utf8() => {

@@ -44,31 +44,31 @@ impl Column {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Id;
+    use super::super::ColumnId;
 
     #[test]
     fn cells_of_each_kind() {
         for (id, cell, csv, printed) in [
-            (Id::RxBytes, "1234", true, true),
-            (Id::RxBytes, "1.5K", true, false),
-            (Id::RxBytes, "1.5K", false, true),
-            (Id::RxBytes, "", true, false),
-            (Id::RxBytes, "K", false, false),
-            (Id::Time, "2026-11-23T12:41:52.123Z", true, true),
-            (Id::Time, "noon", true, false),
-            (Id::Proto, "-tcp", false, true),
-            (Id::State, "TIME_WAIT", true, true),
-            (Id::State, "a b", true, false),
-            (Id::RemoteAddress, "2001:db8::1", true, true),
-            (Id::Remote, "[::1]:443", false, true),
-            (Id::RemoteAddress, "face", true, false),
-            (Id::Comm, "sshd", true, false),
+            (ColumnId::RxBytes, "1234", true, true),
+            (ColumnId::RxBytes, "1.5K", true, false),
+            (ColumnId::RxBytes, "1.5K", false, true),
+            (ColumnId::RxBytes, "", true, false),
+            (ColumnId::RxBytes, "K", false, false),
+            (ColumnId::Time, "2026-11-23T12:41:52.123Z", true, true),
+            (ColumnId::Time, "noon", true, false),
+            (ColumnId::Proto, "-tcp", false, true),
+            (ColumnId::State, "TIME_WAIT", true, true),
+            (ColumnId::State, "a b", true, false),
+            (ColumnId::RemoteAddress, "2001:db8::1", true, true),
+            (ColumnId::Remote, "[::1]:443", false, true),
+            (ColumnId::RemoteAddress, "face", true, false),
+            (ColumnId::Comm, "sshd", true, false),
         ] {
             assert_eq!(id.column().has_printed(cell.as_bytes(), csv), printed, "{cell}");
         }
-        assert!(Id::RxBytes.column().may_have_printed(b"", true));
-        assert!(Id::RxBytes.column().may_have_printed(b"-", false));
-        assert!(!Id::RxBytes.column().may_have_printed(b"-", true));
-        assert!(Id::Comm.column().may_have_printed(b"anything", true));
+        assert!(ColumnId::RxBytes.column().may_have_printed(b"", true));
+        assert!(ColumnId::RxBytes.column().may_have_printed(b"-", false));
+        assert!(!ColumnId::RxBytes.column().may_have_printed(b"-", true));
+        assert!(ColumnId::Comm.column().may_have_printed(b"anything", true));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Id, time::Form, units::NumberForm};
+use super::{ColumnId, NumberFormat, TimeFormat};
 use crate::{conn::ConnectionRecord, names::Names, sys::clock::Moment};
 
 /// What a row tells.
@@ -26,7 +26,7 @@ pub struct RowKind {
     /// How many connections it stands for.
     pub connections: u32,
     /// Of a group, a column and its text when the group was made.
-    pub name: Option<(Id, Vec<u8>)>,
+    pub name: Option<(ColumnId, Vec<u8>)>,
 }
 
 /// An open connection.
@@ -53,7 +53,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The text that a column had when the group was made.
-    pub fn name_in(&self, id: Id) -> Option<&'a [u8]> {
+    pub fn name_in(&self, id: ColumnId) -> Option<&'a [u8]> {
         let (of, name) = self.kind.name.as_ref()?;
         (*of == id).then_some(name)
     }
@@ -68,9 +68,9 @@ pub struct Frame<'a> {
     /// Measured length of the interval.
     pub interval: Duration,
     /// How moments are written.
-    pub form: Form,
+    pub time_format: TimeFormat,
     /// How sizes and rates are written on a screen.
-    pub numbers: NumberForm,
+    pub numbers: NumberFormat,
     /// What the column `host` shows.
     pub host: &'a [u8],
     /// What processes and users are called.

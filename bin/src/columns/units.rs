@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How sizes and rates are written on a screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NumberForm {
+pub struct NumberFormat {
     /// In digits, without a suffix.
     pub raw: bool,
     /// Rates in bits, in powers of 1000; else in bytes, in powers of 1024.
@@ -63,12 +63,12 @@ pub fn size(bytes: u64, out: &mut Vec<u8>) {
 }
 
 /// Bytes per second, as they are wanted.
-pub fn rate(bytes: u64, form: NumberForm, out: &mut Vec<u8>) {
-    match form {
-        NumberForm { raw: false, bits: false } => size(bytes, out),
-        NumberForm { raw: false, bits: true } => bits(bytes.saturating_mul(8), out),
-        NumberForm { raw: true, bits: false } => decimal(bytes, out),
-        NumberForm { raw: true, bits: true } => decimal(bytes.saturating_mul(8), out),
+pub fn rate(bytes: u64, format: NumberFormat, out: &mut Vec<u8>) {
+    match format {
+        NumberFormat { raw: false, bits: false } => size(bytes, out),
+        NumberFormat { raw: false, bits: true } => bits(bytes.saturating_mul(8), out),
+        NumberFormat { raw: true, bits: false } => decimal(bytes, out),
+        NumberFormat { raw: true, bits: true } => decimal(bytes.saturating_mul(8), out),
     }
 }
 
@@ -203,11 +203,11 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(text(|out| bits(number, out)), expected, "{number}");
         }
-        let form = |raw, bits| NumberForm { raw, bits };
-        assert_eq!(text(|out| rate(1500, form(false, false), out)), "1.5K");
-        assert_eq!(text(|out| rate(1500, form(false, true), out)), "12k");
-        assert_eq!(text(|out| rate(1500, form(true, false), out)), "1500");
-        assert_eq!(text(|out| rate(1500, form(true, true), out)), "12000");
+        let format = |raw, bits| NumberFormat { raw, bits };
+        assert_eq!(text(|out| rate(1500, format(false, false), out)), "1.5K");
+        assert_eq!(text(|out| rate(1500, format(false, true), out)), "12k");
+        assert_eq!(text(|out| rate(1500, format(true, false), out)), "1500");
+        assert_eq!(text(|out| rate(1500, format(true, true), out)), "12000");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcptop_abi::Counters;
 
-use super::{Event, Frame, Id, Row};
+use super::{ColumnId, Event, Frame, Row};
 use crate::conn::{History, Opener, Protocol, Queues, Reason, per_second};
 
 /// An address and a port.
@@ -71,20 +71,20 @@ pub const PID: Value = Value::Number(
 pub const COMM: Value = Value::Name(|row, _| row.record.owner_name());
 pub const CMDLINE: Value = Value::Name(|row, frame| {
     let known = || row.record.process().map_or(&b""[..], |process| frame.names.cmdline(process));
-    row.name_in(Id::Cmdline).unwrap_or_else(known)
+    row.name_in(ColumnId::Cmdline).unwrap_or_else(known)
 });
 pub const USER: Value = Value::Name(|row, frame| {
     let known = || row.record.process().map_or(&b""[..], |process| frame.names.user(process.uid));
-    row.name_in(Id::User).unwrap_or_else(known)
+    row.name_in(ColumnId::User).unwrap_or_else(known)
 });
 pub const UNIT: Value = Value::Name(|row, frame| {
     let known = || row.record.process().map_or(&b""[..], |process| frame.names.unit(process));
-    row.name_in(Id::Unit).unwrap_or_else(known)
+    row.name_in(ColumnId::Unit).unwrap_or_else(known)
 });
 pub const CLIENT: Value = Value::Name(|row, frame| {
     let ends = &row.record.ends;
     let address = if row.record.owner.is_forwarded() { &ends.laddr } else { &ends.raddr };
-    row.name_in(Id::Client).unwrap_or_else(|| frame.names.client(address))
+    row.name_in(ColumnId::Client).unwrap_or_else(|| frame.names.client(address))
 });
 pub const STATE: Value = Value::Word(|row| match row.record.protocol {
     _ if row.record.owner.forwarded().is_some_and(|forwarded| forwarded.offloaded) => "OFFLOADED",
@@ -127,8 +127,9 @@ pub const DIRECTION: Value = Value::Word(|row| match row.record.opener {
     Some(Opener::Remote) => "in",
     None => "",
 });
-pub const INTERFACE: Value =
-    Value::Name(|row, frame| row.name_in(Id::Interface).unwrap_or_else(|| frame.names.interface(row.record)));
+pub const INTERFACE: Value = Value::Name(|row, frame| {
+    row.name_in(ColumnId::Interface).unwrap_or_else(|| frame.names.interface(row.record))
+});
 pub const REASON: Value = Value::Word(|row| {
     let extra = row.record.extra.as_ref().filter(|_| row.kind.event == Event::Closed);
     extra.and_then(|extra| extra.details.reason).map_or("", Reason::name)

@@ -1,15 +1,15 @@
 //! Reports as comma-separated values (RFC 4180, lines end in a bare newline): one line per row, always valid UTF-8.
 
-use super::Options;
+use super::OutputOptions;
 use crate::{
-    columns::{Frame, Id, time, units},
+    columns::{ColumnId, Frame, time, units},
     conn::{Report, Traffic, per_second},
     foreign,
     view::View,
 };
 
 /// Appends the header line.
-pub fn header(columns: &[Id], out: &mut Vec<u8>) {
+pub fn header(columns: &[ColumnId], out: &mut Vec<u8>) {
     for (at, id) in columns.iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -27,7 +27,7 @@ pub fn header(columns: &[Id], out: &mut Vec<u8>) {
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
-    options: &Options,
+    options: &OutputOptions,
     frame: &Frame<'_>,
     out: &mut Vec<u8>,
     after_row: &mut dyn FnMut(&mut Vec<u8>),
@@ -36,38 +36,38 @@ pub fn report(
     let limit = if options.quiet { 0 } else { limit };
     // The same in every row.
     let mut stamp = Vec::new();
-    time::stamp(frame.time, frame.form, &mut stamp);
+    time::stamp(frame.time, frame.time_format, &mut stamp);
     for row in view.rows.iter().take(limit) {
         line(&options.columns, out, |id, out| match id {
-            Id::Time => out.extend_from_slice(&stamp),
+            ColumnId::Time => out.extend_from_slice(&stamp),
             id => id.column().csv(row, frame, out),
         });
         after_row(out);
     }
     let sum = |event: &[u8], bytes: Traffic, out: &mut Vec<u8>| {
         line(&options.columns, out, |id, out| match id {
-            Id::Time => time::stamp(frame.time, frame.form, out),
-            Id::Host => foreign::csv(frame.host, out),
-            Id::Event => out.extend_from_slice(event),
-            Id::RxBytes => units::decimal(bytes.rx, out),
-            Id::TxBytes => units::decimal(bytes.tx, out),
-            Id::Bytes => units::decimal(bytes.sum(), out),
-            Id::RxRate => units::decimal(per_second(bytes.rx, frame.interval), out),
-            Id::TxRate => units::decimal(per_second(bytes.tx, frame.interval), out),
-            Id::Rate => units::decimal(per_second(bytes.sum(), frame.interval), out),
+            ColumnId::Time => time::stamp(frame.time, frame.time_format, out),
+            ColumnId::Host => foreign::csv(frame.host, out),
+            ColumnId::Event => out.extend_from_slice(event),
+            ColumnId::RxBytes => units::decimal(bytes.rx, out),
+            ColumnId::TxBytes => units::decimal(bytes.tx, out),
+            ColumnId::Bytes => units::decimal(bytes.sum(), out),
+            ColumnId::RxRate => units::decimal(per_second(bytes.rx, frame.interval), out),
+            ColumnId::TxRate => units::decimal(per_second(bytes.tx, frame.interval), out),
+            ColumnId::Rate => units::decimal(per_second(bytes.sum(), frame.interval), out),
             _ => {}
         });
     };
     if view.left_out.groups > 0 && !options.quiet {
         let Traffic { rx, tx } = view.left_out.moved;
         line(&options.columns, out, |id, out| match id {
-            Id::Time => time::stamp(frame.time, frame.form, out),
-            Id::Host => foreign::csv(frame.host, out),
-            Id::Event => out.extend_from_slice(b"left_out"),
-            Id::Connections => units::decimal(view.left_out.groups as u64, out),
-            Id::RxBytes => units::decimal(rx, out),
-            Id::TxBytes => units::decimal(tx, out),
-            Id::Bytes => units::decimal(view.left_out.moved.sum(), out),
+            ColumnId::Time => time::stamp(frame.time, frame.time_format, out),
+            ColumnId::Host => foreign::csv(frame.host, out),
+            ColumnId::Event => out.extend_from_slice(b"left_out"),
+            ColumnId::Connections => units::decimal(view.left_out.groups as u64, out),
+            ColumnId::RxBytes => units::decimal(rx, out),
+            ColumnId::TxBytes => units::decimal(tx, out),
+            ColumnId::Bytes => units::decimal(view.left_out.moved.sum(), out),
             _ => {}
         });
     }
@@ -95,7 +95,7 @@ pub fn report(
 }
 
 /// Appends a line of what `write` appends for each column.
-fn line(columns: &[Id], out: &mut Vec<u8>, write: impl Fn(Id, &mut Vec<u8>)) {
+fn line(columns: &[ColumnId], out: &mut Vec<u8>, write: impl Fn(ColumnId, &mut Vec<u8>)) {
     for (at, id) in columns.iter().enumerate() {
         if at > 0 {
             out.push(b',');

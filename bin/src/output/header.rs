@@ -37,7 +37,7 @@ pub fn header(
     out: &mut Vec<u8>,
 ) {
     let mut line = Line { text: Vec::new(), parts: Vec::new() };
-    line.part(0, |out| time::short(frame.time, frame.form, out));
+    line.part(0, |out| time::short(frame.time, frame.time_format, out));
     line.part(10, |out| {
         out.extend_from_slice(b"interval ");
         units::seconds(report.interval, out);

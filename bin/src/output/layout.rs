@@ -5,11 +5,11 @@
 //! room away, and the columns that can be shortened get it, always the narrowest one, until each holds its longest value.
 //! Room that nobody needs goes back, so that columns seldom move.
 
-use super::Options;
-use crate::columns::{Column, Id, Shape};
+use super::OutputOptions;
+use crate::columns::{Column, ColumnId, Shape};
 
 /// A column with the width it got.
-pub struct Slot {
+pub struct SizedColumn {
     /// The column.
     pub column: &'static Column,
     /// Its width.
@@ -24,10 +24,10 @@ pub struct Slot {
 /// `room`: columns of the screen; `None`: no screen, every column is as wide as its longest value. `longest` measures the
 /// longest value of a column, whose addresses fit themselves into so many columns.
 pub fn layout(
-    options: &Options,
+    options: &OutputOptions,
     room: Option<usize>,
     mut longest: impl FnMut(&Column, usize) -> usize,
-) -> Vec<Slot> {
+) -> Vec<SizedColumn> {
     let mut slots = chosen(options, room);
     let Some(room) = room else {
         for slot in &mut slots {
@@ -43,7 +43,7 @@ pub fn layout(
         .map(|slot| {
             let Shape { least, most, .. } = slot.shape;
             // Rates and sizes change with each report. What has a width of its own is not measured.
-            if least == most && slot.column.id != Id::Pid {
+            if least == most && slot.column.id != ColumnId::Pid {
                 return most;
             }
             let wanted = longest(slot.column, most).max(slot.column.title.len()).min(most);
@@ -54,7 +54,7 @@ pub fn layout(
     let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
     let mut spare = (room + 1).saturating_sub(used);
     // Half an address tells less than half a name.
-    let is_end = |slot: &Slot| matches!(slot.column.id, Id::Local | Id::Remote);
+    let is_end = |slot: &SizedColumn| matches!(slot.column.id, ColumnId::Local | ColumnId::Remote);
     grow(&mut slots, &mut spare, &|at, slot| if is_end(slot) { wanted[at].min(slot.shape.width) } else { 0 });
     grow(&mut slots, &mut spare, &|at, _| wanted[at]);
     grow(&mut slots, &mut spare, &|_, slot| slot.shape.least);
@@ -63,7 +63,7 @@ pub fn layout(
 }
 
 /// Gives what is spare to the columns, the narrowest first, until each is as wide as `target` says.
-fn grow(slots: &mut [Slot], spare: &mut usize, target: &dyn Fn(usize, &Slot) -> usize) {
+fn grow(slots: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &SizedColumn) -> usize) {
     while *spare > 0 {
         let growing = slots.iter_mut().enumerate().filter(|(at, slot)| slot.width < target(*at, slot));
         let Some((_, slot)) = growing.min_by_key(|(_, slot)| (slot.width, slot.rank)) else { break };
@@ -77,18 +77,18 @@ fn grow(slots: &mut [Slot], spare: &mut usize, target: &dyn Fn(usize, &Slot) -> 
 const SQUEEZED: usize = 13;
 
 /// The columns that fit `room`, at their least width; one at least.
-fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
-    let ranked = |(at, id): (usize, &Id)| {
+fn chosen(options: &OutputOptions, room: Option<usize>) -> Vec<SizedColumn> {
+    let ranked = |(at, id): (usize, &ColumnId)| {
         let column = id.column();
         let shape = column.shape(options.numbers, options.time);
         let rank = match () {
             () if options.first.contains(id) => 0,
-            () if options.by_weight => at + 1,
+            () if options.drop_from_right => at + 1,
             () => usize::from(column.rank) + 1,
         };
-        (at, Slot { column, width: shape.least, shape, rank })
+        (at, SizedColumn { column, width: shape.least, shape, rank })
     };
-    let mut slots: Vec<(usize, Slot)> = options.columns.iter().enumerate().map(ranked).collect();
+    let mut slots: Vec<(usize, SizedColumn)> = options.columns.iter().enumerate().map(ranked).collect();
     slots.sort_unstable_by_key(|(_, slot)| slot.rank);
     if let Some(room) = room {
         let mut used = 0;
@@ -116,9 +116,9 @@ mod tests {
     use super::{super::samples, *};
     use crate::columns::TEXT;
 
-    fn titles(first: Option<Id>, room: usize) -> String {
+    fn titles(first: Option<ColumnId>, room: usize) -> String {
         let slots = layout(
-            &Options { first: first.into_iter().collect(), ..samples::options() },
+            &OutputOptions { first: first.into_iter().collect(), ..samples::options() },
             Some(room),
             |_, _| 0,
         );
@@ -147,13 +147,13 @@ mod tests {
         for (room, expected) in cases {
             assert_eq!(titles(None, room), expected, "{room}");
         }
-        assert_eq!(titles(Some(Id::Proto), 40), "PROTO:5 REMOTE:13 COMM:8 RX/s:5 TX/s:5");
-        assert_eq!(titles(Some(Id::Proto), 3), "PROTO:3");
+        assert_eq!(titles(Some(ColumnId::Proto), 40), "PROTO:5 REMOTE:13 COMM:8 RX/s:5 TX/s:5");
+        assert_eq!(titles(Some(ColumnId::Proto), 3), "PROTO:3");
     }
 
     /// The widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
     fn widths(room: usize, lengths: [usize; 4]) -> [usize; 4] {
-        let ids = [Id::Local, Id::Remote, Id::Pid, Id::Comm];
+        let ids = [ColumnId::Local, ColumnId::Remote, ColumnId::Pid, ColumnId::Comm];
         let length = |column: &Column, _| {
             ids.iter().position(|id| *id == column.id).map_or(column.title.len(), |at| lengths[at])
         };

@@ -15,11 +15,11 @@ use std::{
 
 use super::{
     LogFile, OutputError,
-    mark::{Mark, Verdict},
+    location::{Problem, is_same},
     opened::{Likeness, Opened},
-    place::{Problem, is_same},
     refusal::Refusal,
     rotation::Renamed,
+    signature::{Signature, Verdict},
     write::write_all,
 };
 
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The file.
 pub struct Log {
     settings: LogFile,
-    mark: Mark,
+    signature: Signature,
     opened: Option<Opened>,
     /// What the last one was like.
     like: Option<Likeness>,
@@ -46,9 +46,9 @@ impl Log {
     /// # Errors
     ///
     /// When it cannot be opened, when tcptop did not write it, or when another process logs there.
-    pub fn open(settings: LogFile, mark: Mark, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
+    pub fn open(settings: LogFile, signature: Signature, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
         let mut log =
-            Self { settings, mark, opened: None, like: None, begun: false, renamed: Renamed::default() };
+            Self { settings, signature, opened: None, like: None, begun: false, renamed: Renamed::default() };
         let start = Instant::now();
         loop {
             match log.ready(0, stop) {
@@ -83,7 +83,7 @@ impl Log {
             Some(opened) => (opened, false),
             None => {
                 let opened = Opened::at(path, self.like).map_err(|problem| self.failed(problem))?;
-                let verdict = opened.judge(&self.mark, stop).map_err(|problem| self.failed(problem))?;
+                let verdict = opened.judge(&self.signature, stop).map_err(|problem| self.failed(problem))?;
                 (opened, verdict == Some(Verdict::Other))
             }
         };
@@ -91,7 +91,7 @@ impl Log {
         if metadata.is_file() {
             self.like = Some(Likeness::from(&metadata));
             // With the header alone in it, it is not worth a name.
-            let is_filled = length > 0 && metadata.len() > self.mark.header().len() as u64;
+            let is_filled = length > 0 && metadata.len() > self.signature.header().len() as u64;
             let most = self.settings.most.unwrap_or(u64::MAX);
             if is_other || is_filled && metadata.len() + length as u64 > most {
                 opened = self.make_room(opened, &metadata, is_other)?;
@@ -104,18 +104,18 @@ impl Log {
 
     /// Renames the log and makes a new one in its place.
     fn make_room(&mut self, old: Opened, metadata: &Metadata, is_other: bool) -> Result<Opened, OutputError> {
-        if !old.place.is_of(metadata) {
+        if !old.location.is_of(metadata) {
             // Somebody is renaming it just now: the next report looks again.
             return Err(self.failed(io::Error::from_raw_os_error(libc::EAGAIN).into()));
         }
         let keep = if is_other { self.settings.keep.max(1) } else { self.settings.keep };
         self.renamed
-            .rotate(&old.place, keep, &self.mark)
+            .rotate(&old.location, keep, &self.signature)
             // Somebody has removed it just now, so that its name is free.
             .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
-        let file = Opened::create(&old.place, self.like).map_err(|problem| self.failed(problem))?;
-        Ok(Opened { file, place: old.place })
+        let file = Opened::create(&old.location, self.like).map_err(|problem| self.failed(problem))?;
+        Ok(Opened { file, location: old.location })
     }
 
     fn failed(&self, problem: Problem) -> OutputError {

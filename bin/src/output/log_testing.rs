@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::{
-    LogFile, Options, OutputError,
+    LogFile, OutputError, OutputOptions,
     log::Log,
-    mark::Mark,
     refusal::Refusal,
     samples::{self, never},
+    signature::Signature,
 };
-use crate::columns::Id;
+use crate::columns::ColumnId;
 
 /// What these logs begin with, and other columns.
 pub const HEADER: &str = "rx_bytes,tx_bytes\n";
@@ -75,13 +75,13 @@ pub struct Writer {
     pub stop: OwnedFd,
 }
 
-pub fn mark() -> Mark {
-    Mark::of(&Options { columns: vec![Id::RxBytes, Id::TxBytes], ..samples::csv() })
+pub fn signature() -> Signature {
+    Signature::of(&OutputOptions { columns: vec![ColumnId::RxBytes, ColumnId::TxBytes], ..samples::csv() })
 }
 
 pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
     let stop = never();
-    Ok(Writer { log: Log::open(settings, mark(), stop.as_fd())?, stop })
+    Ok(Writer { log: Log::open(settings, signature(), stop.as_fd())?, stop })
 }
 
 impl Writer {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::output::log_testing::{Directory, HEADER, OTHER, mark, open, with_header};
+use crate::output::log_testing::{Directory, HEADER, OTHER, open, signature, with_header};
 
 #[test]
 fn a_missing_file_is_created_and_appended_to() {
@@ -151,7 +151,7 @@ fn a_pipe_without_a_reader_is_an_error_and_a_reader_that_stands_still_is_named()
     let _reader = File::options().read(true).write(true).open(&path).expect("opened");
     let (asked, mut asking) = std::os::unix::net::UnixStream::pair().expect("a pair");
     asking.write_all(b"stop").expect("written");
-    let mut log = Log::open(settings, mark(), asked.as_fd()).expect("opened");
+    let mut log = Log::open(settings, signature(), asked.as_fd()).expect("opened");
     log.ready(1 << 24, asked.as_fd()).expect("a pipe has no size");
     let error = log.write(&vec![b'x'; 1 << 24], asked.as_fd()).expect_err("more than fits");
     let named = format!("'{}': the reader takes nothing; the report was given up", path.display());

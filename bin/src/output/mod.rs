@@ -4,18 +4,18 @@ mod csv;
 mod error;
 mod header;
 mod layout;
+mod location;
 mod log;
 #[cfg(test)]
 mod log_testing;
-mod mark;
 mod opened;
 mod options;
-mod place;
 mod refusal;
 mod rotation;
 #[cfg(test)]
 pub mod samples;
 mod screen;
+mod signature;
 mod sink;
 mod stdout;
 mod text;
@@ -24,7 +24,7 @@ mod write;
 
 pub use self::{
     error::OutputError,
-    options::{Form, LogFile, Options},
+    options::{LogFile, OutputOptions, ReportFormat},
 };
 
 use std::{
@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use self::{mark::Mark, screen::Painter, sink::Sink, text::Past};
+use self::{screen::Painter, signature::Signature, sink::Sink, text::Past};
 use crate::{
     columns::{Frame, units, width},
     conn::Report,
@@ -49,7 +49,7 @@ const ANNOUNCED: Duration = Duration::from_secs(2);
 
 /// Prints reports as the options ask.
 pub struct Printer {
-    options: Options,
+    options: OutputOptions,
     /// The header line of CSV.
     header: Vec<u8>,
     sink: Sink,
@@ -80,18 +80,18 @@ impl Printer {
     /// # Errors
     ///
     /// When the file cannot be opened or is not a log of tcptop's, or standard output is closed.
-    pub fn new(options: Options, stop: OwnedFd) -> Result<Self, OutputError> {
-        let mark = Mark::of(&options);
-        let header = mark.header().to_vec();
-        let sink = Sink::open(options.file.as_ref(), mark, stop)?;
+    pub fn new(options: OutputOptions, stop: OwnedFd) -> Result<Self, OutputError> {
+        let signature = Signature::of(&options);
+        let header = signature.header().to_vec();
+        let sink = Sink::open(options.file.as_ref(), signature, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let medium = match (options.form, terminal && !options.wide) {
-            (Form::Csv, _) => Medium::Csv,
+        let medium = match (options.format, terminal && !options.wide) {
+            (ReportFormat::Csv, _) => Medium::Csv,
             (_, false) => Medium::Pipe,
-            (Form::Journal, true) => Medium::Terminal,
-            (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
-            (Form::Text, true) => {
+            (ReportFormat::Journal, true) => Medium::Terminal,
+            (ReportFormat::Text, true) if dumb || !options.repaint => Medium::Terminal,
+            (ReportFormat::Text, true) => {
                 let is_plain = env::var_os("NO_COLOR").is_some_and(|plain| !plain.is_empty());
                 Medium::Painted(Painter::new(!is_plain))
             }
@@ -114,10 +114,10 @@ impl Printer {
 
     /// Rows that the next report shows at most.
     pub fn room(&self) -> usize {
-        match (self.options.rows, self.options.form) {
-            (Some(0), _) | (None, Form::Csv | Form::Journal) => usize::MAX,
+        match (self.options.rows, self.options.format) {
+            (Some(0), _) | (None, ReportFormat::Csv | ReportFormat::Journal) => usize::MAX,
             (Some(rows), _) => rows,
-            (None, Form::Text) => {
+            (None, ReportFormat::Text) => {
                 let screen = self.sink.fd().and_then(tty::size);
                 screen.map_or(self.options.pipe_rows, |size| usize::from(size.rows))
             }
@@ -165,7 +165,10 @@ impl Printer {
 
     /// Whether the last whole report is to stay in sight at the end, rather than one of what was left of an interval.
     pub const fn keeps_last(&self) -> bool {
-        matches!((&self.medium, self.options.form), (Medium::Painted(_) | Medium::Terminal, Form::Text))
+        matches!(
+            (&self.medium, self.options.format),
+            (Medium::Painted(_) | Medium::Terminal, ReportFormat::Text)
+        )
     }
 
     /// Writes one report. True: there was something to write.
@@ -210,7 +213,7 @@ impl Printer {
             }
             (_, size) => {
                 // All rows are printed where it was asked for, and a single report may scroll.
-                let all = options.rows.is_some() || options.form == Form::Journal;
+                let all = options.rows.is_some() || options.format == ReportFormat::Journal;
                 let size = size.map(|size| match all {
                     true => tty::Screen { rows: u16::MAX, ..size },
                     false => screen::room(size),
@@ -242,7 +245,7 @@ impl Printer {
         let result = self.sink.ready(length).and_then(|new| {
             match self.medium {
                 Medium::Csv if new => front.extend_from_slice(&self.header),
-                Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
+                Medium::Pipe | Medium::Terminal if self.options.format == ReportFormat::Journal => {
                     if new && self.options.headings {
                         let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);
                         text::titles(&self.options, room, &mut self.past, &mut front);

@@ -12,9 +12,9 @@ use std::{
 };
 
 use super::{
-    mark::{LINE, Mark, Verdict},
-    place::{Place, Problem, is_same},
+    location::{Location, Problem, is_same},
     refusal::Refusal,
+    signature::{LINE, Signature, Verdict},
     write::{WriteError, write_all},
 };
 
@@ -27,7 +27,7 @@ const MODE: libc::mode_t = 0o640;
 /// An open log file, and where it is.
 pub struct Opened {
     pub file: File,
-    pub place: Place,
+    pub location: Location,
 }
 
 /// Owner, group and mode that a new file takes over from the one before it.
@@ -48,27 +48,31 @@ impl Opened {
     /// Opens what has this name, or makes it. A regular file is locked: others that do so too stay away.
     pub fn at(path: &Path, like: Option<Likeness>) -> Result<Self, Problem> {
         for _ in 0..ATTEMPTS {
-            let place = Place::find(path)?;
-            let file = match place.append() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => match Self::create(&place, like) {
-                    Err(Problem::System(error)) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    file => file?,
-                },
-                file => locked(checked(file?, &place)?)?,
+            let location = Location::find(path)?;
+            let file = match location.append() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match Self::create(&location, like) {
+                        Err(Problem::System(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                            continue;
+                        }
+                        file => file?,
+                    }
+                }
+                file => locked(checked(file?, &location)?)?,
             };
             // Until it was locked, another tcptop may have renamed it.
             let metadata = file.metadata()?;
-            if !metadata.is_file() || place.is_of(&metadata) {
-                return Ok(Self { file, place });
+            if !metadata.is_file() || location.is_of(&metadata) {
+                return Ok(Self { file, location });
             }
         }
         Err(io::Error::from_raw_os_error(libc::EAGAIN).into())
     }
 
     /// A new file at a place, locked; an error when the name is taken.
-    pub fn create(place: &Place, like: Option<Likeness>) -> Result<File, Problem> {
+    pub fn create(location: &Location, like: Option<Likeness>) -> Result<File, Problem> {
         // The other one's owner comes first, so that nobody reads it who could not read the other one.
-        let file = locked(place.create(if like.is_some() { 0o600 } else { MODE })?)?;
+        let file = locked(location.create(if like.is_some() { 0o600 } else { MODE })?)?;
         if let Some(like) = like {
             take_over(&file, like)?;
         }
@@ -76,21 +80,21 @@ impl Opened {
     }
 
     /// Whose the file is; `None` if it is empty. A last line that a crash left unfinished gets its end.
-    pub fn judge(&self, mark: &Mark, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
+    pub fn judge(&self, signature: &Signature, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
         let metadata = self.file.metadata()?;
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(None);
         }
-        let mut reader = self.place.read().map_err(|error| match error.kind() {
+        let mut reader = self.location.read().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Problem::Refused(Refusal::Unreadable),
             _ => error.into(),
         })?;
         if !is_same(&reader.metadata()?, &metadata) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN).into());
         }
-        let verdict = mark.judge(&first_line(&mut reader)?);
+        let verdict = signature.judge(&first_line(&mut reader)?);
         if verdict == Verdict::Foreign {
-            return Err(Problem::Refused(Refusal::Foreign(mark.expected())));
+            return Err(Problem::Refused(Refusal::Foreign(signature.expected())));
         }
         let mut last = [0];
         reader.seek(SeekFrom::End(-1))?;
@@ -114,12 +118,12 @@ pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
 }
 
 /// A file that may be written to, whoever could have put it there.
-fn checked(file: File, place: &Place) -> Result<File, Problem> {
+fn checked(file: File, location: &Location) -> Result<File, Problem> {
     let metadata = file.metadata()?;
     if metadata.file_type().is_block_device() {
         return Err(Problem::Refused(Refusal::Device));
     }
-    if !place.may_hold(&metadata)? {
+    if !location.may_hold(&metadata)? {
         return Err(Problem::Refused(Refusal::Owner));
     }
     Ok(file)

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::columns::{Id, NumberForm, time};
+use crate::columns::{ColumnId, NumberFormat, TimeFormat};
 
 /// What a report looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum ReportFormat {
     /// A block of text for each interval.
     #[default]
     Text,
@@ -18,15 +18,15 @@ pub enum Form {
 
 /// How reports are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct OutputOptions {
     /// What they look like.
-    pub form: Form,
+    pub format: ReportFormat,
     /// Columns, left to right.
-    pub columns: Vec<Id>,
+    pub columns: Vec<ColumnId>,
     /// In the order of their weight: a narrow screen leaves out the last ones.
-    pub by_weight: bool,
+    pub drop_from_right: bool,
     /// Columns that a screen shows before all others, whatever their rank.
-    pub first: Vec<Id>,
+    pub first: Vec<ColumnId>,
     /// Rows at most; 0: all. `None`: in text, what the screen holds, or `pipe_rows`.
     pub rows: Option<usize>,
     /// Rows of a text report that no screen limits.
@@ -42,11 +42,11 @@ pub struct Options {
     /// No value is shortened for the width of a terminal.
     pub wide: bool,
     /// How sizes and rates are written.
-    pub numbers: NumberForm,
+    pub numbers: NumberFormat,
     /// What the column `host` shows; `None`: the host's own name.
     pub host: Option<Vec<u8>>,
     /// How moments are written.
-    pub time: time::Form,
+    pub time: TimeFormat,
     /// Where to; `None`: standard output.
     pub file: Option<LogFile>,
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use crate::{
-    columns::Id,
+    columns::ColumnId,
     output::{
-        LogFile, Options,
+        LogFile, OutputOptions,
         log::Log,
         log_testing::{Directory, HEADER, OTHER, with_header},
-        mark::Mark,
         samples::{self, never},
+        signature::Signature,
     },
 };
 
@@ -89,10 +89,11 @@ fn a_gap_is_filled_before_anything_is_lost() {
 #[test]
 fn rows_of_names_alone_are_rotated_too() {
     let directory = Directory::new("names");
-    let mark = Mark::of(&Options { columns: vec![Id::Comm], headings: false, ..samples::csv() });
+    let signature =
+        Signature::of(&OutputOptions { columns: vec![ColumnId::Comm], headings: false, ..samples::csv() });
     let settings = LogFile { path: directory.path("log"), most: Some(6), keep: 2 };
     let stop = never();
-    let mut log = Log::open(settings.clone(), mark, stop.as_fd()).expect("opened");
+    let mut log = Log::open(settings.clone(), signature, stop.as_fd()).expect("opened");
     for report in ["one\n", "two\n", "three\n", "four\n"] {
         log.ready(report.len(), stop.as_fd()).expect("ready");
         log.write(report.as_bytes(), stop.as_fd()).expect("written");

@@ -7,16 +7,16 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use super::{LogFile, OutputError, log::Log, mark::Mark, stdout, write::write_all};
+use super::{LogFile, OutputError, log::Log, signature::Signature, stdout, write::write_all};
 
 /// An open output.
 pub struct Sink {
-    place: Place,
+    target: Target,
     /// Becomes readable when a write to a reader that takes nothing must be given up.
     stop: OwnedFd,
 }
 
-enum Place {
+enum Target {
     /// Standard output; true until something was written.
     Stdout(File, bool),
     Log(Log),
@@ -28,30 +28,30 @@ impl Sink {
     /// # Errors
     ///
     /// When the file cannot be opened or is not a log of tcptop's, or when standard output is closed.
-    pub fn open(file: Option<&LogFile>, mark: Mark, stop: OwnedFd) -> Result<Self, OutputError> {
-        let place = match file {
-            Some(file) => Place::Log(Log::open(file.clone(), mark, stop.as_fd())?),
-            None => Place::Stdout(stdout::open().map_err(|source| OutputError::write(None, source))?, true),
+    pub fn open(file: Option<&LogFile>, signature: Signature, stop: OwnedFd) -> Result<Self, OutputError> {
+        let target = match file {
+            Some(file) => Target::Log(Log::open(file.clone(), signature, stop.as_fd())?),
+            None => Target::Stdout(stdout::open().map_err(|source| OutputError::write(None, source))?, true),
         };
-        Ok(Self { place, stop })
+        Ok(Self { target, stop })
     }
 
     /// The descriptor; `None` while there is none.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        match &self.place {
-            Place::Stdout(file, _) => Some(file.as_fd()),
-            Place::Log(log) => log.fd(),
+        match &self.target {
+            Target::Stdout(file, _) => Some(file.as_fd()),
+            Target::Log(log) => log.fd(),
         }
     }
 
     /// Whether a report may be written in pieces. In a file, each is whole, or is taken back.
     pub const fn takes_pieces(&self) -> bool {
-        matches!(self.place, Place::Stdout(..))
+        matches!(self.target, Target::Stdout(..))
     }
 
     /// A file is opened anew before the next write.
     pub fn reopen(&mut self) {
-        if let Place::Log(log) = &mut self.place {
+        if let Target::Log(log) = &mut self.target {
             log.close();
         }
     }
@@ -62,9 +62,9 @@ impl Sink {
     ///
     /// When the file is gone and cannot be opened anew, is another one than tcptop's, or is full and cannot be renamed.
     pub fn ready(&mut self, length: usize) -> Result<bool, OutputError> {
-        match &mut self.place {
-            Place::Stdout(_, new) => Ok(*new),
-            Place::Log(log) => log.ready(length, self.stop.as_fd()),
+        match &mut self.target {
+            Target::Stdout(_, new) => Ok(*new),
+            Target::Log(log) => log.ready(length, self.stop.as_fd()),
         }
     }
 
@@ -78,12 +78,12 @@ impl Sink {
         if bytes.is_empty() {
             return Ok(());
         }
-        match &mut self.place {
-            Place::Stdout(file, new) => {
+        match &mut self.target {
+            Target::Stdout(file, new) => {
                 *new = false;
                 write_all(file, bytes, self.stop.as_fd()).map_err(|(error, _)| error.into_output(None))
             }
-            Place::Log(log) => log.write(bytes, self.stop.as_fd()),
+            Target::Log(log) => log.write(bytes, self.stop.as_fd()),
         }
     }
 }

@@ -25,10 +25,11 @@ impl Log {
     }
 
     /// Prints two reports as one run of tcptop does.
-    fn run(&self, options: Options) {
+    fn run(&self, options: OutputOptions) {
         let records = samples::records();
-        let csv = options.form == Form::Csv;
-        let mut printer = Printer::new(Options { file: self.file(), ..options }, never()).expect("opened");
+        let csv = options.format == ReportFormat::Csv;
+        let mut printer =
+            Printer::new(OutputOptions { file: self.file(), ..options }, never()).expect("opened");
         printer.begin().expect("written");
         for _ in 0..2 {
             let report = samples::report(&records);
@@ -67,11 +68,11 @@ fn csv_header_comes_once_per_file() {
 #[test]
 fn csv_header_is_there_before_the_first_report() {
     let log = Log::new("begin");
-    let options = Options { file: log.file(), ..samples::csv() };
+    let options = OutputOptions { file: log.file(), ..samples::csv() };
     Printer::new(options, never()).expect("opened").begin().expect("written");
     assert_eq!(log.text().lines().count(), 1);
     let log = Log::new("rows");
-    log.run(Options { headings: false, ..samples::csv() });
+    log.run(OutputOptions { headings: false, ..samples::csv() });
     assert!(!log.text().contains("time,event"), "not where it is not wanted");
 }
 
@@ -107,8 +108,9 @@ fn a_journal_has_the_titles_of_its_rows_in_every_file() {
     const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
     let log = Log::new("journal");
     let columns = columns::CLOSED_TEXT.to_vec();
-    let options = Options { form: Form::Journal, columns, by_weight: true, ..samples::options() };
-    let mut printer = Printer::new(Options { file: log.file(), ..options }, never()).expect("opened");
+    let options =
+        OutputOptions { format: ReportFormat::Journal, columns, drop_from_right: true, ..samples::options() };
+    let mut printer = Printer::new(OutputOptions { file: log.file(), ..options }, never()).expect("opened");
     printer.begin().expect("written");
     // Where the title of RX ends.
     let titles = |text: &str| -> Vec<Option<usize>> {
@@ -132,7 +134,7 @@ fn a_journal_has_the_titles_of_its_rows_in_every_file() {
 #[test]
 fn a_failed_report_is_not_written_again() {
     let file = Some(LogFile { path: "/dev/full".into(), most: None, keep: 4 });
-    let mut printer = Printer::new(Options { file, ..samples::csv() }, never()).expect("opens");
+    let mut printer = Printer::new(OutputOptions { file, ..samples::csv() }, never()).expect("opens");
     let error = printer.begin().expect_err("full");
     assert!(matches!(error, OutputError::Write { .. }), "{error}");
     assert!(printer.buffer.is_empty());

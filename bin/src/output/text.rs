@@ -7,12 +7,12 @@
 //! in line with the titles above it.
 
 use super::{
-    Form, Options,
+    OutputOptions, ReportFormat,
     header::{Sums, header},
-    layout::{Slot, layout},
+    layout::{SizedColumn, layout},
 };
 use crate::{
-    columns::{Align, Column, Event, Frame, Id, Row, units, width},
+    columns::{Align, Column, ColumnId, Event, Frame, Row, units, width},
     conn::Report,
     sys::tty::Screen,
     view::View,
@@ -30,13 +30,13 @@ pub struct Past {
 }
 
 /// Columns and their widths.
-type Layout = Vec<(Id, usize)>;
+type Layout = Vec<(ColumnId, usize)>;
 
 impl Past {
     /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
     /// gives no room away that later rows may need. A column that is too narrow for an
     /// address becomes wide enough for all addresses, so that titles are seldom printed again.
-    fn keep(&mut self, column: &Column, longest: usize, options: &Options) -> usize {
+    fn keep(&mut self, column: &Column, longest: usize, options: &OutputOptions) -> usize {
         let place = column.id as usize;
         if place >= self.longest.len() {
             self.longest.resize(place + 1, 0);
@@ -55,7 +55,7 @@ impl Past {
 }
 
 /// What tells whether rows are in line with each other.
-fn widths(slots: &[Slot]) -> Layout {
+fn widths(slots: &[SizedColumn]) -> Layout {
     let mut widths: Layout = slots.iter().map(|slot| (slot.column.id, slot.width)).collect();
     if let (Some(last), Some(width)) = (slots.last(), widths.last_mut())
         && last.column.shape.align == Align::Left
@@ -75,7 +75,7 @@ fn widths(slots: &[Slot]) -> Layout {
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
-    options: &Options,
+    options: &OutputOptions,
     screen: Option<Screen>,
     frame: &Frame<'_>,
     past: &mut Past,
@@ -83,7 +83,7 @@ pub fn report(
 ) -> bool {
     let room = screen.map(|screen| usize::from(screen.columns));
     let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
-    let journal = options.form == Form::Journal;
+    let journal = options.format == ReportFormat::Journal;
     if options.quiet || options.headings && !journal {
         let sums = options.quiet.then(|| {
             past.sums.add(report, view.shown);
@@ -151,7 +151,7 @@ pub fn report(
 }
 
 /// Appends the titles that a journal begins with.
-pub fn titles(options: &Options, screen: Option<Screen>, past: &mut Past, out: &mut Vec<u8>) {
+pub fn titles(options: &OutputOptions, screen: Option<Screen>, past: &mut Past, out: &mut Vec<u8>) {
     let room = screen.map(|screen| usize::from(screen.columns));
     let slots = layout(options, room, |column, _| past.keep(column, 0, options));
     past.titled = Some(widths(&slots));
@@ -206,14 +206,19 @@ fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     view.rows.iter().filter(|row| take(row)).copied().collect()
 }
 
-fn title_line(slots: &[Slot], options: &Options, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn title_line(slots: &[SizedColumn], options: &OutputOptions, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
     line(slots, cell, out, |column, _, cell| {
         cell.extend_from_slice(column.title(options.numbers).as_bytes());
     });
 }
 
 /// Appends one line: what `write` puts into the cell of each column, aligned; no spaces at the end.
-fn line(slots: &[Slot], cell: &mut Vec<u8>, out: &mut Vec<u8>, write: impl Fn(&Column, usize, &mut Vec<u8>)) {
+fn line(
+    slots: &[SizedColumn],
+    cell: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    write: impl Fn(&Column, usize, &mut Vec<u8>),
+) {
     let start = out.len();
     let mut gap = 0;
     for slot in slots {

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     monitor::{Listing, Monitor},
     names::Names,
-    output::{Form, OutputError, Printer},
+    output::{OutputError, Printer, ReportFormat},
     sys::{
         epoll::{Epoll, Source},
         kernel,
@@ -81,9 +81,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let sought = Sought::of(&settings);
     sought.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
-    let (csv, file) = (output.form == Form::Csv, output.file.is_some());
+    let (csv, file) = (output.format == ReportFormat::Csv, output.file.is_some());
     // Of lost records and full tables.
-    let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
+    let header_tells = output.quiet && !csv || output.format == ReportFormat::Text && output.headings;
     ignore_file_size_limit();
     // Before the programs attach: a signal from here on finds the loop, and nothing half done.
     let hangup = (!file && !is_ignored(HANGUP)).then_some(HANGUP);
@@ -202,8 +202,15 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
             names.look_up(records.filter(|record| selection.filter.may_pass(record)));
             let Report { time: now, interval, .. } = *report;
-            let frame =
-                Frame { time: now, now: report.now, interval, form: time, numbers, host: &host, names };
+            let frame = Frame {
+                time: now,
+                now: report.now,
+                interval,
+                time_format: time,
+                numbers,
+                host: &host,
+                names,
+            };
             let room = printer.room();
             let mut view = selection.of(report, &frame, room, &mut groups);
             if printer.repaints() {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, mem};
 use tcptop_abi::Counters;
 
 use crate::{
-    columns::{Event, Frame, Id, LIVE, Row, RowKind, grouped},
+    columns::{ColumnId, Event, Frame, LIVE, Row, RowKind, grouped},
     conn::{ConnectionRecord, Process, Traffic},
 };
 
@@ -57,7 +57,7 @@ impl Groups {
     }
 
     /// Adds a connection, open or ended, to its group by the column `by`.
-    pub fn add(&mut self, by: Id, record: &ConnectionRecord, frame: &Frame<'_>) {
+    pub fn add(&mut self, by: ColumnId, record: &ConnectionRecord, frame: &Frame<'_>) {
         let row = Row { record, kind: &LIVE };
         let mut name = Vec::new();
         for id in grouped(by).unwrap_or_default() {
@@ -144,7 +144,7 @@ mod tests {
         let (report, names) = (samples::report(&records), samples::names());
         let record = samples::record(Protocol::Tcp, ("10.0.0.1", 1), ("10.0.0.2", rport));
         let record = ConnectionRecord { growth: Traffic { rx, tx: 0 }, ..record };
-        groups.add(Id::RemotePort, &record, &samples::frame(&report, &names));
+        groups.add(ColumnId::RemotePort, &record, &samples::frame(&report, &names));
     }
 
     /// Port, bytes of the interval, bytes in all.
@@ -214,20 +214,20 @@ mod tests {
             let frame = samples::frame(&report, names);
             let mut cells = Vec::new();
             for row in groups.rows() {
-                Id::Cmdline.column().csv(&row, &frame, &mut cells);
+                ColumnId::Cmdline.column().csv(&row, &frame, &mut cells);
                 cells.push(b'|');
             }
             String::from_utf8(cells).expect("UTF-8")
         };
         groups.begin(true);
-        groups.add(Id::Cmdline, &records.live[0], &samples::frame(&report, &names));
+        groups.add(ColumnId::Cmdline, &records.live[0], &samples::frame(&report, &names));
         assert_eq!(text(&groups, &names), "curl|");
         // As after execve(2): another text for the same process.
         names = samples::names();
         let mut record = records.live[0].clone();
         record.owner = samples::process(4211, b"python3");
         groups.begin(true);
-        groups.add(Id::Cmdline, &record, &samples::frame(&report, &names));
+        groups.add(ColumnId::Cmdline, &record, &samples::frame(&report, &names));
         assert_eq!(text(&groups, &names), "curl|python3|");
     }
 }

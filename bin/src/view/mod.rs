@@ -12,7 +12,7 @@ pub use self::{
     steady::Steady,
 };
 use crate::{
-    columns::{CLOSED, Frame, Id, LISTEN, LIVE, Row},
+    columns::{CLOSED, ColumnId, Frame, LISTEN, LIVE, Row},
     conn::{ConnectionRecord, Report, Traffic, per_second},
 };
 
@@ -24,7 +24,7 @@ pub struct Selection {
     /// By something else than their rate.
     pub order: Option<Order>,
     /// One row for all connections that are the same in this column.
-    pub by: Option<Id>,
+    pub by: Option<ColumnId>,
     /// These rows stay, with their sums, when the connections are gone.
     pub since_start: bool,
     /// Only rows with this rate, in bytes per second.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Reverse};
 
 use crate::{
-    columns::{Event, Frame, Id, Row},
+    columns::{ColumnId, Event, Frame, Row},
     conn::foremost,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     /// By the values of this column: the largest number, or the first name, comes first.
-    pub column: Id,
+    pub column: ColumnId,
     /// The other way round.
     pub reversed: bool,
 }

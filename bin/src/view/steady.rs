@@ -6,7 +6,7 @@
 
 use super::View;
 use crate::{
-    columns::{Frame, Id, Row},
+    columns::{ColumnId, Frame, Row},
     conn::ConnectionRecord,
 };
 
@@ -33,7 +33,7 @@ struct Seen {
 
 impl Steady {
     /// Arranges the first `most` rows of those that are in the default order. `by`: they are groups by this column.
-    pub fn arrange(&mut self, view: &mut View<'_>, by: Option<Id>, frame: &Frame<'_>, most: usize) {
+    pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
         let count = most.min(view.ranked).min(MOST);
         let ranked = &mut view.rows[..view.ranked];
         let mut rows: Vec<Seen> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
@@ -55,7 +55,7 @@ impl Steady {
     }
 
     /// The level of a row now, and its place in the last report.
-    fn seen(&self, row: &Row<'_>, by: Option<Id>, frame: &Frame<'_>) -> Seen {
+    fn seen(&self, row: &Row<'_>, by: Option<ColumnId>, frame: &Frame<'_>) -> Seen {
         let identity = match by {
             // FNV-1a. Two groups that have the same are at worst not at rest.
             Some(by) => by.column().key(row, frame).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {

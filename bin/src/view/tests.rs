@@ -154,13 +154,13 @@ fn orders() {
         let order = Some(Order { column, reversed });
         ports(&Selection { order, ..samples::selection() })
     };
-    assert_eq!(by(Id::TxRate, false), [50022, 443, 53, 33000, 65535]);
-    assert_eq!(by(Id::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
-    assert_eq!(by(Id::RemotePort, true), [65535, 50022, 33000, 443, 53]);
-    assert_eq!(by(Id::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
-    assert_eq!(by(Id::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
-    assert_eq!(by(Id::Rtt, true), [50022, 443, 33000, 53, 65535]);
-    assert_eq!(by(Id::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
+    assert_eq!(by(ColumnId::TxRate, false), [50022, 443, 53, 33000, 65535]);
+    assert_eq!(by(ColumnId::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
+    assert_eq!(by(ColumnId::RemotePort, true), [65535, 50022, 33000, 443, 53]);
+    assert_eq!(by(ColumnId::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
+    assert_eq!(by(ColumnId::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
+    assert_eq!(by(ColumnId::Rtt, true), [50022, 443, 33000, 53, 65535]);
+    assert_eq!(by(ColumnId::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn groups_have_sums_of_the_interval() {
     records.closed[0].owner = records.live[0].owner;
     let report = samples::report(&records);
     let names = samples::names();
-    let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
+    let selection = Selection { by: Some(ColumnId::Pid), ..samples::selection() };
     let mut groups = Groups::default();
     let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {

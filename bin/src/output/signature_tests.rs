@@ -6,8 +6,8 @@ use crate::{
     output::samples,
 };
 
-fn mark(form: Form, columns: &[Id], headings: bool) -> Mark {
-    Mark::of(&Options { form, columns: columns.to_vec(), headings, ..samples::options() })
+fn signature(format: ReportFormat, columns: &[ColumnId], headings: bool) -> Signature {
+    Signature::of(&OutputOptions { format, columns: columns.to_vec(), headings, ..samples::options() })
 }
 
 /// What each log begins with: a header line of CSV, a report, a journal's titles, rows of CSV and of text.
@@ -31,17 +31,20 @@ fn begins() -> [(&'static str, String); 5] {
 #[test]
 fn each_form_knows_its_own_and_the_others() {
     use Verdict::{Foreign, Other, Same};
-    for (mark, expected) in [
-        (mark(Form::Csv, &CSV, true), [Same, Other, Other, Foreign, Foreign]),
-        (mark(Form::Csv, &CSV, false), [Same, Other, Other, Same, Foreign]),
-        (mark(Form::Csv, &[Id::Pid, Id::RxBytes], true), [Other, Other, Other, Foreign, Foreign]),
-        (mark(Form::Text, &TEXT, true), [Other, Same, Other, Foreign, Foreign]),
-        (mark(Form::Text, &TEXT, false), [Other, Same, Other, Foreign, Same]),
-        (mark(Form::Journal, &CLOSED_TEXT, true), [Other, Other, Same, Foreign, Foreign]),
-        (mark(Form::Journal, &CLOSED_TEXT[..3], true), [Other, Other, Other, Foreign, Foreign]),
+    for (signature, expected) in [
+        (signature(ReportFormat::Csv, &CSV, true), [Same, Other, Other, Foreign, Foreign]),
+        (signature(ReportFormat::Csv, &CSV, false), [Same, Other, Other, Same, Foreign]),
+        (
+            signature(ReportFormat::Csv, &[ColumnId::Pid, ColumnId::RxBytes], true),
+            [Other, Other, Other, Foreign, Foreign],
+        ),
+        (signature(ReportFormat::Text, &TEXT, true), [Other, Same, Other, Foreign, Foreign]),
+        (signature(ReportFormat::Text, &TEXT, false), [Other, Same, Other, Foreign, Same]),
+        (signature(ReportFormat::Journal, &CLOSED_TEXT, true), [Other, Other, Same, Foreign, Foreign]),
+        (signature(ReportFormat::Journal, &CLOSED_TEXT[..3], true), [Other, Other, Other, Foreign, Foreign]),
     ] {
         for ((name, begin), verdict) in begins().iter().zip(expected) {
-            assert_eq!(mark.judge(begin.as_bytes()), verdict, "{name}: {}", mark.expected());
+            assert_eq!(signature.judge(begin.as_bytes()), verdict, "{name}: {}", signature.expected());
         }
     }
 }
@@ -55,26 +58,34 @@ fn rows_of_every_kind_are_known_again() {
     let selection = crate::view::Selection { closed: true, ..samples::selection() };
     let mut groups = crate::view::Groups::default();
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
-    for columns in
-        [&CSV[..], &TEXT, &CLOSED_TEXT, &[Id::RxBytes, Id::TxBytes], &[Id::Remote, Id::Comm, Id::RxRate]]
-    {
-        for form in [Form::Csv, Form::Text] {
-            let options = Options { form, columns: columns.to_vec(), headings: false, ..samples::options() };
+    for columns in [
+        &CSV[..],
+        &TEXT,
+        &CLOSED_TEXT,
+        &[ColumnId::RxBytes, ColumnId::TxBytes],
+        &[ColumnId::Remote, ColumnId::Comm, ColumnId::RxRate],
+    ] {
+        for format in [ReportFormat::Csv, ReportFormat::Text] {
+            let options =
+                OutputOptions { format, columns: columns.to_vec(), headings: false, ..samples::options() };
             let mut out = Vec::new();
-            match form {
-                Form::Csv => csv::report(&report, &view, &options, &frame, &mut out, &mut |_| ()),
+            match format {
+                ReportFormat::Csv => csv::report(&report, &view, &options, &frame, &mut out, &mut |_| ()),
                 _ => {
                     let past = &mut crate::output::Past::default();
                     crate::output::text::report(&report, &view, &options, None, &frame, past, &mut out);
                 }
             }
-            let mark = Mark::of(&options);
+            let signature = Signature::of(&options);
             let lines: Vec<_> = out.split_inclusive(|byte| *byte == b'\n').collect();
             assert_eq!(lines.len(), 7);
             // One that knows no bytes yet has dashes alone.
-            let known = lines.iter().filter(|line| mark.judge(line) == Verdict::Same).count();
+            let known = lines.iter().filter(|line| signature.judge(line) == Verdict::Same).count();
             let text = String::from_utf8_lossy(&out);
-            assert!(known == 7 || known == 6 && columns == [Id::RxBytes, Id::TxBytes], "{known}\n{text}");
+            assert!(
+                known == 7 || known == 6 && columns == [ColumnId::RxBytes, ColumnId::TxBytes],
+                "{known}\n{text}"
+            );
         }
     }
 }
@@ -82,19 +93,19 @@ fn rows_of_every_kind_are_known_again() {
 #[test]
 fn reports_begin_with_what_is_looked_for() {
     let records = samples::records();
-    for time in [crate::columns::time::Form::Utc, crate::columns::time::Form::Epoch] {
+    for time in [crate::columns::TimeFormat::Utc, crate::columns::TimeFormat::Epoch] {
         let report = samples::report(&records);
         let names = samples::names();
-        let frame = crate::columns::Frame { form: time, ..samples::frame(&report, &names) };
+        let frame = crate::columns::Frame { time_format: time, ..samples::frame(&report, &names) };
         let mut line = Vec::new();
         crate::output::header::header(&report, None, None, &frame, None, &mut line);
-        assert_eq!(mark(Form::Text, &TEXT, true).judge(&line), Verdict::Same);
+        assert_eq!(signature(ReportFormat::Text, &TEXT, true).judge(&line), Verdict::Same);
     }
 }
 
 #[test]
 fn files_of_others_are_taken_for_theirs() {
-    let columns: [&[Id]; 4] = [&CSV, &TEXT, &[Id::Comm], &[Id::Comm, Id::RxBytes]];
+    let columns: [&[ColumnId]; 4] = [&CSV, &TEXT, &[ColumnId::Comm], &[ColumnId::Comm, ColumnId::RxBytes]];
     let lines = [
         "",
         "\n",
@@ -114,13 +125,13 @@ fn files_of_others_are_taken_for_theirs() {
     ];
     for line in lines {
         for columns in columns {
-            for form in [Form::Csv, Form::Text, Form::Journal] {
+            for format in [ReportFormat::Csv, ReportFormat::Text, ReportFormat::Journal] {
                 for headings in [true, false] {
-                    let mark = mark(form, columns, headings);
+                    let signature = signature(format, columns, headings);
                     assert_eq!(
-                        mark.judge(line.as_bytes()),
+                        signature.judge(line.as_bytes()),
                         Verdict::Foreign,
-                        "{line:?} {columns:?} {form:?}"
+                        "{line:?} {columns:?} {format:?}"
                     );
                 }
             }
@@ -130,8 +141,8 @@ fn files_of_others_are_taken_for_theirs() {
 
 #[test]
 fn a_header_line_that_was_torn_off_is_ours() {
-    let mark = mark(Form::Csv, &CSV, true);
-    assert_eq!(mark.judge(b"time,event,pro"), Verdict::Other);
-    assert_eq!(mark.judge(&mark.header()[..mark.header().len() - 1]), Verdict::Other);
-    assert_eq!(mark.judge(b"ti"), Verdict::Foreign);
+    let signature = signature(ReportFormat::Csv, &CSV, true);
+    assert_eq!(signature.judge(b"time,event,pro"), Verdict::Other);
+    assert_eq!(signature.judge(&signature.header()[..signature.header().len() - 1]), Verdict::Other);
+    assert_eq!(signature.judge(b"ti"), Verdict::Foreign);
 }

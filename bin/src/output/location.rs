@@ -34,14 +34,14 @@ impl From<io::Error> for Problem {
 }
 
 /// A name in a directory. It need not exist.
-pub struct Place {
+pub struct Location {
     pub folder: Folder,
     pub name: CString,
     /// It is a link of /proc to an open file, which leads there whatever its text says.
     descriptor: bool,
 }
 
-impl Place {
+impl Location {
     /// The place that a path leads to.
     pub fn find(path: &Path) -> Result<Self, Problem> {
         let path = path.as_os_str().as_bytes();
@@ -60,14 +60,16 @@ impl Place {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let place = |folder, descriptor| Ok(Self { folder, name: name.clone(), descriptor });
+            let location = |folder, descriptor| Ok(Self { folder, name: name.clone(), descriptor });
             let entry = match folder.entry(&name) {
-                Err(error) if last && error.kind() == io::ErrorKind::NotFound => return place(folder, false),
+                Err(error) if last && error.kind() == io::ErrorKind::NotFound => {
+                    return location(folder, false);
+                }
                 entry => entry?,
             };
             let link = entry.metadata()?;
             match link.is_symlink() {
-                false if last => return place(folder, false),
+                false if last => return location(folder, false),
                 false => return Err(io::Error::from_raw_os_error(libc::ENOTDIR).into()),
                 true => {}
             }
@@ -76,7 +78,7 @@ impl Place {
                 return Err(Problem::Refused(Refusal::Link));
             }
             if last && fs::metadata("/proc/self").is_ok_and(|proc| proc.dev() == around.dev()) {
-                return place(folder, true);
+                return location(folder, true);
             }
             links += 1;
             if links > LINKS {
@@ -143,5 +145,5 @@ pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
 }
 
 #[cfg(test)]
-#[path = "place_tests.rs"]
+#[path = "location_tests.rs"]
 mod tests;

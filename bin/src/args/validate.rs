@@ -4,16 +4,16 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
 use super::{
     UsageError,
-    given::Given,
+    arguments::Arguments,
     options::OPERANDS,
     read::Destination,
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, PAST, SUMS, TEXT, grouped, time},
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, ColumnId, NumberFormat, PAST, SUMS, TEXT, TimeFormat, grouped},
     conn::Keep,
     names::Wanted,
-    output::{Form, LogFile, Options},
+    output::{LogFile, OutputOptions, ReportFormat},
     view::{Network, Order, Selection},
 };
 
@@ -29,7 +29,7 @@ pub struct Settings {
     /// Sockets that wait are wanted.
     pub listening: bool,
     /// How it is written.
-    pub output: Options,
+    pub output: OutputOptions,
     /// What is to be looked up for it.
     pub names: Wanted,
     /// What is kept of each connection for it.
@@ -54,45 +54,46 @@ const KEEP: u32 = 4;
 /// Rows of text where no screen says how many there is room for.
 const PIPE_ROWS: usize = 20;
 
-impl Given {
+impl Arguments {
     /// Finds contradictions, fills in defaults.
     ///
     /// # Errors
     ///
     /// The first contradiction.
-    pub fn settle(mut self) -> Result<Settings, UsageError> {
+    pub fn validate(mut self) -> Result<Settings, UsageError> {
         if self.no_loopback {
             self.filter.networks.none.extend(Network::LOOPBACK);
         }
         self.contradiction()?;
         let columns = self.columns()?;
         if self.since_start {
-            self.order.get_or_insert(Order { column: Id::Bytes, reversed: false });
+            self.order.get_or_insert(Order { column: ColumnId::Bytes, reversed: false });
         }
         let shown = |id| {
             columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
         };
         let names = Wanted {
-            cmdline: shown(Id::Cmdline),
-            unit: shown(Id::Unit) || !self.filter.units.is_empty(),
-            user: shown(Id::User) || !self.filter.users.is_empty(),
-            client: shown(Id::Client),
-            interface: shown(Id::Interface) || !self.filter.interfaces.is_empty(),
+            cmdline: shown(ColumnId::Cmdline),
+            unit: shown(ColumnId::Unit) || !self.filter.units.is_empty(),
+            user: shown(ColumnId::User) || !self.filter.users.is_empty(),
+            client: shown(ColumnId::Client),
+            interface: shown(ColumnId::Interface) || !self.filter.interfaces.is_empty(),
         };
-        let queues = shown(Id::ReceiveQueue) || shown(Id::SendQueue) || shown(Id::Window);
+        let queues = shown(ColumnId::ReceiveQueue) || shown(ColumnId::SendQueue) || shown(ColumnId::Window);
         let history = PAST.into_iter().any(shown);
-        let keep = Keep { extra: queues || history || names.interface || shown(Id::Reason), queues, history };
-        let form = match (self.csv, self.only_closed) {
-            (true, _) => Form::Csv,
-            (false, true) if !self.quiet => Form::Journal,
-            (false, _) => Form::Text,
+        let keep =
+            Keep { extra: queues || history || names.interface || shown(ColumnId::Reason), queues, history };
+        let format = match (self.csv, self.only_closed) {
+            (true, _) => ReportFormat::Csv,
+            (false, true) if !self.quiet => ReportFormat::Journal,
+            (false, _) => ReportFormat::Text,
         };
         // What was asked for by name outlives a narrow screen; and with it, the mark of what ended.
         let asked = [
-            (self.closed, Id::Proto),
-            (self.cmdline, Id::Cmdline),
-            (self.user, Id::User),
-            (self.unit, Id::Unit),
+            (self.closed, ColumnId::Proto),
+            (self.cmdline, ColumnId::Cmdline),
+            (self.user, ColumnId::User),
+            (self.unit, ColumnId::Unit),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked && self.columns.is_none()).map(|(_, id)| id);
         let first = asked.chain(self.order.map(|order| order.column)).collect();
@@ -103,7 +104,7 @@ impl Given {
             Some(Destination::Stdout) | None => None,
         };
         let count = if self.once { Some(1) } else { self.count.or(self.operand_count) };
-        let default_time = if self.csv { time::Form::Utc } else { time::Form::Local };
+        let default_time = if self.csv { TimeFormat::Utc } else { TimeFormat::Local };
         Ok(Settings {
             interval: self.interval.or(self.operand_interval).unwrap_or(Duration::from_secs(1)),
             count,
@@ -119,9 +120,9 @@ impl Given {
                 closed: self.closed,
             },
             listening: self.listen && !self.quiet,
-            output: Options {
-                form,
-                by_weight: self.columns.is_some() || form == Form::Journal,
+            output: OutputOptions {
+                format,
+                drop_from_right: self.columns.is_some() || format == ReportFormat::Journal,
                 first,
                 columns,
                 rows: self.rows,
@@ -132,7 +133,7 @@ impl Given {
                 quiet: self.quiet,
                 repaint: !self.no_clear && count != Some(1),
                 wide: self.wide,
-                numbers: NumberForm { raw: self.bytes, bits: self.bits },
+                numbers: NumberFormat { raw: self.bytes, bits: self.bits },
                 host: self.host.map(OsString::into_vec),
                 time: self.time.unwrap_or(default_time),
                 file,
@@ -196,14 +197,26 @@ impl Given {
     }
 
     /// The columns of reports.
-    fn columns(&self) -> Result<Vec<Id>, UsageError> {
+    fn columns(&self) -> Result<Vec<ColumnId>, UsageError> {
         let mut columns = match (&self.columns, self.by.and_then(grouped)) {
             (Some(columns), _) => columns.clone(),
-            (None, Some(of_group)) if self.csv => [&[Id::Time, Id::Event], of_group, &SUMS[..5]].concat(),
-            (None, Some(of_group)) if self.since_start => {
-                [of_group, &[Id::Connections, Id::RxRate, Id::TxRate, Id::RxBytes, Id::TxBytes]].concat()
+            (None, Some(of_group)) if self.csv => {
+                [&[ColumnId::Time, ColumnId::Event], of_group, &SUMS[..5]].concat()
             }
-            (None, Some(of_group)) => [of_group, &[Id::Connections, Id::RxRate, Id::TxRate]].concat(),
+            (None, Some(of_group)) if self.since_start => [
+                of_group,
+                &[
+                    ColumnId::Connections,
+                    ColumnId::RxRate,
+                    ColumnId::TxRate,
+                    ColumnId::RxBytes,
+                    ColumnId::TxBytes,
+                ],
+            ]
+            .concat(),
+            (None, Some(of_group)) => {
+                [of_group, &[ColumnId::Connections, ColumnId::RxRate, ColumnId::TxRate]].concat()
+            }
             (None, None) if self.csv && self.only_closed => [CSV.as_slice(), &CLOSED_CSV].concat(),
             (None, None) if self.csv => CSV.to_vec(),
             (None, None) if self.only_closed && !self.quiet => CLOSED_TEXT.to_vec(),
@@ -212,20 +225,20 @@ impl Given {
         // In the columns that the user has chosen, and in CSV, they come last.
         let last = self.csv || self.columns.is_some();
         let names = [
-            (self.cmdline, Id::Cmdline),
-            (self.user, Id::User),
-            (self.unit, Id::Unit),
-            (self.shows_host, Id::Host),
+            (self.cmdline, ColumnId::Cmdline),
+            (self.user, ColumnId::User),
+            (self.unit, ColumnId::Unit),
+            (self.shows_host, ColumnId::Host),
         ];
         for (wanted, id) in names {
             if !wanted || columns.contains(&id) {
                 continue;
             }
-            let comm = columns.iter().position(|id| *id == Id::Comm || *id == Id::Cmdline);
+            let comm = columns.iter().position(|id| *id == ColumnId::Comm || *id == ColumnId::Cmdline);
             match (comm.filter(|_| !last), id) {
-                (Some(at), Id::Cmdline) => columns[at] = id,
-                (Some(_), Id::Host) => columns.push(id),
-                (Some(at), Id::User) => columns.insert(at, id),
+                (Some(at), ColumnId::Cmdline) => columns[at] = id,
+                (Some(_), ColumnId::Host) => columns.push(id),
+                (Some(at), ColumnId::User) => columns.insert(at, id),
                 (Some(at), _) => columns.insert(at + 1, id),
                 (None, _) => columns.push(id),
             }
@@ -239,8 +252,8 @@ impl Given {
         }
         if let Some(by) = self.by {
             // `--by remote --columns remote` means the hosts.
-            if by == Id::RemoteAddress {
-                columns.iter_mut().filter(|id| **id == Id::Remote).for_each(|id| *id = by);
+            if by == ColumnId::RemoteAddress {
+                columns.iter_mut().filter(|id| **id == ColumnId::Remote).for_each(|id| *id = by);
             }
             let sorted = self.order.map(|order| order.column);
             if let Some(id) = columns.iter().chain(&sorted).find(|id| !is_of_group(by, **id)) {
@@ -252,11 +265,12 @@ impl Given {
 }
 
 /// Whether all connections of a group have one value in a column, or a sum.
-fn is_of_group(by: Id, column: Id) -> bool {
-    let of_process = by == Id::Pid && matches!(column, Id::Cmdline | Id::User | Id::Unit);
+fn is_of_group(by: ColumnId, column: ColumnId) -> bool {
+    let of_process =
+        by == ColumnId::Pid && matches!(column, ColumnId::Cmdline | ColumnId::User | ColumnId::Unit);
     let common = grouped(by).is_some_and(|of_group| of_group.contains(&column));
     common
         || of_process
         || SUMS.contains(&column)
-        || matches!(column, Id::Time | Id::Event | Id::Bytes | Id::Host)
+        || matches!(column, ColumnId::Time | ColumnId::Event | ColumnId::Bytes | ColumnId::Host)
 }

@@ -4,8 +4,8 @@
 //! titles. Without these (`--no-header`), a file begins with a row: it must have the cells of the columns that are printed
 //! now, and two of them must be what no name can be taken for, such as numbers.
 
-use super::{Form, Options, csv};
-use crate::columns::{COLUMNS, Id, NumberForm};
+use super::{OutputOptions, ReportFormat, csv};
+use crate::columns::{COLUMNS, ColumnId, NumberFormat};
 
 /// Bytes of a first line that are looked at.
 pub const LINE: usize = 4096;
@@ -22,25 +22,25 @@ pub enum Verdict {
 }
 
 /// What the log that is written now begins with.
-pub struct Mark {
-    form: Form,
-    columns: Vec<Id>,
+pub struct Signature {
+    format: ReportFormat,
+    columns: Vec<ColumnId>,
     headings: bool,
-    numbers: NumberForm,
+    numbers: NumberFormat,
     /// The header line of CSV, with its end.
     header: Vec<u8>,
 }
 
-impl Mark {
+impl Signature {
     /// Of reports with these options.
-    pub fn of(options: &Options) -> Self {
-        let (form, columns, headings) = (options.form, options.columns.clone(), options.headings);
+    pub fn of(options: &OutputOptions) -> Self {
+        let (format, columns, headings) = (options.format, options.columns.clone(), options.headings);
         let numbers = options.numbers;
         let mut header = Vec::new();
-        if form == Form::Csv {
+        if format == ReportFormat::Csv {
             csv::header(&columns, &mut header);
         }
-        Self { form, columns, headings, numbers, header }
+        Self { format, columns, headings, numbers, header }
     }
 
     /// The line that a new file of CSV begins with; empty if there is none.
@@ -50,11 +50,11 @@ impl Mark {
 
     /// What a log begins with, in words.
     pub const fn expected(&self) -> &'static str {
-        match (self.form, self.headings) {
+        match (self.format, self.headings) {
             (_, false) => "a row of these columns",
-            (Form::Csv, _) => "a header line of column names",
-            (Form::Text, _) => "the header line of a report",
-            (Form::Journal, _) => "a line of titles",
+            (ReportFormat::Csv, _) => "a header line of column names",
+            (ReportFormat::Text, _) => "the header line of a report",
+            (ReportFormat::Journal, _) => "a line of titles",
         }
     }
 
@@ -64,20 +64,22 @@ impl Mark {
         let line = &begin[..end.unwrap_or(begin.len())];
         let same = |same| if same { Verdict::Same } else { Verdict::Other };
         if is_csv_header(line) {
-            return same(end.is_some() && self.form == Form::Csv && begin.starts_with(&self.header));
+            return same(
+                end.is_some() && self.format == ReportFormat::Csv && begin.starts_with(&self.header),
+            );
         }
         if is_report(line) {
-            return same(self.form == Form::Text);
+            return same(self.format == ReportFormat::Text);
         }
         if titles(line, self.numbers).is_some_and(|titles| titles == self.columns) {
-            return same(self.form == Form::Journal);
+            return same(self.format == ReportFormat::Journal);
         }
-        let in_bits = |bits| titles(line, NumberForm { bits, ..self.numbers }).is_some();
+        let in_bits = |bits| titles(line, NumberFormat { bits, ..self.numbers }).is_some();
         if in_bits(false) || in_bits(true) {
             return Verdict::Other;
         }
-        let is_row =
-            !self.headings && if self.form == Form::Csv { self.is_row(line) } else { self.is_text(line) };
+        let is_row = !self.headings
+            && if self.format == ReportFormat::Csv { self.is_row(line) } else { self.is_text(line) };
         // A crash may have torn the header line off.
         let is_torn = end.is_none() && line.contains(&b',') && self.header().starts_with(line);
         match (is_row, is_torn) {
@@ -95,7 +97,7 @@ impl Mark {
     fn is_text(&self, line: &[u8]) -> bool {
         let words: Vec<&[u8]> = words(line).collect();
         let (count, columns) = (words.len(), self.columns.as_slice());
-        let is_name = |id: &Id| id.column().is_of_names();
+        let is_name = |id: &ColumnId| id.column().is_of_names();
         let before = columns.iter().take_while(|id| !is_name(id)).count();
         let behind = columns.iter().rev().take_while(|id| !is_name(id)).count();
         if before == columns.len() {
@@ -112,7 +114,7 @@ impl Mark {
 }
 
 /// Whether these are cells of these columns, at least two of them beyond doubt.
-fn fits(cells: &[&[u8]], columns: &[Id], csv: bool) -> bool {
+fn fits(cells: &[&[u8]], columns: &[ColumnId], csv: bool) -> bool {
     let pairs = || cells.iter().zip(columns).map(|(cell, id)| (cell, id.column()));
     cells.len() == columns.len()
         && pairs().all(|(cell, column)| column.may_have_printed(cell, csv))
@@ -134,9 +136,10 @@ fn is_report(line: &[u8]) -> bool {
 }
 
 /// The columns of a line of titles.
-fn titles(line: &[u8], numbers: NumberForm) -> Option<Vec<Id>> {
+fn titles(line: &[u8], numbers: NumberFormat) -> Option<Vec<ColumnId>> {
     let titled = |word: &[u8]| COLUMNS.iter().find(|column| column.title(numbers).as_bytes() == word);
-    let ids: Vec<Id> = words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
+    let ids: Vec<ColumnId> =
+        words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
     (!ids.is_empty()).then_some(ids)
 }
 
@@ -155,5 +158,5 @@ fn cells(line: &[u8]) -> Vec<&[u8]> {
 }
 
 #[cfg(test)]
-#[path = "mark_tests.rs"]
+#[path = "signature_tests.rs"]
 mod tests;
