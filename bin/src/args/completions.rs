@@ -30,7 +30,7 @@ fn words(opt: &Opt) -> Words {
         COLUMNS.iter().filter(|column| wanted(column.id)).map(|column| column.name.to_owned()).collect()
     };
     // Those that `expected` tells: `local, forwarded or all`.
-    let told = |opt: &Opt| {
+    let from_expected = |opt: &Opt| {
         let expected = opt.value.as_ref().map_or("", |value| value.expected).replace(" or ", ", ");
         Words::These(expected.split(", ").map(String::from).collect())
     };
@@ -43,7 +43,7 @@ fn words(opt: &Opt) -> Words {
             all.extend(["process".into(), "remote".into()]);
             Words::These(all)
         }
-        OptionId::Time | OptionId::Traffic | OptionId::Collector | OptionId::Direction => told(opt),
+        OptionId::Time | OptionId::Traffic | OptionId::Collector | OptionId::Direction => from_expected(opt),
         OptionId::Closed => Words::These(vec!["only".into()]),
         OptionId::State => {
             Words::List(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())

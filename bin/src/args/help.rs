@@ -40,7 +40,7 @@ pub fn version() -> String {
 }
 
 /// Options that are wanted often, and have no letter.
-const WANTED: [OptionId; 7] = [
+const FREQUENT: [OptionId; 7] = [
     OptionId::NoLoopback,
     OptionId::Direction,
     OptionId::By,
@@ -53,7 +53,7 @@ const WANTED: [OptionId; 7] = [
 /// The text that `-h` prints: what has a letter, or is wanted often.
 pub fn short_help() -> String {
     let mut text = begin();
-    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || WANTED.contains(&opt.id)) {
+    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || FREQUENT.contains(&opt.id)) {
         entry(&mut text, &names(opt), opt.brief);
     }
     text.push_str("\ntcptop --help tells all options, the columns, examples and the exit status.\n");

@@ -4,7 +4,7 @@ use super::id::OptionId;
 
 /// Sections of the help, in the order they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum OptionGroup {
     Timing,
     Which,
     Order,
@@ -15,14 +15,14 @@ pub enum Group {
 }
 
 /// Every group with its title.
-pub const GROUPS: [(Group, &str); 7] = [
-    (Group::Timing, "Timing"),
-    (Group::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),
-    (Group::Order, "Order and amount"),
-    (Group::Form, "Form"),
-    (Group::Names, "Names"),
-    (Group::Log, "Log files"),
-    (Group::General, "General"),
+pub const GROUPS: [(OptionGroup, &str); 7] = [
+    (OptionGroup::Timing, "Timing"),
+    (OptionGroup::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),
+    (OptionGroup::Order, "Order and amount"),
+    (OptionGroup::Form, "Form"),
+    (OptionGroup::Names, "Names"),
+    (OptionGroup::Log, "Log files"),
+    (OptionGroup::General, "General"),
 ];
 
 /// The value that an option or operand takes.
@@ -48,7 +48,7 @@ pub struct Opt {
     /// `None`: a switch.
     pub value: Option<ArgumentValue>,
     /// Section of the help.
-    pub group: Group,
+    pub group: OptionGroup,
     /// What it does, in a phrase.
     pub brief: &'static str,
     /// What else there is to know, in phrases; may be empty.
@@ -69,7 +69,7 @@ impl Opt {
     pub const fn new(
         id: OptionId,
         long: &'static str,
-        group: Group,
+        group: OptionGroup,
         brief: &'static str,
         more: &'static str,
     ) -> Self {

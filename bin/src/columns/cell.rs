@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Column, ColumnId, Event, Frame, Row, address, time, units,
-    value::{Unit, Value},
+    value::{Quantity, Value},
 };
 use crate::foreign::{self, charset};
 
@@ -30,7 +30,7 @@ impl Column {
                     address::endpoint(bytes, port, usize::MAX, out);
                 }
             }
-            Value::Past(past) => {
+            Value::Trend(past) => {
                 if let Some(past) = past(row) {
                     past.each_step(&mut |step| out.push(b'0' + step));
                 }
@@ -51,10 +51,10 @@ impl Column {
             Value::Number(number, unit) => {
                 if let Some(number) = number(row, frame) {
                     match unit {
-                        Unit::Size if !frame.numbers.raw => units::size(number, out),
-                        Unit::Rate => units::rate(number, frame.numbers, out),
-                        Unit::Micros => units::rtt(number, out),
-                        Unit::Millis => units::lasted(number, out),
+                        Quantity::Size if !frame.numbers.raw => units::size(number, out),
+                        Quantity::Rate => units::rate(number, frame.numbers, out),
+                        Quantity::Micros => units::rtt(number, out),
+                        Quantity::Millis => units::lasted(number, out),
                         _ => units::decimal(number, out),
                     }
                 }
@@ -84,13 +84,13 @@ impl Column {
                     time::short(moment, frame.time_format, out);
                 }
             }
-            Value::Past(past) if charset::is_utf8() => {
+            Value::Trend(past) if charset::is_utf8() => {
                 if let Some(past) = past(row) {
                     // U+2581 to U+2588.
                     past.each_step(&mut |step| out.extend_from_slice(&[0xe2, 0x96, 0x81 + step]));
                 }
             }
-            Value::Address(_) | Value::Past(_) => self.csv(row, frame, out),
+            Value::Address(_) | Value::Trend(_) => self.csv(row, frame, out),
         }
         if out.len() == start {
             out.push(b'-');
@@ -109,7 +109,7 @@ impl Column {
             }
             Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
-            Value::Past(_) => {
+            Value::Trend(_) => {
                 let mut steps = Vec::new();
                 self.csv(row, frame, &mut steps);
                 Cow::Owned(steps)

@@ -10,7 +10,7 @@ impl Column {
         match self.value {
             Value::Name(_) => false,
             // Digits, and the bytes of bars.
-            Value::Past(_) => {
+            Value::Trend(_) => {
                 let step = |byte: &u8| matches!(byte, b'0'..=b'7' | 0xe2 | 0x96 | 0x81..=0x88);
                 !cell.is_empty() && cell.iter().all(step)
             }

@@ -17,7 +17,7 @@ pub mod width;
 use self::{
     Align::{Left, Right},
     address::LONGEST,
-    value::{Unit, Value},
+    value::{Quantity, Value},
 };
 pub use self::{
     row::{CLOSED, Event, Frame, LISTEN, LIVE, Row, RowKind},
@@ -258,7 +258,7 @@ impl Column {
     pub const fn shape(&self, numbers: NumberFormat, time_format: TimeFormat) -> Shape {
         match self.value {
             Value::Moment(_) => fixed(Left, time::width(time_format)),
-            Value::Number(_, Unit::Size | Unit::Rate) if numbers.raw => {
+            Value::Number(_, Quantity::Size | Quantity::Rate) if numbers.raw => {
                 Shape { align: Right, least: 10, width: 10, most: 20 }
             }
             _ => self.shape,
@@ -269,7 +269,10 @@ impl Column {
     pub const fn largest_first(&self) -> bool {
         matches!(
             self.value,
-            Value::Number(_, Unit::Size | Unit::Rate | Unit::Count | Unit::Micros | Unit::Millis)
+            Value::Number(
+                _,
+                Quantity::Size | Quantity::Rate | Quantity::Count | Quantity::Micros | Quantity::Millis
+            )
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::refusal::Refusal;
+use super::refusal::LogRefusal;
 use crate::foreign::Shown;
 
 /// A failure to open or write the output.
@@ -20,7 +20,7 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
         /// Why.
-        why: Refusal,
+        why: LogRefusal,
     },
     /// The file of `--output` cannot be opened.
     Open {

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::{refusal::Refusal, trust};
+use super::{refusal::LogRefusal, trust};
 use crate::sys::folder::{self, Folder};
 
 /// Symbolic links that a path may lead through (`MAXSYMLINKS`, include/linux/namei.h, v6.12).
@@ -24,7 +24,7 @@ pub enum Problem {
     /// The kernel says no.
     System(io::Error),
     /// tcptop says no.
-    Refused(Refusal),
+    Refused(LogRefusal),
 }
 
 impl From<io::Error> for Problem {
@@ -75,7 +75,7 @@ impl Location {
             }
             let around = folder.metadata()?;
             if !trust::may_follow(&link, &around) {
-                return Err(Problem::Refused(Refusal::Link));
+                return Err(Problem::Refused(LogRefusal::Link));
             }
             if last && fs::metadata("/proc/self").is_ok_and(|proc| proc.dev() == around.dev()) {
                 return location(folder, true);

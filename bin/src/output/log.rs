@@ -16,8 +16,8 @@ use std::{
 use super::{
     LogFile, OutputError,
     location::{Problem, is_same},
-    opened::{Likeness, Opened},
-    refusal::Refusal,
+    opened::{Likeness, OpenedLog},
+    refusal::LogRefusal,
     rotation::Renamed,
     signature::{Signature, Verdict},
     write::write_all,
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Log {
     settings: LogFile,
     signature: Signature,
-    opened: Option<Opened>,
+    opened: Option<OpenedLog>,
     /// What the last one was like.
     like: Option<Likeness>,
     /// Something was written since it was opened.
@@ -52,7 +52,7 @@ impl Log {
         let start = Instant::now();
         loop {
             match log.ready(0, stop) {
-                Err(OutputError::Refused { why: Refusal::Locked, .. }) if start.elapsed() < PATIENCE => {
+                Err(OutputError::Refused { why: LogRefusal::Locked, .. }) if start.elapsed() < PATIENCE => {
                     thread::sleep(LOOK);
                 }
                 done => return done.map(|_| log),
@@ -82,7 +82,7 @@ impl Log {
         let (mut opened, is_other) = match self.opened.take().filter(|opened| is_at(opened, path)) {
             Some(opened) => (opened, false),
             None => {
-                let opened = Opened::at(path, self.like).map_err(|problem| self.failed(problem))?;
+                let opened = OpenedLog::at(path, self.like).map_err(|problem| self.failed(problem))?;
                 let verdict = opened.judge(&self.signature, stop).map_err(|problem| self.failed(problem))?;
                 (opened, verdict == Some(Verdict::Other))
             }
@@ -103,7 +103,12 @@ impl Log {
     }
 
     /// Renames the log and makes a new one in its place.
-    fn make_room(&mut self, old: Opened, metadata: &Metadata, is_other: bool) -> Result<Opened, OutputError> {
+    fn make_room(
+        &mut self,
+        old: OpenedLog,
+        metadata: &Metadata,
+        is_other: bool,
+    ) -> Result<OpenedLog, OutputError> {
         if !old.location.is_of(metadata) {
             // Somebody is renaming it just now: the next report looks again.
             return Err(self.failed(io::Error::from_raw_os_error(libc::EAGAIN).into()));
@@ -114,8 +119,8 @@ impl Log {
             // Somebody has removed it just now, so that its name is free.
             .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
-        let file = Opened::create(&old.location, self.like).map_err(|problem| self.failed(problem))?;
-        Ok(Opened { file, location: old.location })
+        let file = OpenedLog::create(&old.location, self.like).map_err(|problem| self.failed(problem))?;
+        Ok(OpenedLog { file, location: old.location })
     }
 
     fn failed(&self, problem: Problem) -> OutputError {
@@ -148,7 +153,7 @@ impl Log {
 }
 
 /// Whether the path leads to this file still.
-fn is_at(opened: &Opened, path: &Path) -> bool {
+fn is_at(opened: &OpenedLog, path: &Path) -> bool {
     let metadata = opened.file.metadata().ok().zip(fs::metadata(path).ok());
     metadata.is_some_and(|(open, named)| is_same(&open, &named))
 }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     LogFile, OutputError, OutputOptions,
     log::Log,
-    refusal::Refusal,
+    refusal::LogRefusal,
     samples::{self, never},
     signature::Signature,
 };
@@ -55,7 +55,7 @@ impl Directory {
     }
 
     /// Why the file is refused.
-    pub fn refusal(&self) -> Refusal {
+    pub fn refusal(&self) -> LogRefusal {
         match self.try_log(None, 4).map(|_| ()) {
             Err(OutputError::Refused { why, .. }) => why,
             other => panic!("{other:?}"),

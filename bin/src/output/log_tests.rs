@@ -28,14 +28,14 @@ fn two_do_not_log_to_one_file() {
     let mut first = directory.log(Some(1024), 4);
     first.report("1,1\n").expect("written");
     let start = Instant::now();
-    assert_eq!(directory.refusal(), Refusal::Locked);
+    assert_eq!(directory.refusal(), LogRefusal::Locked);
     assert!(start.elapsed() >= PATIENCE, "cron's next one may come early");
     first.report("2,2\n").expect("written");
     assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"), "the second has changed nothing");
     // The new file after a rotation is locked too.
     first.report(&"x".repeat(1010)).expect("written");
     assert_eq!(directory.text("log.1"), with_header("1,1\n2,2\n"));
-    assert_eq!(directory.refusal(), Refusal::Locked);
+    assert_eq!(directory.refusal(), LogRefusal::Locked);
     thread::scope(|scope| {
         let second = scope.spawn(|| directory.log(None, 4).report("3,3\n"));
         thread::sleep(Duration::from_millis(300));
@@ -105,7 +105,7 @@ fn a_log_of_other_columns_is_put_aside_and_anything_else_left_alone() {
         ["a,b\n1,2\n", "a", "time,\n", "\n", "root:x:0:0::/root:/bin/sh\n", "rx_bytes,tx_bytes,x\n", "1,2\n"]
     {
         directory.put("log", foreign);
-        assert_eq!(directory.refusal(), Refusal::Foreign("a header line of column names"), "{foreign}");
+        assert_eq!(directory.refusal(), LogRefusal::Foreign("a header line of column names"), "{foreign}");
         assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), (foreign, "none"));
     }
 }
@@ -119,7 +119,7 @@ fn a_file_of_others_that_takes_its_place_is_refused_until_it_goes() {
     directory.put("log", "precious\n");
     for _ in 0..2 {
         let refused = log.report("2,2\n").expect_err("not ours");
-        assert!(matches!(refused, OutputError::Refused { why: Refusal::Foreign(_), .. }), "{refused}");
+        assert!(matches!(refused, OutputError::Refused { why: LogRefusal::Foreign(_), .. }), "{refused}");
     }
     assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), ("precious\n", "none"));
     fs::remove_file(directory.path("log")).expect("removed");
@@ -163,7 +163,7 @@ fn half_a_report_is_taken_back() {
     let directory = Directory::new("half");
     let path = directory.path("log");
     fs::write(&path, "whole\n").expect("written");
-    let mut file = Opened::at(&path, None).ok().expect("opened").file;
+    let mut file = OpenedLog::at(&path, None).ok().expect("opened").file;
     Write::write_all(&mut file, b"half a rep").expect("written");
     take_back(&file, 10);
     assert_eq!(directory.text("log"), "whole\n");

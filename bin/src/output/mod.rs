@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use self::{screen::Painter, signature::Signature, sink::Sink, text::Past};
+use self::{screen::Painter, signature::Signature, sink::Sink, text::PreviousRows};
 use crate::{
     columns::{Frame, units, width},
     conn::Report,
@@ -59,7 +59,7 @@ pub struct Printer {
     /// The report that a frame is made of.
     text: Vec<u8>,
     /// What was printed above the next rows.
-    past: Past,
+    previous: PreviousRows,
 }
 
 /// Where a report goes, and so how it is laid out.
@@ -103,7 +103,7 @@ impl Printer {
             medium,
             buffer: Vec::new(),
             text: Vec::new(),
-            past: Past::default(),
+            previous: PreviousRows::default(),
         })
     }
 
@@ -182,7 +182,7 @@ impl Printer {
         view: &View<'_>,
         frame: &Frame<'_>,
     ) -> Result<bool, OutputError> {
-        let Self { options, sink, medium, buffer, text, past, .. } = self;
+        let Self { options, sink, medium, buffer, text, previous, .. } = self;
         // Asked each time: a window may have been resized.
         let size = match medium {
             Medium::Csv | Medium::Pipe => None,
@@ -208,7 +208,7 @@ impl Printer {
             (Medium::Painted(painter), Some(size)) => {
                 text.clear();
                 let room = Some(screen::room(size));
-                let titled = text::report(report, view, options, room, frame, past, text);
+                let titled = text::report(report, view, options, room, frame, previous, text);
                 painter.frame(text, titled, size, buffer);
             }
             (_, size) => {
@@ -218,7 +218,7 @@ impl Printer {
                     true => tty::Screen { rows: u16::MAX, ..size },
                     false => screen::room(size),
                 });
-                text::report(report, view, options, size, frame, past, buffer);
+                text::report(report, view, options, size, frame, previous, buffer);
             }
         }
         self.flush()
@@ -248,7 +248,7 @@ impl Printer {
                 Medium::Pipe | Medium::Terminal if self.options.format == ReportFormat::Journal => {
                     if new && self.options.headings {
                         let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);
-                        text::titles(&self.options, room, &mut self.past, &mut front);
+                        text::titles(&self.options, room, &mut self.previous, &mut front);
                         if self.buffer.starts_with(&front) {
                             front.clear();
                         }
@@ -269,7 +269,7 @@ impl Printer {
             Ok(!self.buffer.is_empty())
         });
         if result.is_err() {
-            self.past.forget_titles();
+            self.previous.forget_titles();
         }
         // Room that each report needs is not given back in between.
         let is_rare = self.buffer.len() < self.buffer.capacity() / 4;

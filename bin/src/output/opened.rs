@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     location::{Location, Problem, is_same},
-    refusal::Refusal,
+    refusal::LogRefusal,
     signature::{LINE, Signature, Verdict},
     write::{WriteError, write_all},
 };
@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 8;
 const MODE: libc::mode_t = 0o640;
 
 /// An open log file, and where it is.
-pub struct Opened {
+pub struct OpenedLog {
     pub file: File,
     pub location: Location,
 }
@@ -44,7 +44,7 @@ impl From<&Metadata> for Likeness {
     }
 }
 
-impl Opened {
+impl OpenedLog {
     /// Opens what has this name, or makes it. A regular file is locked: others that do so too stay away.
     pub fn at(path: &Path, like: Option<Likeness>) -> Result<Self, Problem> {
         for _ in 0..ATTEMPTS {
@@ -86,7 +86,7 @@ impl Opened {
             return Ok(None);
         }
         let mut reader = self.location.read().map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => Problem::Refused(Refusal::Unreadable),
+            io::ErrorKind::PermissionDenied => Problem::Refused(LogRefusal::Unreadable),
             _ => error.into(),
         })?;
         if !is_same(&reader.metadata()?, &metadata) {
@@ -94,7 +94,7 @@ impl Opened {
         }
         let verdict = signature.judge(&first_line(&mut reader)?);
         if verdict == Verdict::Foreign {
-            return Err(Problem::Refused(Refusal::Foreign(signature.expected())));
+            return Err(Problem::Refused(LogRefusal::Foreign(signature.expected())));
         }
         let mut last = [0];
         reader.seek(SeekFrom::End(-1))?;
@@ -121,10 +121,10 @@ pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
 fn checked(file: File, location: &Location) -> Result<File, Problem> {
     let metadata = file.metadata()?;
     if metadata.file_type().is_block_device() {
-        return Err(Problem::Refused(Refusal::Device));
+        return Err(Problem::Refused(LogRefusal::Device));
     }
     if !location.may_hold(&metadata)? {
-        return Err(Problem::Refused(Refusal::Owner));
+        return Err(Problem::Refused(LogRefusal::Owner));
     }
     Ok(file)
 }
@@ -133,7 +133,7 @@ fn checked(file: File, location: &Location) -> Result<File, Problem> {
 /// if nobody else had one.
 fn locked(file: File) -> Result<File, Problem> {
     if file.metadata()?.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-        return Err(Problem::Refused(Refusal::Locked));
+        return Err(Problem::Refused(LogRefusal::Locked));
     }
     Ok(file)
 }

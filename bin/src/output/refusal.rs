@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The reason. It completes "cannot append to 'FILE': ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum LogRefusal {
     /// It begins with something else than this.
     Foreign(&'static str),
     /// It has content that may not be read.
@@ -19,7 +19,7 @@ pub enum Refusal {
     Locked,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for LogRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign(expected) => write!(

@@ -72,8 +72,8 @@ fn rows_of_every_kind_are_known_again() {
             match format {
                 ReportFormat::Csv => csv::report(&report, &view, &options, &frame, &mut out, &mut |_| ()),
                 _ => {
-                    let past = &mut crate::output::Past::default();
-                    crate::output::text::report(&report, &view, &options, None, &frame, past, &mut out);
+                    let previous = &mut crate::output::PreviousRows::default();
+                    crate::output::text::report(&report, &view, &options, None, &frame, previous, &mut out);
                 }
             }
             let signature = Signature::of(&options);

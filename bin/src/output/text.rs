@@ -20,7 +20,7 @@ use crate::{
 
 /// What rows below earlier ones must know of these.
 #[derive(Default)]
-pub struct Past {
+pub struct PreviousRows {
     /// Columns that the longest value so far takes, by the number of the column.
     longest: Vec<usize>,
     /// What moved so far, if that is wanted.
@@ -32,7 +32,7 @@ pub struct Past {
 /// Columns and their widths.
 type Layout = Vec<(ColumnId, usize)>;
 
-impl Past {
+impl PreviousRows {
     /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
     /// gives no room away that later rows may need. A column that is too narrow for an
     /// address becomes wide enough for all addresses, so that titles are seldom printed again.
@@ -78,7 +78,7 @@ pub fn report(
     options: &OutputOptions,
     screen: Option<Screen>,
     frame: &Frame<'_>,
-    past: &mut Past,
+    previous: &mut PreviousRows,
     out: &mut Vec<u8>,
 ) -> bool {
     let room = screen.map(|screen| usize::from(screen.columns));
@@ -86,8 +86,8 @@ pub fn report(
     let journal = options.format == ReportFormat::Journal;
     if options.quiet || options.headings && !journal {
         let sums = options.quiet.then(|| {
-            past.sums.add(report, view.shown);
-            past.sums
+            previous.sums.add(report, view.shown);
+            previous.sums
         });
         header(report, view.shown, sums, frame, room, out);
         out.push(b'\n');
@@ -117,12 +117,12 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        if stays { past.keep(column, longest, options) } else { longest }
+        if stays { previous.keep(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
         // A file that was there had titles for short values.
-        let titled = past.titled.get_or_insert_with(|| {
+        let titled = previous.titled.get_or_insert_with(|| {
             widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
         });
         if *titled != widths(&slots) {
@@ -151,10 +151,15 @@ pub fn report(
 }
 
 /// Appends the titles that a journal begins with.
-pub fn titles(options: &OutputOptions, screen: Option<Screen>, past: &mut Past, out: &mut Vec<u8>) {
+pub fn titles(
+    options: &OutputOptions,
+    screen: Option<Screen>,
+    previous: &mut PreviousRows,
+    out: &mut Vec<u8>,
+) {
     let room = screen.map(|screen| usize::from(screen.columns));
-    let slots = layout(options, room, |column, _| past.keep(column, 0, options));
-    past.titled = Some(widths(&slots));
+    let slots = layout(options, room, |column, _| previous.keep(column, 0, options));
+    previous.titled = Some(widths(&slots));
     title_line(&slots, options, &mut Vec::new(), out);
 }
 

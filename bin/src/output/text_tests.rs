@@ -29,7 +29,7 @@ fn printed(
     let view = selection.of(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
-    super::report(&report, &view, options, screen, &frame, &mut Past::default(), &mut out);
+    super::report(&report, &view, options, screen, &frame, &mut PreviousRows::default(), &mut out);
     let text = String::from_utf8(out).expect("UTF-8");
     assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
@@ -146,7 +146,15 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
         let selection = Selection { closed: true, order, ..samples::selection() };
         let view = selection.of(&report, &frame, 19, &mut groups);
         let screen = Some(Screen { columns: 80, rows: 19 });
-        super::report(&report, &view, &samples::options(), screen, &frame, &mut Past::default(), &mut out);
+        super::report(
+            &report,
+            &view,
+            &samples::options(),
+            screen,
+            &frame,
+            &mut PreviousRows::default(),
+            &mut out,
+        );
         let text = String::from_utf8(out).expect("UTF-8");
         [1, 2, 3].map(|port| text.matches(&format!("10.0.0.1:{port} ")).count())
     };
@@ -211,7 +219,7 @@ fn what_the_report_did_not_keep_is_more() {
         let frame = samples::frame(&report, &names);
         let view = selection.of(&report, &frame, rows, &mut groups);
         let options = OutputOptions { rows: Some(rows), ..samples::options() };
-        super::report(&report, &view, &options, None, &frame, &mut Past::default(), &mut out);
+        super::report(&report, &view, &options, None, &frame, &mut PreviousRows::default(), &mut out);
         String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
     };
     assert_eq!(last(true, 3).as_deref(), Some("904 more"), "of seven rows");
@@ -267,9 +275,9 @@ fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
         [(v4, v4), (v6, v6), (v4, LONG), (LONG, v4), (v4, v4), (LONG, "2001:db8:1:2:3:4:5:6"), (v4, v6)];
     let screen = columns.map(|columns| Screen { columns, rows: u16::MAX });
     let names = samples::names();
-    let (mut past, mut out) = (Past::default(), Vec::new());
+    let (mut previous, mut out) = (PreviousRows::default(), Vec::new());
     if options.headings {
-        titles(options, screen, &mut past, &mut out);
+        titles(options, screen, &mut previous, &mut out);
     }
     for (local, remote) in pairs {
         let records = samples::Records { live: Vec::new(), closed: vec![ended(local, remote)] };
@@ -278,7 +286,7 @@ fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
         let mut groups = Groups::default();
         let selection = Selection { closed: true, live: false, ..samples::selection() };
         let view = selection.of(&report, &frame, usize::MAX, &mut groups);
-        super::report(&report, &view, options, screen, &frame, &mut past, &mut out);
+        super::report(&report, &view, options, screen, &frame, &mut previous, &mut out);
     }
     String::from_utf8(out).expect("UTF-8")
 }

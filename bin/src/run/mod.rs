@@ -1,18 +1,18 @@
 //! The loop: one `epoll_wait` over the collectors, the interval's timer and the stop signals.
 
 mod console;
-mod losses;
+mod dropped;
 mod notices;
-mod sought;
+mod plan;
 
 use std::{os::fd::AsFd, path::Path};
 
 pub use self::console::OF_TERMINAL;
 use self::{
     console::Console,
-    losses::Losses,
+    dropped::DroppedReports,
     notices::Shortage,
-    sought::{Sought, Started},
+    plan::{CollectorPlan, Started},
 };
 use crate::{
     args::Settings,
@@ -31,7 +31,7 @@ use crate::{
         signal::{self, HANGUP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
-    view::{Groups, Steady},
+    view::{Groups, StableOrder},
 };
 
 /// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
@@ -78,8 +78,8 @@ impl From<OutputError> for Stopped {
 /// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
-    let sought = Sought::of(&settings);
-    sought.has_descriptors()?;
+    let plan = CollectorPlan::of(&settings);
+    plan.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
     let (csv, file) = (output.format == ReportFormat::Csv, output.file.is_some());
     // Of lost records and full tables.
@@ -102,7 +102,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         || selection.by.is_some()
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
-    let Started { collectors, needs, forwarded, of_forwarded } = sought.start()?;
+    let Started { collectors, needs, forwarded, of_forwarded } = plan.start()?;
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
         ended: match () {
@@ -133,14 +133,14 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     notices::gaps(monitor.gaps());
     // Nothing is started or asked of the host after this, and what is read is read with the privileges that are left.
     notices::unconfined(&confine(Needs { log: file, units, ..needs }));
-    let mut losses = Losses::new(file && count != Some(1));
-    losses.note(printer.begin(), 0)?;
-    losses.note(printer.announce(interval), 0)?;
+    let mut dropped_reports = DroppedReports::new(file && count != Some(1));
+    dropped_reports.note(printer.begin(), 0)?;
+    dropped_reports.note(printer.announce(interval), 0)?;
 
     console.iter_mut().try_for_each(|console| console.attend(&epoll))?;
 
     let mut shortage = Shortage::new(header_tells, of_forwarded);
-    let (mut groups, mut steady, mut rate) = (Groups::default(), Steady::default(), 0);
+    let (mut groups, mut stable_order, mut rate) = (Groups::default(), StableOrder::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle, mut suspend) = (false, false, true, false);
@@ -161,7 +161,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                         signal.take().map_err(system("signalfd"))?;
                     }
                     printer.reopen();
-                    losses.note(printer.begin(), 0)?;
+                    dropped_reports.note(printer.begin(), 0)?;
                 }
                 Source::Suspend => suspend = true,
                 Source::Keys | Source::Continue => {
@@ -174,7 +174,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         if let Some(console) = &mut console {
             if suspend && !stop {
                 // The next report does not write over what the shell will have printed.
-                losses.note(printer.end(), 0)?;
+                dropped_reports.note(printer.end(), 0)?;
                 console.suspend(&epoll)?;
             } else if tick {
                 console.attend(&epoll)?;
@@ -192,8 +192,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         fruitless = 0;
         if stop && !tick && reports > 0 && printer.keeps_last() {
             monitor.stop();
-            losses.note(printer.end(), 0)?;
-            return losses.settle(count.is_some());
+            dropped_reports.note(printer.end(), 0)?;
+            return dropped_reports.finish(count.is_some());
         }
         reports += 1;
         let last = stop || count.is_some_and(|count| reports >= count);
@@ -214,7 +214,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let room = printer.room();
             let mut view = selection.of(report, &frame, room, &mut groups);
             if printer.repaints() {
-                steady.arrange(&mut view, selection.by, &frame, room);
+                stable_order.arrange(&mut view, selection.by, &frame, room);
             }
             rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
@@ -227,13 +227,13 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         })?;
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
-        losses.note(written, 1)?;
+        dropped_reports.note(written, 1)?;
         // What a signal leaves of an interval may be a burst.
         let over = tick && exit_over.is_some_and(|most| rate > most);
         if last || over {
             monitor.stop();
-            losses.note(printer.end(), 0)?;
-            losses.settle(count.is_some())?;
+            dropped_reports.note(printer.end(), 0)?;
+            dropped_reports.finish(count.is_some())?;
             return if over { Err(Stopped::Over) } else { Ok(()) };
         }
     }

@@ -92,7 +92,7 @@ pub fn gaps(gaps: &Gaps) {
 /// The kernel's tables or the ring were too small, or there is nothing to read /proc with. A text report says the first in
 /// its header line; others have no place for it.
 pub struct Shortage {
-    told: bool,
+    in_header: bool,
     lost: bool,
     full: bool,
     refused: bool,
@@ -106,10 +106,10 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// `told`: the header line of the reports tells. `of_forwarded`: what the source of forwarded connections lacks.
-    pub const fn new(told: bool, of_forwarded: Vec<Missing>) -> Self {
+    /// `in_header`: the header line of the reports tells. `of_forwarded`: what the source of forwarded connections lacks.
+    pub const fn new(in_header: bool, of_forwarded: Vec<Missing>) -> Self {
         Self {
-            told,
+            in_header,
             lost: false,
             full: false,
             refused: false,
@@ -164,14 +164,14 @@ impl Shortage {
                 report.malformed
             );
         }
-        if !self.told && report.full > 0 && !mem::replace(&mut self.full, true) {
+        if !self.in_header && report.full > 0 && !mem::replace(&mut self.full, true) {
             let _ = writeln!(
                 stderr,
                 "tcptop: the kernel's tables are full: bytes of flows that found no room are `untracked`, in the total \
                  only (said once; --flows makes the tables larger)"
             );
         }
-        if !self.told && report.lost > 0 && !mem::replace(&mut self.lost, true) {
+        if !self.in_header && report.lost > 0 && !mem::replace(&mut self.lost, true) {
             let _ = writeln!(
                 stderr,
                 "tcptop: {} event records did not fit the ring; what they told was read from the tables (said once)",

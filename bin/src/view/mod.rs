@@ -3,13 +3,13 @@
 mod filter;
 mod group;
 mod order;
-mod steady;
+mod stable;
 
 pub use self::{
     filter::{Choice, Filter, Network, Pattern},
     group::{Groups, LeftOut},
     order::Order,
-    steady::Steady,
+    stable::StableOrder,
 };
 use crate::{
     columns::{CLOSED, ColumnId, Frame, LISTEN, LIVE, Row},

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What is to be collected.
-pub struct Sought {
+pub struct CollectorPlan {
     traffic: TrafficKind,
     /// Forwarded connections were asked for, so that it is an error if there is no way to see them.
     insists: bool,
@@ -38,7 +38,7 @@ pub struct Started {
     pub of_forwarded: Vec<Missing>,
 }
 
-impl Sought {
+impl CollectorPlan {
     /// As the arguments say, or as this host suggests.
     pub fn of(settings: &Settings) -> Self {
         let forwards = || conntrack::forwards(Path::new(PROC)) && conntrack::is_available(Path::new(PROC));

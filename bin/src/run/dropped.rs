@@ -6,7 +6,7 @@ use super::Stopped;
 use crate::output::OutputError;
 
 /// What was lost.
-pub struct Losses {
+pub struct DroppedReports {
     /// A report may be lost: it is for a file, and others will follow.
     allowed: bool,
     /// Why the last one was, and how many in a row.
@@ -15,7 +15,7 @@ pub struct Losses {
     total: u64,
 }
 
-impl Losses {
+impl DroppedReports {
     /// None so far.
     pub const fn new(allowed: bool) -> Self {
         Self { allowed, failing: None, total: 0 }
@@ -62,7 +62,7 @@ impl Losses {
     /// # Errors
     ///
     /// The failure that lasts; in a bounded run, one before as well.
-    pub fn settle(self, bounded: bool) -> Result<(), Stopped> {
+    pub fn finish(self, bounded: bool) -> Result<(), Stopped> {
         match self.failing {
             Some((error, _)) => Err(error.into()),
             None if bounded && self.total > 0 => Err(Stopped::Dropped(self.total)),
@@ -81,25 +81,28 @@ mod tests {
 
     #[test]
     fn a_write_of_nothing_is_no_recovery() {
-        let mut losses = Losses::new(true);
+        let mut dropped_reports = DroppedReports::new(true);
         for (written, reports) in
             [(Ok(true), 1), (Err(full()), 1), (Ok(false), 1), (Err(full()), 1), (Ok(false), 0)]
         {
-            losses.note(written, reports).expect("allowed");
+            dropped_reports.note(written, reports).expect("allowed");
         }
-        assert!(losses.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
-        assert!(matches!(losses.settle(false), Err(Stopped::Output(_))));
+        assert!(dropped_reports.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
+        assert!(matches!(dropped_reports.finish(false), Err(Stopped::Output(_))));
     }
 
     #[test]
     fn what_was_dropped_before_matters_to_a_bounded_run_only() {
         let recovered = || {
-            let mut losses = Losses::new(true);
-            losses.note(Err(full()), 1).and_then(|()| losses.note(Ok(true), 1)).expect("allowed");
-            losses
+            let mut dropped_reports = DroppedReports::new(true);
+            dropped_reports
+                .note(Err(full()), 1)
+                .and_then(|()| dropped_reports.note(Ok(true), 1))
+                .expect("allowed");
+            dropped_reports
         };
-        assert!(recovered().settle(false).is_ok());
-        assert!(matches!(recovered().settle(true), Err(Stopped::Dropped(1))));
-        assert!(Losses::new(false).note(Err(full()), 1).is_err());
+        assert!(recovered().finish(false).is_ok());
+        assert!(matches!(recovered().finish(true), Err(Stopped::Dropped(1))));
+        assert!(DroppedReports::new(false).note(Err(full()), 1).is_err());
     }
 }

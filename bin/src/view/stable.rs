@@ -18,25 +18,25 @@ const MOST: usize = 256;
 
 /// The order of the last report.
 #[derive(Debug, Default)]
-pub struct Steady {
+pub struct StableOrder {
     /// The rows that were seen, from the first to the last.
-    rows: Vec<Seen>,
+    rows: Vec<RankedRow>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct RankedRow {
     identity: u64,
     level: u64,
     /// In the last report; of a new row, behind all others.
     place: usize,
 }
 
-impl Steady {
+impl StableOrder {
     /// Arranges the first `most` rows of those that are in the default order. `by`: they are groups by this column.
     pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
         let count = most.min(view.ranked).min(MOST);
         let ranked = &mut view.rows[..view.ranked];
-        let mut rows: Vec<Seen> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
+        let mut rows: Vec<RankedRow> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
         // They are almost in order.
         for end in 1..count {
             for at in (1..=end).rev() {
@@ -55,7 +55,7 @@ impl Steady {
     }
 
     /// The level of a row now, and its place in the last report.
-    fn seen(&self, row: &Row<'_>, by: Option<ColumnId>, frame: &Frame<'_>) -> Seen {
+    fn seen(&self, row: &Row<'_>, by: Option<ColumnId>, frame: &Frame<'_>) -> RankedRow {
         let identity = match by {
             // FNV-1a. Two groups that have the same are at worst not at rest.
             Some(by) => by.column().key(row, frame).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -67,7 +67,7 @@ impl Steady {
         let last = self.rows.iter().position(|seen| seen.identity == identity);
         let level = last.map_or(now, |place| self.rows[place].level);
         let stays = now > 0 && now.abs_diff(level) <= LITTLE.max(level / 8);
-        Seen { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
+        RankedRow { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     /// The local ports in the order in which they are shown, `most` of them on the screen.
-    fn shown(steady: &mut Steady, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
+    fn shown(stable: &mut StableOrder, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
         records.sort_by_key(|record| std::cmp::Reverse(record.growth.sum()));
         let none = samples::records();
         let (report, names) = (samples::report(&none), samples::names());
@@ -144,17 +144,17 @@ mod tests {
             left_out: LeftOut::default(),
             shown: None,
         };
-        steady.arrange(&mut view, None, &samples::frame(&report, &names), most);
+        stable.arrange(&mut view, None, &samples::frame(&report, &names), most);
         view.rows.iter().map(|row| row.record.ends.lport).collect()
     }
 
     #[test]
     fn rows_stay_until_they_differ_much() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         let mut next = |rates: [u64; 3]| {
             let records =
                 (1..).zip(rates).map(|(at, bytes)| record(at, u16::try_from(at).expect("few"), 9, bytes));
-            shown(&mut steady, records.collect(), 24)
+            shown(&mut stable, records.collect(), 24)
         };
         assert_eq!(next([10_000, 9_900, 100]), [1, 2, 3]);
         assert_eq!(next([10_000, 10_500, 100]), [1, 2, 3], "a twentieth");
@@ -166,9 +166,9 @@ mod tests {
 
     #[test]
     fn small_steps_add_up() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         for bytes in (10_000..13_000).step_by(100) {
-            let order = shown(&mut steady, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
+            let order = shown(&mut stable, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
             // No row is above one with a quarter more.
             assert!(order[0] == 1 || bytes > 8_800, "{bytes}");
             assert!(order[0] == 2 || bytes < 13_750, "{bytes}");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn both_ends_stand_together() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         // Two connections of this host, and one with another.
         let records = || {
             vec![
@@ -189,10 +189,10 @@ mod tests {
                 record(5, 80, 5000, 100),
             ]
         };
-        assert_eq!(shown(&mut steady, records(), 24), [5000, 80, 80, 5001, 7]);
-        assert_eq!(shown(&mut Steady::default(), records(), 4), [5000, 80, 80, 5001, 7]);
-        assert_eq!(shown(&mut Steady::default(), records(), 3)[..3], [5000, 80, 80]);
-        assert_eq!(shown(&mut Steady::default(), records(), 1)[..1], [5000]);
-        assert_eq!(shown(&mut Steady::default(), Vec::new(), 3), []);
+        assert_eq!(shown(&mut stable, records(), 24), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 4), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 3)[..3], [5000, 80, 80]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 1)[..1], [5000]);
+        assert_eq!(shown(&mut StableOrder::default(), Vec::new(), 3), []);
     }
 }
