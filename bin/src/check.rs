@@ -1,4 +1,4 @@
-//! `--check`: what tcptop needs, whether this host has it, and what that means.
+//! `--check`: reports what tcptop needs, whether this host has it, and whether tcptop can run here.
 
 use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 
@@ -17,10 +17,10 @@ use crate::{
     sys::{self, cgroup::Place},
 };
 
-/// Column at which findings begin.
+/// Column at which the findings begin.
 const INDENT: usize = 24;
 
-/// The report, and the exit code that a run would end with.
+/// Returns the report, and the exit code that a run would end with.
 pub fn report() -> (String, u8) {
     let (release, machine) = sys::kernel::release();
     let (version, kernel, machine) = (env!("CARGO_PKG_VERSION"), Shown::new(&release), Shown::new(&machine));
@@ -60,7 +60,7 @@ pub fn report() -> (String, u8) {
     let counts_tcp = sock_diag(&mut text);
     let conntrack = connection_tracking(&mut text, Path::new("/proc"));
     let not_needed = not_needed();
-    // From here on, this process may do as little as a run.
+    // From here on, this process is confined as a run is.
     confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
     let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
@@ -86,18 +86,18 @@ pub fn report() -> (String, u8) {
     (text, code)
 }
 
-/// What a run with the kernel programs would do.
+/// How a run with the kernel programs would end.
 #[derive(Clone, Copy)]
 enum Outcome {
     /// It runs.
     Runs,
-    /// There is too little of something now.
+    /// Memory, descriptors or another resource is used up now.
     Short,
-    /// The kernel lacks or refuses something.
+    /// The kernel lacks or refuses something that the run needs.
     Lacks,
 }
 
-/// True: TCP can be counted without BPF.
+/// Checks sock_diag. Returns true if TCP can be counted without BPF.
 fn sock_diag(text: &mut String) -> bool {
     let mut collector = DiagCollector::new();
     match collector.start() {
@@ -120,7 +120,7 @@ fn sock_diag(text: &mut String) -> bool {
     }
 }
 
-/// What connection tracking shows. True: a run would show it.
+/// Checks connection tracking. Returns true if a run would show forwarded connections.
 fn connection_tracking(text: &mut String, proc: &Path) -> bool {
     if !conntrack::is_available(proc) {
         line(text, false, "conntrack", "not loaded: no forwarded connections");
@@ -148,7 +148,7 @@ fn connection_tracking(text: &mut String, proc: &Path) -> bool {
     }
 }
 
-/// Gives up what a run would give up, and tells what became of it.
+/// Drops the privileges that a run would drop, and reports each step.
 fn confined(text: &mut String, needs: Needs) {
     let confinement = confine(needs);
     match &confinement.capabilities {
@@ -180,7 +180,7 @@ fn confined(text: &mut String, needs: Needs) {
     );
 }
 
-/// What a collector does without.
+/// Lists what a collector lacks, and what is lost without it.
 fn lacks(collector: &dyn NetworkCollector) -> String {
     let lacks =
         collector.missing().iter().map(|missing| format!("; without {}: {}", missing.what, missing.lost));
@@ -191,7 +191,7 @@ fn line(text: &mut String, met: bool, name: &str, found: &str) {
     answer(text, if met { "yes" } else { "no" }, name, found);
 }
 
-/// A line for what this process cannot find out.
+/// Appends a line for something that this process cannot find out.
 fn unknown(text: &mut String, name: &str, why: &str) {
     answer(text, "?", name, why);
 }
@@ -204,11 +204,11 @@ fn cannot_tell() -> String {
     format!("cannot tell without {}", privilege::lacking())
 }
 
-/// True: there is a tree to attach to.
+/// Checks for a cgroup v2 tree. Returns true if there is one to attach to.
 fn cgroup(text: &mut String, privileged: bool) -> bool {
     let (root, place) = match bpf::root() {
         Ok(found) => found,
-        // Where no tree is mounted, it takes privileges to reach one.
+        // If no tree is mounted, reaching one takes privileges.
         Err(_) if !privileged => {
             unknown(text, "cgroup v2", &cannot_tell());
             return false;
@@ -228,7 +228,7 @@ fn cgroup(text: &mut String, privileged: bool) -> bool {
     true
 }
 
-/// Attaches everything for a moment.
+/// Loads and attaches every program for a moment.
 fn hooks(text: &mut String) -> Outcome {
     let tried = match bpf::try_out() {
         Ok(tried) => tried,
@@ -252,7 +252,7 @@ fn hooks(text: &mut String) -> Outcome {
     if runs { Outcome::Runs } else { Outcome::Lacks }
 }
 
-/// What /proc shows.
+/// Reports what /proc shows: older connections and their owners.
 fn of_proc(text: &mut String, proc: &Path) {
     match Snapshot::take(proc) {
         Err(error) => {
@@ -263,7 +263,7 @@ fn of_proc(text: &mut String, proc: &Path) {
             line(text, true, "/proc", "connections older than tcptop");
             match snapshot.gaps(proc).of_owners() {
                 Some(gap) => line(text, false, "owners", gap),
-                // Then no process was looked at.
+                // Without a socket, no process was looked at.
                 None if snapshot.connections.is_empty() && snapshot.bound().is_empty() => {
                     unknown(text, "owners", "there is no socket now whose process could be looked for");
                 }
@@ -273,7 +273,7 @@ fn of_proc(text: &mut String, proc: &Path) {
     }
 }
 
-/// What other tools ask for, as it is here.
+/// Lists what other tools need and tcptop does not, with its state on this host.
 fn not_needed() -> String {
     let btf = if Path::new("/sys/kernel/btf/vmlinux").exists() { "BTF (present)" } else { "BTF (absent)" };
     let jit = match fs::read("/proc/sys/net/core/bpf_jit_enable").as_deref() {

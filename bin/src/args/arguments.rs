@@ -1,4 +1,4 @@
-//! What the arguments say: the parser fills it, and `settle` makes settings of it.
+//! The arguments as they were given. The parser fills them in, and `validate` turns them into settings.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     view::{Filter, Order},
 };
 
-/// The arguments as they were given, each checked by itself.
+/// All arguments. Each value has been checked by itself, but not against the others.
 #[derive(Default)]
 pub struct Arguments {
     pub check: bool,

@@ -1,4 +1,4 @@
-//! The completions of bash, zsh and fish, made from the tables of options and columns.
+//! Shell completions for bash, zsh and fish, made from the tables of options and columns.
 
 use std::fmt::Write;
 
@@ -8,20 +8,20 @@ use crate::{
     conn::TcpState,
 };
 
-/// What may stand behind an option, for completions.
+/// The kinds of values that an option completes.
 enum Words {
     Nothing,
     Files,
     Any,
-    /// One of these.
+    /// One of these words.
     These(Vec<String>),
-    /// One of these, also with a minus in front.
+    /// One of these words, with or without a minus in front.
     Signed(Vec<String>),
-    /// These, with commas.
+    /// A comma-separated list of these words.
     List(Vec<String>),
-    /// Users, with commas.
+    /// A comma-separated list of users.
     Users,
-    /// Names of ports, with commas.
+    /// A comma-separated list of port names.
     Services,
 }
 
@@ -29,7 +29,7 @@ fn words(opt: &Opt) -> Words {
     let names = |wanted: &dyn Fn(columns::ColumnId) -> bool| {
         COLUMNS.iter().filter(|column| wanted(column.id)).map(|column| column.name.to_owned()).collect()
     };
-    // Those that `expected` tells: `local, forwarded or all`.
+    // The words that `expected` lists, such as `local, forwarded or all`.
     let from_expected = |opt: &Opt| {
         let expected = opt.value.as_ref().map_or("", |value| value.expected).replace(" or ", ", ");
         Words::These(expected.split(", ").map(String::from).collect())
@@ -55,12 +55,12 @@ fn words(opt: &Opt) -> Words {
     }
 }
 
-/// Whether a value may be left out, and stands behind `=` only.
+/// Returns true if the value may be left out, and is given only behind `=`.
 fn is_optional(opt: &Opt) -> bool {
     opt.value.as_ref().is_some_and(|value| value.optional)
 }
 
-/// Every spelling of an option.
+/// Returns every spelling of an option.
 fn spellings(opt: &Opt) -> Vec<String> {
     let mut all: Vec<String> = opt.short.map(|letter| format!("-{letter}")).into_iter().collect();
     all.push(opt.long.into());

@@ -1,4 +1,4 @@
-//! The help and version texts, rendered from the tables for a terminal of 80 columns.
+//! The help and version texts, made from the tables of options and columns for a terminal of 80 columns.
 
 use super::{
     id::OptionId,
@@ -7,18 +7,18 @@ use super::{
 };
 use crate::{columns::COLUMNS, exit};
 
-/// Columns that the help may use.
+/// Width of the help, in columns.
 const WIDTH: usize = 80;
 /// Column at which descriptions begin.
 const INDENT: usize = 27;
 
-/// What the program is, in one line.
+/// What the program shows, in one line.
 pub const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
 
-/// Over the columns.
+/// Title of the section that lists the columns.
 const COLUMNS_TITLE: &str = "Columns (`-` on a screen: not known, or nothing moved since tcptop began)";
 
-/// What a user asks, and the command that answers.
+/// Commands with what they show.
 pub const EXAMPLES: [(&str, &str); 9] = [
     ("tcptop", "Repaint the busiest connections every second; q ends it"),
     ("tcptop --once", "One report over one second"),
@@ -39,7 +39,7 @@ pub fn version() -> String {
     format!("tcptop {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// Options that are wanted often, and have no letter.
+/// Options in the short help that have no letter.
 const FREQUENT: [OptionId; 7] = [
     OptionId::NoLoopback,
     OptionId::Direction,
@@ -50,7 +50,7 @@ const FREQUENT: [OptionId; 7] = [
     OptionId::User,
 ];
 
-/// The text that `-h` prints: what has a letter, or is wanted often.
+/// Returns the text that `-h` prints: options that have a letter or are used often.
 pub fn short_help() -> String {
     let mut text = begin();
     for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || FREQUENT.contains(&opt.id)) {
@@ -60,7 +60,7 @@ pub fn short_help() -> String {
     text
 }
 
-/// The text that `--help` prints.
+/// Returns the text that `--help` prints.
 pub fn help() -> String {
     let mut text = begin();
     for operand in &OPERANDS {
@@ -87,7 +87,7 @@ pub fn help() -> String {
     text
 }
 
-/// Summary and usage.
+/// Starts a help text with the summary and the usage line.
 fn begin() -> String {
     let mut text = String::with_capacity(8192);
     text.push_str(SUMMARY);
@@ -101,7 +101,7 @@ fn begin() -> String {
     text
 }
 
-/// `  -d, --interval SECONDS`
+/// Formats the names of an option: `  -d, --interval SECONDS`.
 fn names(opt: &Opt) -> String {
     let mut names = match opt.short {
         Some(letter) => format!("  -{letter}, {}", opt.long),
@@ -122,7 +122,7 @@ fn section(text: &mut String, title: &str) {
     text.push_str(":\n");
 }
 
-/// A term, and its description wrapped beside it; on the next line when the term is long.
+/// Appends a term with its description wrapped beside it. The description starts on the next line if the term is long.
 fn entry(text: &mut String, term: &str, description: &str) {
     text.push_str(term);
     let mut column = term.len();

@@ -1,5 +1,5 @@
-//! The command line: from raw arguments to validated settings. Nothing here touches the system, but
-//! `services` reads /etc/services where a port is named.
+//! The command line: turns raw arguments into validated settings. Nothing here touches the system, except that
+//! `services` reads /etc/services when a port is given by name.
 
 mod arguments;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The one table of options and operands. The parser, both helps, the manual page, the completions and the error messages
-//! read it; to add an option, add a row, an `OptionId` in `id`, and the arm in `parse` that the compiler then asks for.
+//! The table of options and operands. The parser, both helps, the manual page, the completions and the error messages
+//! read it. To add an option, add a row here and an `OptionId` in `id`; the compiler then asks for the arm in `parse`.
 
 use super::{
     id::OptionId,
@@ -170,7 +170,7 @@ pub static OPTIONS: [Opt; 50] = [
         "Print the version, then exit", "").letter('V'),
 ];
 
-/// The operands, in order; each is optional. The form is that of bcc's tools and of vmstat.
+/// The operands, in order; each is optional. bcc's tools and vmstat take the same two.
 pub static OPERANDS: [Operand; 2] = [
     Operand {
         value: ArgumentValue { name: "interval", optional: false, expected: SECONDS },

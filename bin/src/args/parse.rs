@@ -1,8 +1,8 @@
-//! From raw arguments to what each of them says.
+//! Parses raw arguments one by one.
 //!
-//! An option given twice takes its last value, so that an alias can be overridden. Two different arguments that set
-//! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
-//! `--help` and `--version` win over everything that follows them.
+//! If an option is given twice, its last value counts, so that an alias can be overridden. Two different arguments that
+//! set the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
+//! `--help` and `--version` take effect at once; whatever follows them is not read.
 
 use std::ffi::{OsStr, OsString};
 
@@ -25,13 +25,13 @@ use crate::{
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Report.
+    /// Watch connections and print reports.
     Run(Box<Settings>),
-    /// Tell whether this host has what it takes.
+    /// Check whether tcptop can run on this host.
     Check,
     /// Print the whole help.
     Help,
-    /// Print the short one.
+    /// Print the short help.
     ShortHelp,
     /// Print the version.
     Version,
@@ -41,11 +41,11 @@ pub enum Command {
 ///
 /// # Errors
 ///
-/// The first mistake, in the order of the arguments; contradictions between arguments come last.
+/// Returns the first mistake in the order of the arguments. Contradictions between arguments are looked for last.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut arguments = Arguments::default();
-    // The option right before, if it may take a value behind `=`.
+    // The previous option, if it takes an optional value behind `=`.
     let mut after = None;
     loop {
         let (opt, name) = match parser.next().map_err(mistake)? {
@@ -73,7 +73,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
 }
 
 impl Arguments {
-    /// Takes an option, with its value.
+    /// Stores an option and its value.
     fn option(&mut self, opt: &'static Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
         match opt.id {
             OptionId::Help | OptionId::Version => {}
@@ -148,7 +148,8 @@ impl Arguments {
         Ok(())
     }
 
-    /// Takes the next operand. `after`: an option whose value it may be meant to be.
+    /// Stores the next operand. `after` is the option before it if it takes an optional value: the user may have meant
+    /// the operand as that value.
     fn operand(&mut self, given: OsString, after: Option<&'static Opt>) -> Result<(), UsageError> {
         let [interval, count] = &OPERANDS;
         let fails = |value: &'static ArgumentValue, given| match after {
@@ -167,7 +168,7 @@ impl Arguments {
     }
 }
 
-/// Fetches and checks the value of `opt`.
+/// Reads the value of `opt` and checks it.
 fn value<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
@@ -177,7 +178,7 @@ fn value<T>(
     read(&given).ok_or_else(|| invalid(opt, &given))
 }
 
-/// Fetches a list, in which items may be left out.
+/// Reads a list, in which `!` excludes an item.
 fn choice<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
@@ -187,7 +188,7 @@ fn choice<T>(
     read::choice(&given, read).map_err(|item| invalid(opt, item))
 }
 
-/// A list of patterns. A function of its own, since several options take one.
+/// Reads a list of patterns. Several options share this function, which keeps the binary small.
 #[inline(never)]
 fn patterns(
     parser: &mut lexopt::Parser,
@@ -197,7 +198,7 @@ fn patterns(
     choice(parser, opt, read)
 }
 
-/// Takes a list that stands behind `=`, if there is one.
+/// Reads the list behind `=`, if there is one.
 fn optional_choice(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<Choice<Pattern>, UsageError> {
     let given = parser.optional_value();
     given.map_or(Ok(Choice::default()), |given| {
@@ -218,7 +219,7 @@ fn expected(takes: &'static Option<ArgumentValue>) -> &'static str {
     takes.as_ref().map_or("no value", |takes| takes.expected)
 }
 
-/// lexopt's own errors, in our words. A missing value does not come this way: `value` knows the option.
+/// Translates lexopt's errors. A missing value never gets here: `value` reports it, because it knows the option.
 fn mistake(error: lexopt::Error) -> UsageError {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => {
@@ -229,7 +230,7 @@ fn mistake(error: lexopt::Error) -> UsageError {
     }
 }
 
-/// An option that does not exist.
+/// Returns the error for an option that does not exist.
 fn unknown(option: String) -> UsageError {
     let meant = nearest(&option, &mut OPTIONS.iter().map(|opt| opt.long));
     UsageError::UnknownOption { option, meant }

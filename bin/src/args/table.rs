@@ -1,8 +1,8 @@
-//! What a row of the table of options is made of.
+//! The types that make up a row of the table of options.
 
 use super::id::OptionId;
 
-/// Sections of the help, in the order they are printed.
+/// Sections of the help, in the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionGroup {
     Timing,
@@ -30,7 +30,7 @@ pub const GROUPS: [(OptionGroup, &str); 7] = [
 pub struct ArgumentValue {
     /// Placeholder in the help.
     pub name: &'static str,
-    /// It may be left out, and is given behind `=` only.
+    /// The value may be left out. If given, it must follow `=`.
     pub optional: bool,
     /// Completes "expected ...".
     pub expected: &'static str,
@@ -39,33 +39,33 @@ pub struct ArgumentValue {
 /// One option.
 #[derive(Debug)]
 pub struct Opt {
-    /// Its meaning.
+    /// What the parser knows the option by.
     pub id: OptionId,
-    /// Letter after one dash.
+    /// The letter that follows one dash.
     pub short: Option<char>,
-    /// Word with its two dashes.
+    /// The long name, with its two dashes.
     pub long: &'static str,
-    /// `None`: a switch.
+    /// The value it takes; `None` for a switch.
     pub value: Option<ArgumentValue>,
     /// Section of the help.
     pub group: OptionGroup,
-    /// What it does, in a phrase.
+    /// What it does, in one phrase.
     pub brief: &'static str,
-    /// What else there is to know, in phrases; may be empty.
+    /// Further details, in phrases; may be empty.
     pub more: &'static str,
 }
 
-/// One argument known by its position.
+/// One positional argument.
 #[derive(Debug)]
 pub struct Operand {
-    /// Its value; the name is the operand's own.
+    /// Its value, whose name is the name of the operand.
     pub value: ArgumentValue,
     /// What it does.
     pub help: &'static str,
 }
 
 impl Opt {
-    /// A switch; its letter is given with [`Opt::letter`].
+    /// Makes a switch. The methods below add a letter and a value.
     pub const fn new(
         id: OptionId,
         long: &'static str,
@@ -76,22 +76,22 @@ impl Opt {
         Self { id, short: None, long, value: None, group, brief, more }
     }
 
-    /// With a letter.
+    /// Adds a letter.
     pub const fn letter(self, letter: char) -> Self {
         Self { short: Some(letter), ..self }
     }
 
-    /// With a value.
+    /// Adds a required value.
     pub const fn takes(self, name: &'static str, expected: &'static str) -> Self {
         Self { value: Some(ArgumentValue { name, optional: false, expected }), ..self }
     }
 
-    /// With a value that may be left out.
+    /// Adds a value that may be left out.
     pub const fn may_take(self, name: &'static str, expected: &'static str) -> Self {
         Self { value: Some(ArgumentValue { name, optional: true, expected }), ..self }
     }
 
-    /// What it does, and what else there is to know; no full stop.
+    /// Returns what it does and the further details, without a final full stop.
     pub fn description(&self) -> String {
         let mark = if self.more.is_empty() { "" } else { ". " };
         [self.brief, mark, self.more].concat()

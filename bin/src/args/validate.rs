@@ -1,4 +1,4 @@
-//! From what the arguments say to valid settings: contradictions, defaults, what follows from what.
+//! Turns arguments into settings: finds contradictions, and fills in defaults and what follows from other options.
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
@@ -17,49 +17,49 @@ use crate::{
     view::{Network, Order, Selection},
 };
 
-/// How to report. Valid by construction.
+/// How to collect and report. Valid by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Time between reports, 0.1 s to 3600 s.
     pub interval: Duration,
-    /// Reports before the exit, at least 1; `None`: until interrupted.
+    /// Number of reports before the exit, at least 1; `None` runs until interrupted.
     pub count: Option<u64>,
-    /// What is shown.
+    /// Which rows are shown.
     pub selection: Selection,
-    /// Sockets that wait are wanted.
+    /// Listening sockets are shown too.
     pub listening: bool,
-    /// How it is written.
+    /// How reports are written.
     pub output: OutputOptions,
-    /// What is to be looked up for it.
+    /// Which names must be looked up for the reports.
     pub names: Wanted,
-    /// What is kept of each connection for it.
+    /// Which details of each connection must be kept for the reports.
     pub keep: Keep,
-    /// A UDP flow ends after so long a silence.
+    /// A UDP flow ends after this time without a packet.
     pub udp_timeout: Duration,
-    /// Entries of the kernel's table; `None`: as the RAM allows.
+    /// Number of entries in the kernel's table; `None` chooses it by the size of the RAM.
     pub flows: Option<u32>,
-    /// A report with a higher rate, in bytes per second, is the last one.
+    /// tcptop exits after a report with a rate above this, in bytes per second.
     pub exit_over: Option<u64>,
-    /// Which traffic is shown; `None`: what there is here.
+    /// Which traffic is shown; `None` decides by what this host does.
     pub traffic: Option<TrafficKind>,
-    /// What counts local connections.
+    /// Which collector counts local connections.
     pub collector: CollectorName,
-    /// Connection tracking is to count bytes.
+    /// Switch on byte counting in connection tracking.
     pub enable_accounting: bool,
 }
 
-/// How many full files are kept.
+/// Number of full log files that are kept by default.
 const KEEP: u32 = 4;
 
-/// Rows of text where no screen says how many there is room for.
+/// Rows of a text report that is not written to a screen.
 const PIPE_ROWS: usize = 20;
 
 impl Arguments {
-    /// Finds contradictions, fills in defaults.
+    /// Finds contradictions and fills in defaults.
     ///
     /// # Errors
     ///
-    /// The first contradiction.
+    /// Returns the first contradiction.
     pub fn validate(mut self) -> Result<Settings, UsageError> {
         if self.no_loopback {
             self.filter.networks.none.extend(Network::LOOPBACK);
@@ -88,7 +88,8 @@ impl Arguments {
             (false, true) if !self.quiet => ReportFormat::Journal,
             (false, _) => ReportFormat::Text,
         };
-        // What was asked for by name outlives a narrow screen; and with it, the mark of what ended.
+        // A narrow screen drops the columns that the user asked for by name last. `--closed` adds the protocol, whose
+        // minus marks the connections that ended.
         let asked = [
             (self.closed, ColumnId::Proto),
             (self.cmdline, ColumnId::Cmdline),
@@ -126,7 +127,7 @@ impl Arguments {
                 first,
                 columns,
                 rows: self.rows,
-                // What was asked for besides stands behind the live ones.
+                // Closed and listening rows come last, so the limit would hide them.
                 pipe_rows: if self.closed || self.listen { usize::MAX } else { PIPE_ROWS },
                 sums: self.total || self.quiet,
                 headings: !self.no_header,
@@ -196,7 +197,7 @@ impl Arguments {
         }
     }
 
-    /// The columns of reports.
+    /// Chooses the columns of the reports.
     fn columns(&self) -> Result<Vec<ColumnId>, UsageError> {
         let mut columns = match (&self.columns, self.by.and_then(grouped)) {
             (Some(columns), _) => columns.clone(),
@@ -222,7 +223,7 @@ impl Arguments {
             (None, None) if self.only_closed && !self.quiet => CLOSED_TEXT.to_vec(),
             (None, None) => TEXT.to_vec(),
         };
-        // In the columns that the user has chosen, and in CSV, they come last.
+        // In CSV, and if the user has chosen the columns, these columns come last.
         let last = self.csv || self.columns.is_some();
         let names = [
             (self.cmdline, ColumnId::Cmdline),
@@ -243,7 +244,7 @@ impl Arguments {
                 (None, _) => columns.push(id),
             }
         }
-        // What the rows are sorted by is seen.
+        // Show the column by which the rows are sorted.
         if let Some(order) = self.order
             && !last
             && !columns.contains(&order.column)
@@ -251,7 +252,7 @@ impl Arguments {
             columns.push(order.column);
         }
         if let Some(by) = self.by {
-            // `--by remote --columns remote` means the hosts.
+            // With `--by remote`, the column `remote` means the address without the port.
             if by == ColumnId::RemoteAddress {
                 columns.iter_mut().filter(|id| **id == ColumnId::Remote).for_each(|id| *id = by);
             }
@@ -264,7 +265,7 @@ impl Arguments {
     }
 }
 
-/// Whether all connections of a group have one value in a column, or a sum.
+/// Returns true if all connections of a group share one value in this column, or if the column is a sum.
 fn is_of_group(by: ColumnId, column: ColumnId) -> bool {
     let of_process =
         by == ColumnId::Pid && matches!(column, ColumnId::Cmdline | ColumnId::User | ColumnId::Unit);

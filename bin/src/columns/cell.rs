@@ -1,4 +1,4 @@
-//! A value in its forms: on a screen, in CSV, and as something to sort by.
+//! Formats a value for a screen and for CSV, and makes a key to sort by.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use super::{
 use crate::foreign::{self, charset};
 
 impl Column {
-    /// The bytes of a value that somebody else chose; `None` in columns of other values.
+    /// Returns the bytes that somebody else chose; `None` in columns with other values.
     pub fn name<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Option<&'a [u8]> {
         if let Value::Name(bytes) = self.value { Some(bytes(row, frame)) } else { None }
     }
 
-    /// Appends the value for CSV, quoted if need be; nothing for an unknown one.
+    /// Appends the value for CSV, quoted if necessary. An unknown value appends nothing.
     pub fn csv(&self, row: &Row<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
         match self.value {
             Value::Number(number, _) => {
@@ -43,8 +43,8 @@ impl Column {
         }
     }
 
-    /// Appends the value for a screen, `-` for an unknown one. Addresses fit themselves into the `room` columns, and a command
-    /// line that does not fit loses the folder of its program; then the caller cuts what is still too long.
+    /// Appends the value for a screen, or `-` if it is unknown. Addresses are shortened to fit `room` columns. A
+    /// command line that does not fit loses the directory of its program. The caller cuts what is still too long.
     pub fn text(&self, row: &Row<'_>, frame: &Frame<'_>, room: usize, out: &mut Vec<u8>) {
         let start = out.len();
         match self.value {
@@ -60,7 +60,8 @@ impl Column {
                 }
             }
             Value::Word(word) => {
-                // What ended is marked here, not by its state: UDP has none, and a narrow screen does not show it.
+                // A connection that ended is marked here and not by its state: UDP has no state, and a narrow screen
+                // does not show it.
                 if self.id == ColumnId::Proto && row.kind.event == Event::Closed {
                     out.push(b'-');
                 }
@@ -97,7 +98,7 @@ impl Column {
         }
     }
 
-    /// Something whose order is that of the values: what is unknown comes first.
+    /// Returns a key that sorts like the values. Unknown values come first.
     pub fn key<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Cow<'a, [u8]> {
         let number = |number: Option<u64>| {
             Cow::Owned(number.map_or_else(Vec::new, |number| number.to_be_bytes().to_vec()))
@@ -123,11 +124,12 @@ impl Column {
     }
 }
 
-/// A command line without the folder of its program: `nginx -g x` for `/usr/sbin/nginx -g x`. What is no path stays.
+/// Returns a command line without the directory of its program: `nginx -g x` for `/usr/sbin/nginx -g x`. A program
+/// without a path stays as it is.
 fn without_folder(cmdline: &[u8]) -> &[u8] {
     let program = cmdline.split(|byte| *byte == b' ').next().unwrap_or_default();
     let folder = memchr::memrchr(b'/', program).map_or(0, |slash| slash + 1);
-    // A folder's own path ends with a slash.
+    // If nothing follows the slash, the word names a directory.
     if folder == program.len() { cmdline } else { &cmdline[folder..] }
 }
 

@@ -1,10 +1,10 @@
-//! Whether text that somebody finds can be a value of a column.
+//! Recognises text that may be a value of a column.
 
 use super::{Column, Value};
 
 impl Column {
-    /// Whether this column may have printed `cell`: in CSV, or in text. False for a name, which may be anything, and for the
-    /// empty cell of a value that is not known.
+    /// Returns true if `cell` looks like a value of this column, in CSV or in text. Returns false for names, which may
+    /// be anything, and for the empty cell of an unknown value.
     pub fn has_printed(&self, cell: &[u8], csv: bool) -> bool {
         let digit = |byte: &u8| byte.is_ascii_digit();
         match self.value {
@@ -30,12 +30,13 @@ impl Column {
         }
     }
 
-    /// Whether its values are names, which may be anything.
+    /// Returns true if the values are names, which may be anything.
     pub const fn is_of_names(&self) -> bool {
         matches!(self.value, Value::Name(_))
     }
 
-    /// Whether a row may lack the value: an empty cell in CSV, a dash in text.
+    /// Like [`Self::has_printed`], but also accepts names, and the sign for an unknown value: an empty cell in CSV, a
+    /// dash in text.
     pub fn may_have_printed(&self, cell: &[u8], csv: bool) -> bool {
         let unknown: &[u8] = if csv { b"" } else { b"-" };
         self.is_of_names() || cell == unknown || self.has_printed(cell, csv)

@@ -1,8 +1,8 @@
-//! The one table of columns: what each is called, what it means, and where its value comes from. Reports, `--columns`,
-//! `--sort`, `--by`, the help and the manual page read it.
+//! The table of columns: the name of each, its meaning, and where its value comes from. Reports, `--columns`, `--sort`,
+//! `--by`, the help and the manual page read it.
 //!
-//! To add a column, add an `ColumnId` and a row in the same place. It can be asked for with `--columns` then; what a report has
-//! unasked is in `TEXT`, `CSV` and their likes.
+//! To add a column, add a `ColumnId` and a row in the same position. It is then available in `--columns`. `TEXT`, `CSV`
+//! and the other sets in `sets` list the columns that reports show by default.
 
 mod address;
 mod cell;
@@ -26,7 +26,7 @@ pub use self::{
     units::NumberFormat,
 };
 
-/// A column; its number is its place in the table.
+/// Identifies a column. Its number is its index in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnId {
     Time,
@@ -72,7 +72,7 @@ pub enum ColumnId {
 }
 
 impl ColumnId {
-    /// The row of the table.
+    /// Returns the column's row in the table.
     pub fn column(self) -> &'static Column {
         let column = &COLUMNS[self as usize];
         debug_assert_eq!(column.id, self, "the table is in the order of the ids");
@@ -82,53 +82,53 @@ impl ColumnId {
 
 /// One column.
 pub struct Column {
-    /// Its identity.
+    /// Its identifier.
     pub id: ColumnId,
-    /// Name in the header line of CSV and in options.
+    /// Name in the CSV header and in options.
     pub name: &'static str,
     /// Title on a screen.
     pub title: &'static str,
-    /// How wide it is there.
+    /// Alignment and width on a screen.
     pub shape: Shape,
-    /// Which columns a narrow screen shows: the lowest first.
+    /// A narrow screen shows the columns with the lowest ranks.
     pub rank: u8,
-    /// Its value.
+    /// Where its value comes from.
     value: Value,
-    /// What it counts, for the help; no full stop.
+    /// What it shows, for the help; without a full stop.
     pub help: &'static str,
 }
 
-/// Place of a column's values on a screen.
+/// Alignment and width of a column on a screen.
 #[derive(Clone, Copy)]
 pub struct Shape {
-    /// Numbers stand to the right.
+    /// Side to which values are aligned. Numbers are aligned to the right.
     pub align: Align,
-    /// Columns wide at least; less than that, and it is not shown. Less than `width` for those that can be shortened.
+    /// Least width. A column with less room is not shown. It is below `width` if values can be shortened.
     pub least: usize,
-    /// Columns wide when there is room: for a fixed column, the longest value.
+    /// Usual width. In a fixed column, the longest value has this width.
     pub width: usize,
-    /// Columns wide at most, for values longer than `width`.
+    /// Greatest width, for values longer than `width`.
     pub most: usize,
 }
 
-/// Side that the values of a column stand on.
+/// Side to which the values of a column are aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
     Right,
 }
 
-/// A column that is shown whole or not at all.
+/// The shape of a column that is shown whole or not at all.
 const fn fixed(align: Align, width: usize) -> Shape {
     Shape { align, least: width, width, most: width }
 }
 
-/// A column that can be shortened to the first width, and that grows to the last one for values longer than usual.
+/// The shape of a column that can shrink to `least`, and that grows up to `most` for values longer than usual.
 const fn elastic(least: usize, width: usize, most: usize) -> Shape {
     Shape { align: Left, least, width, most }
 }
 
-/// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
+/// The widths of fixed columns follow from the formats in `units`. A PID has at most seven digits (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
 pub static COLUMNS: [Column; 40] = [
@@ -220,7 +220,7 @@ pub static COLUMNS: [Column; 40] = [
          CSV and where the locale is not UTF-8"),
 ];
 
-/// A number without a unit, that may need more than its usual width.
+/// The shape of a number without a unit, which may need more than its usual width.
 const fn elastic_number(width: usize, most: usize) -> Shape {
     Shape { align: Right, least: width, width, most }
 }
@@ -238,7 +238,7 @@ const fn column(
 }
 
 impl Column {
-    /// The column with this name, or with this title in any case.
+    /// Finds a column by its name, or by its title in any case.
     pub fn named(name: &str) -> Option<&'static Self> {
         let titled = |column: &&Self| column.title.eq_ignore_ascii_case(name);
         COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
@@ -254,7 +254,8 @@ impl Column {
         }
     }
 
-    /// Its shape on a screen. Numbers in full have up to twelve digits usually. `form`: of moments.
+    /// Its shape on a screen. Numbers in full usually have up to twelve digits. `time_format` gives the width of
+    /// moments.
     pub const fn shape(&self, numbers: NumberFormat, time_format: TimeFormat) -> Shape {
         match self.value {
             Value::Moment(_) => fixed(Left, time::width(time_format)),
@@ -265,7 +266,7 @@ impl Column {
         }
     }
 
-    /// Numbers and the like: the largest comes first unless asked otherwise.
+    /// Returns true for numbers that count something: the largest comes first unless the user reverses the order.
     pub const fn largest_first(&self) -> bool {
         matches!(
             self.value,

@@ -1,4 +1,4 @@
-//! Moments as text: RFC 3339 for machines, hours and minutes for people.
+//! Formats moments: RFC 3339 for machines, hours and minutes for people.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub enum TimeFormat {
     Epoch,
 }
 
-/// With milliseconds (cut, not rounded): `2026-11-23T12:41:52.123Z`, `2026-11-23T13:41:52.123+01:00`,
-/// `1795437712.123`.
+/// Appends a moment with milliseconds, which are cut and not rounded: `2026-11-23T12:41:52.123Z`,
+/// `2026-11-23T13:41:52.123+01:00`, `1795437712.123`.
 pub fn stamp(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     let seconds = since_epoch.as_secs();
     let ms = u64::from(since_epoch.subsec_millis());
@@ -51,7 +51,7 @@ pub fn stamp(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     fields(&[(minutes / 60, 2, b':'), (minutes % 60, 2, 0)], out);
 }
 
-/// For a screen: `13:41:52`, in UTC `12:41:52Z`, or seconds since the epoch.
+/// Appends a moment for a screen: `13:41:52`, in UTC `12:41:52Z`, or seconds since the epoch.
 pub fn short(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     let seconds = since_epoch.as_secs();
     if format == TimeFormat::Epoch {
@@ -62,7 +62,7 @@ pub fn short(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     fields(&[(of_day / 3600, 2, b':'), (of_day / 60 % 60, 2, b':'), (of_day % 60, 2, mark)], out);
 }
 
-/// Columns that [`short`] takes.
+/// Width of what [`short`] appends, in columns.
 pub const fn width(format: TimeFormat) -> usize {
     match format {
         TimeFormat::Local => 8,
@@ -77,7 +77,7 @@ fn offset(seconds: u64, format: TimeFormat) -> i64 {
     if format == TimeFormat::Local { zone::offset(seconds).unwrap_or(0).into() } else { 0 }
 }
 
-/// Numbers of so many digits, each with a mark behind it; 0: none.
+/// Appends numbers, each padded to its digits and followed by its mark; 0 means no mark.
 fn fields(fields: &[(u64, usize, u8)], out: &mut Vec<u8>) {
     for (number, digits, mark) in fields {
         padded(*number, *digits, out);
@@ -87,8 +87,8 @@ fn fields(fields: &[(u64, usize, u8)], out: &mut Vec<u8>) {
     }
 }
 
-/// Year, month and day of a day since the epoch, in the Gregorian calendar: `civil_from_days` of
-/// <https://howardhinnant.github.io/date_algorithms.html>. Years begin in March there, so that the leap day is last.
+/// Converts days since the epoch to year, month and day of the Gregorian calendar: `civil_from_days` of
+/// <https://howardhinnant.github.io/date_algorithms.html>. Its years begin in March, so that the leap day comes last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let (era, of_era) = (days / 146_097, days % 146_097);

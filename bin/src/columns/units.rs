@@ -1,25 +1,26 @@
-//! Numbers as people read them: sizes, round-trip times, seconds. All in integers, rounded half up.
+//! Formats numbers for people: sizes, rates, round-trip times and durations. All arithmetic is in integers, rounded
+//! half up.
 
 use std::time::Duration;
 
 /// How sizes and rates are written on a screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NumberFormat {
-    /// In digits, without a suffix.
+    /// All digits, without a suffix.
     pub raw: bool,
-    /// Rates in bits, in powers of 1000; else in bytes, in powers of 1024.
+    /// Rates in bits, with powers of 1000. Otherwise rates are in bytes, with powers of 1024.
     pub bits: bool,
 }
 
 /// Suffixes of the powers of 1024, from the first.
 const SUFFIXES: [u8; 6] = *b"KMGTPE";
 
-/// A number in digits.
+/// Appends a number in digits.
 pub fn decimal(number: u64, out: &mut Vec<u8>) {
     padded(number, 1, out);
 }
 
-/// A number in at least `digits` digits, zeros in front.
+/// Appends a number with at least `digits` digits, padded with zeros.
 pub fn padded(mut number: u64, digits: usize, out: &mut Vec<u8>) {
     // u64::MAX has 20 digits.
     let mut text = [b'0'; 20];
@@ -33,9 +34,9 @@ pub fn padded(mut number: u64, digits: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&text[at..]);
 }
 
-/// A tenth of a number, rounded down. A program that is built for size divides by the processor's instruction, or by a
-/// function where it has none, and rows are mostly numbers: so the usual ones are multiplied by 2^35 / 10 instead, which
-/// is exact for 32 bits.
+/// Divides a number by ten, rounding down. Code built for size divides with the processor's instruction, or with a
+/// function if the processor has none. Rows consist mostly of numbers, so numbers of 32 bits are multiplied by 2^35 /
+/// 10 instead, which is exact for them.
 fn tenth(number: u64) -> u64 {
     if number <= u32::MAX.into() { (number * 0xcccc_cccd) >> 35 } else { number / 10 }
 }
@@ -62,7 +63,7 @@ pub fn size(bytes: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes per second, as they are wanted.
+/// Appends a rate, given in bytes per second, in the chosen format.
 pub fn rate(bytes: u64, format: NumberFormat, out: &mut Vec<u8>) {
     match format {
         NumberFormat { raw: false, bits: false } => size(bytes, out),

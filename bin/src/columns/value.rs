@@ -10,29 +10,29 @@ use crate::conn::{History, Opener, Protocol, Queues, Reason, per_second};
 /// An address and a port.
 pub type Endpoint<'a> = (&'a [u8; 16], u16);
 
-/// The value of a row in one column.
+/// How a column gets the value of a row.
 #[derive(Clone, Copy)]
 pub enum Value {
-    /// A number; `None` while unknown.
+    /// A number; `None` if unknown.
     Number(fn(&Row<'_>, &Frame<'_>) -> Option<u64>, Quantity),
-    /// A word of ours; empty while unknown.
+    /// A word that tcptop chose; empty if unknown.
     Word(fn(&Row<'_>) -> &'static str),
-    /// Bytes that somebody else chose; empty while unknown.
+    /// Bytes that somebody else chose; empty if unknown.
     Name(for<'a> fn(&'a Row<'_>, &'a Frame<'_>) -> &'a [u8]),
     /// An address.
     Address(for<'a> fn(&'a Row<'_>) -> &'a [u8; 16]),
-    /// An address and a port; `None`: there is none.
+    /// An address and a port; `None` if there is none.
     Endpoint(for<'a> fn(&'a Row<'_>) -> Option<Endpoint<'a>>),
-    /// Rates of the past.
+    /// The rates of past intervals.
     Trend(for<'a> fn(&Row<'a>) -> Option<&'a History>),
-    /// A moment, since the Unix epoch.
+    /// A moment, as time since the Unix epoch.
     Moment(fn(&Row<'_>, &Frame<'_>) -> Option<Duration>),
 }
 
 /// What a number counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
-    /// A name in digits.
+    /// Nothing: the number is a name, such as a port.
     Label,
     /// Things.
     Count,
@@ -146,13 +146,13 @@ pub const TREND: Value = Value::Trend(past);
 pub const HOST: Value = Value::Name(|_, frame| frame.host);
 pub const CONNECTIONS: Value = Value::Number(|row, _| Some(row.kind.connections.into()), Quantity::Count);
 
-/// Of a connection that has ended, nothing waits any more.
+/// Returns a value only for open connections: the queues of an ended one are gone.
 fn queue(row: &Row<'_>, field: fn(&Queues) -> u32) -> Option<u64> {
     let extra = row.record.extra.as_ref().filter(|_| row.kind.event == Event::Live)?;
     extra.queues.as_ref().map(field).map(u64::from)
 }
 
-/// A group has none: it has that of one of its connections.
+/// Returns no history for a group, because its record carries that of just one of its connections.
 fn past<'a>(row: &Row<'a>) -> Option<&'a History> {
     row.record.extra.as_ref().filter(|_| row.kind.event != Event::Group)?.history.as_deref()
 }

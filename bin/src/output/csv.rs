@@ -1,4 +1,5 @@
-//! Reports as comma-separated values (RFC 4180, lines end in a bare newline): one line per row, always valid UTF-8.
+//! Formats reports as comma-separated values (RFC 4180, but lines end with a bare newline): one line per row, always
+//! valid UTF-8.
 
 use super::OutputOptions;
 use crate::{
@@ -19,11 +20,11 @@ pub fn header(columns: &[ColumnId], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends the rows, then the sums that were asked for. Bytes that no row names have a row of their own, so that the rows'
-/// growth adds up to the total. Those of other packets than TCP's and UDP's are no part of it.
+/// Appends the rows, then the sums that were asked for. Bytes that belong to no row get a row of their own, so that the
+/// rows add up to the total. The total does not include packets other than TCP and UDP.
 ///
-/// `after_row` may write what is there, and empty it: of ten thousand rows, the text has more bytes than all else that is known
-/// of them.
+/// `after_row` may write out and empty the buffer after each row. The text of ten thousand rows takes more memory than
+/// everything else that is known of them.
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
@@ -34,7 +35,7 @@ pub fn report(
 ) {
     let limit = options.rows.filter(|rows| *rows > 0).unwrap_or(usize::MAX);
     let limit = if options.quiet { 0 } else { limit };
-    // The same in every row.
+    // The time is the same in every row.
     let mut stamp = Vec::new();
     time::stamp(frame.time, frame.time_format, &mut stamp);
     for row in view.rows.iter().take(limit) {
@@ -71,7 +72,7 @@ pub fn report(
             _ => {}
         });
     }
-    // Without rows, it is but a part of the total.
+    // Without rows, untracked bytes are only a part of the total.
     if report.untracked.sum() > 0 && !options.quiet {
         sum(b"untracked", report.untracked, out);
     }
@@ -94,7 +95,7 @@ pub fn report(
     }
 }
 
-/// Appends a line of what `write` appends for each column.
+/// Appends one line. `write` appends the cell of each column.
 fn line(columns: &[ColumnId], out: &mut Vec<u8>, write: impl Fn(ColumnId, &mut Vec<u8>)) {
     for (at, id) in columns.iter().enumerate() {
         if at > 0 {

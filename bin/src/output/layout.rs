@@ -1,28 +1,28 @@
-//! Which columns a screen shows, and how wide each is.
+//! Chooses the columns that a screen shows, and their widths.
 //!
-//! Which ones depends on the screen alone, so that columns do not come and go with their contents: by rank, as many as
-//! fit at their least width. A wider screen never shows less. Then a column whose longest value is shorter than that gives
-//! room away, and the columns that can be shortened get it, always the narrowest one, until each holds its longest value.
-//! Room that nobody needs goes back, so that columns seldom move.
+//! The choice depends on the screen alone, so that columns do not come and go with their contents: columns are taken by
+//! rank, as many as fit at their least width. A wider screen never shows fewer. Then a column whose longest value is
+//! shorter than its width gives up the difference. The columns that can be shortened get that room, the narrowest
+//! first, until each holds its longest value. Room that no column needs goes back, so that columns seldom move.
 
 use super::OutputOptions;
 use crate::columns::{Column, ColumnId, Shape};
 
-/// A column with the width it got.
+/// A column and its width.
 pub struct SizedColumn {
     /// The column.
     pub column: &'static Column,
     /// Its width.
     pub width: usize,
     shape: Shape,
-    /// Place in the order in which a narrow screen shows them.
+    /// Position in the order in which a narrow screen shows columns.
     rank: usize,
 }
 
-/// Lays out the columns of `options`, left to right, with a space between two.
+/// Lays out the columns of `options` from left to right, separated by one space.
 ///
-/// `room`: columns of the screen; `None`: no screen, every column is as wide as its longest value. `longest` measures the
-/// longest value of a column, whose addresses fit themselves into so many columns.
+/// `room` is the width of the screen; with `None`, every column is as wide as its longest value. `longest` returns the
+/// width of a column's longest value. Its second argument is the room into which addresses are shortened.
 pub fn layout(
     options: &OutputOptions,
     room: Option<usize>,
@@ -42,7 +42,7 @@ pub fn layout(
         .iter_mut()
         .map(|slot| {
             let Shape { least, most, .. } = slot.shape;
-            // Rates and sizes change with each report. What has a width of its own is not measured.
+            // Rates and sizes change with each report, so fixed columns are not measured.
             if least == most && slot.column.id != ColumnId::Pid {
                 return most;
             }
@@ -53,7 +53,7 @@ pub fn layout(
         .collect();
     let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
     let mut spare = (room + 1).saturating_sub(used);
-    // Half an address tells less than half a name.
+    // Addresses grow first, because half an address says less than half a name.
     let is_end = |slot: &SizedColumn| matches!(slot.column.id, ColumnId::Local | ColumnId::Remote);
     grow(&mut slots, &mut spare, &|at, slot| if is_end(slot) { wanted[at].min(slot.shape.width) } else { 0 });
     grow(&mut slots, &mut spare, &|at, _| wanted[at]);
@@ -62,7 +62,7 @@ pub fn layout(
     slots
 }
 
-/// Gives what is spare to the columns, the narrowest first, until each is as wide as `target` says.
+/// Gives spare room to the columns, the narrowest first, until each has the width that `target` returns.
 fn grow(slots: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &SizedColumn) -> usize) {
     while *spare > 0 {
         let growing = slots.iter_mut().enumerate().filter(|(at, slot)| slot.width < target(*at, slot));
@@ -72,11 +72,11 @@ fn grow(slots: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &Si
     }
 }
 
-/// A column with less room than its least width is shown nevertheless if it has so much: an IPv4 address in part, and its
-/// port.
+/// A column that can be shortened is shown below its least width if it has this much room: part of an IPv4 address, and
+/// its port.
 const SQUEEZED: usize = 13;
 
-/// The columns that fit `room`, at their least width; one at least.
+/// Chooses the columns that fit into `room` at their least width, at least one.
 fn chosen(options: &OutputOptions, room: Option<usize>) -> Vec<SizedColumn> {
     let ranked = |(at, id): (usize, &ColumnId)| {
         let column = id.column();
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(titles(Some(ColumnId::Proto), 3), "PROTO:3");
     }
 
-    /// The widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
+    /// Returns the widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
     fn widths(room: usize, lengths: [usize; 4]) -> [usize; 4] {
         let ids = [ColumnId::Local, ColumnId::Remote, ColumnId::Pid, ColumnId::Comm];
         let length = |column: &Column, _| {

@@ -1,4 +1,4 @@
-//! Reports, from rows to bytes on a screen, in a pipe or in a file.
+//! Output: turns the rows of a report into bytes on a screen, in a pipe or in a file.
 
 mod csv;
 mod error;
@@ -41,45 +41,46 @@ use crate::{
     view::View,
 };
 
-/// What the buffers keep between reports, in bytes; a report with more is rare.
+/// Capacity that the buffers keep between reports, in bytes. Few reports need more.
 const KEEP: usize = 64 * 1024;
 
-/// A first report that takes longer is announced on a terminal.
+/// If the first report takes longer than this, a terminal shows a message meanwhile.
 const ANNOUNCED: Duration = Duration::from_secs(2);
 
-/// Prints reports as the options ask.
+/// Formats reports as the options say, and writes them.
 pub struct Printer {
     options: OutputOptions,
-    /// The header line of CSV.
+    /// The CSV header line.
     header: Vec<u8>,
     sink: Sink,
     medium: Medium,
-    /// What is written with one write.
+    /// The bytes of the next write.
     buffer: Vec<u8>,
-    /// The report that a frame is made of.
+    /// The text of a report, from which a frame for the terminal is made.
     text: Vec<u8>,
-    /// What was printed above the next rows.
+    /// What later rows must know about the rows above them.
     previous: PreviousRows,
 }
 
-/// Where a report goes, and so how it is laid out.
+/// Where a report goes, which decides its layout.
 enum Medium {
-    /// CSV, anywhere.
+    /// CSV, to any destination.
     Csv,
-    /// Text, whole rows.
+    /// Text with whole rows.
     Pipe,
-    /// Text that fits a terminal's lines: a single report, or a terminal that cannot or is not to move its cursor.
+    /// Text cut to a terminal's lines, without repainting: a single report, a terminal that cannot move its cursor, or
+    /// `--no-clear`.
     Terminal,
     /// Text, repainted in place.
     Painted(Painter),
 }
 
 impl Printer {
-    /// Opens the output. `stop` becomes readable when a write that blocks must be given up.
+    /// Opens the output. When `stop` becomes readable, a blocked write is given up.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or is not a log of tcptop's, or standard output is closed.
+    /// Fails if the file cannot be opened or is not a log of tcptop's, or if standard output is closed.
     pub fn new(options: OutputOptions, stop: OwnedFd) -> Result<Self, OutputError> {
         let signature = Signature::of(&options);
         let header = signature.header().to_vec();
@@ -107,12 +108,12 @@ impl Printer {
         })
     }
 
-    /// Where reports go now.
+    /// The descriptor that reports are written to now.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.sink.fd()
     }
 
-    /// Rows that the next report shows at most.
+    /// The number of rows that the next report shows at most.
     pub fn room(&self) -> usize {
         match (self.options.rows, self.options.format) {
             (Some(0), _) | (None, ReportFormat::Csv | ReportFormat::Journal) => usize::MAX,
@@ -124,13 +125,13 @@ impl Printer {
         }
     }
 
-    /// Opens the file of `--output` anew with the next report: it may have been renamed.
+    /// Reopens the file of `--output` before the next report, because it may have been renamed.
     pub fn reopen(&mut self) {
         self.sink.reopen();
     }
 
-    /// Writes what comes before the first report, unless the file has content: the header line of CSV, the titles of a
-    /// journal. True: there was something to write.
+    /// Writes what comes before the first report, unless the file has content: the CSV header, or the titles of a
+    /// journal. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -139,7 +140,8 @@ impl Printer {
         self.flush()
     }
 
-    /// Tells whoever looks at a terminal that the first report takes so long. True: there was something to write.
+    /// Tells the user at a terminal when the first report comes, if that takes long. Returns true if there was
+    /// something to write.
     ///
     /// # Errors
     ///
@@ -158,12 +160,13 @@ impl Printer {
         self.flush()
     }
 
-    /// Whether each report takes the place of the last one.
+    /// Returns true if each report replaces the previous one on the screen.
     pub const fn repaints(&self) -> bool {
         matches!(self.medium, Medium::Painted(_))
     }
 
-    /// Whether the last whole report is to stay in sight at the end, rather than one of what was left of an interval.
+    /// Returns true if the last full report should stay visible at the end, instead of a report over the rest of an
+    /// interval.
     pub const fn keeps_last(&self) -> bool {
         matches!(
             (&self.medium, self.options.format),
@@ -171,7 +174,7 @@ impl Printer {
         )
     }
 
-    /// Writes one report. True: there was something to write.
+    /// Writes one report. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -183,7 +186,7 @@ impl Printer {
         frame: &Frame<'_>,
     ) -> Result<bool, OutputError> {
         let Self { options, sink, medium, buffer, text, previous, .. } = self;
-        // Asked each time: a window may have been resized.
+        // Ask each time, because the window may have been resized.
         let size = match medium {
             Medium::Csv | Medium::Pipe => None,
             Medium::Terminal | Medium::Painted(_) => sink.fd().and_then(tty::size),
@@ -212,7 +215,7 @@ impl Printer {
                 painter.frame(text, titled, size, buffer);
             }
             (_, size) => {
-                // All rows are printed where it was asked for, and a single report may scroll.
+                // With `--rows` or in a journal, all rows are printed, and the report may scroll.
                 let all = options.rows.is_some() || options.format == ReportFormat::Journal;
                 let size = size.map(|size| match all {
                     true => tty::Screen { rows: u16::MAX, ..size },
@@ -224,7 +227,7 @@ impl Printer {
         self.flush()
     }
 
-    /// Writes what comes after the last report. True: there was something to write.
+    /// Writes what comes after the last report. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -236,11 +239,11 @@ impl Printer {
         self.flush()
     }
 
-    /// Writes the buffer and empties it, also when that fails: half a report is not written twice. In front comes what a
-    /// new file begins with, or what parts two reports in an old one.
+    /// Writes the buffer and empties it, even if the write fails, so that no half report is written again. Puts in
+    /// front what a new file begins with, or the line that separates two reports in an existing one.
     fn flush(&mut self) -> Result<bool, OutputError> {
         let mut front = Vec::new();
-        // With the empty line that may come in front.
+        // Includes the empty line that may come in front.
         let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
         let result = self.sink.ready(length).and_then(|new| {
             match self.medium {
@@ -271,7 +274,7 @@ impl Printer {
         if result.is_err() {
             self.previous.forget_titles();
         }
-        // Room that each report needs is not given back in between.
+        // Capacity that every report needs is kept.
         let is_rare = self.buffer.len() < self.buffer.capacity() / 4;
         self.buffer.clear();
         if is_rare {

@@ -1,5 +1,5 @@
-//! Opening a log file: what is there is checked before anything is written, and on the open descriptor, so that nobody can
-//! put something else in its place in between.
+//! Opens a log file. Its content is checked before anything is written, and on the open descriptor, so that nobody can
+//! replace the file in between.
 
 use std::{
     fs::{File, Metadata, Permissions, TryLockError},
@@ -18,19 +18,19 @@ use super::{
     write::{WriteError, write_all},
 };
 
-/// How often another file may appear under the name while one is being opened.
+/// How often another file may appear under the name while tcptop opens it.
 const ATTEMPTS: u32 = 8;
 
-/// Mode of new files: what a machine's traffic is concerns its administrators.
+/// Mode of new files: only administrators should see a machine's traffic.
 const MODE: libc::mode_t = 0o640;
 
-/// An open log file, and where it is.
+/// An open log file and its location.
 pub struct OpenedLog {
     pub file: File,
     pub location: Location,
 }
 
-/// Owner, group and mode that a new file takes over from the one before it.
+/// Owner, group and mode, which a new file takes over from the previous one.
 #[derive(Clone, Copy)]
 pub struct Likeness {
     user: u32,
@@ -45,7 +45,8 @@ impl From<&Metadata> for Likeness {
 }
 
 impl OpenedLog {
-    /// Opens what has this name, or makes it. A regular file is locked: others that do so too stay away.
+    /// Opens the file with this name, or creates it. A regular file is locked, so that another tcptop does not write to
+    /// it.
     pub fn at(path: &Path, like: Option<Likeness>) -> Result<Self, Problem> {
         for _ in 0..ATTEMPTS {
             let location = Location::find(path)?;
@@ -60,7 +61,7 @@ impl OpenedLog {
                 }
                 file => locked(checked(file?, &location)?)?,
             };
-            // Until it was locked, another tcptop may have renamed it.
+            // Before it was locked, another tcptop may have renamed it.
             let metadata = file.metadata()?;
             if !metadata.is_file() || location.is_of(&metadata) {
                 return Ok(Self { file, location });
@@ -69,9 +70,10 @@ impl OpenedLog {
         Err(io::Error::from_raw_os_error(libc::EAGAIN).into())
     }
 
-    /// A new file at a place, locked; an error when the name is taken.
+    /// Creates and locks a new file. Fails if the name is taken.
     pub fn create(location: &Location, like: Option<Likeness>) -> Result<File, Problem> {
-        // The other one's owner comes first, so that nobody reads it who could not read the other one.
+        // Until the owner is set, the mode is 0600, so that nobody reads the new file who could not read the previous
+        // one.
         let file = locked(location.create(if like.is_some() { 0o600 } else { MODE })?)?;
         if let Some(like) = like {
             take_over(&file, like)?;
@@ -79,7 +81,7 @@ impl OpenedLog {
         Ok(file)
     }
 
-    /// Whose the file is; `None` if it is empty. A last line that a crash left unfinished gets its end.
+    /// Decides whose the file is; `None` if it is empty. Ends a last line that a crash left incomplete.
     pub fn judge(&self, signature: &Signature, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
         let metadata = self.file.metadata()?;
         if !metadata.is_file() || metadata.len() == 0 {
@@ -109,7 +111,7 @@ impl OpenedLog {
     }
 }
 
-/// Begin of a file, with its first line if that is not longer than any of ours.
+/// Reads the beginning of a file. It contains the first line, if that is no longer than any line of tcptop's.
 pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
     let mut begin = vec![0; LINE];
     let length = file.read(&mut begin)?;
@@ -117,7 +119,7 @@ pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(begin)
 }
 
-/// A file that may be written to, whoever could have put it there.
+/// Returns the file if tcptop may write to it, considering who could have put it there.
 fn checked(file: File, location: &Location) -> Result<File, Problem> {
     let metadata = file.metadata()?;
     if metadata.file_type().is_block_device() {
@@ -129,8 +131,8 @@ fn checked(file: File, location: &Location) -> Result<File, Problem> {
     Ok(file)
 }
 
-/// A regular file with a lock on it, until it is closed: flock(2). Where the kernel or the file system has none, all is as
-/// if nobody else had one.
+/// Locks a regular file until it is closed, with flock(2). If the kernel or the file system has no locks, tcptop
+/// assumes that nobody else holds one.
 fn locked(file: File) -> Result<File, Problem> {
     if file.metadata()?.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err(Problem::Refused(LogRefusal::Locked));
@@ -138,7 +140,7 @@ fn locked(file: File) -> Result<File, Problem> {
     Ok(file)
 }
 
-/// Gives a new file owner, group and mode. If it cannot have the group, the group that it has gets no rights.
+/// Sets owner, group and mode of a new file. If the group cannot be set, the file's group gets no rights.
 fn take_over(file: &File, like: Likeness) -> io::Result<()> {
     let new = Likeness::from(&file.metadata()?);
     let mut mode = like.mode;
@@ -149,7 +151,7 @@ fn take_over(file: &File, like: Likeness) -> io::Result<()> {
         mode &= !0o070;
     }
     if new.mode != mode {
-        // On a file system without modes, all files have the same one.
+        // This may fail on a file system without modes, where all files have the same one.
         let _ = file.set_permissions(Permissions::from_mode(mode));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Renaming a log: FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on. A number that something else has taken, such as a
-//! directory or somebody's file, is passed over, so nothing but our own oldest log is ever overwritten.
+//! Renames a log: FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on. Numbers that belong to something else, such as
+//! a directory or another user's file, are skipped. So only tcptop's own oldest log is ever overwritten.
 
 use std::{ffi::CString, io, os::unix::fs::MetadataExt};
 
@@ -10,19 +10,20 @@ use super::{
     trust,
 };
 
-/// Numbers that may be taken by other things before tcptop gives up.
+/// How many numbers may belong to other things before tcptop gives up.
 const STRANGERS: u32 = 1000;
 
-/// Logs that this run has renamed, by device and inode: rows of names alone do not tell that they are ours.
+/// The logs that this run has renamed, by device and inode. A log that consists only of names cannot be recognised by
+/// its content.
 #[derive(Default)]
 pub struct Renamed(Vec<(u64, u64)>);
 
 impl Renamed {
-    /// Gives the log another name, or removes it if none is to be kept.
+    /// Renames the log, or removes it if none is kept.
     ///
     /// # Errors
     ///
-    /// The kernel's; EEXIST when all numbers are taken.
+    /// Returns the kernel's error, or EEXIST if all numbers are taken.
     pub fn rotate(&mut self, location: &Location, keep: u32, signature: &Signature) -> io::Result<()> {
         let log = location.folder.entry(&location.name)?.metadata()?;
         if keep == 0 {
@@ -39,8 +40,8 @@ impl Renamed {
         Ok(())
     }
 
-    /// The names that logs move to, the newest one's first: those that logs of ours have, up to the first that is free, and
-    /// no more than are kept.
+    /// Returns the names that logs move to, the newest log's name first: the names of existing logs up to the first
+    /// free name, and at most as many as are kept.
     fn names(&self, location: &Location, keep: u32, signature: &Signature) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
         for number in 1..=keep + STRANGERS {
@@ -58,7 +59,7 @@ impl Renamed {
         Ok(names)
     }
 
-    /// Whether something is a log that may be renamed; `None`: there is nothing.
+    /// Returns true if a file is a log that may be renamed; `None` if there is no such file.
     fn is_ours(
         &self,
         location: &Location,
@@ -76,7 +77,7 @@ impl Renamed {
             return Ok(Some(true));
         }
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        // What may not be read is left where it is.
+        // A file that tcptop may not read stays where it is.
         let Ok(mut file) = location.folder.open(name, flags, 0) else { return Ok(Some(false)) };
         Ok(Some(
             is_same(&file.metadata()?, &entry)

@@ -1,4 +1,4 @@
-//! Connections for tests, as a small host has them.
+//! Sample connections of a small host, for tests.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     view::Selection,
 };
 
-/// What a report borrows.
+/// The records that a sample report borrows.
 pub struct Records {
     pub live: Vec<ConnectionRecord>,
     pub closed: Vec<ConnectionRecord>,

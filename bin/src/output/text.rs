@@ -1,10 +1,10 @@
-//! Reports as text: a header line, a line of titles, a line per row. Sizes are in powers of 1024.
+//! Formats reports as text: a header line, a line of titles, and a line for each row. Sizes are in powers of 1024.
 //!
-//! A connection that ended has a minus in front of its protocol: `-tcp`.
+//! The protocol of a connection that ended has a minus in front: `-tcp`.
 //!
-//! A journal's rows, and those of reports without titles, stand below others that were printed before. There a column that
-//! was too narrow for a value stays as wide as it has become, and a journal prints its titles again, so that every row is
-//! in line with the titles above it.
+//! The rows of a journal, and of reports without titles, follow rows that were printed before. There a column that had
+//! to become wider stays wide, and a journal prints its titles again, so that rows stay aligned with the titles above
+//! them.
 
 use super::{
     OutputOptions, ReportFormat,
@@ -18,14 +18,14 @@ use crate::{
     view::View,
 };
 
-/// What rows below earlier ones must know of these.
+/// What later rows must know about earlier ones to be aligned with them.
 #[derive(Default)]
 pub struct PreviousRows {
-    /// Columns that the longest value so far takes, by the number of the column.
+    /// Width of the longest value so far, by the number of the column.
     longest: Vec<usize>,
-    /// What moved so far, if that is wanted.
+    /// Bytes since the start, for reports that print them.
     sums: Sums,
-    /// The layout that the last titles are in line with.
+    /// The layout of the last titles.
     titled: Option<Layout>,
 }
 
@@ -33,9 +33,9 @@ pub struct PreviousRows {
 type Layout = Vec<(ColumnId, usize)>;
 
 impl PreviousRows {
-    /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
-    /// gives no room away that later rows may need. A column that is too narrow for an
-    /// address becomes wide enough for all addresses, so that titles are seldom printed again.
+    /// Returns the width that a column keeps: that of its longest value so far, with `longest` in these rows, or its
+    /// usual width. Such a column gives up no room that later rows may need. A column that is too narrow for an address
+    /// becomes wide enough for every address, so that titles are seldom printed again.
     fn keep(&mut self, column: &Column, longest: usize, options: &OutputOptions) -> usize {
         let place = column.id as usize;
         if place >= self.longest.len() {
@@ -48,30 +48,30 @@ impl PreviousRows {
         self.longest[place].max(shape.width)
     }
 
-    /// The last titles may be missing.
+    /// Forgets the titles after a failed write, because they may be missing from the output.
     pub fn forget_titles(&mut self) {
         self.titled = Some(Layout::new());
     }
 }
 
-/// What tells whether rows are in line with each other.
+/// Returns the widths that decide whether rows are aligned with each other.
 fn widths(slots: &[SizedColumn]) -> Layout {
     let mut widths: Layout = slots.iter().map(|slot| (slot.column.id, slot.width)).collect();
     if let (Some(last), Some(width)) = (slots.last(), widths.last_mut())
         && last.column.shape.align == Align::Left
     {
-        // Nothing stands behind its values.
+        // The width of a last column does not matter, because nothing follows its values.
         width.1 = 0;
     }
     widths
 }
 
-/// Appends the report, every line with its end.
+/// Appends the report; every line ends with a newline.
 ///
-/// With a screen, no line is wider and there are no more lines than it has. If there is no room for every row, or fewer
-/// are wanted, the last line says how many more there are. Without a screen, every row has every column.
+/// With a screen, no line is wider than it and there are no more lines than it has. If rows are left out, the last line
+/// says how many. Without a screen, every row has every column.
 ///
-/// True: the second line has the titles.
+/// Returns true if the second line has the titles.
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
@@ -121,7 +121,7 @@ pub fn report(
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
-        // A file that was there had titles for short values.
+        // In a file that already had content, the titles have the usual widths.
         let titled = previous.titled.get_or_insert_with(|| {
             widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
         });
@@ -163,7 +163,7 @@ pub fn titles(
     title_line(&slots, options, &mut Vec::new(), out);
 }
 
-/// What the lines below the header hold.
+/// How the lines below the header are used.
 struct Plan {
     titles: bool,
     rows: usize,
@@ -171,7 +171,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// For `count` rows, of which the first `limit` can be shown, in `lines` lines.
+    /// Plans for `count` rows, of which the first `limit` may be shown, in `lines` lines.
     fn new(count: usize, limit: usize, titles: bool, lines: usize) -> Self {
         let used = usize::from(titles);
         if count <= limit && count.saturating_add(used) <= lines {
@@ -182,9 +182,8 @@ impl Plan {
     }
 }
 
-/// The `count` rows that a screen shows. Rows of connections that ended, and of sockets that wait, get a quarter of the
-/// room each if they need it, so that busy connections do not push them out. In an order that the user asked for, the
-/// first ones are shown.
+/// Returns the `count` rows that a screen shows. Connections that ended and listening sockets each get up to a quarter
+/// of the room, so that busy connections do not push them out. If the user chose the order, the first rows are shown.
 fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     let kind = |row: &Row<'_>| match row.kind.event {
         _ if view.ranked == 0 => 0,
@@ -194,7 +193,7 @@ fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     };
     let mut left = [0; 3];
     view.rows.iter().for_each(|row| left[kind(row)] += 1);
-    // Those of the first kind may take what the others do not need, and these what is left then, in turn.
+    // Open connections may use the room that the other two do not need. The others then get what is left, in turn.
     let (mut shares, mut spare) = ([0, left[1].min(count / 4), left[2].min(count / 4)], count);
     spare -= shares[1] + shares[2];
     for (share, left) in shares.iter_mut().zip(left) {
@@ -217,7 +216,7 @@ fn title_line(slots: &[SizedColumn], options: &OutputOptions, cell: &mut Vec<u8>
     });
 }
 
-/// Appends one line: what `write` puts into the cell of each column, aligned; no spaces at the end.
+/// Appends one line with the aligned cells that `write` produces, without trailing spaces.
 fn line(
     slots: &[SizedColumn],
     cell: &mut Vec<u8>,

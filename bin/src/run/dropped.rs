@@ -1,36 +1,36 @@
-//! Reports that could not be written to a log file: said once, counted, and no reason to end.
+//! Counts reports that could not be written to a log file. A failure is printed when it begins, and does not end tcptop.
 
 use std::io::{self, Write};
 
 use super::Stopped;
 use crate::output::OutputError;
 
-/// What was lost.
+/// The reports that were dropped.
 pub struct DroppedReports {
-    /// A report may be lost: it is for a file, and others will follow.
+    /// Reports may be dropped, because they go to a file and others will follow.
     allowed: bool,
-    /// Why the last one was, and how many in a row.
+    /// The reason for the current failure, and the number of reports dropped by it.
     failing: Option<(OutputError, u64)>,
-    /// How many were, before.
+    /// Number of reports dropped by earlier failures.
     total: u64,
 }
 
 impl DroppedReports {
-    /// None so far.
+    /// Starts with none.
     pub const fn new(allowed: bool) -> Self {
         Self { allowed, failing: None, total: 0 }
     }
 
-    /// Takes in what became of a write of so many reports; true: something was written.
+    /// Records the result of writing `reports` reports. An `Ok(true)` means that something was written.
     ///
     /// # Errors
     ///
-    /// The failure, where none is allowed.
+    /// Returns the failure if reports may not be dropped.
     pub fn note(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
         match written {
-            // That nothing can be written says nothing.
+            // A write of nothing does not show that writing works again.
             Ok(false) => {}
             Ok(true) => {
                 if let Some((_, dropped)) = self.failing.take() {
@@ -57,11 +57,11 @@ impl DroppedReports {
         Ok(())
     }
 
-    /// At the end. `bounded`: a number of reports was asked for.
+    /// Ends the count. `bounded` says that the user asked for a number of reports.
     ///
     /// # Errors
     ///
-    /// The failure that lasts; in a bounded run, one before as well.
+    /// Returns the failure that persists. In a bounded run, an earlier failure is an error too.
     pub fn finish(self, bounded: bool) -> Result<(), Stopped> {
         match self.failing {
             Some((error, _)) => Err(error.into()),

@@ -1,4 +1,4 @@
-//! The loop: one `epoll_wait` over the collectors, the interval's timer and the stop signals.
+//! The main loop: waits with one `epoll_wait` for the collectors, the interval's timer and the stop signals.
 
 mod console;
 mod dropped;
@@ -34,29 +34,29 @@ use crate::{
     view::{Groups, StableOrder},
 };
 
-/// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
-/// hundreds of thousands may end.
+/// A text report that lists the busiest connections keeps at least this many of those that ended in its interval. In a
+/// minute, hundreds of thousands may end.
 const BUSIEST: usize = 4096;
 
-/// If a collector is readable so many times in a row and yields nothing, it is not waited for until the tick, so that it
-/// cannot keep the loop busy. A record that is still being written is rarely met more than once.
+/// If a collector is readable this many times in a row and yields nothing, the loop ignores it until the tick, so that
+/// it cannot keep the loop busy. The loop rarely meets a record that is still being written more than once.
 const FRUITLESS: u32 = 100;
 
-/// Where process information is.
+/// Where the kernel shows processes.
 const PROC: &str = "/proc";
 
-/// Why the loop ended before its count of reports was reached.
+/// Why the loop ended before the requested number of reports.
 #[derive(Debug)]
 pub enum Stopped {
-    /// The reader closed the pipe: nobody wants more.
+    /// The reader closed the pipe, so nobody wants more reports.
     ReaderGone,
     /// The output cannot be written.
     Output(OutputError),
     /// A report had a higher rate than `--exit-over` allows.
     Over,
-    /// So many reports could not be written; later ones could.
+    /// This many reports could not be written, but later ones could.
     Dropped(u64),
-    /// Everything else.
+    /// Any other failure.
     Failed(Error),
 }
 
@@ -75,17 +75,19 @@ impl From<OutputError> for Stopped {
     }
 }
 
-/// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
+/// Watches and reports until the count is reached or a signal asks to stop. After a signal comes one last, complete
+/// report.
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
     let plan = CollectorPlan::of(&settings);
     plan.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
     let (csv, file) = (output.format == ReportFormat::Csv, output.file.is_some());
-    // Of lost records and full tables.
+    // The header line of text reports lost records and full tables.
     let header_tells = output.quiet && !csv || output.format == ReportFormat::Text && output.headings;
     ignore_file_size_limit();
-    // Before the programs attach: a signal from here on finds the loop, and nothing half done.
+    // Signals are taken over before the programs attach, so that from here on a signal ends the loop and leaves nothing
+    // half done.
     let hangup = (!file && !is_ignored(HANGUP)).then_some(HANGUP);
     let mut console = Console::new(!file && count != Some(1))?;
     let signal = Signals::new(signal::stops().chain(hangup)).map_err(system("signalfd"))?;
@@ -97,7 +99,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut printer = Printer::new(output, stop)?;
     let units = names.unit;
     let names = Names::new(Path::new(PROC), names);
-    // Whatever is summed, ordered otherwise, or asked for by name.
+    // All ended connections are needed if they are summed, sorted in another order, or asked for.
     let all_ended = selection.closed
         || selection.by.is_some()
         || !selection.filter.is_empty()
@@ -131,7 +133,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     }
     notices::missing(monitor.collector().missing());
     notices::gaps(monitor.gaps());
-    // Nothing is started or asked of the host after this, and what is read is read with the privileges that are left.
+    // From here on, nothing is started or requested of the host, and everything is read with the privileges that are
+    // left.
     notices::unconfined(&confine(Needs { log: file, units, ..needs }));
     let mut dropped_reports = DroppedReports::new(file && count != Some(1));
     dropped_reports.note(printer.begin(), 0)?;
@@ -173,7 +176,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         }
         if let Some(console) = &mut console {
             if suspend && !stop {
-                // The next report does not write over what the shell will have printed.
+                // The next report must not overwrite what the shell prints meanwhile.
                 dropped_reports.note(printer.end(), 0)?;
                 console.suspend(&epoll)?;
             } else if tick {
@@ -228,7 +231,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
         dropped_reports.note(written, 1)?;
-        // What a signal leaves of an interval may be a burst.
+        // An interval that a signal cut short may hold a burst, so it does not count.
         let over = tick && exit_over.is_some_and(|most| rate > most);
         if last || over {
             monitor.stop();
@@ -239,7 +242,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     }
 }
 
-/// Waits for the collectors, or does not.
+/// Starts or stops waiting for the collectors.
 fn listen_to_collectors(epoll: &Epoll, monitor: &Monitor<Several>, listen: bool) -> Result<(), Error> {
     for descriptor in monitor.collector().descriptors() {
         let done = if listen {

@@ -1,4 +1,4 @@
-//! What is said on stderr beside the reports.
+//! Notices on stderr, besides the reports.
 
 use std::{
     fmt,
@@ -14,21 +14,21 @@ use crate::{
     sys::out_of::OutOf,
 };
 
-/// Says once, on stderr, what this host lacks.
+/// Prints what this host lacks.
 pub fn missing(missing: &[Missing]) {
     if missing.is_empty() {
         return;
     }
     let names: Vec<&str> = missing.iter().map(|missing| missing.what).collect();
     let mut losses: Vec<&str> = missing.iter().map(|missing| missing.lost).collect();
-    // In the table of hooks, those with the same loss are neighbours.
+    // Hooks with the same loss are neighbours in the table of hooks.
     losses.dedup();
     let (names, losses) = (names.join(", "), losses.join("; "));
     // A closed stderr must not end the reports.
     let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
 }
 
-/// Says on stderr if tcptop could not give up what it does not need.
+/// Warns if tcptop could not drop the privileges that it does not need.
 pub fn unconfined(confinement: &Confinement) {
     if let Some((what, error)) = confinement.failure() {
         // A closed stderr must not end the reports.
@@ -39,7 +39,7 @@ pub fn unconfined(confinement: &Confinement) {
     }
 }
 
-/// Says on stderr what somebody has detached, and what became of it.
+/// Warns that somebody detached programs, and says whether they are attached again.
 pub fn detached(detached: &[Detached]) {
     let (lost, again): (Vec<&Detached>, Vec<_>) =
         detached.iter().partition(|detached| detached.lost.is_some());
@@ -61,13 +61,13 @@ pub fn detached(detached: &[Detached]) {
     }
 }
 
-/// The names of what was detached, and the words that go on about it.
+/// Returns the names of the detached programs, and the words that continue the sentence.
 fn names(detached: &[&Detached]) -> (String, &'static str) {
     let names: Vec<&str> = detached.iter().map(|detached| detached.what).collect();
     (names.join(", "), if names.len() == 1 { "it is" } else { "they are" })
 }
 
-/// Says once, on stderr, what /proc does not show.
+/// Prints what /proc does not show.
 pub fn gaps(gaps: &Gaps) {
     let mut stderr = io::stderr();
     // A closed stderr must not end the reports.
@@ -89,8 +89,9 @@ pub fn gaps(gaps: &Gaps) {
     }
 }
 
-/// The kernel's tables or the ring were too small, or there is nothing to read /proc with. A text report says the first in
-/// its header line; others have no place for it.
+/// Warns if the kernel's tables or the ring are too small, if records are missing, or if /proc cannot be read. Each
+/// warning is printed once. The header line of text reports shows lost records and full tables, so these are printed
+/// only for other reports.
 pub struct Shortage {
     in_header: bool,
     lost: bool,
@@ -100,13 +101,14 @@ pub struct Shortage {
     encapsulated: bool,
     malformed: bool,
     missed_forwarded: bool,
-    /// What the source of forwarded connections lacks; said when there is one.
+    /// What the source of forwarded connections lacks. It is printed once there is a forwarded connection.
     of_forwarded: Vec<Missing>,
     proc: bool,
 }
 
 impl Shortage {
-    /// `in_header`: the header line of the reports tells. `of_forwarded`: what the source of forwarded connections lacks.
+    /// `in_header` says that the header line shows lost records and full tables. `of_forwarded` is what the source of
+    /// forwarded connections lacks.
     pub const fn new(in_header: bool, of_forwarded: Vec<Missing>) -> Self {
         Self {
             in_header,
@@ -122,7 +124,7 @@ impl Shortage {
         }
     }
 
-    /// Says on stderr what is short, each the first time.
+    /// Warns about each shortage, the first time it occurs.
     pub fn warn(&mut self, report: &Report<'_>) {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
@@ -180,7 +182,7 @@ impl Shortage {
         }
     }
 
-    /// Says on stderr why /proc cannot be read now, each time that begins.
+    /// Warns that /proc cannot be read now, each time that this begins.
     pub fn warn_of_proc(&mut self, out_of: Option<OutOf>) {
         let before = mem::replace(&mut self.proc, out_of.is_some());
         if let Some(out_of) = out_of.filter(|_| !before) {

@@ -1,4 +1,4 @@
-//! Which collectors run: what was asked for, and what this host has.
+//! Chooses and starts the collectors, by what the user asked for and what this host has.
 
 use std::{
     io::{self, Write},
@@ -17,29 +17,30 @@ use crate::{
     error::Error,
 };
 
-/// What is to be collected.
+/// What is to be collected, and how.
 pub struct CollectorPlan {
     traffic: TrafficKind,
-    /// Forwarded connections were asked for, so that it is an error if there is no way to see them.
+    /// The user asked for forwarded connections, so it is an error if they cannot be seen.
     insists: bool,
     collector: CollectorName,
     bpf: CollectorSettings,
     enable_accounting: bool,
 }
 
-/// What runs.
+/// The collectors that run.
 pub struct Started {
     pub collectors: Several,
-    /// What the collectors use later on.
+    /// The privileges and system calls that the collectors need later.
     pub needs: Needs,
-    /// Forwarded connections are watched, and what else is.
+    /// If forwarded connections are watched: what is watched besides them.
     pub forwarded: Option<Beside>,
-    /// What is to be said once there are forwarded connections: nobody has asked for them.
+    /// What the source of forwarded connections lacks. It is printed once there is such a connection, because the user
+    /// did not ask for them.
     pub of_forwarded: Vec<Missing>,
 }
 
 impl CollectorPlan {
-    /// As the arguments say, or as this host suggests.
+    /// Plans as the arguments say, or as this host suggests.
     pub fn of(settings: &Settings) -> Self {
         let forwards = || conntrack::forwards(Path::new(PROC)) && conntrack::is_available(Path::new(PROC));
         let traffic = settings.traffic.unwrap_or_else(|| {
@@ -59,10 +60,11 @@ impl CollectorPlan {
         }
     }
 
-    /// Whether this process can open what the collectors need. To be asked before it opens anything.
+    /// Checks whether this process may open as many files as the collectors need. Call it before anything is opened.
     ///
     /// # Errors
-    /// It cannot.
+    ///
+    /// Fails if it may not.
     pub fn has_descriptors(&self) -> Result<(), Error> {
         if self.traffic.has_local() && self.collector != CollectorName::Diag {
             bpf::has_descriptors()
@@ -74,7 +76,8 @@ impl CollectorPlan {
     /// Starts the collectors.
     ///
     /// # Errors
-    /// The host lacks what was asked for.
+    ///
+    /// Fails if the host lacks what was asked for.
     pub fn start(self) -> Result<Started, Error> {
         let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
         let (mut missing, mut of_forwarded) = (Vec::new(), Vec::new());
@@ -118,12 +121,12 @@ impl CollectorPlan {
         Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, of_forwarded })
     }
 
-    /// Whether connection tracking counts bytes here.
+    /// Returns true if connection tracking counts bytes here.
     fn conntrack_counts(&self) -> bool {
         self.enable_accounting || conntrack::counts(Path::new(PROC))
     }
 
-    /// The collector of local connections, and whether it sees UDP.
+    /// Returns the collector of local connections, and whether it sees UDP.
     fn local(&self) -> Result<(Box<dyn NetworkCollector>, bool), Error> {
         if self.collector != CollectorName::Diag {
             let mut bpf = BpfCollector::new(self.bpf);
@@ -134,7 +137,7 @@ impl CollectorPlan {
                 }
                 Err(error) => {
                     let mut diag = DiagCollector::new();
-                    // What stands in the way of BPF is what there is to be mended.
+                    // If both fail, report why BPF failed, because that is what the user can fix.
                     let Ok(()) = diag.start() else { return Err(error) };
                     let udp = if self.conntrack_counts() {
                         "and UDP as far as connection tracking has it"

@@ -1,4 +1,4 @@
-//! Connections that are the same in one column, as one row.
+//! Groups connections that have the same value in a column, and shows each group as one row.
 
 use std::{collections::HashMap, mem};
 
@@ -9,39 +9,40 @@ use crate::{
     conn::{ConnectionRecord, Process, Traffic},
 };
 
-/// So many groups are kept from one report to the next. Each takes some 300 bytes.
+/// Number of groups that are kept from one report to the next. Each takes about 300 bytes.
 const MOST_KEPT: usize = 4096;
 
 /// One group.
 #[derive(Debug)]
 struct Group {
-    /// One of its connections, with the sums. Its bytes are those of the interval, or since the start: a sum since each
-    /// connection's begin would shrink whenever one ends.
+    /// One of its connections, with the group's sums. Its bytes are those of the interval, or since the start. Sums
+    /// since each connection began would shrink whenever a connection ends.
     record: ConnectionRecord,
-    /// Its name is there if the column that makes the groups is one that was looked up: it may have changed since.
+    /// Holds the name if the groups are made by a column whose values are looked up, because the name may have changed
+    /// since.
     kind: RowKind,
 }
 
-/// Bytes since the start of groups that are not kept any more.
+/// Groups that are no longer kept, with their bytes since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// How many groups they were; one that came again and was left out again counts twice.
+    /// Number of groups. A group that came back and was dropped again counts twice.
     pub groups: usize,
-    /// What these had moved.
+    /// Bytes that they had moved.
     pub moved: Traffic,
 }
 
 /// The groups of one report, or of all reports since the start.
 #[derive(Debug, Default)]
 pub struct Groups {
-    /// Places of groups, by what their connections have in common.
+    /// Index of each group, by the values that its connections share.
     places: HashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
     left_out: LeftOut,
 }
 
 impl Groups {
-    /// Begins a report. The groups of the last one stay if `since_start` says so, and have moved nothing yet.
+    /// Begins a report. With `since_start`, the groups of the previous report stay, with no bytes in this interval yet.
     pub fn begin(&mut self, since_start: bool) {
         if !since_start {
             *self = Self::default();
@@ -86,28 +87,28 @@ impl Groups {
         totals.tx_bytes += record.growth.tx;
     }
 
-    /// The groups as rows.
+    /// Returns the groups as rows.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.groups.iter().map(|group| Row { record: &group.record, kind: &group.kind })
     }
 
-    /// What is not kept any more.
+    /// Returns the groups that are no longer kept.
     pub const fn left_out(&self) -> LeftOut {
         self.left_out
     }
 
-    /// The processes whose names the groups need.
+    /// Returns the processes whose names the groups need.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.groups.iter().filter_map(|group| group.record.process())
     }
 
-    /// Keeps so many groups: those that have moved most.
+    /// Keeps the `keep` groups that have moved most.
     fn leave_out(&mut self, keep: usize) {
         let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
         amounts.sort_unstable();
         let (others, larger) = amounts.split_at(amounts.len() - keep);
         let least = others.last().copied().unwrap_or(0);
-        // Many may have moved equally much.
+        // Several groups may have moved equally much.
         let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
         let mut kept = Vec::with_capacity(keep);
         let mut places = vec![None; self.groups.len()];

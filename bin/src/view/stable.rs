@@ -1,8 +1,8 @@
-//! What keeps the rows of a screen at rest: they keep their order while their rates differ little, and both ends of a
-//! connection of this host stand one below the other.
+//! Keeps the rows of a screen in a stable order: rows change places only if their rates differ much, and both ends of a
+//! connection within this host are shown one below the other.
 //!
-//! Each row has a level: its bytes in the interval in which it last changed much. Rows are in the order of their levels, so
-//! that a row is never far from its place. Rows of one level stay as they were.
+//! Each row has a level: its bytes in the interval in which its rate last changed much. Rows are sorted by level, so a
+//! row is never far from its exact position. Rows with the same level keep their order.
 
 use super::View;
 use crate::{
@@ -10,16 +10,17 @@ use crate::{
     conn::ConnectionRecord,
 };
 
-/// A difference of so many bytes, or of an eighth, is none.
+/// Bytes by which a rate may differ from its level without changing it; an eighth of the level is allowed too.
 const LITTLE: u64 = 256;
 
-/// No more rows are arranged: few enough for loops where a sort or a map would take more of the binary.
+/// Number of rows that are arranged at most. They are few enough for loops; a sort or a map would make the binary
+/// larger.
 const MOST: usize = 256;
 
-/// The order of the last report.
+/// The order of the previous report.
 #[derive(Debug, Default)]
 pub struct StableOrder {
-    /// The rows that were seen, from the first to the last.
+    /// The rows that were shown, from top to bottom.
     rows: Vec<RankedRow>,
 }
 
@@ -27,17 +28,18 @@ pub struct StableOrder {
 struct RankedRow {
     identity: u64,
     level: u64,
-    /// In the last report; of a new row, behind all others.
+    /// Position in the previous report. A new row is behind all others.
     place: usize,
 }
 
 impl StableOrder {
-    /// Arranges the first `most` rows of those that are in the default order. `by`: they are groups by this column.
+    /// Arranges the first `most` rows of those in the default order. `by` is the column by which they are grouped, if
+    /// they are.
     pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
         let count = most.min(view.ranked).min(MOST);
         let ranked = &mut view.rows[..view.ranked];
         let mut rows: Vec<RankedRow> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
-        // They are almost in order.
+        // An insertion sort: the rows are almost in order.
         for end in 1..count {
             for at in (1..=end).rev() {
                 let (above, below) = (rows[at - 1], rows[at]);
@@ -54,10 +56,10 @@ impl StableOrder {
         }
     }
 
-    /// The level of a row now, and its place in the last report.
+    /// Returns a row's current level, and its position in the previous report.
     fn seen(&self, row: &Row<'_>, by: Option<ColumnId>, frame: &Frame<'_>) -> RankedRow {
         let identity = match by {
-            // FNV-1a. Two groups that have the same are at worst not at rest.
+            // FNV-1a. If two groups have the same hash, at worst they change places needlessly.
             Some(by) => by.column().key(row, frame).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
                 (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
             }),
@@ -71,9 +73,9 @@ impl StableOrder {
     }
 }
 
-/// Puts the other end of each connection among the first `count` rows below it.
+/// Moves the other end of each connection among the first `count` rows to the line below it.
 fn join(rows: &mut [Row<'_>], count: usize) {
-    // Of most rows only the ports are compared.
+    // For most rows it is enough to compare the ports.
     let ports = |here: u16, there: u16| u32::from(here) << 16 | u32::from(there);
     let seen = rows[..count].iter().map(|row| &row.record.ends);
     let mut wanted: Vec<u32> = seen.map(|ends| ports(ends.rport, ends.lport)).collect();
@@ -88,7 +90,7 @@ fn join(rows: &mut [Row<'_>], count: usize) {
         at += 1;
         let Some(other) = other else { continue };
         let place = places[other];
-        // Below the rows that are seen, the order does not matter.
+        // The order of rows that are not shown does not matter.
         let last = place.min(count);
         rows.swap(place, last);
         rows[at..=last].rotate_right(1);
