@@ -56,7 +56,7 @@ pub fn report() -> (String, u8) {
     if !runs && let Some(platform) = Platform::of(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }
-    of_proc(&mut text, Path::new("/proc"));
+    proc_files(&mut text, Path::new("/proc"));
     let counts_tcp = sock_diag(&mut text);
     let conntrack = connection_tracking(&mut text, Path::new("/proc"));
     let not_needed = not_needed();
@@ -253,7 +253,7 @@ fn hooks(text: &mut String) -> Outcome {
 }
 
 /// Reports what /proc shows: older connections and their owners.
-fn of_proc(text: &mut String, proc: &Path) {
+fn proc_files(text: &mut String, proc: &Path) {
     match Snapshot::take(proc) {
         Err(error) => {
             let found = format!("{error}: connections older than tcptop appear with their next packet");

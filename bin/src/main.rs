@@ -42,20 +42,20 @@ const STACK: u32 = 256 * 1024;
 
 fn main() -> ExitCode {
     if sys::limit::widen_stack(STACK.into()) {
-        return obey();
+        return run_command();
     }
     // The limit cannot be raised, so a thread with its own stack does the work and this one waits for it. The signals
     // are blocked here first, and the thread inherits that; they stay blocked after the descriptor is closed. This
     // thread then drops all its capabilities. It gets the system call filter together with the other thread.
-    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::OF_TERMINAL));
+    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::TERMINAL_SIGNALS));
     let give_up = || drop(capability::keep_only(0));
-    sys::stack::call_with(STACK as usize, obey, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
+    sys::stack::call_with(STACK as usize, run_command, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 
 /// Parses the arguments and runs the command. It is a function of its own because the frame of `main` must fit a small
 /// stack.
 #[inline(never)]
-fn obey() -> ExitCode {
+fn run_command() -> ExitCode {
     sys::zone::adopt();
     foreign::charset::adopt();
     let settings = match args::parse(env::args_os().skip(1)) {
@@ -71,7 +71,7 @@ fn obey() -> ExitCode {
     }
     match run::run(*settings) {
         Ok(()) | Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
-        Err(Stopped::Over) => ExitCode::from(exit::OVER),
+        Err(Stopped::RateExceeded) => ExitCode::from(exit::OVER),
         Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
         Err(Stopped::Dropped(count)) => {
             let _ = writeln!(std::io::stderr(), "error: {count} reports could not be written");

@@ -191,7 +191,7 @@ pub fn fish() -> String {
             Words::Files => " -r -F".into(),
             Words::Any if is_optional(opt) => String::new(),
             Words::Any => " -x".into(),
-            // fish has no values that may be left out: with a value, each is a switch of its own.
+            // fish has no optional values, so each value is offered as a switch of its own.
             Words::These(_) if is_optional(opt) => String::new(),
             Words::These(list) => format!(" -x -a '{}'", list.join(" ")),
             Words::Signed(list) => format!(" -x -a '{} {}'", list.join(" "), signed(&list)),

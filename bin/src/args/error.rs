@@ -22,7 +22,7 @@ pub enum UsageError {
     DetachedValue {
         /// Long name of the option.
         option: &'static str,
-        /// The word.
+        /// The word as given.
         given: OsString,
     },
     /// An option that needs a value came last.
@@ -65,11 +65,11 @@ pub enum UsageError {
         needed: &'static str,
     },
     /// A column in which the connections of a group have no common value.
-    NotOfGroup {
+    NotGroupColumn {
         /// Its name.
         column: &'static str,
     },
-    /// More operands than there are.
+    /// More operands than tcptop takes.
     UnexpectedArgument {
         /// The first argument that is too many.
         given: OsString,
@@ -110,7 +110,7 @@ impl fmt::Display for UsageError {
                 write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
             }
             Self::Needs { option, needed } => write!(f, "'{option}' needs '{needed}'"),
-            Self::NotOfGroup { column } => {
+            Self::NotGroupColumn { column } => {
                 write!(
                     f,
                     "column '{column}' is not one of a group: expected the column of '--by', conns, rx_bytes, "

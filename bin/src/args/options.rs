@@ -182,12 +182,12 @@ pub static OPERANDS: [Operand; 2] = [
     },
 ];
 
-/// The option with this letter.
+/// Finds the option with this letter.
 pub fn by_short(letter: char) -> Option<&'static Opt> {
     OPTIONS.iter().find(|opt| opt.short == Some(letter))
 }
 
-/// The option with this word, given without its dashes.
+/// Finds the option with this long name, given without its dashes.
 pub fn by_long(word: &str) -> Option<&'static Opt> {
     OPTIONS.iter().find(|opt| opt.long.strip_prefix("--") == Some(word))
 }

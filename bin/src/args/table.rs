@@ -14,7 +14,7 @@ pub enum OptionGroup {
     General,
 }
 
-/// Every group with its title.
+/// Every section with its title.
 pub const GROUPS: [(OptionGroup, &str); 7] = [
     (OptionGroup::Timing, "Timing"),
     (OptionGroup::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),

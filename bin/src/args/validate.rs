@@ -49,7 +49,7 @@ pub struct Settings {
 }
 
 /// Number of full log files that are kept by default.
-const KEEP: u32 = 4;
+const DEFAULT_KEEP: u32 = 4;
 
 /// Rows of a text report that is not written to a screen.
 const PIPE_ROWS: usize = 20;
@@ -100,7 +100,7 @@ impl Arguments {
         let first = asked.chain(self.order.map(|order| order.column)).collect();
         let file = match self.output {
             Some(Destination::File(path)) => {
-                Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(KEEP) })
+                Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(DEFAULT_KEEP) })
             }
             Some(Destination::Stdout) | None => None,
         };
@@ -201,11 +201,11 @@ impl Arguments {
     fn columns(&self) -> Result<Vec<ColumnId>, UsageError> {
         let mut columns = match (&self.columns, self.by.and_then(grouped)) {
             (Some(columns), _) => columns.clone(),
-            (None, Some(of_group)) if self.csv => {
-                [&[ColumnId::Time, ColumnId::Event], of_group, &SUMS[..5]].concat()
+            (None, Some(group_columns)) if self.csv => {
+                [&[ColumnId::Time, ColumnId::Event], group_columns, &SUMS[..5]].concat()
             }
-            (None, Some(of_group)) if self.since_start => [
-                of_group,
+            (None, Some(group_columns)) if self.since_start => [
+                group_columns,
                 &[
                     ColumnId::Connections,
                     ColumnId::RxRate,
@@ -215,8 +215,8 @@ impl Arguments {
                 ],
             ]
             .concat(),
-            (None, Some(of_group)) => {
-                [of_group, &[ColumnId::Connections, ColumnId::RxRate, ColumnId::TxRate]].concat()
+            (None, Some(group_columns)) => {
+                [group_columns, &[ColumnId::Connections, ColumnId::RxRate, ColumnId::TxRate]].concat()
             }
             (None, None) if self.csv && self.only_closed => [CSV.as_slice(), &CLOSED_CSV].concat(),
             (None, None) if self.csv => CSV.to_vec(),
@@ -257,8 +257,8 @@ impl Arguments {
                 columns.iter_mut().filter(|id| **id == ColumnId::Remote).for_each(|id| *id = by);
             }
             let sorted = self.order.map(|order| order.column);
-            if let Some(id) = columns.iter().chain(&sorted).find(|id| !is_of_group(by, **id)) {
-                return Err(UsageError::NotOfGroup { column: id.column().name });
+            if let Some(id) = columns.iter().chain(&sorted).find(|id| !has_group_value(by, **id)) {
+                return Err(UsageError::NotGroupColumn { column: id.column().name });
             }
         }
         Ok(columns)
@@ -266,10 +266,10 @@ impl Arguments {
 }
 
 /// Returns true if all connections of a group share one value in this column, or if the column is a sum.
-fn is_of_group(by: ColumnId, column: ColumnId) -> bool {
+fn has_group_value(by: ColumnId, column: ColumnId) -> bool {
     let of_process =
         by == ColumnId::Pid && matches!(column, ColumnId::Cmdline | ColumnId::User | ColumnId::Unit);
-    let common = grouped(by).is_some_and(|of_group| of_group.contains(&column));
+    let common = grouped(by).is_some_and(|group_columns| group_columns.contains(&column));
     common
         || of_process
         || SUMS.contains(&column)

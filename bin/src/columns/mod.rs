@@ -6,7 +6,7 @@
 
 mod address;
 mod cell;
-mod likeness;
+mod recognize;
 mod row;
 mod sets;
 pub mod time;
@@ -244,7 +244,7 @@ impl Column {
         COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
     }
 
-    /// Its title on a screen.
+    /// Returns its title on a screen.
     pub const fn title(&self, numbers: NumberFormat) -> &'static str {
         match self.id {
             ColumnId::RxRate if numbers.bits => "RXb/s",

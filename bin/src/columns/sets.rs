@@ -1,8 +1,8 @@
-//! Which columns a report has, left to right, unless `--columns` says otherwise.
+//! The columns of a report from left to right, unless `--columns` chooses others.
 
 use super::ColumnId;
 
-/// A screen.
+/// Columns of text reports.
 pub const TEXT: [ColumnId; 11] = [
     ColumnId::Proto,
     ColumnId::Local,
@@ -17,7 +17,7 @@ pub const TEXT: [ColumnId; 11] = [
     ColumnId::Rtt,
 ];
 
-/// CSV. Columns are only ever added at the end.
+/// Columns of CSV. New ones are only added at the end.
 pub const CSV: [ColumnId; 18] = [
     ColumnId::Time,
     ColumnId::Event,
@@ -39,7 +39,7 @@ pub const CSV: [ColumnId; 18] = [
     ColumnId::Retransmits,
 ];
 
-/// A screen with connections that ended, and nothing else; a narrow one leaves out the last ones.
+/// Columns of a journal, which shows only connections that ended. A narrow screen leaves out the last ones.
 pub const CLOSED_TEXT: [ColumnId; 10] = [
     ColumnId::Start,
     ColumnId::DurationMs,
@@ -53,10 +53,10 @@ pub const CLOSED_TEXT: [ColumnId; 10] = [
     ColumnId::Local,
 ];
 
-/// What CSV with connections that ended has more.
+/// Additional columns of CSV that shows only connections that ended.
 pub const CLOSED_CSV: [ColumnId; 2] = [ColumnId::Start, ColumnId::DurationMs];
 
-/// What a group has besides the columns that make it one: these are its sums.
+/// Columns that hold sums in a group. A group also has the columns that its connections share.
 pub const SUMS: [ColumnId; 6] = [
     ColumnId::Connections,
     ColumnId::RxBytes,
@@ -66,10 +66,11 @@ pub const SUMS: [ColumnId; 6] = [
     ColumnId::Rate,
 ];
 
-/// The columns for which the past of each connection is kept.
+/// Columns that need the history of each connection.
 pub const PAST: [ColumnId; 3] = [ColumnId::Average10, ColumnId::Average60, ColumnId::Trend];
 
-/// The columns that are the same in all connections of a group, by the one given. `None`: no groups are made by it.
+/// Returns the columns that all connections of a group share, if they are grouped by `by`; `None` if connections cannot
+/// be grouped by it.
 pub const fn grouped(by: ColumnId) -> Option<&'static [ColumnId]> {
     Some(match by {
         ColumnId::Pid => &[ColumnId::Pid, ColumnId::Comm],

@@ -41,8 +41,8 @@ fn tenth(number: u64) -> u64 {
     if number <= u32::MAX.into() { (number * 0xcccc_cccd) >> 35 } else { number / 10 }
 }
 
-/// A number of bytes in powers of 1024: `0` to `1023`, then one decimal below ten (`1.5K`) and none above (`12M`,
-/// `1023K`). Five characters at most.
+/// Appends a number of bytes in powers of 1024: `0` to `1023`, then one decimal below ten (`1.5K`) and none above
+/// (`12M`, `1023K`). At most five characters.
 pub fn size(bytes: u64, out: &mut Vec<u8>) {
     if bytes < 1024 {
         return decimal(bytes, out);
@@ -73,8 +73,8 @@ pub fn rate(bytes: u64, format: NumberFormat, out: &mut Vec<u8>) {
     }
 }
 
-/// A number of bits in powers of 1000: `0` to `999`, then one decimal below ten (`1.5k`) and none above (`12M`, `999k`).
-/// Four characters at most.
+/// Appends a number of bits in powers of 1000: `0` to `999`, then one decimal below ten (`1.5k`) and none above (`12M`,
+/// `999k`). At most four characters.
 fn bits(bits: u64, out: &mut Vec<u8>) {
     if bits < 1000 {
         return decimal(bits, out);
@@ -97,8 +97,8 @@ fn bits(bits: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// A round-trip time in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. Six characters at most; what would round to
-/// nothing is `0.01ms`.
+/// Appends a round-trip time, given in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. At most six characters. A time
+/// that would round to zero is `0.01ms`.
 pub fn rtt(us: u64, out: &mut Vec<u8>) {
     let (hundredths_ms, ms, tenths_s) = ((us + 5) / 10, (us + 500) / 1000, (us + 50_000) / 100_000);
     if hundredths_ms < 1000 {
@@ -115,8 +115,8 @@ pub fn rtt(us: u64, out: &mut Vec<u8>) {
     out.push(b's');
 }
 
-/// How long something lasted, in milliseconds: `20ms`, `1.50s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. Eight characters at most, for
-/// less than thirty years.
+/// Appends a duration, given in milliseconds: `20ms`, `1.50s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. At most eight
+/// characters, up to nearly thirty years.
 pub fn lasted(ms: u64, out: &mut Vec<u8>) {
     let seconds = ms / 1000;
     let (many, few, marks) = match seconds {
@@ -135,7 +135,7 @@ pub fn lasted(ms: u64, out: &mut Vec<u8>) {
     out.push(marks[1]);
 }
 
-/// A length of time in seconds: `0.25s`, `1.00s`, `60.0s`.
+/// Appends a duration in seconds: `0.25s`, `1.00s`, `60.0s`.
 pub fn seconds(time: Duration, out: &mut Vec<u8>) {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 50);
     let hundredths = (ms + 5) / 10;

@@ -20,7 +20,7 @@ pub enum Error {
     /// A problem of this host, and the error that revealed it.
     Host(HostProblem, Box<Self>),
     /// A memory cgroup allows less memory than the kernel's tables take.
-    Cramped {
+    MemoryLimit {
         /// Bytes that it allows.
         allowed: u64,
         /// Bytes that are needed.
@@ -57,7 +57,7 @@ impl Error {
             Self::Privileges => exit::PRIVILEGES,
             Self::Host(problem, _) => problem.exit_code(),
             Self::System(_, error) if error.kind() == io::ErrorKind::PermissionDenied => exit::PRIVILEGES,
-            Self::System(..) | Self::Cramped { .. } => exit::OS,
+            Self::System(..) | Self::MemoryLimit { .. } => exit::OS,
             _ if self.out_of().is_some() => exit::OS,
             _ => exit::UNAVAILABLE,
         }
@@ -74,12 +74,12 @@ impl Error {
 
     /// Returns true if this kernel lacks or refuses BPF, so that another collector may work. A shortage does not count,
     /// because it may be over soon.
-    pub fn is_of_bpf(&self) -> bool {
+    pub fn is_bpf_unavailable(&self) -> bool {
         let is_other = matches!(
             self,
             Self::Privileges
                 | Self::System(..)
-                | Self::Cramped { .. }
+                | Self::MemoryLimit { .. }
                 | Self::BrokenObject
                 | Self::MissingProgram(_)
                 | Self::MissingMap(_)
@@ -96,7 +96,7 @@ impl Error {
             Self::Map(error) => Some(error),
             Self::NoCgroup(error) | Self::System(_, error) => Some(error),
             Self::Privileges
-            | Self::Cramped { .. }
+            | Self::MemoryLimit { .. }
             | Self::BrokenObject
             | Self::MissingProgram(_)
             | Self::MissingMap(_) => None,
@@ -134,7 +134,7 @@ impl fmt::Display for Error {
                 write!(out, "{call}: {error}")?;
                 OutOf::of(error).map_or(Ok(()), |out_of| write!(out, ": {}", out_of.remedy()))
             }
-            Self::Cramped { allowed, needed, flows, is_least } => {
+            Self::MemoryLimit { allowed, needed, flows, is_least } => {
                 let [allowed, needed] = [allowed, needed].map(|bytes| bytes.div_ceil(1 << 20));
                 write!(
                     out,

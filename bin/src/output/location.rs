@@ -48,7 +48,7 @@ impl Location {
         let path = path.as_os_str().as_bytes();
         let mut folder = Folder::start(path.starts_with(b"/"))?;
         let (mut left, mut links) = (Vec::new(), 0);
-        lay(path, &mut left)?;
+        push_components(path, &mut left)?;
         while let Some(name) = left.pop() {
             let last = left.is_empty();
             if !last {
@@ -89,7 +89,7 @@ impl Location {
             if target.starts_with(b"/") {
                 folder = Folder::start(true)?;
             }
-            lay(&target, &mut left)?;
+            push_components(&target, &mut left)?;
         }
         Err(io::Error::from_raw_os_error(libc::EISDIR).into())
     }
@@ -111,7 +111,7 @@ impl Location {
     }
 
     /// Returns true if the name still belongs to this file.
-    pub fn is_of(&self, file: &Metadata) -> bool {
+    pub fn names_file(&self, file: &Metadata) -> bool {
         let named = match self.descriptor {
             true => self.read(),
             false => self.folder.entry(&self.name),
@@ -120,7 +120,7 @@ impl Location {
     }
 
     /// Returns true if no other user can have put this file there.
-    pub fn may_hold(&self, file: &Metadata) -> io::Result<bool> {
+    pub fn is_trusted(&self, file: &Metadata) -> io::Result<bool> {
         Ok(self.descriptor || trust::may_append(file, &self.folder.metadata()?))
     }
 
@@ -130,7 +130,7 @@ impl Location {
 }
 
 /// Pushes the components of a path, so that the first is popped first.
-fn lay(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
+fn push_components(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
     // A path that ends with a slash must be a directory.
     let end = path.ends_with(b"/").then_some(&b"."[..]);
     let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());

@@ -16,7 +16,7 @@ use std::{
 use super::{
     LogFile, OutputError,
     location::{Problem, is_same},
-    opened::{Likeness, OpenedLog},
+    opened::{FileAttributes, OpenedLog},
     refusal::LogRefusal,
     rotation::Renamed,
     signature::{Signature, Verdict},
@@ -25,9 +25,9 @@ use super::{
 
 /// How long the start waits for another tcptop to release the file: cron may start one before the previous one has
 /// ended.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time between two attempts.
-const LOOK: Duration = Duration::from_millis(50);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// A log file.
 pub struct Log {
@@ -35,7 +35,7 @@ pub struct Log {
     signature: Signature,
     opened: Option<OpenedLog>,
     /// Owner, group and mode of the last file.
-    like: Option<Likeness>,
+    attributes: Option<FileAttributes>,
     /// Something was written since the file was opened.
     begun: bool,
     renamed: Renamed,
@@ -48,13 +48,21 @@ impl Log {
     ///
     /// Fails if the file cannot be opened, if tcptop did not write it, or if another process logs there.
     pub fn open(settings: LogFile, signature: Signature, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
-        let mut log =
-            Self { settings, signature, opened: None, like: None, begun: false, renamed: Renamed::default() };
+        let mut log = Self {
+            settings,
+            signature,
+            opened: None,
+            attributes: None,
+            begun: false,
+            renamed: Renamed::default(),
+        };
         let start = Instant::now();
         loop {
             match log.ready(0, stop) {
-                Err(OutputError::Refused { why: LogRefusal::Locked, .. }) if start.elapsed() < PATIENCE => {
-                    thread::sleep(LOOK);
+                Err(OutputError::Refused { why: LogRefusal::Locked, .. })
+                    if start.elapsed() < LOCK_TIMEOUT =>
+                {
+                    thread::sleep(LOCK_RETRY);
                 }
                 done => return done.map(|_| log),
             }
@@ -83,14 +91,14 @@ impl Log {
         let (mut opened, is_other) = match self.opened.take().filter(|opened| is_at(opened, path)) {
             Some(opened) => (opened, false),
             None => {
-                let opened = OpenedLog::at(path, self.like).map_err(|problem| self.failed(problem))?;
+                let opened = OpenedLog::at(path, self.attributes).map_err(|problem| self.failed(problem))?;
                 let verdict = opened.judge(&self.signature, stop).map_err(|problem| self.failed(problem))?;
                 (opened, verdict == Some(Verdict::Other))
             }
         };
         let mut metadata = opened.file.metadata().map_err(|error| self.failed(error.into()))?;
         if metadata.is_file() {
-            self.like = Some(Likeness::from(&metadata));
+            self.attributes = Some(FileAttributes::from(&metadata));
             // A file with only the header is not worth keeping.
             let is_filled = length > 0 && metadata.len() > self.signature.header().len() as u64;
             let most = self.settings.most.unwrap_or(u64::MAX);
@@ -110,7 +118,7 @@ impl Log {
         metadata: &Metadata,
         is_other: bool,
     ) -> Result<OpenedLog, OutputError> {
-        if !old.location.is_of(metadata) {
+        if !old.location.names_file(metadata) {
             // Somebody is renaming it now. The next report looks again.
             return Err(self.failed(io::Error::from_raw_os_error(libc::EAGAIN).into()));
         }
@@ -120,7 +128,8 @@ impl Log {
             // Somebody has just removed it, so its name is free.
             .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
-        let file = OpenedLog::create(&old.location, self.like).map_err(|problem| self.failed(problem))?;
+        let file =
+            OpenedLog::create(&old.location, self.attributes).map_err(|problem| self.failed(problem))?;
         Ok(OpenedLog { file, location: old.location })
     }
 
@@ -146,7 +155,7 @@ impl Log {
                 Ok(())
             }
             Err((error, written)) => {
-                take_back(&opened.file, written as u64);
+                undo_append(&opened.file, written as u64);
                 Err(error.into_output(Some(&self.settings.path)))
             }
         }
@@ -161,7 +170,7 @@ fn is_at(opened: &OpenedLog, path: &Path) -> bool {
 
 /// Removes the `written` bytes that tcptop appended at the end of a file. If somebody else has appended more since, the
 /// bytes stay, as an incomplete line.
-fn take_back(mut file: &File, written: u64) {
+fn undo_append(mut file: &File, written: u64) {
     // After an append, the position is the end of the appended bytes.
     let ends = (file.metadata().map(|metadata| metadata.len()), file.stream_position());
     if let (Ok(length), Ok(position)) = ends

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::columns::ColumnId;
 
-/// What these logs begin with, and other columns.
+/// The header of these logs, and one with other columns.
 pub const HEADER: &str = "rx_bytes,tx_bytes\n";
 pub const OTHER: &str = "rx_bytes,pid\n";
 
@@ -85,7 +85,7 @@ pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
 }
 
 impl Writer {
-    /// Whether the file was new for this report; then the header line comes first.
+    /// Returns true if the file was new for this report, so that the header line comes first.
     pub fn report(&mut self, text: &str) -> Result<bool, OutputError> {
         let new = self.log.ready(text.len(), self.stop.as_fd())?;
         let header = if new { HEADER } else { "" };

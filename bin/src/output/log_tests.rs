@@ -29,7 +29,7 @@ fn two_do_not_log_to_one_file() {
     first.report("1,1\n").expect("written");
     let start = Instant::now();
     assert_eq!(directory.refusal(), LogRefusal::Locked);
-    assert!(start.elapsed() >= PATIENCE, "cron's next one may come early");
+    assert!(start.elapsed() >= LOCK_TIMEOUT, "cron's next one may come early");
     first.report("2,2\n").expect("written");
     assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"), "the second has changed nothing");
     // The new file after a rotation is locked too.
@@ -165,7 +165,7 @@ fn half_a_report_is_taken_back() {
     fs::write(&path, "whole\n").expect("written");
     let mut file = OpenedLog::at(&path, None).ok().expect("opened").file;
     Write::write_all(&mut file, b"half a rep").expect("written");
-    take_back(&file, 10);
+    undo_append(&file, 10);
     assert_eq!(directory.text("log"), "whole\n");
     Write::write_all(&mut file, b"half").expect("written");
     File::options()
@@ -173,7 +173,7 @@ fn half_a_report_is_taken_back() {
         .open(&path)
         .and_then(|mut other| Write::write_all(&mut other, b"other\n"))
         .expect("written");
-    take_back(&file, 4);
+    undo_append(&file, 4);
     assert_eq!(directory.text("log"), "whole\nhalfother\n", "what another appended is not cut off");
 }
 
@@ -204,7 +204,7 @@ fn hostile_input() {
                 assert!(kept.strip_prefix(text).is_some_and(|end| end.is_empty() || end == b"\n"));
                 assert_eq!(read("log").as_deref(), Some(&b""[..]));
             }
-            // What nobody here has written stays as it is.
+            // A file that tcptop has not written stays as it is.
             Err(OutputError::Refused { .. }) => {
                 assert!(!begins && read("log").as_deref() == Some(text) && read("log.1").is_none());
             }

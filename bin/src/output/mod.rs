@@ -42,10 +42,10 @@ use crate::{
 };
 
 /// Capacity that the buffers keep between reports, in bytes. Few reports need more.
-const KEEP: usize = 64 * 1024;
+const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// If the first report takes longer than this, a terminal shows a message meanwhile.
-const ANNOUNCED: Duration = Duration::from_secs(2);
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
 
 /// Formats reports as the options say, and writes them.
 pub struct Printer {
@@ -148,7 +148,7 @@ impl Printer {
     /// When it cannot be written.
     pub fn announce(&mut self, interval: Duration) -> Result<bool, OutputError> {
         if let Medium::Painted(painter) = &mut self.medium
-            && interval > ANNOUNCED
+            && interval > ANNOUNCE_AFTER
             && let Some(size) = self.sink.fd().and_then(tty::size)
         {
             self.text.extend_from_slice(b"The first report comes in ");
@@ -196,7 +196,7 @@ impl Printer {
                 let in_pieces = sink.takes_pieces();
                 let mut written = Ok(());
                 csv::report(report, view, options, frame, buffer, &mut |rows| {
-                    if in_pieces && rows.len() >= KEEP {
+                    if in_pieces && rows.len() >= KEPT_CAPACITY {
                         if written.is_ok() {
                             written = sink.write(rows);
                         }
@@ -278,10 +278,10 @@ impl Printer {
         let is_rare = self.buffer.len() < self.buffer.capacity() / 4;
         self.buffer.clear();
         if is_rare {
-            self.buffer.shrink_to(KEEP);
+            self.buffer.shrink_to(KEPT_CAPACITY);
         }
         self.text.clear();
-        self.text.shrink_to(KEEP);
+        self.text.shrink_to(KEPT_CAPACITY);
         result
     }
 }

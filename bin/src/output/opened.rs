@@ -32,13 +32,13 @@ pub struct OpenedLog {
 
 /// Owner, group and mode, which a new file takes over from the previous one.
 #[derive(Clone, Copy)]
-pub struct Likeness {
+pub struct FileAttributes {
     user: u32,
     group: u32,
     mode: u32,
 }
 
-impl From<&Metadata> for Likeness {
+impl From<&Metadata> for FileAttributes {
     fn from(metadata: &Metadata) -> Self {
         Self { user: metadata.uid(), group: metadata.gid(), mode: metadata.mode() & 0o777 }
     }
@@ -47,12 +47,12 @@ impl From<&Metadata> for Likeness {
 impl OpenedLog {
     /// Opens the file with this name, or creates it. A regular file is locked, so that another tcptop does not write to
     /// it.
-    pub fn at(path: &Path, like: Option<Likeness>) -> Result<Self, Problem> {
+    pub fn at(path: &Path, attributes: Option<FileAttributes>) -> Result<Self, Problem> {
         for _ in 0..ATTEMPTS {
             let location = Location::find(path)?;
             let file = match location.append() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    match Self::create(&location, like) {
+                    match Self::create(&location, attributes) {
                         Err(Problem::System(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
                             continue;
                         }
@@ -63,7 +63,7 @@ impl OpenedLog {
             };
             // Before it was locked, another tcptop may have renamed it.
             let metadata = file.metadata()?;
-            if !metadata.is_file() || location.is_of(&metadata) {
+            if !metadata.is_file() || location.names_file(&metadata) {
                 return Ok(Self { file, location });
             }
         }
@@ -71,12 +71,12 @@ impl OpenedLog {
     }
 
     /// Creates and locks a new file. Fails if the name is taken.
-    pub fn create(location: &Location, like: Option<Likeness>) -> Result<File, Problem> {
+    pub fn create(location: &Location, attributes: Option<FileAttributes>) -> Result<File, Problem> {
         // Until the owner is set, the mode is 0600, so that nobody reads the new file who could not read the previous
         // one.
-        let file = locked(location.create(if like.is_some() { 0o600 } else { MODE })?)?;
-        if let Some(like) = like {
-            take_over(&file, like)?;
+        let file = locked(location.create(if attributes.is_some() { 0o600 } else { MODE })?)?;
+        if let Some(attributes) = attributes {
+            take_over(&file, attributes)?;
         }
         Ok(file)
     }
@@ -125,7 +125,7 @@ fn checked(file: File, location: &Location) -> Result<File, Problem> {
     if metadata.file_type().is_block_device() {
         return Err(Problem::Refused(LogRefusal::Device));
     }
-    if !location.may_hold(&metadata)? {
+    if !location.is_trusted(&metadata)? {
         return Err(Problem::Refused(LogRefusal::Owner));
     }
     Ok(file)
@@ -141,12 +141,12 @@ fn locked(file: File) -> Result<File, Problem> {
 }
 
 /// Sets owner, group and mode of a new file. If the group cannot be set, the file's group gets no rights.
-fn take_over(file: &File, like: Likeness) -> io::Result<()> {
-    let new = Likeness::from(&file.metadata()?);
-    let mut mode = like.mode;
-    if (new.user, new.group) != (like.user, like.group)
-        && fchown(file, Some(like.user), Some(like.group)).is_err()
-        && fchown(file, None, Some(like.group)).is_err()
+fn take_over(file: &File, attributes: FileAttributes) -> io::Result<()> {
+    let new = FileAttributes::from(&file.metadata()?);
+    let mut mode = attributes.mode;
+    if (new.user, new.group) != (attributes.user, attributes.group)
+        && fchown(file, Some(attributes.user), Some(attributes.group)).is_err()
+        && fchown(file, None, Some(attributes.group)).is_err()
     {
         mode &= !0o070;
     }

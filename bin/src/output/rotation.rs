@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How many numbers may belong to other things before tcptop gives up.
-const STRANGERS: u32 = 1000;
+const MAX_SKIPPED: u32 = 1000;
 
 /// The logs that this run has renamed, by device and inode. A log that consists only of names cannot be recognised by
 /// its content.
@@ -44,7 +44,7 @@ impl Renamed {
     /// free name, and at most as many as are kept.
     fn names(&self, location: &Location, keep: u32, signature: &Signature) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
-        for number in 1..=keep + STRANGERS {
+        for number in 1..=keep + MAX_SKIPPED {
             let mut name = location.name.as_bytes().to_vec();
             name.extend_from_slice(format!(".{number}").as_bytes());
             let name = CString::new(name)?;

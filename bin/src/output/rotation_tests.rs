@@ -55,7 +55,7 @@ fn numbers_that_others_have_are_passed_over() {
         directory.put("log.1", "mine\n");
         fs::create_dir(directory.path("log.3")).expect("made");
         symlink("log.1", directory.path("log.4")).expect("made");
-        // What is put aside, and then what is full.
+        // First the log that is put aside, then the one that is full.
         directory.put("log", OTHER);
         let mut log = directory.log(Some(HEADER.len() as u64 + 6), keep);
         assert_eq!(directory.text("log.2"), OTHER);

@@ -1,4 +1,4 @@
-//! Repainting a terminal in place.
+//! Repaints a terminal in place.
 //!
 //! There is no alternate screen and no hidden cursor. Whatever ends tcptop, even SIGKILL, leaves the last report on the
 //! terminal, with the cursor on the line below, where the shell continues. (`sys/keys.rs` restores the terminal's

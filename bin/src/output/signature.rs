@@ -98,7 +98,7 @@ impl Signature {
     fn is_text(&self, line: &[u8]) -> bool {
         let words: Vec<&[u8]> = words(line).collect();
         let (count, columns) = (words.len(), self.columns.as_slice());
-        let is_name = |id: &ColumnId| id.column().is_of_names();
+        let is_name = |id: &ColumnId| id.column().holds_names();
         let before = columns.iter().take_while(|id| !is_name(id)).count();
         let behind = columns.iter().rev().take_while(|id| !is_name(id)).count();
         if before == columns.len() {

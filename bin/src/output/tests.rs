@@ -112,7 +112,7 @@ fn a_journal_has_the_titles_of_its_rows_in_every_file() {
         OutputOptions { format: ReportFormat::Journal, columns, drop_from_right: true, ..samples::options() };
     let mut printer = Printer::new(OutputOptions { file: log.file(), ..options }, never()).expect("opened");
     printer.begin().expect("written");
-    // Where the title of RX ends.
+    // The position where the title RX ends.
     let titles = |text: &str| -> Vec<Option<usize>> {
         text.lines().filter(|line| line.starts_with("START")).map(|line| line.find(" RX ")).collect()
     };

@@ -268,7 +268,7 @@ fn ended(local: &str, remote: &str) -> crate::conn::ConnectionRecord {
 
 const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
 
-/// The reports of connections that ended, one after the other, behind the titles of a journal.
+/// Prints reports of connections that ended, one after the other, below the titles of a journal.
 fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
     let (v4, v6) = ("192.0.2.7", "2001:db8::7");
     let pairs =
@@ -291,7 +291,7 @@ fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
     String::from_utf8(out).expect("UTF-8")
 }
 
-/// Panics unless each value stands where its title above does. How often there are titles.
+/// Panics unless each value is aligned with its title. Returns the number of title lines.
 fn in_line(text: &str, columns: &[ColumnId]) -> usize {
     let mut above: Vec<char> = Vec::new();
     let mut count = 0;

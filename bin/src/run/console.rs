@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Signals from a terminal. The kernel handles them if no user is at the terminal.
-pub const OF_TERMINAL: [libc::c_int; 2] = [libc::SIGTSTP, libc::SIGQUIT];
+pub const TERMINAL_SIGNALS: [libc::c_int; 2] = [libc::SIGTSTP, libc::SIGQUIT];
 
 /// The terminal, as far as tcptop controls it.
 pub struct Console {
@@ -37,7 +37,7 @@ impl Console {
             }
             None => {
                 // They are blocked if a thread does the work.
-                let _ = signal::release(&OF_TERMINAL);
+                let _ = signal::release(&TERMINAL_SIGNALS);
                 Ok(None)
             }
         }
@@ -55,7 +55,7 @@ impl Console {
     /// epoll_ctl(2)'s.
     pub fn attend(&mut self, epoll: &Epoll) -> Result<(), Error> {
         if !self.listens && self.keys.take() {
-            epoll.add(self.keys.descriptor(), Source::Keys).map_err(of_epoll)?;
+            epoll.add(self.keys.descriptor(), Source::Keys).map_err(epoll_error)?;
             self.listens = true;
         }
         Ok(())
@@ -96,12 +96,12 @@ impl Console {
 
     fn ignore(&mut self, epoll: &Epoll) -> Result<(), Error> {
         if std::mem::take(&mut self.listens) {
-            epoll.forget(self.keys.descriptor()).map_err(of_epoll)?;
+            epoll.forget(self.keys.descriptor()).map_err(epoll_error)?;
         }
         Ok(())
     }
 }
 
-fn of_epoll(error: std::io::Error) -> Error {
+fn epoll_error(error: std::io::Error) -> Error {
     Error::System("epoll_ctl", error)
 }

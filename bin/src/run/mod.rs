@@ -7,7 +7,7 @@ mod plan;
 
 use std::{os::fd::AsFd, path::Path};
 
-pub use self::console::OF_TERMINAL;
+pub use self::console::TERMINAL_SIGNALS;
 use self::{
     console::Console,
     dropped::DroppedReports,
@@ -53,7 +53,7 @@ pub enum Stopped {
     /// The output cannot be written.
     Output(OutputError),
     /// A report had a higher rate than `--exit-over` allows.
-    Over,
+    RateExceeded,
     /// This many reports could not be written, but later ones could.
     Dropped(u64),
     /// Any other failure.
@@ -104,7 +104,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         || selection.by.is_some()
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
-    let Started { collectors, needs, forwarded, of_forwarded } = plan.start()?;
+    let Started { collectors, needs, forwarded, missing_for_forwarded } = plan.start()?;
     let listing = Listing {
         idle: !csv || selection.by.is_some(),
         ended: match () {
@@ -124,8 +124,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let reopening = reopen.iter().map(|signal| (signal.as_fd(), Source::Reopen));
     let collectors = monitor.collector().descriptors();
     let collectors = collectors.into_iter().map(|descriptor| (descriptor, Source::Collector));
-    let of_console = console.iter().flat_map(Console::sources);
-    for (descriptor, source) in sources.into_iter().chain(reopening).chain(of_console).chain(collectors) {
+    let console_sources = console.iter().flat_map(Console::sources);
+    for (descriptor, source) in sources.into_iter().chain(reopening).chain(console_sources).chain(collectors)
+    {
         epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
     }
     if let Some(descriptor) = printer.descriptor() {
@@ -142,7 +143,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
 
     console.iter_mut().try_for_each(|console| console.attend(&epoll))?;
 
-    let mut shortage = Shortage::new(header_tells, of_forwarded);
+    let mut shortage = Shortage::new(header_tells, missing_for_forwarded);
     let (mut groups, mut stable_order, mut rate) = (Groups::default(), StableOrder::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
@@ -237,7 +238,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             monitor.stop();
             dropped_reports.note(printer.end(), 0)?;
             dropped_reports.finish(count.is_some())?;
-            return if over { Err(Stopped::Over) } else { Ok(()) };
+            return if over { Err(Stopped::RateExceeded) } else { Ok(()) };
         }
     }
 }

@@ -90,8 +90,8 @@ pub fn gaps(gaps: &Gaps) {
 }
 
 /// Warns if the kernel's tables or the ring are too small, if records are missing, or if /proc cannot be read. Each
-/// warning is printed once. The header line of text reports shows lost records and full tables, so these are printed
-/// only for other reports.
+/// warning is printed once, except the one about /proc. The header line of text reports shows lost records and full
+/// tables, so these two are printed only for other reports.
 pub struct Shortage {
     in_header: bool,
     lost: bool,
@@ -102,14 +102,14 @@ pub struct Shortage {
     malformed: bool,
     missed_forwarded: bool,
     /// What the source of forwarded connections lacks. It is printed once there is a forwarded connection.
-    of_forwarded: Vec<Missing>,
+    missing_for_forwarded: Vec<Missing>,
     proc: bool,
 }
 
 impl Shortage {
-    /// `in_header` says that the header line shows lost records and full tables. `of_forwarded` is what the source of
+    /// `in_header` says that the header line shows lost records and full tables. `missing_for_forwarded` is what the source of
     /// forwarded connections lacks.
-    pub const fn new(in_header: bool, of_forwarded: Vec<Missing>) -> Self {
+    pub const fn new(in_header: bool, missing_for_forwarded: Vec<Missing>) -> Self {
         Self {
             in_header,
             lost: false,
@@ -119,7 +119,7 @@ impl Shortage {
             encapsulated: false,
             malformed: false,
             missed_forwarded: false,
-            of_forwarded,
+            missing_for_forwarded,
             proc: false,
         }
     }
@@ -150,7 +150,7 @@ impl Shortage {
             );
         }
         if report.forwarding.is_some_and(|forwarding| forwarding.count > 0) {
-            missing(&mem::take(&mut self.of_forwarded));
+            missing(&mem::take(&mut self.missing_for_forwarded));
         }
         if report.missed_forwarded > 0 && !mem::replace(&mut self.missed_forwarded, true) {
             let _ = writeln!(

@@ -21,7 +21,7 @@ use crate::{
 pub struct CollectorPlan {
     traffic: TrafficKind,
     /// The user asked for forwarded connections, so it is an error if they cannot be seen.
-    insists: bool,
+    requires_forwarded: bool,
     collector: CollectorName,
     bpf: CollectorSettings,
     enable_accounting: bool,
@@ -36,7 +36,7 @@ pub struct Started {
     pub forwarded: Option<Beside>,
     /// What the source of forwarded connections lacks. It is printed once there is such a connection, because the user
     /// did not ask for them.
-    pub of_forwarded: Vec<Missing>,
+    pub missing_for_forwarded: Vec<Missing>,
 }
 
 impl CollectorPlan {
@@ -53,7 +53,7 @@ impl CollectorPlan {
         };
         Self {
             traffic,
-            insists: settings.traffic.is_some() || settings.enable_accounting,
+            requires_forwarded: settings.traffic.is_some() || settings.enable_accounting,
             collector: settings.collector,
             bpf,
             enable_accounting: settings.enable_accounting,
@@ -73,14 +73,14 @@ impl CollectorPlan {
         }
     }
 
-    /// Starts the collectors.
+    /// Starts the collectors of the plan.
     ///
     /// # Errors
     ///
     /// Fails if the host lacks what was asked for.
     pub fn start(self) -> Result<Started, Error> {
         let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
-        let (mut missing, mut of_forwarded) = (Vec::new(), Vec::new());
+        let (mut missing, mut missing_for_forwarded) = (Vec::new(), Vec::new());
         let mut sees_udp = true;
         let mut needs = Needs::default();
         if self.traffic.has_local() {
@@ -100,12 +100,13 @@ impl CollectorPlan {
             });
             match conntrack.start() {
                 Ok(()) => {
-                    let lacks = if self.insists { &mut missing } else { &mut of_forwarded };
+                    let lacks =
+                        if self.requires_forwarded { &mut missing } else { &mut missing_for_forwarded };
                     lacks.extend_from_slice(conntrack.missing());
                     collectors.push(Box::new(conntrack));
                     needs.conntrack = true;
                 }
-                Err(error) if forwarded && self.insists => return Err(error),
+                Err(error) if forwarded && self.requires_forwarded => return Err(error),
                 Err(error) => {
                     let what = if forwarded { "forwarded connections are" } else { "UDP is" };
                     // A closed stderr must not end the reports.
@@ -118,7 +119,7 @@ impl CollectorPlan {
             (true, true) => Beside::EveryNamespace,
             (true, false) => Beside::ThisNamespace,
         });
-        Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, of_forwarded })
+        Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, missing_for_forwarded })
     }
 
     /// Returns true if connection tracking counts bytes here.
@@ -132,7 +133,7 @@ impl CollectorPlan {
             let mut bpf = BpfCollector::new(self.bpf);
             match bpf.start() {
                 Ok(()) => return Ok((Box::new(bpf), true)),
-                Err(error) if self.collector == CollectorName::Bpf || !error.is_of_bpf() => {
+                Err(error) if self.collector == CollectorName::Bpf || !error.is_bpf_unavailable() => {
                     return Err(error);
                 }
                 Err(error) => {

@@ -95,9 +95,9 @@ impl Filter {
         let ends = &record.ends;
         let (local, remote) = (ends.lport, ends.rport);
         let process = record.process();
-        one(&self.protocols, |protocol| *protocol == record.protocol)
-            && one(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
-            && one(&self.openers, |opener| record.opener == Some(*opener))
+        matches_any(&self.protocols, |protocol| *protocol == record.protocol)
+            && matches_any(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
+            && matches_any(&self.openers, |opener| record.opener == Some(*opener))
             && self.ports.admits(|range| range.contains(&local) || range.contains(&remote))
             && self.local_ports.admits(|range| range.contains(&local))
             && self.remote_ports.admits(|range| range.contains(&remote))
@@ -110,7 +110,7 @@ impl Filter {
     }
 }
 
-fn one<T>(tests: &[T], holds: impl Fn(&T) -> bool) -> bool {
+fn matches_any<T>(tests: &[T], holds: impl Fn(&T) -> bool) -> bool {
     tests.is_empty() || tests.iter().any(holds)
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Number of groups that are kept from one report to the next. Each takes about 300 bytes.
-const MOST_KEPT: usize = 4096;
+const MAX_GROUPS: usize = 4096;
 
 /// One group.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Groups {
         if !since_start {
             *self = Self::default();
         }
-        if self.groups.len() > MOST_KEPT {
-            self.leave_out(MOST_KEPT / 4 * 3);
+        if self.groups.len() > MAX_GROUPS {
+            self.leave_out(MAX_GROUPS / 4 * 3);
         }
         for group in &mut self.groups {
             group.record.growth = Traffic::default();
@@ -173,15 +173,15 @@ mod tests {
     fn beyond_the_most_the_largest_stay() {
         let mut groups = Groups::default();
         groups.begin(true);
-        let count = u16::try_from(MOST_KEPT).expect("it fits") + 1;
+        let count = u16::try_from(MAX_GROUPS).expect("it fits") + 1;
         for port in 1..=count {
             add(&mut groups, port, port.into());
         }
         groups.begin(true);
         let left_out = groups.left_out();
         let kept = rows(&groups);
-        assert_eq!(kept.len(), MOST_KEPT / 4 * 3);
-        assert_eq!(left_out.groups, MOST_KEPT + 1 - kept.len());
+        assert_eq!(kept.len(), MAX_GROUPS / 4 * 3);
+        assert_eq!(left_out.groups, MAX_GROUPS + 1 - kept.len());
         let sum: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
         let all = u64::from(count) * (u64::from(count) + 1) / 2;
         assert_eq!(sum + left_out.moved.sum(), all, "no byte is lost");
@@ -189,7 +189,7 @@ mod tests {
             kept.iter()
                 .all(|(port, _, bytes)| u64::from(*port) == *bytes && usize::from(*port) > left_out.groups)
         );
-        // A kept one is found again, one that was left out begins anew.
+        // A group that was kept is found again, and one that was left out starts from zero.
         add(&mut groups, count, 1);
         add(&mut groups, 1, 1);
         assert!(rows(&groups).contains(&(count, 1, u64::from(count) + 1)));
@@ -202,8 +202,8 @@ mod tests {
         groups.begin(true);
         (1..=5000).for_each(|port| add(&mut groups, port, 1));
         groups.begin(true);
-        assert_eq!(rows(&groups).len(), MOST_KEPT / 4 * 3);
-        assert_eq!(groups.left_out().groups, 5000 - MOST_KEPT / 4 * 3);
+        assert_eq!(rows(&groups).len(), MAX_GROUPS / 4 * 3);
+        assert_eq!(groups.left_out().groups, 5000 - MAX_GROUPS / 4 * 3);
     }
 
     #[test]

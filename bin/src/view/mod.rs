@@ -16,7 +16,7 @@ use crate::{
     conn::{ConnectionRecord, Report, Traffic, per_second},
 };
 
-/// What the user wants to see.
+/// The rows that the user wants to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only connections that pass this filter.

@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// Bytes by which a rate may differ from its level without changing it; an eighth of the level is allowed too.
-const LITTLE: u64 = 256;
+const TOLERANCE: u64 = 256;
 
 /// Number of rows that are arranged at most. They are few enough for loops; a sort or a map would make the binary
 /// larger.
-const MOST: usize = 256;
+const MAX_ROWS: usize = 256;
 
 /// The order of the previous report.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl StableOrder {
     /// Arranges the first `most` rows of those in the default order. `by` is the column by which they are grouped, if
     /// they are.
     pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
-        let count = most.min(view.ranked).min(MOST);
+        let count = most.min(view.ranked).min(MAX_ROWS);
         let ranked = &mut view.rows[..view.ranked];
         let mut rows: Vec<RankedRow> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
         // An insertion sort: the rows are almost in order.
@@ -68,7 +68,7 @@ impl StableOrder {
         let now = row.record.growth.sum();
         let last = self.rows.iter().position(|seen| seen.identity == identity);
         let level = last.map_or(now, |place| self.rows[place].level);
-        let stays = now > 0 && now.abs_diff(level) <= LITTLE.max(level / 8);
+        let stays = now > 0 && now.abs_diff(level) <= TOLERANCE.max(level / 8);
         RankedRow { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// The local ports in the order in which they are shown, `most` of them on the screen.
+    /// Returns the local ports in the order in which they are shown, with room for `most` rows.
     fn shown(stable: &mut StableOrder, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
         records.sort_by_key(|record| std::cmp::Reverse(record.growth.sum()));
         let none = samples::records();

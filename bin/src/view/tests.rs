@@ -8,7 +8,7 @@ use crate::{
     output::samples,
 };
 
-/// The remote ports of what is selected, with what each row stands for.
+/// Returns the remote ports of the selected rows, with the kind of each row.
 fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) {
     let records = samples::records();
     let report = samples::report(&records);
@@ -85,7 +85,7 @@ fn every_test_of_a_filter_must_hold() {
 fn what_is_left_out() {
     let all = Filter::default();
     assert_eq!(filtered(Filter { names: none(vec![Pattern(b"s*".to_vec())]), ..all.clone() }).len(), 5);
-    // One whose owner nobody knows is left out by no name, pid, user or unit.
+    // A connection without a known owner is not excluded by any name, pid, user or unit.
     let ports = filtered(Filter { pids: none(vec![4211, 977, 612, 4_194_303]), ..all.clone() });
     assert_eq!(ports, [65535, 5201, 123]);
     let both = Choice { any: vec![1..=65535], none: vec![443..=443, 22..=22] };

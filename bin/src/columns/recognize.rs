@@ -31,7 +31,7 @@ impl Column {
     }
 
     /// Returns true if the values are names, which may be anything.
-    pub const fn is_of_names(&self) -> bool {
+    pub const fn holds_names(&self) -> bool {
         matches!(self.value, Value::Name(_))
     }
 
@@ -39,7 +39,7 @@ impl Column {
     /// dash in text.
     pub fn may_have_printed(&self, cell: &[u8], csv: bool) -> bool {
         let unknown: &[u8] = if csv { b"" } else { b"-" };
-        self.is_of_names() || cell == unknown || self.has_printed(cell, csv)
+        self.holds_names() || cell == unknown || self.has_printed(cell, csv)
     }
 }
 
