@@ -53,7 +53,7 @@ pub fn report() -> (String, u8) {
         },
     };
     let runs = matches!(outcome, Outcome::Runs);
-    if !runs && let Some(platform) = Platform::of(Path::new("/")) {
+    if !runs && let Some(platform) = Platform::detect(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }
     proc_files(&mut text, Path::new("/proc"));

@@ -26,7 +26,7 @@ const SIGNS: [(&str, Platform); 7] = [
 
 impl Platform {
     /// The platform whose file system has this root; `None` if it is none of these.
-    pub fn of(root: &Path) -> Option<Self> {
+    pub fn detect(root: &Path) -> Option<Self> {
         SIGNS.iter().find(|(file, _)| root.join(file).exists()).map(|(_, platform)| *platform)
     }
 
@@ -63,11 +63,11 @@ mod tests {
     fn signs() {
         let root = std::env::temp_dir().join(format!("tcptop-platform-{}", std::process::id()));
         fs::create_dir_all(root.join("etc")).expect("a folder of its own");
-        assert_eq!(Platform::of(&root), None);
+        assert_eq!(Platform::detect(&root), None);
         fs::write(root.join("etc/openwrt_release"), "").expect("written");
-        assert_eq!(Platform::of(&root), Some(Platform::OpenWrt));
+        assert_eq!(Platform::detect(&root), Some(Platform::OpenWrt));
         fs::write(root.join("etc/glversion"), "4.5").expect("written");
-        assert_eq!(Platform::of(&root), Some(Platform::GlInet));
+        assert_eq!(Platform::detect(&root), Some(Platform::GlInet));
         fs::remove_dir_all(&root).expect("removed");
     }
 

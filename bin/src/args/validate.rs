@@ -88,8 +88,8 @@ impl Arguments {
             (false, true) if !self.quiet => ReportFormat::Journal,
             (false, _) => ReportFormat::Text,
         };
-        // A narrow screen drops the columns that the user asked for by name last. `--closed` adds the protocol, whose
-        // minus marks the connections that ended.
+        // If the screen is narrow, the columns that the user asked for by name are the last to go. `--closed` adds the
+        // protocol to them, whose minus marks the connections that ended.
         let asked = [
             (self.closed, ColumnId::Proto),
             (self.cmdline, ColumnId::Cmdline),

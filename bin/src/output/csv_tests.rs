@@ -16,8 +16,12 @@ fn rows(report: &Report<'_>, closed: bool, options: &OutputOptions) -> String {
     let names = samples::names();
     let frame = samples::frame(report, &names);
     let mut groups = Groups::default();
-    let view =
-        Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, usize::MAX, &mut groups);
+    let view = Selection { idle: false, closed, ..samples::selection() }.select(
+        report,
+        &frame,
+        usize::MAX,
+        &mut groups,
+    );
     let mut out = Vec::new();
     super::report(report, &view, options, &frame, &mut out, &mut |_| ());
     String::from_utf8(out).expect("valid UTF-8")
@@ -103,7 +107,7 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
         let names = samples::names();
         let frame = samples::frame(&report, &names);
         let (mut groups, mut out) = (Groups::default(), Vec::new());
-        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+        let view = selection.select(&report, &frame, usize::MAX, &mut groups);
         super::report(&report, &view, &options, &frame, &mut out, &mut |_| ());
         String::from_utf8(out).expect("valid UTF-8")
     };
@@ -130,7 +134,7 @@ fn rows_may_be_taken_one_by_one() {
     let frame = samples::frame(&report, &names);
     let mut groups = Groups::default();
     let selection = Selection { idle: false, closed: true, ..samples::selection() };
-    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let view = selection.select(&report, &frame, usize::MAX, &mut groups);
     let (mut pieces, mut out) = (Vec::new(), Vec::new());
     super::report(&report, &view, &samples::csv(), &frame, &mut out, &mut |rows| {
         pieces.push(std::mem::take(rows));

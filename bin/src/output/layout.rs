@@ -28,46 +28,49 @@ pub fn layout(
     room: Option<usize>,
     mut longest: impl FnMut(&Column, usize) -> usize,
 ) -> Vec<SizedColumn> {
-    let mut slots = chosen(options, room);
+    let mut sized_columns = chosen(options, room);
     let Some(room) = room else {
-        for slot in &mut slots {
-            slot.width = slot.shape.width.max(longest(slot.column, usize::MAX));
+        for sized in &mut sized_columns {
+            sized.width = sized.shape.width.max(longest(sized.column, usize::MAX));
         }
-        return slots;
+        return sized_columns;
     };
-    if let [only] = slots.as_mut_slice() {
+    if let [only] = sized_columns.as_mut_slice() {
         only.width = only.width.min(room);
     }
-    let wanted: Vec<usize> = slots
+    let wanted: Vec<usize> = sized_columns
         .iter_mut()
-        .map(|slot| {
-            let Shape { least, most, .. } = slot.shape;
+        .map(|sized| {
+            let Shape { least, most, .. } = sized.shape;
             // Rates and sizes change with each report, so fixed columns are not measured.
-            if least == most && slot.column.id != ColumnId::Pid {
+            if least == most && sized.column.id != ColumnId::Pid {
                 return most;
             }
-            let wanted = longest(slot.column, most).max(slot.column.title.len()).min(most);
-            slot.width = slot.width.min(wanted);
+            let wanted = longest(sized.column, most).max(sized.column.title.len()).min(most);
+            sized.width = sized.width.min(wanted);
             wanted
         })
         .collect();
-    let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
+    let used: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
     let mut spare = (room + 1).saturating_sub(used);
     // Addresses grow first, because half an address says less than half a name.
-    let is_end = |slot: &SizedColumn| matches!(slot.column.id, ColumnId::Local | ColumnId::Remote);
-    grow(&mut slots, &mut spare, &|at, slot| if is_end(slot) { wanted[at].min(slot.shape.width) } else { 0 });
-    grow(&mut slots, &mut spare, &|at, _| wanted[at]);
-    grow(&mut slots, &mut spare, &|_, slot| slot.shape.least);
-    grow(&mut slots, &mut spare, &|_, slot| slot.shape.width);
-    slots
+    let is_end = |sized: &SizedColumn| matches!(sized.column.id, ColumnId::Local | ColumnId::Remote);
+    grow(&mut sized_columns, &mut spare, &|at, sized| {
+        if is_end(sized) { wanted[at].min(sized.shape.width) } else { 0 }
+    });
+    grow(&mut sized_columns, &mut spare, &|at, _| wanted[at]);
+    grow(&mut sized_columns, &mut spare, &|_, sized| sized.shape.least);
+    grow(&mut sized_columns, &mut spare, &|_, sized| sized.shape.width);
+    sized_columns
 }
 
 /// Gives spare room to the columns, the narrowest first, until each has the width that `target` returns.
-fn grow(slots: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &SizedColumn) -> usize) {
+fn grow(sized_columns: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &SizedColumn) -> usize) {
     while *spare > 0 {
-        let growing = slots.iter_mut().enumerate().filter(|(at, slot)| slot.width < target(*at, slot));
-        let Some((_, slot)) = growing.min_by_key(|(_, slot)| (slot.width, slot.rank)) else { break };
-        slot.width += 1;
+        let growing =
+            sized_columns.iter_mut().enumerate().filter(|(at, sized)| sized.width < target(*at, sized));
+        let Some((_, sized)) = growing.min_by_key(|(_, sized)| (sized.width, sized.rank)) else { break };
+        sized.width += 1;
         *spare -= 1;
     }
 }
@@ -88,27 +91,28 @@ fn chosen(options: &OutputOptions, room: Option<usize>) -> Vec<SizedColumn> {
         };
         (at, SizedColumn { column, width: shape.least, shape, rank })
     };
-    let mut slots: Vec<(usize, SizedColumn)> = options.columns.iter().enumerate().map(ranked).collect();
-    slots.sort_unstable_by_key(|(_, slot)| slot.rank);
+    let mut sized_columns: Vec<(usize, SizedColumn)> =
+        options.columns.iter().enumerate().map(ranked).collect();
+    sized_columns.sort_unstable_by_key(|(_, sized)| sized.rank);
     if let Some(room) = room {
         let mut used = 0;
-        let fits = slots.iter().take_while(|(_, slot)| {
-            used += slot.width + 1;
+        let fits = sized_columns.iter().take_while(|(_, sized)| {
+            used += sized.width + 1;
             used <= room + 1
         });
         let fits = fits.count().max(1);
-        let used: usize = slots[..fits].iter().map(|(_, slot)| slot.width + 1).sum();
+        let used: usize = sized_columns[..fits].iter().map(|(_, sized)| sized.width + 1).sum();
         let left = room.saturating_sub(used);
-        match slots.get_mut(fits) {
+        match sized_columns.get_mut(fits) {
             Some((_, next)) if left >= SQUEEZED && next.shape.least < next.shape.width => {
                 (next.width, next.shape.least) = (left, left);
-                slots.truncate(fits + 1);
+                sized_columns.truncate(fits + 1);
             }
-            _ => slots.truncate(fits),
+            _ => sized_columns.truncate(fits),
         }
     }
-    slots.sort_unstable_by_key(|(at, _)| *at);
-    slots.into_iter().map(|(_, slot)| slot).collect()
+    sized_columns.sort_unstable_by_key(|(at, _)| *at);
+    sized_columns.into_iter().map(|(_, sized)| sized).collect()
 }
 
 #[cfg(test)]
@@ -117,15 +121,15 @@ mod tests {
     use crate::columns::TEXT;
 
     fn titles(first: Option<ColumnId>, room: usize) -> String {
-        let slots = layout(
+        let sized_columns = layout(
             &OutputOptions { first: first.into_iter().collect(), ..samples::options() },
             Some(room),
             |_, _| 0,
         );
-        let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
+        let total: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
         assert!(total <= room + 1 || room == 0, "{total} in {room}");
         let titles: Vec<String> =
-            slots.iter().map(|slot| format!("{}:{}", slot.column.title, slot.width)).collect();
+            sized_columns.iter().map(|sized| format!("{}:{}", sized.column.title, sized.width)).collect();
         titles.join(" ")
     }
 
@@ -157,10 +161,10 @@ mod tests {
         let length = |column: &Column, _| {
             ids.iter().position(|id| *id == column.id).map_or(column.title.len(), |at| lengths[at])
         };
-        let slots = layout(&samples::options(), Some(room), length);
-        let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
+        let sized_columns = layout(&samples::options(), Some(room), length);
+        let total: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
         assert!(total <= room + 1, "{total} in {room}");
-        ids.map(|id| slots.iter().find(|slot| slot.column.id == id).map_or(0, |slot| slot.width))
+        ids.map(|id| sized_columns.iter().find(|sized| sized.column.id == id).map_or(0, |sized| sized.width))
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Log {
         };
         let start = Instant::now();
         loop {
-            match log.ready(0, stop) {
+            match log.prepare(0, stop) {
                 Err(OutputError::Refused { why: LogRefusal::Locked, .. })
                     if start.elapsed() < LOCK_TIMEOUT =>
                 {
@@ -86,13 +86,14 @@ impl Log {
     /// # Errors
     ///
     /// Fails if the file cannot be opened, may not be written to, or is full and cannot be renamed.
-    pub fn ready(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
+    pub fn prepare(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
         let path = &self.settings.path;
         let (mut opened, is_other) = match self.opened.take().filter(|opened| is_at(opened, path)) {
             Some(opened) => (opened, false),
             None => {
                 let opened = OpenedLog::at(path, self.attributes).map_err(|problem| self.failed(problem))?;
-                let verdict = opened.judge(&self.signature, stop).map_err(|problem| self.failed(problem))?;
+                let verdict =
+                    opened.classify(&self.signature, stop).map_err(|problem| self.failed(problem))?;
                 (opened, verdict == Some(Verdict::Other))
             }
         };

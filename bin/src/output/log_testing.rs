@@ -76,7 +76,7 @@ pub struct Writer {
 }
 
 pub fn signature() -> Signature {
-    Signature::of(&OutputOptions { columns: vec![ColumnId::RxBytes, ColumnId::TxBytes], ..samples::csv() })
+    Signature::new(&OutputOptions { columns: vec![ColumnId::RxBytes, ColumnId::TxBytes], ..samples::csv() })
 }
 
 pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
@@ -87,7 +87,7 @@ pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
 impl Writer {
     /// Returns true if the file was new for this report, so that the header line comes first.
     pub fn report(&mut self, text: &str) -> Result<bool, OutputError> {
-        let new = self.log.ready(text.len(), self.stop.as_fd())?;
+        let new = self.log.prepare(text.len(), self.stop.as_fd())?;
         let header = if new { HEADER } else { "" };
         self.log.write([header, text].concat().as_bytes(), self.stop.as_fd())?;
         Ok(new)

@@ -135,7 +135,7 @@ fn a_device_is_new_once_and_a_full_one_is_named() {
     let mut full = open(LogFile { path: "/dev/full".into(), most: Some(1024), keep: 4 }).expect("opens");
     let error = full.report("1,1\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
-    assert!(full.log.ready(1, full.stop.as_fd()).expect("opens again"));
+    assert!(full.log.prepare(1, full.stop.as_fd()).expect("opens again"));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_pipe_without_a_reader_is_an_error_and_a_reader_that_stands_still_is_named()
     let (asked, mut asking) = std::os::unix::net::UnixStream::pair().expect("a pair");
     asking.write_all(b"stop").expect("written");
     let mut log = Log::open(settings, signature(), asked.as_fd()).expect("opened");
-    log.ready(1 << 24, asked.as_fd()).expect("a pipe has no size");
+    log.prepare(1 << 24, asked.as_fd()).expect("a pipe has no size");
     let error = log.write(&vec![b'x'; 1 << 24], asked.as_fd()).expect_err("more than fits");
     let named = format!("'{}': the reader takes nothing; the report was given up", path.display());
     assert_eq!(error.to_string(), named);

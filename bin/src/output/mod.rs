@@ -82,7 +82,7 @@ impl Printer {
     ///
     /// Fails if the file cannot be opened or is not a log of tcptop's, or if standard output is closed.
     pub fn new(options: OutputOptions, stop: OwnedFd) -> Result<Self, OutputError> {
-        let signature = Signature::of(&options);
+        let signature = Signature::new(&options);
         let header = signature.header().to_vec();
         let sink = Sink::open(options.file.as_ref(), signature, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
@@ -245,7 +245,7 @@ impl Printer {
         let mut front = Vec::new();
         // Includes the empty line that may come in front.
         let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
-        let result = self.sink.ready(length).and_then(|new| {
+        let result = self.sink.prepare(length).and_then(|new| {
             match self.medium {
                 Medium::Csv if new => front.extend_from_slice(&self.header),
                 Medium::Pipe | Medium::Terminal if self.options.format == ReportFormat::Journal => {

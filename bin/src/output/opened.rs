@@ -82,7 +82,7 @@ impl OpenedLog {
     }
 
     /// Decides whose the file is; `None` if it is empty. Ends a last line that a crash left incomplete.
-    pub fn judge(&self, signature: &Signature, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
+    pub fn classify(&self, signature: &Signature, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
         let metadata = self.file.metadata()?;
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(None);
@@ -94,7 +94,7 @@ impl OpenedLog {
         if !is_same(&reader.metadata()?, &metadata) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN).into());
         }
-        let verdict = signature.judge(&first_line(&mut reader)?);
+        let verdict = signature.classify(&first_line(&mut reader)?);
         if verdict == Verdict::Foreign {
             return Err(Problem::Refused(LogRefusal::Foreign(signature.expected())));
         }

@@ -81,7 +81,7 @@ impl Renamed {
         let Ok(mut file) = location.folder.open(name, flags, 0) else { return Ok(Some(false)) };
         Ok(Some(
             is_same(&file.metadata()?, &entry)
-                && signature.judge(&first_line(&mut file)?) != Verdict::Foreign,
+                && signature.classify(&first_line(&mut file)?) != Verdict::Foreign,
         ))
     }
 }

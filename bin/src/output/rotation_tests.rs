@@ -90,12 +90,12 @@ fn a_gap_is_filled_before_anything_is_lost() {
 fn rows_of_names_alone_are_rotated_too() {
     let directory = Directory::new("names");
     let signature =
-        Signature::of(&OutputOptions { columns: vec![ColumnId::Comm], headings: false, ..samples::csv() });
+        Signature::new(&OutputOptions { columns: vec![ColumnId::Comm], headings: false, ..samples::csv() });
     let settings = LogFile { path: directory.path("log"), most: Some(6), keep: 2 };
     let stop = never();
     let mut log = Log::open(settings.clone(), signature, stop.as_fd()).expect("opened");
     for report in ["one\n", "two\n", "three\n", "four\n"] {
-        log.ready(report.len(), stop.as_fd()).expect("ready");
+        log.prepare(report.len(), stop.as_fd()).expect("ready");
         log.write(report.as_bytes(), stop.as_fd()).expect("written");
     }
     let texts = ["log", "log.1", "log.2", "log.3"].map(|name| directory.text(name));

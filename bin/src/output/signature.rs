@@ -33,7 +33,7 @@ pub struct Signature {
 
 impl Signature {
     /// Returns the signature of reports with these options.
-    pub fn of(options: &OutputOptions) -> Self {
+    pub fn new(options: &OutputOptions) -> Self {
         let (format, columns, headings) = (options.format, options.columns.clone(), options.headings);
         let numbers = options.numbers;
         let mut header = Vec::new();
@@ -59,7 +59,7 @@ impl Signature {
     }
 
     /// Decides whose a file is by its first bytes, at most [`LINE`].
-    pub fn judge(&self, begin: &[u8]) -> Verdict {
+    pub fn classify(&self, begin: &[u8]) -> Verdict {
         let end = memchr::memchr(b'\n', begin);
         let line = &begin[..end.unwrap_or(begin.len())];
         let same = |same| if same { Verdict::Same } else { Verdict::Other };

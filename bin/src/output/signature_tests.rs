@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn signature(format: ReportFormat, columns: &[ColumnId], headings: bool) -> Signature {
-    Signature::of(&OutputOptions { format, columns: columns.to_vec(), headings, ..samples::options() })
+    Signature::new(&OutputOptions { format, columns: columns.to_vec(), headings, ..samples::options() })
 }
 
 /// What each log begins with: a header line of CSV, a report, a journal's titles, rows of CSV and of text.
@@ -44,7 +44,7 @@ fn each_form_knows_its_own_and_the_others() {
         (signature(ReportFormat::Journal, &CLOSED_TEXT[..3], true), [Other, Other, Other, Foreign, Foreign]),
     ] {
         for ((name, begin), verdict) in begins().iter().zip(expected) {
-            assert_eq!(signature.judge(begin.as_bytes()), verdict, "{name}: {}", signature.expected());
+            assert_eq!(signature.classify(begin.as_bytes()), verdict, "{name}: {}", signature.expected());
         }
     }
 }
@@ -57,7 +57,7 @@ fn rows_of_every_kind_are_known_again() {
     let frame = samples::frame(&report, &names);
     let selection = crate::view::Selection { closed: true, ..samples::selection() };
     let mut groups = crate::view::Groups::default();
-    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let view = selection.select(&report, &frame, usize::MAX, &mut groups);
     for columns in [
         &CSV[..],
         &TEXT,
@@ -76,11 +76,11 @@ fn rows_of_every_kind_are_known_again() {
                     crate::output::text::report(&report, &view, &options, None, &frame, previous, &mut out);
                 }
             }
-            let signature = Signature::of(&options);
+            let signature = Signature::new(&options);
             let lines: Vec<_> = out.split_inclusive(|byte| *byte == b'\n').collect();
             assert_eq!(lines.len(), 7);
             // One that knows no bytes yet has dashes alone.
-            let known = lines.iter().filter(|line| signature.judge(line) == Verdict::Same).count();
+            let known = lines.iter().filter(|line| signature.classify(line) == Verdict::Same).count();
             let text = String::from_utf8_lossy(&out);
             assert!(
                 known == 7 || known == 6 && columns == [ColumnId::RxBytes, ColumnId::TxBytes],
@@ -99,7 +99,7 @@ fn reports_begin_with_what_is_looked_for() {
         let frame = crate::columns::Frame { time_format: time, ..samples::frame(&report, &names) };
         let mut line = Vec::new();
         crate::output::header::header(&report, None, None, &frame, None, &mut line);
-        assert_eq!(signature(ReportFormat::Text, &TEXT, true).judge(&line), Verdict::Same);
+        assert_eq!(signature(ReportFormat::Text, &TEXT, true).classify(&line), Verdict::Same);
     }
 }
 
@@ -129,7 +129,7 @@ fn files_of_others_are_taken_for_theirs() {
                 for headings in [true, false] {
                     let signature = signature(format, columns, headings);
                     assert_eq!(
-                        signature.judge(line.as_bytes()),
+                        signature.classify(line.as_bytes()),
                         Verdict::Foreign,
                         "{line:?} {columns:?} {format:?}"
                     );
@@ -142,7 +142,7 @@ fn files_of_others_are_taken_for_theirs() {
 #[test]
 fn a_header_line_that_was_torn_off_is_ours() {
     let signature = signature(ReportFormat::Csv, &CSV, true);
-    assert_eq!(signature.judge(b"time,event,pro"), Verdict::Other);
-    assert_eq!(signature.judge(&signature.header()[..signature.header().len() - 1]), Verdict::Other);
-    assert_eq!(signature.judge(b"ti"), Verdict::Foreign);
+    assert_eq!(signature.classify(b"time,event,pro"), Verdict::Other);
+    assert_eq!(signature.classify(&signature.header()[..signature.header().len() - 1]), Verdict::Other);
+    assert_eq!(signature.classify(b"ti"), Verdict::Foreign);
 }

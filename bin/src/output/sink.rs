@@ -62,10 +62,10 @@ impl Sink {
     ///
     /// Fails if the file is gone and cannot be created again, is not a log of tcptop's, or is full and cannot be
     /// renamed.
-    pub fn ready(&mut self, length: usize) -> Result<bool, OutputError> {
+    pub fn prepare(&mut self, length: usize) -> Result<bool, OutputError> {
         match &mut self.target {
             Target::Stdout(_, new) => Ok(*new),
-            Target::Log(log) => log.ready(length, self.stop.as_fd()),
+            Target::Log(log) => log.prepare(length, self.stop.as_fd()),
         }
     }
 

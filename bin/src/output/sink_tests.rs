@@ -54,7 +54,7 @@ fn short_writes_are_continued() {
 
 #[test]
 fn stdout_is_standard_output() {
-    let sink = Sink::open(None, Signature::of(&samples::options()), never()).expect("open");
+    let sink = Sink::open(None, Signature::new(&samples::options()), never()).expect("open");
     let linked = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).expect("a descriptor");
     assert_eq!(sink.fd().map(|fd| linked(fd.as_raw_fd())), Some(linked(1)));
 }

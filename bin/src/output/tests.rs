@@ -37,7 +37,11 @@ impl Log {
             let frame = samples::frame(&report, &names);
             let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
             printer
-                .report(&report, &selection.of(&report, &frame, usize::MAX, &mut Groups::default()), &frame)
+                .report(
+                    &report,
+                    &selection.select(&report, &frame, usize::MAX, &mut Groups::default()),
+                    &frame,
+                )
                 .expect("written");
         }
         printer.end().expect("written");
@@ -99,7 +103,7 @@ fn print_ended(printer: &mut Printer, remote: &str) {
     let selection = Selection { closed: true, live: false, ..samples::selection() };
     let mut groups = Groups::default();
     printer
-        .report(&report, &selection.of(&report, &frame, usize::MAX, &mut groups), &frame)
+        .report(&report, &selection.select(&report, &frame, usize::MAX, &mut groups), &frame)
         .expect("written");
 }
 

@@ -36,7 +36,7 @@ impl PreviousRows {
     /// Returns the width that a column keeps: that of its longest value so far, with `longest` in these rows, or its
     /// usual width. Such a column gives up no room that later rows may need. A column that is too narrow for an address
     /// becomes wide enough for every address, so that titles are seldom printed again.
-    fn keep(&mut self, column: &Column, longest: usize, options: &OutputOptions) -> usize {
+    fn kept_width(&mut self, column: &Column, longest: usize, options: &OutputOptions) -> usize {
         let place = column.id as usize;
         if place >= self.longest.len() {
             self.longest.resize(place + 1, 0);
@@ -55,9 +55,9 @@ impl PreviousRows {
 }
 
 /// Returns the widths that decide whether rows are aligned with each other.
-fn widths(slots: &[SizedColumn]) -> Layout {
-    let mut widths: Layout = slots.iter().map(|slot| (slot.column.id, slot.width)).collect();
-    if let (Some(last), Some(width)) = (slots.last(), widths.last_mut())
+fn widths(sized_columns: &[SizedColumn]) -> Layout {
+    let mut widths: Layout = sized_columns.iter().map(|sized| (sized.column.id, sized.width)).collect();
+    if let (Some(last), Some(width)) = (sized_columns.last(), widths.last_mut())
         && last.column.shape.align == Align::Left
     {
         // The width of a last column does not matter, because nothing follows its values.
@@ -109,7 +109,7 @@ pub fn report(
     };
     let rows = rows.as_slice();
     let stays = journal || !options.headings;
-    let slots = layout(options, room, |column, most| {
+    let sized_columns = layout(options, room, |column, most| {
         let mut cell = Vec::new();
         let longest = rows.iter().map(|row| {
             cell.clear();
@@ -117,7 +117,7 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        if stays { previous.keep(column, longest, options) } else { longest }
+        if stays { previous.kept_width(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
@@ -125,16 +125,16 @@ pub fn report(
         let titled = previous.titled.get_or_insert_with(|| {
             widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
         });
-        if *titled != widths(&slots) {
-            *titled = widths(&slots);
-            title_line(&slots, options, &mut cell, out);
+        if *titled != widths(&sized_columns) {
+            *titled = widths(&sized_columns);
+            title_line(&sized_columns, options, &mut cell, out);
         }
     }
     if plan.titles {
-        title_line(&slots, options, &mut cell, out);
+        title_line(&sized_columns, options, &mut cell, out);
     }
     for row in rows {
-        line(&slots, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
+        line(&sized_columns, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
     }
     let last = out.len();
     if plan.more {
@@ -158,9 +158,9 @@ pub fn titles(
     out: &mut Vec<u8>,
 ) {
     let room = screen.map(|screen| usize::from(screen.columns));
-    let slots = layout(options, room, |column, _| previous.keep(column, 0, options));
-    previous.titled = Some(widths(&slots));
-    title_line(&slots, options, &mut Vec::new(), out);
+    let sized_columns = layout(options, room, |column, _| previous.kept_width(column, 0, options));
+    previous.titled = Some(widths(&sized_columns));
+    title_line(&sized_columns, options, &mut Vec::new(), out);
 }
 
 /// How the lines below the header are used.
@@ -210,27 +210,27 @@ fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     view.rows.iter().filter(|row| take(row)).copied().collect()
 }
 
-fn title_line(slots: &[SizedColumn], options: &OutputOptions, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
-    line(slots, cell, out, |column, _, cell| {
+fn title_line(sized_columns: &[SizedColumn], options: &OutputOptions, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
+    line(sized_columns, cell, out, |column, _, cell| {
         cell.extend_from_slice(column.title(options.numbers).as_bytes());
     });
 }
 
 /// Appends one line with the aligned cells that `write` produces, without trailing spaces.
 fn line(
-    slots: &[SizedColumn],
+    sized_columns: &[SizedColumn],
     cell: &mut Vec<u8>,
     out: &mut Vec<u8>,
     write: impl Fn(&Column, usize, &mut Vec<u8>),
 ) {
     let start = out.len();
     let mut gap = 0;
-    for slot in slots {
+    for sized in sized_columns {
         cell.clear();
-        write(slot.column, slot.width, cell);
-        width::cut(cell, 0, slot.width);
-        let pad = slot.width - width::columns(cell);
-        let (before, after) = match slot.column.shape.align {
+        write(sized.column, sized.width, cell);
+        width::cut(cell, 0, sized.width);
+        let pad = sized.width - width::columns(cell);
+        let (before, after) = match sized.column.shape.align {
             Align::Left => (0, pad),
             Align::Right => (pad, 0),
         };

@@ -26,7 +26,7 @@ fn printed(
     let names = samples::names();
     let frame = Frame { numbers: options.numbers, ..samples::frame(&report, &names) };
     let mut groups = Groups::default();
-    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let view = selection.select(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
     super::report(&report, &view, options, screen, &frame, &mut PreviousRows::default(), &mut out);
@@ -144,7 +144,7 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
         let (mut groups, mut out) = (Groups::default(), Vec::new());
         let frame = samples::frame(&report, &names);
         let selection = Selection { closed: true, order, ..samples::selection() };
-        let view = selection.of(&report, &frame, 19, &mut groups);
+        let view = selection.select(&report, &frame, 19, &mut groups);
         let screen = Some(Screen { columns: 80, rows: 19 });
         super::report(
             &report,
@@ -217,7 +217,7 @@ fn what_the_report_did_not_keep_is_more() {
         let selection = Selection { closed_active, ..samples::selection() };
         let (mut groups, mut out) = (Groups::default(), Vec::new());
         let frame = samples::frame(&report, &names);
-        let view = selection.of(&report, &frame, rows, &mut groups);
+        let view = selection.select(&report, &frame, rows, &mut groups);
         let options = OutputOptions { rows: Some(rows), ..samples::options() };
         super::report(&report, &view, &options, None, &frame, &mut PreviousRows::default(), &mut out);
         String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
@@ -285,7 +285,7 @@ fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
         let frame = samples::frame(&report, &names);
         let mut groups = Groups::default();
         let selection = Selection { closed: true, live: false, ..samples::selection() };
-        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+        let view = selection.select(&report, &frame, usize::MAX, &mut groups);
         super::report(&report, &view, options, screen, &frame, &mut previous, &mut out);
     }
     String::from_utf8(out).expect("UTF-8")

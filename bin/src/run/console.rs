@@ -53,7 +53,7 @@ impl Console {
     ///
     /// # Errors
     /// epoll_ctl(2)'s.
-    pub fn attend(&mut self, epoll: &Epoll) -> Result<(), Error> {
+    pub fn watch_keys(&mut self, epoll: &Epoll) -> Result<(), Error> {
         if !self.listens && self.keys.take() {
             epoll.add(self.keys.descriptor(), Source::Keys).map_err(epoll_error)?;
             self.listens = true;
@@ -70,7 +70,7 @@ impl Console {
         if source == Source::Continue {
             self.continued.take().map_err(|error| Error::System("signalfd", error))?;
             self.ignore(epoll)?;
-            self.attend(epoll)?;
+            self.watch_keys(epoll)?;
             return Ok(false);
         }
         let mut buffer = [0; 64];

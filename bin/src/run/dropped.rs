@@ -26,7 +26,7 @@ impl DroppedReports {
     /// # Errors
     ///
     /// Returns the failure if reports may not be dropped.
-    pub fn note(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
+    pub fn record(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
         match written {
@@ -85,7 +85,7 @@ mod tests {
         for (written, reports) in
             [(Ok(true), 1), (Err(full()), 1), (Ok(false), 1), (Err(full()), 1), (Ok(false), 0)]
         {
-            dropped_reports.note(written, reports).expect("allowed");
+            dropped_reports.record(written, reports).expect("allowed");
         }
         assert!(dropped_reports.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
         assert!(matches!(dropped_reports.finish(false), Err(Stopped::Output(_))));
@@ -96,13 +96,13 @@ mod tests {
         let recovered = || {
             let mut dropped_reports = DroppedReports::new(true);
             dropped_reports
-                .note(Err(full()), 1)
-                .and_then(|()| dropped_reports.note(Ok(true), 1))
+                .record(Err(full()), 1)
+                .and_then(|()| dropped_reports.record(Ok(true), 1))
                 .expect("allowed");
             dropped_reports
         };
         assert!(recovered().finish(false).is_ok());
         assert!(matches!(recovered().finish(true), Err(Stopped::Dropped(1))));
-        assert!(DroppedReports::new(false).note(Err(full()), 1).is_err());
+        assert!(DroppedReports::new(false).record(Err(full()), 1).is_err());
     }
 }

@@ -79,7 +79,7 @@ impl From<OutputError> for Stopped {
 /// report.
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
-    let plan = CollectorPlan::of(&settings);
+    let plan = CollectorPlan::new(&settings);
     plan.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
     let (csv, file) = (output.format == ReportFormat::Csv, output.file.is_some());
@@ -138,10 +138,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     // left.
     notices::unconfined(&confine(Needs { log: file, units, ..needs }));
     let mut dropped_reports = DroppedReports::new(file && count != Some(1));
-    dropped_reports.note(printer.begin(), 0)?;
-    dropped_reports.note(printer.announce(interval), 0)?;
+    dropped_reports.record(printer.begin(), 0)?;
+    dropped_reports.record(printer.announce(interval), 0)?;
 
-    console.iter_mut().try_for_each(|console| console.attend(&epoll))?;
+    console.iter_mut().try_for_each(|console| console.watch_keys(&epoll))?;
 
     let mut shortage = Shortage::new(header_tells, missing_for_forwarded);
     let (mut groups, mut stable_order, mut rate) = (Groups::default(), StableOrder::default(), 0);
@@ -165,7 +165,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                         signal.take().map_err(system("signalfd"))?;
                     }
                     printer.reopen();
-                    dropped_reports.note(printer.begin(), 0)?;
+                    dropped_reports.record(printer.begin(), 0)?;
                 }
                 Source::Suspend => suspend = true,
                 Source::Keys | Source::Continue => {
@@ -178,10 +178,10 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         if let Some(console) = &mut console {
             if suspend && !stop {
                 // The next report must not overwrite what the shell prints meanwhile.
-                dropped_reports.note(printer.end(), 0)?;
+                dropped_reports.record(printer.end(), 0)?;
                 console.suspend(&epoll)?;
             } else if tick {
-                console.attend(&epoll)?;
+                console.watch_keys(&epoll)?;
             }
         }
         if idle {
@@ -196,7 +196,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         fruitless = 0;
         if stop && !tick && reports > 0 && printer.keeps_last() {
             monitor.stop();
-            dropped_reports.note(printer.end(), 0)?;
+            dropped_reports.record(printer.end(), 0)?;
             return dropped_reports.finish(count.is_some());
         }
         reports += 1;
@@ -216,7 +216,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                 names,
             };
             let room = printer.room();
-            let mut view = selection.of(report, &frame, room, &mut groups);
+            let mut view = selection.select(report, &frame, room, &mut groups);
             if printer.repaints() {
                 stable_order.arrange(&mut view, selection.by, &frame, room);
             }
@@ -231,12 +231,12 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         })?;
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
-        dropped_reports.note(written, 1)?;
+        dropped_reports.record(written, 1)?;
         // An interval that a signal cut short may hold a burst, so it does not count.
         let over = tick && exit_over.is_some_and(|most| rate > most);
         if last || over {
             monitor.stop();
-            dropped_reports.note(printer.end(), 0)?;
+            dropped_reports.record(printer.end(), 0)?;
             dropped_reports.finish(count.is_some())?;
             return if over { Err(Stopped::RateExceeded) } else { Ok(()) };
         }

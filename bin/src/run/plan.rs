@@ -41,7 +41,7 @@ pub struct Started {
 
 impl CollectorPlan {
     /// Plans as the arguments say, or as this host suggests.
-    pub fn of(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let forwards = || conntrack::forwards(Path::new(PROC)) && conntrack::is_available(Path::new(PROC));
         let traffic = settings.traffic.unwrap_or_else(|| {
             if settings.enable_accounting || forwards() { TrafficKind::All } else { TrafficKind::Local }

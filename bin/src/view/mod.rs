@@ -68,7 +68,7 @@ impl View<'_> {
 impl Selection {
     /// Selects the rows of a report. Rows of groups borrow from `groups`, which may still hold those of the previous
     /// report. Beyond the first `most` rows the order does not matter.
-    pub fn of<'a>(
+    pub fn select<'a>(
         &self,
         report: &'a Report<'a>,
         frame: &Frame<'_>,

@@ -14,7 +14,7 @@ fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) 
     let report = samples::report(&records);
     let names = samples::names();
     let mut groups = Groups::default();
-    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+    let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.kind.event, row.kind.connections));
     (rows.collect(), view.shown)
 }
@@ -50,7 +50,7 @@ fn the_first_rows_are_the_same_however_many_are_seen() {
     let names = samples::names();
     for most in 0..8 {
         let mut groups = Groups::default();
-        let view = samples::selection().of(&report, &samples::frame(&report, &names), most, &mut groups);
+        let view = samples::selection().select(&report, &samples::frame(&report, &names), most, &mut groups);
         let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.ends.rport).collect();
         assert_eq!(ports, [443, 50022, 53, 33000, 65535][..most.min(5)]);
         assert_eq!(view.rows.len(), 5);
@@ -111,7 +111,7 @@ fn users_by_name_and_number() {
         let filter = Filter { users, ..Filter::default() };
         let selection = Selection { filter, ..samples::selection() };
         let mut groups = Groups::default();
-        let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+        let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
         view.rows.iter().map(|row| row.record.ends.rport).collect::<Vec<_>>()
     };
     let pattern = |text: &str| vec![Pattern(text.into())];
@@ -142,7 +142,7 @@ fn rows_of_less_are_left_out() {
     let rate = |filter| {
         let mut groups = Groups::default();
         let selection = Selection { filter, ..samples::selection() };
-        selection.of(&report, &samples::frame(&report, &names), 0, &mut groups).rate(&report)
+        selection.select(&report, &samples::frame(&report, &names), 0, &mut groups).rate(&report)
     };
     assert_eq!(rate(Filter::default()), 12_600_841 + 1_010_954);
     assert_eq!(rate(Filter { ports: any(vec![22..=22]), ..Filter::default() }), 1_536 + 10_240);
@@ -172,7 +172,7 @@ fn groups_have_sums_of_the_interval() {
     let names = samples::names();
     let selection = Selection { by: Some(ColumnId::Pid), ..samples::selection() };
     let mut groups = Groups::default();
-    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+    let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
         let pid = row.record.process().map(|Process { pid, .. }| *pid);
@@ -183,7 +183,7 @@ fn groups_have_sums_of_the_interval() {
     assert!(view.rows.iter().all(|row| row.kind.event == Event::Group));
     assert_eq!(view.rows.iter().map(|row| row.kind.connections).sum::<u32>(), 7);
     let mut groups = Groups::default();
-    let active = Selection { idle: false, ..selection }.of(
+    let active = Selection { idle: false, ..selection }.select(
         &report,
         &samples::frame(&report, &names),
         usize::MAX,
@@ -205,7 +205,7 @@ fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
     let names = samples::names();
     let count = |selection: &Selection| {
         let mut groups = Groups::default();
-        selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
+        selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
     };
     assert_eq!(count(&screen), 6, "one that moved nothing is not there");
     assert_eq!(count(&Selection { closed: true, ..screen }), 7, "unless it is asked for");
