@@ -38,21 +38,21 @@ pub fn report() -> (String, u8) {
     let outcome = match bpf::has_descriptors() {
         Err(error) => {
             line(&mut text, false, "open files", &error.to_string());
-            Outcome::Short
+            RunOutcome::Short
         }
         Ok(()) => match (privileged, cgroup(&mut text, privileged)) {
             (true, true) => hooks(&mut text),
             (true, false) => {
                 line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
-                Outcome::Lacks
+                RunOutcome::Lacks
             }
             (false, _) => {
                 unknown(&mut text, "kernel programs", &cannot_tell());
-                Outcome::Lacks
+                RunOutcome::Lacks
             }
         },
     };
-    let runs = matches!(outcome, Outcome::Runs);
+    let runs = matches!(outcome, RunOutcome::Runs);
     if !runs && let Some(platform) = Platform::detect(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }
@@ -65,8 +65,8 @@ pub fn report() -> (String, u8) {
     let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
     text.push_str(match (outcome, may_fall_back) {
-        (Outcome::Runs, _) => "tcptop can run here.\n",
-        (Outcome::Short, _) if privileged || privilege::is_root() => {
+        (RunOutcome::Runs, _) => "tcptop can run here.\n",
+        (RunOutcome::Short, _) if privileged || privilege::is_root() => {
             "tcptop cannot run here now: there is too little of something.\n"
         }
         (_, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
@@ -77,8 +77,8 @@ pub fn report() -> (String, u8) {
         (_, false) => "tcptop cannot run here.\n",
     });
     let code = match (outcome, may_fall_back, privileged) {
-        (Outcome::Runs, ..) => exit::OK,
-        (Outcome::Short, ..) if privileged || privilege::is_root() => exit::OS,
+        (RunOutcome::Runs, ..) => exit::OK,
+        (RunOutcome::Short, ..) if privileged || privilege::is_root() => exit::OS,
         (_, true, _) => exit::OK,
         (_, false, true) => exit::UNAVAILABLE,
         (_, false, false) => exit::PRIVILEGES,
@@ -88,7 +88,7 @@ pub fn report() -> (String, u8) {
 
 /// How a run with the kernel programs would end.
 #[derive(Clone, Copy)]
-enum Outcome {
+enum RunOutcome {
     /// It runs.
     Runs,
     /// Memory, descriptors or another resource is used up now.
@@ -229,12 +229,12 @@ fn cgroup(text: &mut String, privileged: bool) -> bool {
 }
 
 /// Loads and attaches every program for a moment.
-fn hooks(text: &mut String) -> Outcome {
+fn hooks(text: &mut String) -> RunOutcome {
     let tried = match bpf::try_out() {
         Ok(tried) => tried,
         Err(error) => {
             line(text, false, "bpf(2)", &error.to_string());
-            return if error.exit_code() == exit::OS { Outcome::Short } else { Outcome::Lacks };
+            return if error.exit_code() == exit::OS { RunOutcome::Short } else { RunOutcome::Lacks };
         }
     };
     line(text, true, "bpf(2)", &format!("maps for {} connections, and a ring buffer", tried.flows));
@@ -249,7 +249,7 @@ fn hooks(text: &mut String) -> Outcome {
             }
         }
     }
-    if runs { Outcome::Runs } else { Outcome::Lacks }
+    if runs { RunOutcome::Runs } else { RunOutcome::Lacks }
 }
 
 /// Reports what /proc shows: older connections and their owners.

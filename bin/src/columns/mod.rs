@@ -89,7 +89,7 @@ pub struct Column {
     /// Title on a screen.
     pub title: &'static str,
     /// Alignment and width on a screen.
-    pub shape: Shape,
+    pub shape: ColumnShape,
     /// A narrow screen shows the columns with the lowest ranks.
     pub rank: u8,
     /// Where its value comes from.
@@ -100,7 +100,7 @@ pub struct Column {
 
 /// Alignment and width of a column on a screen.
 #[derive(Clone, Copy)]
-pub struct Shape {
+pub struct ColumnShape {
     /// Side to which values are aligned. Numbers are aligned to the right.
     pub align: Align,
     /// Least width. A column with less room is not shown. It is below `width` if values can be shortened.
@@ -119,13 +119,13 @@ pub enum Align {
 }
 
 /// The shape of a column that is shown whole or not at all.
-const fn fixed(align: Align, width: usize) -> Shape {
-    Shape { align, least: width, width, most: width }
+const fn fixed(align: Align, width: usize) -> ColumnShape {
+    ColumnShape { align, least: width, width, most: width }
 }
 
 /// The shape of a column that can shrink to `least`, and that grows up to `most` for values longer than usual.
-const fn elastic(least: usize, width: usize, most: usize) -> Shape {
-    Shape { align: Left, least, width, most }
+const fn elastic(least: usize, width: usize, most: usize) -> ColumnShape {
+    ColumnShape { align: Left, least, width, most }
 }
 
 /// The widths of fixed columns follow from the formats in `units`. A PID has at most seven digits (`PID_MAX_LIMIT`,
@@ -221,15 +221,15 @@ pub static COLUMNS: [Column; 40] = [
 ];
 
 /// The shape of a number without a unit, which may need more than its usual width.
-const fn elastic_number(width: usize, most: usize) -> Shape {
-    Shape { align: Right, least: width, width, most }
+const fn elastic_number(width: usize, most: usize) -> ColumnShape {
+    ColumnShape { align: Right, least: width, width, most }
 }
 
 const fn column(
     id: ColumnId,
     name: &'static str,
     title: &'static str,
-    shape: Shape,
+    shape: ColumnShape,
     rank: u8,
     value: Value,
     help: &'static str,
@@ -256,11 +256,11 @@ impl Column {
 
     /// Its shape on a screen. Numbers in full usually have up to twelve digits. `time_format` gives the width of
     /// moments.
-    pub const fn shape(&self, numbers: NumberFormat, time_format: TimeFormat) -> Shape {
+    pub const fn shape(&self, numbers: NumberFormat, time_format: TimeFormat) -> ColumnShape {
         match self.value {
             Value::Moment(_) => fixed(Left, time::width(time_format)),
             Value::Number(_, Quantity::Size | Quantity::Rate) if numbers.raw => {
-                Shape { align: Right, least: 10, width: 10, most: 20 }
+                ColumnShape { align: Right, least: 10, width: 10, most: 20 }
             }
             _ => self.shape,
         }

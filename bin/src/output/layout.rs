@@ -6,7 +6,7 @@
 //! first, until each holds its longest value. Room that no column needs goes back, so that columns seldom move.
 
 use super::OutputOptions;
-use crate::columns::{Column, ColumnId, Shape};
+use crate::columns::{Column, ColumnId, ColumnShape};
 
 /// A column and its width.
 pub struct SizedColumn {
@@ -14,7 +14,7 @@ pub struct SizedColumn {
     pub column: &'static Column,
     /// Its width.
     pub width: usize,
-    shape: Shape,
+    shape: ColumnShape,
     /// Position in the order in which a narrow screen shows columns.
     rank: usize,
 }
@@ -41,7 +41,7 @@ pub fn layout(
     let wanted: Vec<usize> = sized_columns
         .iter_mut()
         .map(|sized| {
-            let Shape { least, most, .. } = sized.shape;
+            let ColumnShape { least, most, .. } = sized.shape;
             // Rates and sizes change with each report, so fixed columns are not measured.
             if least == most && sized.column.id != ColumnId::Pid {
                 return most;

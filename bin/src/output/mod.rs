@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use self::{screen::Painter, signature::Signature, sink::Sink, text::PreviousRows};
+use self::{screen::Painter, signature::Signature, sink::OutputSink, text::PreviousRows};
 use crate::{
     columns::{Frame, units, width},
     conn::Report,
@@ -52,7 +52,7 @@ pub struct Printer {
     options: OutputOptions,
     /// The CSV header line.
     header: Vec<u8>,
-    sink: Sink,
+    sink: OutputSink,
     medium: Medium,
     /// The bytes of the next write.
     buffer: Vec<u8>,
@@ -84,7 +84,7 @@ impl Printer {
     pub fn new(options: OutputOptions, stop: OwnedFd) -> Result<Self, OutputError> {
         let signature = Signature::new(&options);
         let header = signature.header().to_vec();
-        let sink = Sink::open(options.file.as_ref(), signature, stop)?;
+        let sink = OutputSink::open(options.file.as_ref(), signature, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let medium = match (options.format, terminal && !options.wide) {

@@ -10,7 +10,7 @@ use std::{
 use super::{LogFile, OutputError, log::Log, signature::Signature, stdout, write::write_all};
 
 /// An open output.
-pub struct Sink {
+pub struct OutputSink {
     target: Target,
     /// Becomes readable when a blocked write must be given up.
     stop: OwnedFd,
@@ -22,7 +22,7 @@ enum Target {
     Log(Log),
 }
 
-impl Sink {
+impl OutputSink {
     /// Opens a log file that begins as `signature` says, or standard output.
     ///
     /// # Errors

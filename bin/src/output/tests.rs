@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// A file that goes away with the test.
-struct Log(PathBuf);
+struct TemporaryLog(PathBuf);
 
-impl Log {
+impl TemporaryLog {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("tcptop-printer-{}-{name}", process::id()));
         let _ = fs::remove_file(&path);
@@ -52,7 +52,7 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for TemporaryLog {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -60,7 +60,7 @@ impl Drop for Log {
 
 #[test]
 fn csv_header_comes_once_per_file() {
-    let log = Log::new("csv");
+    let log = TemporaryLog::new("csv");
     log.run(samples::csv());
     log.run(samples::csv());
     let text = log.text();
@@ -71,18 +71,18 @@ fn csv_header_comes_once_per_file() {
 
 #[test]
 fn csv_header_is_there_before_the_first_report() {
-    let log = Log::new("begin");
+    let log = TemporaryLog::new("begin");
     let options = OutputOptions { file: log.file(), ..samples::csv() };
     Printer::new(options, never()).expect("opened").begin().expect("written");
     assert_eq!(log.text().lines().count(), 1);
-    let log = Log::new("rows");
+    let log = TemporaryLog::new("rows");
     log.run(OutputOptions { headings: false, ..samples::csv() });
     assert!(!log.text().contains("time,event"), "not where it is not wanted");
 }
 
 #[test]
 fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
-    let log = Log::new("text");
+    let log = TemporaryLog::new("text");
     log.run(samples::options());
     fs::write(&log.0, log.text().trim_end()).expect("the end of the last line is torn off");
     log.run(samples::options());
@@ -110,7 +110,7 @@ fn print_ended(printer: &mut Printer, remote: &str) {
 #[test]
 fn a_journal_has_the_titles_of_its_rows_in_every_file() {
     const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
-    let log = Log::new("journal");
+    let log = TemporaryLog::new("journal");
     let columns = columns::CLOSED_TEXT.to_vec();
     let options =
         OutputOptions { format: ReportFormat::Journal, columns, drop_from_right: true, ..samples::options() };
