@@ -1,4 +1,4 @@
-//! `--check`: what tcptop needs, whether this host has it, and what that means.
+//! `--check`: reports what tcptop needs, whether this host has it, and whether tcptop can run here.
 
 use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
 
@@ -17,10 +17,10 @@ use crate::{
     sys::{self, cgroup::Place},
 };
 
-/// Column at which findings begin.
+/// Column at which the findings begin.
 const INDENT: usize = 24;
 
-/// The report, and the exit code that a run would end with.
+/// Returns the report, and the exit code that a run would end with.
 pub fn report() -> (String, u8) {
     let (release, machine) = sys::kernel::release();
     let (version, kernel, machine) = (env!("CARGO_PKG_VERSION"), Shown::new(&release), Shown::new(&machine));
@@ -38,35 +38,35 @@ pub fn report() -> (String, u8) {
     let outcome = match bpf::has_descriptors() {
         Err(error) => {
             line(&mut text, false, "open files", &error.to_string());
-            Outcome::Short
+            RunOutcome::Short
         }
         Ok(()) => match (privileged, cgroup(&mut text, privileged)) {
             (true, true) => hooks(&mut text),
             (true, false) => {
                 line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
-                Outcome::Lacks
+                RunOutcome::Lacks
             }
             (false, _) => {
                 unknown(&mut text, "kernel programs", &cannot_tell());
-                Outcome::Lacks
+                RunOutcome::Lacks
             }
         },
     };
-    let runs = matches!(outcome, Outcome::Runs);
-    if !runs && let Some(platform) = Platform::of(Path::new("/")) {
+    let runs = matches!(outcome, RunOutcome::Runs);
+    if !runs && let Some(platform) = Platform::detect(Path::new("/")) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }
-    of_proc(&mut text, Path::new("/proc"));
+    proc_files(&mut text, Path::new("/proc"));
     let counts_tcp = sock_diag(&mut text);
     let conntrack = connection_tracking(&mut text, Path::new("/proc"));
     let not_needed = not_needed();
-    // From here on, this process may do as little as a run.
+    // From here on, this process is confined as a run is.
     confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
     let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
     text.push_str(match (outcome, may_fall_back) {
-        (Outcome::Runs, _) => "tcptop can run here.\n",
-        (Outcome::Short, _) if privileged || privilege::is_root() => {
+        (RunOutcome::Runs, _) => "tcptop can run here.\n",
+        (RunOutcome::Short, _) if privileged || privilege::is_root() => {
             "tcptop cannot run here now: there is too little of something.\n"
         }
         (_, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
@@ -77,8 +77,8 @@ pub fn report() -> (String, u8) {
         (_, false) => "tcptop cannot run here.\n",
     });
     let code = match (outcome, may_fall_back, privileged) {
-        (Outcome::Runs, ..) => exit::OK,
-        (Outcome::Short, ..) if privileged || privilege::is_root() => exit::OS,
+        (RunOutcome::Runs, ..) => exit::OK,
+        (RunOutcome::Short, ..) if privileged || privilege::is_root() => exit::OS,
         (_, true, _) => exit::OK,
         (_, false, true) => exit::UNAVAILABLE,
         (_, false, false) => exit::PRIVILEGES,
@@ -86,18 +86,18 @@ pub fn report() -> (String, u8) {
     (text, code)
 }
 
-/// What a run with the kernel programs would do.
+/// How a run with the kernel programs would end.
 #[derive(Clone, Copy)]
-enum Outcome {
+enum RunOutcome {
     /// It runs.
     Runs,
-    /// There is too little of something now.
+    /// Memory, descriptors or another resource is used up now.
     Short,
-    /// The kernel lacks or refuses something.
+    /// The kernel lacks or refuses something that the run needs.
     Lacks,
 }
 
-/// True: TCP can be counted without BPF.
+/// Checks sock_diag. Returns true if TCP can be counted without BPF.
 fn sock_diag(text: &mut String) -> bool {
     let mut collector = DiagCollector::new();
     match collector.start() {
@@ -120,7 +120,7 @@ fn sock_diag(text: &mut String) -> bool {
     }
 }
 
-/// What connection tracking shows. True: a run would show it.
+/// Checks connection tracking. Returns true if a run would show forwarded connections.
 fn connection_tracking(text: &mut String, proc: &Path) -> bool {
     if !conntrack::is_available(proc) {
         line(text, false, "conntrack", "not loaded: no forwarded connections");
@@ -148,7 +148,7 @@ fn connection_tracking(text: &mut String, proc: &Path) -> bool {
     }
 }
 
-/// Gives up what a run would give up, and tells what became of it.
+/// Drops the privileges that a run would drop, and reports each step.
 fn confined(text: &mut String, needs: Needs) {
     let confinement = confine(needs);
     match &confinement.capabilities {
@@ -180,7 +180,7 @@ fn confined(text: &mut String, needs: Needs) {
     );
 }
 
-/// What a collector does without.
+/// Lists what a collector lacks, and what is lost without it.
 fn lacks(collector: &dyn NetworkCollector) -> String {
     let lacks =
         collector.missing().iter().map(|missing| format!("; without {}: {}", missing.what, missing.lost));
@@ -191,7 +191,7 @@ fn line(text: &mut String, met: bool, name: &str, found: &str) {
     answer(text, if met { "yes" } else { "no" }, name, found);
 }
 
-/// A line for what this process cannot find out.
+/// Appends a line for something that this process cannot find out.
 fn unknown(text: &mut String, name: &str, why: &str) {
     answer(text, "?", name, why);
 }
@@ -204,11 +204,11 @@ fn cannot_tell() -> String {
     format!("cannot tell without {}", privilege::lacking())
 }
 
-/// True: there is a tree to attach to.
+/// Checks for a cgroup v2 tree. Returns true if there is one to attach to.
 fn cgroup(text: &mut String, privileged: bool) -> bool {
     let (root, place) = match bpf::root() {
         Ok(found) => found,
-        // Where no tree is mounted, it takes privileges to reach one.
+        // If no tree is mounted, reaching one takes privileges.
         Err(_) if !privileged => {
             unknown(text, "cgroup v2", &cannot_tell());
             return false;
@@ -228,13 +228,13 @@ fn cgroup(text: &mut String, privileged: bool) -> bool {
     true
 }
 
-/// Attaches everything for a moment.
-fn hooks(text: &mut String) -> Outcome {
+/// Loads and attaches every program for a moment.
+fn hooks(text: &mut String) -> RunOutcome {
     let tried = match bpf::try_out() {
         Ok(tried) => tried,
         Err(error) => {
             line(text, false, "bpf(2)", &error.to_string());
-            return if error.exit_code() == exit::OS { Outcome::Short } else { Outcome::Lacks };
+            return if error.exit_code() == exit::OS { RunOutcome::Short } else { RunOutcome::Lacks };
         }
     };
     line(text, true, "bpf(2)", &format!("maps for {} connections, and a ring buffer", tried.flows));
@@ -249,11 +249,11 @@ fn hooks(text: &mut String) -> Outcome {
             }
         }
     }
-    if runs { Outcome::Runs } else { Outcome::Lacks }
+    if runs { RunOutcome::Runs } else { RunOutcome::Lacks }
 }
 
-/// What /proc shows.
-fn of_proc(text: &mut String, proc: &Path) {
+/// Reports what /proc shows: older connections and their owners.
+fn proc_files(text: &mut String, proc: &Path) {
     match Snapshot::take(proc) {
         Err(error) => {
             let found = format!("{error}: connections older than tcptop appear with their next packet");
@@ -263,7 +263,7 @@ fn of_proc(text: &mut String, proc: &Path) {
             line(text, true, "/proc", "connections older than tcptop");
             match snapshot.gaps(proc).of_owners() {
                 Some(gap) => line(text, false, "owners", gap),
-                // Then no process was looked at.
+                // Without a socket, no process was looked at.
                 None if snapshot.connections.is_empty() && snapshot.bound().is_empty() => {
                     unknown(text, "owners", "there is no socket now whose process could be looked for");
                 }
@@ -273,7 +273,7 @@ fn of_proc(text: &mut String, proc: &Path) {
     }
 }
 
-/// What other tools ask for, as it is here.
+/// Lists what other tools need and tcptop does not, with its state on this host.
 fn not_needed() -> String {
     let btf = if Path::new("/sys/kernel/btf/vmlinux").exists() { "BTF (present)" } else { "BTF (absent)" };
     let jit = match fs::read("/proc/sys/net/core/bpf_jit_enable").as_deref() {

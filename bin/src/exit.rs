@@ -1,4 +1,4 @@
-//! Exit codes, after sysexits.h, and what they mean: for `main` and for the help.
+//! Exit codes, numbered after sysexits.h, with their meaning. `main` and the help read them.
 
 /// Everything went well.
 pub const OK: u8 = 0;
@@ -8,8 +8,7 @@ pub const OVER: u8 = 1;
 pub const USAGE: u8 = 2;
 /// EX_UNAVAILABLE: the kernel lacks something, or a program was detached and cannot be attached again.
 pub const UNAVAILABLE: u8 = 69;
-/// EX_OSERR: a system call failed that should not, or there is too little memory or too few descriptors: another start may
-/// end otherwise.
+/// EX_OSERR: a system call failed unexpectedly, or memory or descriptors are short. Another start may succeed.
 pub const OS: u8 = 71;
 /// EX_IOERR: the output cannot be written.
 pub const OUTPUT: u8 = 74;

@@ -1,7 +1,7 @@
 //! tcptop: who uses this machine's network, per connection and per process.
 //!
-//! Data flows one way: `kern` → `abi` → `bpf` → `collector` → `conn` → `columns` → `view` → `output`. `monitor` and `run`
-//! carry it, once per interval. Exit codes are decided here and nowhere else.
+//! Data flows one way: `kern` → `abi` → `bpf` → `collector` → `conn` → `columns` → `view` → `output`. Once per
+//! interval, `monitor` and `run` move it along. Only this file decides the exit code.
 
 mod args;
 mod bpf;
@@ -37,24 +37,25 @@ use sys::{
     signal::{self, HANGUP, Signals},
 };
 
-/// Bytes of stack that are sure to be enough. A run takes 26 KiB, and a build for debugging four times as much.
+/// Stack that tcptop asks for, in bytes. A run takes 26 KiB; a debug build takes four times as much.
 const STACK: u32 = 256 * 1024;
 
 fn main() -> ExitCode {
     if sys::limit::widen_stack(STACK.into()) {
-        return obey();
+        return run_command();
     }
-    // A thread has a stack of its own, whatever the limit. This one only waits for it, and leaves the signals to it: the
-    // descriptor is closed again, and they stay blocked in both. It gives up all its capabilities, and gets the filter of
-    // system calls with the other one.
-    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::OF_TERMINAL));
+    // The limit cannot be raised, so a thread with its own stack does the work and this one waits for it. The signals
+    // are blocked here first, and the thread inherits that; they stay blocked after the descriptor is closed. This
+    // thread then drops all its capabilities. It gets the system call filter together with the other thread.
+    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::TERMINAL_SIGNALS));
     let give_up = || drop(capability::keep_only(0));
-    sys::stack::call_with(STACK as usize, obey, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
+    sys::stack::call_with(STACK as usize, run_command, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 
-/// Does what the arguments say. It is not part of `main`, whose frame must fit a narrow stack.
+/// Parses the arguments and runs the command. It is a function of its own because the frame of `main` must fit a small
+/// stack.
 #[inline(never)]
-fn obey() -> ExitCode {
+fn run_command() -> ExitCode {
     sys::zone::adopt();
     foreign::charset::adopt();
     let settings = match args::parse(env::args_os().skip(1)) {
@@ -70,7 +71,7 @@ fn obey() -> ExitCode {
     }
     match run::run(*settings) {
         Ok(()) | Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
-        Err(Stopped::Over) => ExitCode::from(exit::OVER),
+        Err(Stopped::RateExceeded) => ExitCode::from(exit::OVER),
         Err(Stopped::Output(error)) => fail(&error, exit::OUTPUT),
         Err(Stopped::Dropped(count)) => {
             let _ = writeln!(std::io::stderr(), "error: {count} reports could not be written");
@@ -87,7 +88,7 @@ fn check() -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    // Nobody is left to be told when stderr is closed too.
+    // If stderr is closed too, there is nowhere left to report the error.
     let _ = writeln!(std::io::stderr(), "error: {error}");
     ExitCode::from(code)
 }

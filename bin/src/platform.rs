@@ -1,8 +1,8 @@
-//! Which kind of host this is, where its maker decides what the kernel has.
+//! Recognises platforms whose maker decides what the kernel has, to advise their users.
 
 use std::{fs, path::Path};
 
-/// A maker of hosts, or of the system on them.
+/// A platform: the maker of the host, or of the system on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
     Android,
@@ -13,7 +13,7 @@ pub enum Platform {
     UniFi,
 }
 
-/// Files that only one platform has. GL.iNet's system has those of OpenWrt too.
+/// Files that only one platform has. GL.iNet comes before OpenWrt because its system has OpenWrt's files too.
 const SIGNS: [(&str, Platform); 7] = [
     ("system/build.prop", Platform::Android),
     ("etc/glversion", Platform::GlInet),
@@ -25,12 +25,12 @@ const SIGNS: [(&str, Platform); 7] = [
 ];
 
 impl Platform {
-    /// The platform whose system has this root; `None`: none of these.
-    pub fn of(root: &Path) -> Option<Self> {
+    /// The platform whose file system has this root; `None` if it is none of these.
+    pub fn detect(root: &Path) -> Option<Self> {
         SIGNS.iter().find(|(file, _)| root.join(file).exists()).map(|(_, platform)| *platform)
     }
 
-    /// What it means for tcptop.
+    /// What the platform means for tcptop.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Android => "Android: SELinux keeps bpf(2) for the system's own loader",
@@ -48,8 +48,8 @@ impl Platform {
     }
 }
 
-/// Whether this process is in another user namespace than the machine's first, as in an unprivileged container: the first one
-/// maps every user to itself (kernel/user_namespace.c `init_user_ns`, v6.1).
+/// Returns true if this process runs outside the initial user namespace, as in an unprivileged container. The initial
+/// one maps every user to itself (kernel/user_namespace.c `init_user_ns`, v6.1).
 pub fn is_in_user_namespace(proc: &Path) -> bool {
     let Ok(map) = fs::read_to_string(proc.join("self/uid_map")) else { return false };
     !map.split_whitespace().eq(["0", "0", "4294967295"])
@@ -63,11 +63,11 @@ mod tests {
     fn signs() {
         let root = std::env::temp_dir().join(format!("tcptop-platform-{}", std::process::id()));
         fs::create_dir_all(root.join("etc")).expect("a folder of its own");
-        assert_eq!(Platform::of(&root), None);
+        assert_eq!(Platform::detect(&root), None);
         fs::write(root.join("etc/openwrt_release"), "").expect("written");
-        assert_eq!(Platform::of(&root), Some(Platform::OpenWrt));
+        assert_eq!(Platform::detect(&root), Some(Platform::OpenWrt));
         fs::write(root.join("etc/glversion"), "4.5").expect("written");
-        assert_eq!(Platform::of(&root), Some(Platform::GlInet));
+        assert_eq!(Platform::detect(&root), Some(Platform::GlInet));
         fs::remove_dir_all(&root).expect("removed");
     }
 

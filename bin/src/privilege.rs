@@ -1,4 +1,4 @@
-//! May this process load and attach the programs? Asked before anything is touched.
+//! Checks whether this process may load and attach the programs, before anything is touched.
 
 use crate::sys::capability;
 
@@ -8,12 +8,12 @@ pub const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 pub const CAP_BPF: u32 = 39;
 
-/// True with CAP_SYS_ADMIN, or with CAP_BPF and CAP_NET_ADMIN.
+/// Returns true with CAP_SYS_ADMIN, or with CAP_BPF and CAP_NET_ADMIN.
 pub fn sufficient() -> bool {
     allows(effective())
 }
 
-/// What this process lacks of what suffices. A plain user without any of it lacks all that root has.
+/// Names the privileges that are missing. An ordinary user with none of the capabilities lacks "root".
 pub fn lacking() -> &'static str {
     lacks(effective(), is_root())
 }
@@ -28,22 +28,23 @@ fn lacks(capabilities: u64, root: bool) -> &'static str {
     }
 }
 
-/// True for user 0, which may lack capabilities in a container.
+/// Returns true for user 0, who may lack capabilities in a container.
 pub fn is_root() -> bool {
     capability::is_root()
 }
 
-/// True when the kernel programs may read thread names: CAP_PERFMON or CAP_SYS_ADMIN.
+/// Returns true if the kernel programs may read thread names, which takes CAP_PERFMON or CAP_SYS_ADMIN.
 pub fn thread_names() -> bool {
     effective() & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0
 }
 
-/// True with CAP_NET_ADMIN.
+/// Returns true with CAP_NET_ADMIN.
 pub fn net_admin() -> bool {
     effective() & 1 << CAP_NET_ADMIN != 0
 }
 
-/// The capabilities of this process, a bit each. Where they cannot be asked for, the kernel's own refusals have to tell.
+/// The effective capabilities of this process, one bit each. If they cannot be read, all are assumed: the kernel then
+/// refuses what is not allowed.
 pub fn effective() -> u64 {
     capability::effective().unwrap_or(u64::MAX)
 }

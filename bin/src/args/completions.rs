@@ -1,66 +1,66 @@
-//! The completions of bash, zsh and fish, made from the tables of options and columns.
+//! Shell completions for bash, zsh and fish, made from the tables of options and columns.
 
 use std::fmt::Write;
 
-use super::{id::Id, options::OPTIONS, table::Opt};
+use super::{id::OptionId, options::OPTIONS, table::Opt};
 use crate::{
     columns::{self, COLUMNS},
     conn::TcpState,
 };
 
-/// What may stand behind an option, for completions.
-enum Words {
+/// The kinds of values that an option completes.
+enum Completion {
     Nothing,
     Files,
     Any,
-    /// One of these.
+    /// One of these words.
     These(Vec<String>),
-    /// One of these, also with a minus in front.
+    /// One of these words, with or without a minus in front.
     Signed(Vec<String>),
-    /// These, with commas.
+    /// A comma-separated list of these words.
     List(Vec<String>),
-    /// Users, with commas.
+    /// A comma-separated list of users.
     Users,
-    /// Names of ports, with commas.
+    /// A comma-separated list of port names.
     Services,
 }
 
-fn words(opt: &Opt) -> Words {
-    let names = |wanted: &dyn Fn(columns::Id) -> bool| {
+fn words(opt: &Opt) -> Completion {
+    let names = |wanted: &dyn Fn(columns::ColumnId) -> bool| {
         COLUMNS.iter().filter(|column| wanted(column.id)).map(|column| column.name.to_owned()).collect()
     };
-    // Those that `expected` tells: `local, forwarded or all`.
-    let told = |opt: &Opt| {
+    // The words that `expected` lists, such as `local, forwarded or all`.
+    let from_expected = |opt: &Opt| {
         let expected = opt.value.as_ref().map_or("", |value| value.expected).replace(" or ", ", ");
-        Words::These(expected.split(", ").map(String::from).collect())
+        Completion::These(expected.split(", ").map(String::from).collect())
     };
     match opt.id {
-        Id::Output => Words::Files,
-        Id::Sort => Words::Signed(names(&|_| true)),
-        Id::Columns => Words::List(names(&|_| true)),
-        Id::By => {
+        OptionId::Output => Completion::Files,
+        OptionId::Sort => Completion::Signed(names(&|_| true)),
+        OptionId::Columns => Completion::List(names(&|_| true)),
+        OptionId::By => {
             let mut all: Vec<String> = names(&|id| columns::grouped(id).is_some());
             all.extend(["process".into(), "remote".into()]);
-            Words::These(all)
+            Completion::These(all)
         }
-        Id::Time | Id::Traffic | Id::Collector | Id::Direction => told(opt),
-        Id::Closed => Words::These(vec!["only".into()]),
-        Id::State => {
-            Words::List(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())
+        OptionId::Time | OptionId::Traffic | OptionId::Collector | OptionId::Direction => from_expected(opt),
+        OptionId::Closed => Completion::These(vec!["only".into()]),
+        OptionId::State => {
+            Completion::List(TcpState::names().map(|name| name.to_lowercase().replace('_', "-")).collect())
         }
-        Id::User => Words::Users,
-        Id::Port | Id::LocalPort | Id::RemotePort => Words::Services,
-        _ if opt.value.is_some() => Words::Any,
-        _ => Words::Nothing,
+        OptionId::User => Completion::Users,
+        OptionId::Port | OptionId::LocalPort | OptionId::RemotePort => Completion::Services,
+        _ if opt.value.is_some() => Completion::Any,
+        _ => Completion::Nothing,
     }
 }
 
-/// Whether a value may be left out, and stands behind `=` only.
+/// Returns true if the value may be left out, and is given only behind `=`.
 fn is_optional(opt: &Opt) -> bool {
     opt.value.as_ref().is_some_and(|value| value.optional)
 }
 
-/// Every spelling of an option.
+/// Returns every spelling of an option.
 fn spellings(opt: &Opt) -> Vec<String> {
     let mut all: Vec<String> = opt.short.map(|letter| format!("-{letter}")).into_iter().collect();
     all.push(opt.long.into());
@@ -107,25 +107,25 @@ _tcptop() {
         let behind = vec![format!("{}=", opt.long)];
         let patterns = if is_optional(opt) { behind } else { [spellings(opt), behind].concat() };
         let reply = match words(opt) {
-            Words::Nothing => continue,
-            Words::Files => {
+            Completion::Nothing => continue,
+            Completion::Files => {
                 r#"compopt -o filenames 2>/dev/null; _tcptop_words "$head" "$word" -f"#.to_owned()
             }
-            Words::Any => ":".to_owned(),
-            Words::These(list) => format!(r#"_tcptop_words "$head" "$word" -W '{}'"#, list.join(" ")),
-            Words::Signed(list) => format!(
+            Completion::Any => ":".to_owned(),
+            Completion::These(list) => format!(r#"_tcptop_words "$head" "$word" -W '{}'"#, list.join(" ")),
+            Completion::Signed(list) => format!(
                 r#"[[ $word != -* ]] || head+=-; _tcptop_words "$head" "${{word#-}}" -W '{}'"#,
                 list.join(" ")
             ),
-            Words::List(list) => format!(r#"_tcptop_list "$head" "$word" -W '{}'"#, list.join(" ")),
-            Words::Users => r#"_tcptop_list "$head" "$word" -A user"#.to_owned(),
-            Words::Services => r#"_tcptop_list "$head" "$word" -A service"#.to_owned(),
+            Completion::List(list) => format!(r#"_tcptop_list "$head" "$word" -W '{}'"#, list.join(" ")),
+            Completion::Users => r#"_tcptop_list "$head" "$word" -A user"#.to_owned(),
+            Completion::Services => r#"_tcptop_list "$head" "$word" -A service"#.to_owned(),
         };
         let _ = writeln!(text, "    {}) {reply} ;;", patterns.join(" | "));
     }
     let all: Vec<String> = OPTIONS.iter().flat_map(spellings).collect();
     let optional = OPTIONS.iter().filter(|opt| is_optional(opt)).map(|opt| match opt.id {
-        Id::Closed => format!("{}=only", opt.long),
+        OptionId::Closed => format!("{}=only", opt.long),
         _ => format!("{}=", opt.long),
     });
     let all: Vec<String> = all.into_iter().chain(optional).collect();
@@ -155,14 +155,14 @@ pub fn zsh() -> String {
     for opt in &OPTIONS {
         let brief = opt.brief.replace('\'', "").replace('[', "(").replace(']', ")").replace(':', "");
         let action = match words(opt) {
-            Words::Nothing => String::new(),
-            Words::Files => ":file:_files".into(),
-            Words::Any => ":value:".into(),
-            Words::These(list) => format!(":value:({})", list.join(" ")),
-            Words::Signed(list) => format!(":value:_tcptop_signed {}", list.join(" ")),
-            Words::List(list) => format!(":value:_sequence compadd - {}", list.join(" ")),
-            Words::Users => ":value:_sequence _users".into(),
-            Words::Services => ":value:_sequence _ports".into(),
+            Completion::Nothing => String::new(),
+            Completion::Files => ":file:_files".into(),
+            Completion::Any => ":value:".into(),
+            Completion::These(list) => format!(":value:({})", list.join(" ")),
+            Completion::Signed(list) => format!(":value:_tcptop_signed {}", list.join(" ")),
+            Completion::List(list) => format!(":value:_sequence compadd - {}", list.join(" ")),
+            Completion::Users => ":value:_sequence _users".into(),
+            Completion::Services => ":value:_sequence _ports".into(),
         };
         let names = spellings(opt);
         for name in &names {
@@ -187,26 +187,26 @@ pub fn fish() -> String {
         let signed =
             |list: &[String]| list.iter().map(|name| format!("-{name}")).collect::<Vec<_>>().join(" ");
         let action = match words(opt) {
-            Words::Nothing => String::new(),
-            Words::Files => " -r -F".into(),
-            Words::Any if is_optional(opt) => String::new(),
-            Words::Any => " -x".into(),
-            // fish has no values that may be left out: with a value, each is a switch of its own.
-            Words::These(_) if is_optional(opt) => String::new(),
-            Words::These(list) => format!(" -x -a '{}'", list.join(" ")),
-            Words::Signed(list) => format!(" -x -a '{} {}'", list.join(" "), signed(&list)),
-            Words::List(list) => {
+            Completion::Nothing => String::new(),
+            Completion::Files => " -r -F".into(),
+            Completion::Any if is_optional(opt) => String::new(),
+            Completion::Any => " -x".into(),
+            // fish has no optional values, so each value is offered as a switch of its own.
+            Completion::These(_) if is_optional(opt) => String::new(),
+            Completion::These(list) => format!(" -x -a '{}'", list.join(" ")),
+            Completion::Signed(list) => format!(" -x -a '{} {}'", list.join(" "), signed(&list)),
+            Completion::List(list) => {
                 format!(" -x -a '(__fish_complete_list , \"string split \\' \\' \\'{}\\'\")'", list.join(" "))
             }
-            Words::Users => " -a '(__fish_complete_list , __fish_complete_users)'".into(),
-            Words::Services => {
+            Completion::Users => " -a '(__fish_complete_list , __fish_complete_users)'".into(),
+            Completion::Services => {
                 " -x -a '(__fish_complete_list , \"string match -r \\'^[a-z][^ \\\\t]*\\' </etc/services\")'"
                     .into()
             }
         };
         let brief = opt.brief.replace('\'', "");
         let _ = writeln!(text, "complete -c tcptop{short} -l {}{action} -d '{brief}'", &opt.long[2..]);
-        if opt.id == Id::Closed {
+        if opt.id == OptionId::Closed {
             let _ = writeln!(
                 text,
                 "complete -c tcptop -l closed=only -d 'Connections that ended, and no others'"

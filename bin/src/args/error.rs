@@ -8,21 +8,21 @@ use std::{
 use super::nearest::nearest;
 use crate::{columns::COLUMNS, conn::TcpState, foreign::Shown};
 
-/// Why the arguments were refused. Displayed as one line that names the argument and what was expected.
+/// Why the arguments were refused. It is displayed as one line that names the argument and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageError {
     /// An option that does not exist.
     UnknownOption {
-        /// As given, with its dashes.
+        /// The option as given, with its dashes.
         option: String,
-        /// One that may have been meant.
+        /// The option that the user may have meant.
         meant: Option<&'static str>,
     },
-    /// The value of an option that takes it behind `=` only, given as a word of its own.
+    /// A word that may have been meant as the value of the option before it, which takes one only behind `=`.
     DetachedValue {
         /// Long name of the option.
         option: &'static str,
-        /// The word.
+        /// The word as given.
         given: OsString,
     },
     /// An option that needs a value came last.
@@ -57,21 +57,21 @@ pub enum UsageError {
         /// What both set.
         both: &'static str,
     },
-    /// An option that says nothing without another one.
+    /// An option that has no effect without another one.
     Needs {
         /// The option.
         option: &'static str,
         /// The other one.
         needed: &'static str,
     },
-    /// A column that the connections of a group do not have in common.
-    NotOfGroup {
+    /// A column in which the connections of a group have no common value.
+    NotGroupColumn {
         /// Its name.
         column: &'static str,
     },
-    /// More operands than there are.
+    /// More operands than tcptop takes.
     UnexpectedArgument {
-        /// The first one too many.
+        /// The first argument that is too many.
         given: OsString,
     },
 }
@@ -110,7 +110,7 @@ impl fmt::Display for UsageError {
                 write!(f, "'{first}' cannot be used with '{second}': both set {both}, expected one of them")
             }
             Self::Needs { option, needed } => write!(f, "'{option}' needs '{needed}'"),
-            Self::NotOfGroup { column } => {
+            Self::NotGroupColumn { column } => {
                 write!(
                     f,
                     "column '{column}' is not one of a group: expected the column of '--by', conns, rx_bytes, "
@@ -128,7 +128,7 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// The value that may have been meant, of an option whose values are too many to list.
+/// Suggests a value for options that have too many values to list.
 fn meant(argument: &str, given: &OsStr) -> Option<&'static str> {
     let given = given.to_str()?.trim_start_matches('-');
     match argument {

@@ -1,24 +1,24 @@
-//! The help and version texts, rendered from the tables for a terminal of 80 columns.
+//! The help and version texts, made from the tables of options and columns for a terminal of 80 columns.
 
 use super::{
-    id::Id,
+    id::OptionId,
     options::{OPERANDS, OPTIONS},
     table::{GROUPS, Opt},
 };
 use crate::{columns::COLUMNS, exit};
 
-/// Columns that the help may use.
+/// Width of the help, in columns.
 const WIDTH: usize = 80;
 /// Column at which descriptions begin.
 const INDENT: usize = 27;
 
-/// What the program is, in one line.
+/// What the program shows, in one line.
 pub const SUMMARY: &str = "Who uses this machine's network, per connection and per process.";
 
-/// Over the columns.
+/// Title of the section that lists the columns.
 const COLUMNS_TITLE: &str = "Columns (`-` on a screen: not known, or nothing moved since tcptop began)";
 
-/// What a user asks, and the command that answers.
+/// Commands with what they show.
 pub const EXAMPLES: [(&str, &str); 9] = [
     ("tcptop", "Repaint the busiest connections every second; q ends it"),
     ("tcptop --once", "One report over one second"),
@@ -39,20 +39,28 @@ pub fn version() -> String {
     format!("tcptop {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// Options that are wanted often, and have no letter.
-const WANTED: [Id; 7] = [Id::NoLoopback, Id::Direction, Id::By, Id::Csv, Id::Closed, Id::Columns, Id::User];
+/// Options in the short help that have no letter.
+const FREQUENT: [OptionId; 7] = [
+    OptionId::NoLoopback,
+    OptionId::Direction,
+    OptionId::By,
+    OptionId::Csv,
+    OptionId::Closed,
+    OptionId::Columns,
+    OptionId::User,
+];
 
-/// The text that `-h` prints: what has a letter, or is wanted often.
+/// Returns the text that `-h` prints: options that have a letter or are used often.
 pub fn short_help() -> String {
     let mut text = begin();
-    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || WANTED.contains(&opt.id)) {
+    for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || FREQUENT.contains(&opt.id)) {
         entry(&mut text, &names(opt), opt.brief);
     }
     text.push_str("\ntcptop --help tells all options, the columns, examples and the exit status.\n");
     text
 }
 
-/// The text that `--help` prints.
+/// Returns the text that `--help` prints.
 pub fn help() -> String {
     let mut text = begin();
     for operand in &OPERANDS {
@@ -79,7 +87,7 @@ pub fn help() -> String {
     text
 }
 
-/// Summary and usage.
+/// Starts a help text with the summary and the usage line.
 fn begin() -> String {
     let mut text = String::with_capacity(8192);
     text.push_str(SUMMARY);
@@ -93,7 +101,7 @@ fn begin() -> String {
     text
 }
 
-/// `  -d, --interval SECONDS`
+/// Formats the names of an option: `  -d, --interval SECONDS`.
 fn names(opt: &Opt) -> String {
     let mut names = match opt.short {
         Some(letter) => format!("  -{letter}, {}", opt.long),
@@ -114,7 +122,7 @@ fn section(text: &mut String, title: &str) {
     text.push_str(":\n");
 }
 
-/// A term, and its description wrapped beside it; on the next line when the term is long.
+/// Appends a term with its description wrapped beside it. The description starts on the next line if the term is long.
 fn entry(text: &mut String, term: &str, description: &str) {
     text.push_str(term);
     let mut column = term.len();

@@ -1,8 +1,8 @@
-//! The identifier of an option, by which the parser and the table of options refer to it.
+//! The identifiers by which the parser and the table of options refer to an option.
 
-/// What an option means to the parser.
+/// Identifies an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
+pub enum OptionId {
     Once,
     Interval,
     Count,

@@ -1,5 +1,5 @@
-//! The manual page, made from the tables of options and columns. It and the completions are files of the repository, in
-//! bin/doc; the test sees that they are as new as the tables, and with `TCPTOP_WRITE=1` it writes them.
+//! The manual page, made from the tables of options and columns. It and the completions are stored in bin/doc. A test
+//! checks that they match the tables; run with `TCPTOP_WRITE=1`, it writes them.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{columns::COLUMNS, exit};
 
-/// Text for roff: dashes that can be copied, and no line that is taken for a request.
+/// Escapes text for roff, so that dashes can be copied and no line is taken for a request.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }

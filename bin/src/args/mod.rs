@@ -1,10 +1,10 @@
-//! The command line: from raw arguments to validated settings. Nothing here touches the system, but
-//! `services` reads /etc/services where a port is named.
+//! The command line: turns raw arguments into validated settings. Nothing here touches the system, except that
+//! `services` reads /etc/services when a port is given by name.
 
+mod arguments;
 #[cfg(test)]
 mod completions;
 mod error;
-mod given;
 mod help;
 mod id;
 #[cfg(test)]
@@ -14,12 +14,12 @@ mod options;
 mod parse;
 mod read;
 mod services;
-mod settle;
 mod table;
 mod traffic;
+mod validate;
 
 pub use error::UsageError;
 pub use help::{help, short_help, version};
 pub use parse::{Command, parse};
-pub use settle::Settings;
 pub use traffic::{CollectorName, TrafficKind};
+pub use validate::Settings;

@@ -1,17 +1,17 @@
-//! What somebody may have meant who mistyped a word.
+//! Finds the word that somebody who mistyped it may have meant.
 
-/// So many letters may be wrong, missing or too many.
+/// Number of letters that may be wrong, missing or too many.
 const MOST: usize = 2;
 
-/// The candidate that differs least from `given`; `None`: all differ much.
+/// Returns the candidate that differs least from `given`, or `None` if all differ too much.
 pub fn nearest(given: &str, candidates: &mut dyn Iterator<Item = &'static str>) -> Option<&'static str> {
-    // A short word is near to many others.
+    // A short word is close to many others.
     let most = MOST.min(given.chars().filter(char::is_ascii_alphanumeric).count() / 2);
     let near = candidates.map(|candidate| (distance(given, candidate), candidate));
     near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// How many letters must be changed, put in or taken out to make one word of the other (Levenshtein).
+/// Number of letters that must be changed, added or removed to turn one word into the other (Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {

@@ -1,9 +1,9 @@
-//! The one table of options and operands. The parser, both helps, the manual page, the completions and the error messages
-//! read it; to add an option, add a row, an `Id` in `id`, and the arm in `parse` that the compiler then asks for.
+//! The table of options and operands. The parser, both helps, the manual page, the completions and the error messages
+//! read it. To add an option, add a row here and an `OptionId` in `id`; the compiler then asks for the arm in `parse`.
 
 use super::{
-    id::Id,
-    table::{Group, Operand, Opt, Value},
+    id::OptionId,
+    table::{ArgumentValue, Operand, Opt, OptionGroup},
 };
 
 const SECONDS: &str = "seconds from 0.1 to 3600";
@@ -15,180 +15,180 @@ const PORTS: &str =
 /// Every option.
 #[rustfmt::skip]
 pub static OPTIONS: [Opt; 50] = [
-    Opt::switch(Id::Once, "--once", Group::Timing,
+    Opt::new(OptionId::Once, "--once", OptionGroup::Timing,
         "Print one report after one interval, then exit", "").letter('1'),
-    Opt::switch(Id::Interval, "--interval", Group::Timing,
+    Opt::new(OptionId::Interval, "--interval", OptionGroup::Timing,
         "Time between reports [default: 1]", "0.1 to 3600, decimals allowed").letter('d').takes("SECONDS", SECONDS),
-    Opt::switch(Id::Count, "--count", Group::Timing,
+    Opt::new(OptionId::Count, "--count", OptionGroup::Timing,
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
-    Opt::switch(Id::ExitOver, "--exit-over", Group::Timing,
+    Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
         "Exit with status 1 after a report with a higher rate", "Of everything that passes the tests, received and sent: bytes per second, like 500K. The status is 74 if a report \
          could not be written")
         .takes("RATE", RATE),
 
-    Opt::switch(Id::Pid, "--pid", Group::Which,
+    Opt::new(OptionId::Pid, "--pid", OptionGroup::Which,
         "Of these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
-    Opt::switch(Id::Comm, "--comm", Group::Which,
+    Opt::new(OptionId::Comm, "--comm", OptionGroup::Which,
         "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
-    Opt::switch(Id::Port, "--port", Group::Which,
+    Opt::new(OptionId::Port, "--port", OptionGroup::Which,
         "With these ports at either end: 80,domain, or all but '!ssh'", "Ports, ranges like 8000-8100, and names of /etc/services").letter('P').takes("LIST", PORTS),
-    Opt::switch(Id::LocalPort, "--lport", Group::Which,
+    Opt::new(OptionId::LocalPort, "--lport", OptionGroup::Which,
         "With these local ports", "").letter('L').takes("LIST", PORTS),
-    Opt::switch(Id::RemotePort, "--rport", Group::Which,
+    Opt::new(OptionId::RemotePort, "--rport", OptionGroup::Which,
         "With these remote ports", "").letter('D').takes("LIST", PORTS),
-    Opt::switch(Id::Addr, "--addr", Group::Which,
+    Opt::new(OptionId::Addr, "--addr", OptionGroup::Which,
         "With these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
         .letter('a').takes("LIST", "addresses or networks, like 192.0.2.7,2001:db8::/32"),
-    Opt::switch(Id::NoLoopback, "--no-loopback", Group::Which,
+    Opt::new(OptionId::NoLoopback, "--no-loopback", OptionGroup::Which,
         "Not over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
-    Opt::switch(Id::Tcp, "--tcp", Group::Which, "TCP", "").letter('t'),
-    Opt::switch(Id::Udp, "--udp", Group::Which, "UDP", "").letter('u'),
-    Opt::switch(Id::V4, "--ipv4", Group::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
-    Opt::switch(Id::V6, "--ipv6", Group::Which, "IPv6", "").letter('6'),
-    Opt::switch(Id::State, "--state", Group::Which,
+    Opt::new(OptionId::Tcp, "--tcp", OptionGroup::Which, "TCP", "").letter('t'),
+    Opt::new(OptionId::Udp, "--udp", OptionGroup::Which, "UDP", "").letter('u'),
+    Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
+    Opt::new(OptionId::V6, "--ipv6", OptionGroup::Which, "IPv6", "").letter('6'),
+    Opt::new(OptionId::State, "--state", OptionGroup::Which,
         "In these TCP states", "Like established,time-wait; the names are those of the column, in any case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
-    Opt::switch(Id::Direction, "--direction", Group::Which,
+    Opt::new(OptionId::Direction, "--direction", OptionGroup::Which,
         "out: opened by the local end; in: by the remote one", "TCP, and forwarded connections")
         .takes("SIDE", "out or in"),
-    Opt::switch(Id::Device, "--interface", Group::Which,
+    Opt::new(OptionId::Device, "--interface", OptionGroup::Which,
         "By these network interfaces",
         "As in the column interface: names, in which * stands for anything, or numbers of interfaces of other network namespaces. \
          Forwarded connections have none")
         .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
-    Opt::switch(Id::Listen, "--listen", Group::Which,
+    Opt::new(OptionId::Listen, "--listen", OptionGroup::Which,
         "Also sockets that wait for connections or datagrams",
         "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),
 
-    Opt::switch(Id::Traffic, "--traffic", Group::Which,
+    Opt::new(OptionId::Traffic, "--traffic", OptionGroup::Which,
         "Of this host's sockets, or forwarded for others", "local, forwarded or all [default: all where this host forwards and tracks connections, else local]. Forwarded \
          connections are those of connection tracking; their bytes are of IP packets")
         .takes("KIND", "local, forwarded or all"),
 
-    Opt::switch(Id::Sort, "--sort", Group::Order,
+    Opt::new(OptionId::Sort, "--sort", OptionGroup::Order,
         "Order by COLUMN", "Sizes, rates, counts and times from the largest, names, addresses, ports and ids from the smallest; \
          '-' in front reverses. Unknown values come last")
         .letter('s').takes("[-]COLUMN", "a column of --help, with '-' in front for the reverse order"),
-    Opt::switch(Id::Rows, "--rows", Group::Order,
+    Opt::new(OptionId::Rows, "--rows", OptionGroup::Order,
         "Print at most N rows, 0 for all",
         "Default: what the terminal holds; elsewhere 20, with --closed or --listen and in CSV all")
         .letter('r').takes("N", "a whole number"),
-    Opt::switch(Id::MinRate, "--min-rate", Group::Order,
+    Opt::new(OptionId::MinRate, "--min-rate", OptionGroup::Order,
         "Only rows with this rate, received and sent", "Bytes per second, like 500K. Sums count the others too")
         .takes("RATE", RATE),
-    Opt::switch(Id::By, "--by", Group::Order,
+    Opt::new(OptionId::By, "--by", OptionGroup::Order,
         "One row for all connections alike in COLUMN, with sums",
         "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport, client or \
          state. Rates and bytes are of the interval, and count connections that ended in it too")
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
-    Opt::switch(Id::SinceStart, "--since-start", Group::Order,
+    Opt::new(OptionId::SinceStart, "--since-start", OptionGroup::Order,
         "With --by: sums since tcptop started, also of what ended",
         "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Of more than \
          4096, the 3072 largest are kept: the others are counted (`N more`, in CSV the row `left_out`), and begin at 0 if they \
          come again"),
 
-    Opt::switch(Id::Csv, "--csv", Group::Form,
+    Opt::new(OptionId::Csv, "--csv", OptionGroup::Form,
         "Comma-separated values, a row per active connection",
         "A header line, then in each interval a row for each connection that moved"),
-    Opt::switch(Id::Closed, "--closed", Group::Form,
+    Opt::new(OptionId::Closed, "--closed", OptionGroup::Form,
         "Also each connection that ended, with final totals",
         "In text, one that moved bytes in the interval is there anyway; its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
          beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
-    Opt::switch(Id::Total, "--total", Group::Form,
+    Opt::new(OptionId::Total, "--total", OptionGroup::Form,
         "In CSV, end each report with the sum of all",
         "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
          which is no part of the total: bytes of the interval"),
-    Opt::switch(Id::Quiet, "--quiet", Group::Form,
+    Opt::new(OptionId::Quiet, "--quiet", OptionGroup::Form,
         "The sums only: the header line, in CSV the row `total`", "They count all connections; of those that match the tests, `shown` has the sums. In text, the sums since tcptop started too").letter('q'),
-    Opt::switch(Id::Columns, "--columns", Group::Form,
+    Opt::new(OptionId::Columns, "--columns", OptionGroup::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
-    Opt::switch(Id::Wide, "--wide", Group::Form,
+    Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
         "Shorten nothing for a narrow terminal", "Implies --no-clear").letter('w'),
-    Opt::switch(Id::Bytes, "--bytes", Group::Form,
+    Opt::new(OptionId::Bytes, "--bytes", OptionGroup::Form,
         "Sizes in digits, not as 1.5K", "K, M and G are powers of 1024"),
-    Opt::switch(Id::Bits, "--bits", Group::Form,
+    Opt::new(OptionId::Bits, "--bits", OptionGroup::Form,
         "Rates in bits per second, in powers of 1000", "In text: CSV has bytes per second"),
-    Opt::switch(Id::NoHeader, "--no-header", Group::Form,
+    Opt::new(OptionId::NoHeader, "--no-header", OptionGroup::Form,
         "Rows only: no header line, no titles", "").letter('H'),
-    Opt::switch(Id::NoClear, "--no-clear", Group::Form,
+    Opt::new(OptionId::NoClear, "--no-clear", OptionGroup::Form,
         "One report below the other, also on a terminal", "").letter('C'),
-    Opt::switch(Id::Time, "--time", Group::Form,
+    Opt::new(OptionId::Time, "--time", OptionGroup::Form,
         "utc, local or epoch [default: local, in CSV utc]", "RFC 3339 with milliseconds, or seconds since 1970. The local zone is that of TZ, /etc/localtime or /etc/TZ")
         .takes("FORM", "utc, local or epoch"),
 
-    Opt::switch(Id::Cmdline, "--cmdline", Group::Names,
+    Opt::new(OptionId::Cmdline, "--cmdline", OptionGroup::Names,
         "Command lines of processes", "In text instead of their names, in CSV as a column `cmdline` at the end; 512 bytes at most"),
-    Opt::switch(Id::User, "--user", Group::Names,
+    Opt::new(OptionId::User, "--user", OptionGroup::Names,
         "Owners' users; with a LIST, only connections of these",
         "By name where /etc/passwd has one; in CSV a column `user` at the end. In the LIST, names and numbers")
         .may_take("[=LIST]", "users, by name or number, like www-data,1000"),
-    Opt::switch(Id::Unit, "--unit", Group::Names,
+    Opt::new(OptionId::Unit, "--unit", OptionGroup::Names,
         "Owners' services or containers; with a LIST, only connections of these",
         "From their cgroups; in CSV a column `unit` at the end. In the LIST, * stands for anything: 'docker:*'")
         .may_take("[=LIST]", "services or containers, like nginx.service,docker:*"),
 
-    Opt::switch(Id::Host, "--host", Group::Names,
+    Opt::new(OptionId::Host, "--host", OptionGroup::Names,
         "Name of this host, or NAME, as a column at the end", "So that logs of many hosts can be put together")
         .may_take("[=NAME]", "a name or no value"),
 
-    Opt::switch(Id::Output, "--output", Group::Log,
+    Opt::new(OptionId::Output, "--output", OptionGroup::Log,
         "Append reports to FILE ('-': standard output)",
         "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log of other columns or of \
          another form to FILE.1. It leaves a file alone that it did not write, or that another tcptop logs to (exit status \
          74). If somebody renames or removes FILE, tcptop makes it again, on SIGHUP at once. If it cannot write, it says so \
          once, counts the reports that it drops, and goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
-    Opt::switch(Id::MaxSize, "--max-size", Group::Log,
+    Opt::new(OptionId::MaxSize, "--max-size", OptionGroup::Log,
         "Rename FILE to FILE.1 before it exceeds SIZE",
         "And FILE.1 to FILE.2 and so on, past numbers that something else has. A report that is larger by itself is written \
          whole")
         .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
-    Opt::switch(Id::Keep, "--keep", Group::Log,
+    Opt::new(OptionId::Keep, "--keep", OptionGroup::Log,
         "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),
 
-    Opt::switch(Id::UdpTimeout, "--udp-timeout", Group::General,
+    Opt::new(OptionId::UdpTimeout, "--udp-timeout", OptionGroup::General,
         "A UDP flow ends after so long a silence [default: 5]", "1 to 3600")
         .takes("SECONDS", "seconds from 1 to 3600"),
-    Opt::switch(Id::Flows, "--flows", Group::General,
+    Opt::new(OptionId::Flows, "--flows", OptionGroup::General,
         "Connections and UDP flows to count at a time",
         "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, about 456 on CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on, used or not")
         .takes("N", "a whole number from 1024 to 262144"),
-    Opt::switch(Id::Collector, "--collector", Group::General,
+    Opt::new(OptionId::Collector, "--collector", OptionGroup::General,
         "auto, bpf or diag: what counts local connections",
         "[default: auto, which takes diag where the kernel refuses bpf] diag asks for the kernel's own totals by sock_diag: \
          TCP of this network namespace, without privileges too")
         .takes("NAME", "auto, bpf or diag"),
-    Opt::switch(Id::EnableAcct, "--enable-acct", Group::General,
+    Opt::new(OptionId::EnableAcct, "--enable-acct", OptionGroup::General,
         "Have connection tracking count bytes until the exit",
         "Sets net.netfilter.nf_conntrack_acct to 1, and back"),
-    Opt::switch(Id::Check, "--check", Group::General,
+    Opt::new(OptionId::Check, "--check", OptionGroup::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
-    Opt::switch(Id::Help, "--help", Group::General,
+    Opt::new(OptionId::Help, "--help", OptionGroup::General,
         "Print the help, then exit", "-h prints a short one").letter('h'),
-    Opt::switch(Id::Version, "--version", Group::General,
+    Opt::new(OptionId::Version, "--version", OptionGroup::General,
         "Print the version, then exit", "").letter('V'),
 ];
 
-/// The operands, in order; each is optional. The form is that of bcc's tools and of vmstat.
+/// The operands, in order; each is optional. bcc's tools and vmstat take the same two.
 pub static OPERANDS: [Operand; 2] = [
     Operand {
-        value: Value { name: "interval", optional: false, expected: SECONDS },
+        value: ArgumentValue { name: "interval", optional: false, expected: SECONDS },
         help: "The same as --interval",
     },
     Operand {
-        value: Value { name: "count", optional: false, expected: REPORTS },
+        value: ArgumentValue { name: "count", optional: false, expected: REPORTS },
         help: "The same as --count",
     },
 ];
 
-/// The option with this letter.
+/// Finds the option with this letter.
 pub fn by_short(letter: char) -> Option<&'static Opt> {
     OPTIONS.iter().find(|opt| opt.short == Some(letter))
 }
 
-/// The option with this word, given without its dashes.
+/// Finds the option with this long name, given without its dashes.
 pub fn by_long(word: &str) -> Option<&'static Opt> {
     OPTIONS.iter().find(|opt| opt.long.strip_prefix("--") == Some(word))
 }

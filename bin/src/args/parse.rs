@@ -1,8 +1,8 @@
-//! From raw arguments to what each of them says.
+//! Parses raw arguments one by one.
 //!
-//! An option given twice takes its last value, so that an alias can be overridden. Two different arguments that set
-//! the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
-//! `--help` and `--version` win over everything that follows them.
+//! If an option is given twice, its last value counts, so that an alias can be overridden. Two different arguments that
+//! set the same thing (`--once` and `--count`, `-d` and the operand `interval`) are an error, whatever their values.
+//! `--help` and `--version` take effect at once; whatever follows them is not read.
 
 use std::ffi::{OsStr, OsString};
 
@@ -10,12 +10,12 @@ use lexopt::Arg;
 
 use super::{
     Settings, UsageError,
-    given::Given,
-    id::Id,
+    arguments::Arguments,
+    id::OptionId,
     nearest::nearest,
     options::{OPERANDS, OPTIONS, by_long, by_short},
     read,
-    table::{Opt, Value},
+    table::{ArgumentValue, Opt},
 };
 use crate::{
     conn::Protocol,
@@ -25,13 +25,13 @@ use crate::{
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Report.
+    /// Watch connections and print reports.
     Run(Box<Settings>),
-    /// Tell whether this host has what it takes.
+    /// Check whether tcptop can run on this host.
     Check,
     /// Print the whole help.
     Help,
-    /// Print the short one.
+    /// Print the short help.
     ShortHelp,
     /// Print the version.
     Version,
@@ -41,117 +41,118 @@ pub enum Command {
 ///
 /// # Errors
 ///
-/// The first mistake, in the order of the arguments; contradictions between arguments come last.
+/// Returns the first mistake in the order of the arguments. Contradictions between arguments are looked for last.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
-    let mut given = Given::default();
-    // The option right before, if it may take a value behind `=`.
+    let mut arguments = Arguments::default();
+    // The previous option, if it takes an optional value behind `=`.
     let mut after = None;
     loop {
         let (opt, name) = match parser.next().map_err(mistake)? {
             None => {
-                let check = given.check;
-                let settings = given.settle()?;
+                let check = arguments.check;
+                let settings = arguments.validate()?;
                 return Ok(if check { Command::Check } else { Command::Run(Box::new(settings)) });
             }
             Some(Arg::Short(letter)) => (by_short(letter), format!("-{letter}")),
             Some(Arg::Long(word)) => (by_long(word), format!("--{word}")),
             Some(Arg::Value(value)) => {
-                given.operand(value, after.take())?;
+                arguments.operand(value, after.take())?;
                 continue;
             }
         };
         let Some(opt) = opt else { return Err(unknown(name)) };
         match opt.id {
-            Id::Help if name == "-h" => return Ok(Command::ShortHelp),
-            Id::Help => return Ok(Command::Help),
-            Id::Version => return Ok(Command::Version),
-            _ => given.option(opt, &mut parser)?,
+            OptionId::Help if name == "-h" => return Ok(Command::ShortHelp),
+            OptionId::Help => return Ok(Command::Help),
+            OptionId::Version => return Ok(Command::Version),
+            _ => arguments.option(opt, &mut parser)?,
         }
         after = Some(opt).filter(|opt| opt.value.as_ref().is_some_and(|value| value.optional));
     }
 }
 
-impl Given {
-    /// Takes an option, with its value.
+impl Arguments {
+    /// Stores an option and its value.
     fn option(&mut self, opt: &'static Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
         match opt.id {
-            Id::Help | Id::Version => {}
-            Id::Check => self.check = true,
-            Id::Once => self.once = true,
-            Id::Interval => self.interval = Some(value(parser, opt, read::interval)?),
-            Id::Count => self.count = Some(value(parser, opt, read::reports)?),
-            Id::Pid => self.filter.pids = choice(parser, opt, read::pid)?,
-            Id::Comm => self.filter.names = patterns(parser, opt, read::name)?,
-            Id::Port => self.filter.ports = choice(parser, opt, read::ports)?,
-            Id::LocalPort => self.filter.local_ports = choice(parser, opt, read::ports)?,
-            Id::RemotePort => self.filter.remote_ports = choice(parser, opt, read::ports)?,
-            Id::Addr => self.filter.networks = choice(parser, opt, read::network)?,
-            Id::NoLoopback => self.no_loopback = true,
-            Id::Tcp => self.filter.protocols.push(Protocol::Tcp),
-            Id::Udp => self.filter.protocols.push(Protocol::Udp),
-            Id::V4 => self.filter.v4.push(true),
-            Id::V6 => self.filter.v4.push(false),
-            Id::State => self.filter.states = choice(parser, opt, read::state)?,
-            Id::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
-            Id::Device => self.filter.interfaces = patterns(parser, opt, read::pattern)?,
-            Id::Listen => self.listen = true,
-            Id::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
-            Id::Sort => self.order = Some(value(parser, opt, read::order)?),
-            Id::Rows => self.rows = Some(value(parser, opt, read::rows)?),
-            Id::By => self.by = Some(value(parser, opt, read::group)?),
-            Id::SinceStart => self.since_start = true,
-            Id::Csv => self.csv = true,
-            Id::Closed => {
+            OptionId::Help | OptionId::Version => {}
+            OptionId::Check => self.check = true,
+            OptionId::Once => self.once = true,
+            OptionId::Interval => self.interval = Some(value(parser, opt, read::interval)?),
+            OptionId::Count => self.count = Some(value(parser, opt, read::reports)?),
+            OptionId::Pid => self.filter.pids = choice(parser, opt, read::pid)?,
+            OptionId::Comm => self.filter.names = patterns(parser, opt, read::name)?,
+            OptionId::Port => self.filter.ports = choice(parser, opt, read::ports)?,
+            OptionId::LocalPort => self.filter.local_ports = choice(parser, opt, read::ports)?,
+            OptionId::RemotePort => self.filter.remote_ports = choice(parser, opt, read::ports)?,
+            OptionId::Addr => self.filter.networks = choice(parser, opt, read::network)?,
+            OptionId::NoLoopback => self.no_loopback = true,
+            OptionId::Tcp => self.filter.protocols.push(Protocol::Tcp),
+            OptionId::Udp => self.filter.protocols.push(Protocol::Udp),
+            OptionId::V4 => self.filter.v4.push(true),
+            OptionId::V6 => self.filter.v4.push(false),
+            OptionId::State => self.filter.states = choice(parser, opt, read::state)?,
+            OptionId::Direction => self.filter.openers = vec![value(parser, opt, read::direction)?],
+            OptionId::Device => self.filter.interfaces = patterns(parser, opt, read::pattern)?,
+            OptionId::Listen => self.listen = true,
+            OptionId::Traffic => self.traffic = Some(value(parser, opt, read::traffic)?),
+            OptionId::Sort => self.order = Some(value(parser, opt, read::order)?),
+            OptionId::Rows => self.rows = Some(value(parser, opt, read::rows)?),
+            OptionId::By => self.by = Some(value(parser, opt, read::group)?),
+            OptionId::SinceStart => self.since_start = true,
+            OptionId::Csv => self.csv = true,
+            OptionId::Closed => {
                 self.closed = true;
                 self.only_closed = match parser.optional_value() {
                     None => false,
                     Some(given) => read::only(&given).ok_or_else(|| invalid(opt, &given))?,
                 };
             }
-            Id::Total => self.total = true,
-            Id::Quiet => self.quiet = true,
-            Id::Columns => {
+            OptionId::Total => self.total = true,
+            OptionId::Quiet => self.quiet = true,
+            OptionId::Columns => {
                 let given = given_value(parser, opt)?;
                 let columns = read::list(&given, read::column);
                 self.columns = Some(columns.map_err(|item| invalid(opt, item))?);
             }
-            Id::Wide => self.wide = true,
-            Id::Bytes => self.bytes = true,
-            Id::Bits => self.bits = true,
-            Id::MinRate => self.min_rate = Some(value(parser, opt, read::rate)?),
-            Id::ExitOver => self.exit_over = Some(value(parser, opt, read::rate)?),
-            Id::Host => {
+            OptionId::Wide => self.wide = true,
+            OptionId::Bytes => self.bytes = true,
+            OptionId::Bits => self.bits = true,
+            OptionId::MinRate => self.min_rate = Some(value(parser, opt, read::rate)?),
+            OptionId::ExitOver => self.exit_over = Some(value(parser, opt, read::rate)?),
+            OptionId::Host => {
                 self.shows_host = true;
                 self.host = parser.optional_value();
             }
-            Id::NoHeader => self.no_header = true,
-            Id::NoClear => self.no_clear = true,
-            Id::Time => self.time = Some(value(parser, opt, read::time)?),
-            Id::Cmdline => self.cmdline = true,
-            Id::User => {
+            OptionId::NoHeader => self.no_header = true,
+            OptionId::NoClear => self.no_clear = true,
+            OptionId::Time => self.time = Some(value(parser, opt, read::time)?),
+            OptionId::Cmdline => self.cmdline = true,
+            OptionId::User => {
                 self.user = true;
                 self.filter.users = optional_choice(parser, opt)?;
             }
-            Id::Unit => {
+            OptionId::Unit => {
                 self.unit = true;
                 self.filter.units = optional_choice(parser, opt)?;
             }
-            Id::Output => self.output = Some(value(parser, opt, read::file)?),
-            Id::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
-            Id::Keep => self.keep = Some(value(parser, opt, read::keep)?),
-            Id::UdpTimeout => self.udp_timeout = Some(value(parser, opt, read::udp_timeout)?),
-            Id::Collector => self.collector = value(parser, opt, read::collector)?,
-            Id::EnableAcct => self.enable_accounting = true,
-            Id::Flows => self.flows = Some(value(parser, opt, read::flows)?),
+            OptionId::Output => self.output = Some(value(parser, opt, read::file)?),
+            OptionId::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
+            OptionId::Keep => self.keep = Some(value(parser, opt, read::keep)?),
+            OptionId::UdpTimeout => self.udp_timeout = Some(value(parser, opt, read::udp_timeout)?),
+            OptionId::Collector => self.collector = value(parser, opt, read::collector)?,
+            OptionId::EnableAcct => self.enable_accounting = true,
+            OptionId::Flows => self.flows = Some(value(parser, opt, read::flows)?),
         }
         Ok(())
     }
 
-    /// Takes the next operand. `after`: an option whose value it may be meant to be.
+    /// Stores the next operand. `after` is the option before it if it takes an optional value: the user may have meant
+    /// the operand as that value.
     fn operand(&mut self, given: OsString, after: Option<&'static Opt>) -> Result<(), UsageError> {
         let [interval, count] = &OPERANDS;
-        let fails = |value: &'static Value, given| match after {
+        let fails = |value: &'static ArgumentValue, given| match after {
             Some(opt) => UsageError::DetachedValue { option: opt.long, given },
             None => UsageError::InvalidValue { argument: value.name, given, expected: value.expected },
         };
@@ -167,7 +168,7 @@ impl Given {
     }
 }
 
-/// Fetches and checks the value of `opt`.
+/// Reads the value of `opt` and checks it.
 fn value<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
@@ -177,7 +178,7 @@ fn value<T>(
     read(&given).ok_or_else(|| invalid(opt, &given))
 }
 
-/// Fetches a list, in which items may be left out.
+/// Reads a list, in which `!` excludes an item.
 fn choice<T>(
     parser: &mut lexopt::Parser,
     opt: &'static Opt,
@@ -187,7 +188,7 @@ fn choice<T>(
     read::choice(&given, read).map_err(|item| invalid(opt, item))
 }
 
-/// A list of patterns. A function of its own, since several options take one.
+/// Reads a list of patterns. Several options share this function, which keeps the binary small.
 #[inline(never)]
 fn patterns(
     parser: &mut lexopt::Parser,
@@ -197,7 +198,7 @@ fn patterns(
     choice(parser, opt, read)
 }
 
-/// Takes a list that stands behind `=`, if there is one.
+/// Reads the list behind `=`, if there is one.
 fn optional_choice(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<Choice<Pattern>, UsageError> {
     let given = parser.optional_value();
     given.map_or(Ok(Choice::default()), |given| {
@@ -214,11 +215,11 @@ fn invalid(opt: &'static Opt, given: &OsStr) -> UsageError {
     UsageError::InvalidValue { argument: opt.long, given: given.into(), expected: expected(&opt.value) }
 }
 
-fn expected(takes: &'static Option<Value>) -> &'static str {
+fn expected(takes: &'static Option<ArgumentValue>) -> &'static str {
     takes.as_ref().map_or("no value", |takes| takes.expected)
 }
 
-/// lexopt's own errors, in our words. A missing value does not come this way: `value` knows the option.
+/// Translates lexopt's errors. A missing value never gets here: `value` reports it, because it knows the option.
 fn mistake(error: lexopt::Error) -> UsageError {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => {
@@ -229,7 +230,7 @@ fn mistake(error: lexopt::Error) -> UsageError {
     }
 }
 
-/// An option that does not exist.
+/// Returns the error for an option that does not exist.
 fn unknown(option: String) -> UsageError {
     let meant = nearest(&option, &mut OPTIONS.iter().map(|opt| opt.long));
     UsageError::UnknownOption { option, meant }

@@ -1,4 +1,4 @@
-//! Values of arguments: what each of them accepts. `None`: not this.
+//! Parsers for the values of arguments. Each returns `None` for a value that it does not accept.
 
 use std::{
     ffi::OsStr, net::IpAddr, ops::RangeInclusive, os::unix::ffi::OsStrExt, path::PathBuf, str::FromStr,
@@ -12,23 +12,23 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{self, Column, time::Form},
+    columns::{self, Column, TimeFormat},
     conn::{Opener, TcpState},
     view::{Choice, Network, Order, Pattern},
 };
 
-/// Where `--output` leads.
+/// Where `--output` sends the reports.
 pub enum Destination {
     Stdout,
     File(PathBuf),
 }
 
-/// A number in digits, and nothing else: `parse` takes a sign as well.
+/// Parses a number that consists of digits only; `str::parse` would also accept a sign.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// A number of any size in digits: what is beyond the largest counts as that.
+/// Parses a number of any size. A number beyond `largest` counts as `largest`.
 fn unlimited<T: TryFrom<u64>>(text: &str, largest: T) -> Option<T> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -36,14 +36,14 @@ fn unlimited<T: TryFrom<u64>>(text: &str, largest: T) -> Option<T> {
     Some(text.parse().ok().and_then(|number: u64| number.try_into().ok()).unwrap_or(largest))
 }
 
-/// The items of a list, with commas in between; one item at least. An empty item says nothing by itself: the whole list
-/// stands for it.
+/// Splits a comma-separated list; it has one item at least. The flag marks an empty item. An error message names the
+/// whole list in its place, since an empty item would say nothing.
 fn items(given: &OsStr) -> Vec<(&OsStr, bool)> {
     let items = given.as_bytes().split(|byte| *byte == b',').map(OsStr::from_bytes);
     items.map(|item| if item.is_empty() { (given, true) } else { (item, false) }).collect()
 }
 
-/// A list whose items `read` accepts. `Err`: the item that is none.
+/// Parses a list with `read`. The error is the first item that `read` refuses.
 pub fn list<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &OsStr> {
     let mut list = Vec::new();
     for (item, is_empty) in items(given) {
@@ -52,7 +52,7 @@ pub fn list<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Vec<T>, &
     Ok(list)
 }
 
-/// A list in which `!` or `^` in front of an item leaves out what it stands for.
+/// Parses a list in which `!` or `^` in front of an item excludes what it matches.
 pub fn choice<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Choice<T>, &OsStr> {
     let mut choice = Choice::default();
     for (item, is_empty) in items(given) {
@@ -63,7 +63,7 @@ pub fn choice<T>(given: &OsStr, read: fn(&OsStr) -> Option<T>) -> Result<Choice<
     Ok(choice)
 }
 
-/// One of these words.
+/// Looks a word up in a table.
 fn word<T: Copy>(given: &OsStr, words: &[(&str, T)]) -> Option<T> {
     words.iter().find(|(word, _)| given == *word).map(|(_, meaning)| *meaning)
 }
@@ -86,7 +86,7 @@ pub fn collector(given: &OsStr) -> Option<CollectorName> {
     word(given, &[("auto", CollectorName::Auto), ("bpf", CollectorName::Bpf), ("diag", CollectorName::Diag)])
 }
 
-/// Digits with at most one point; 0.1 to 3600. What is finer than a nanosecond is dropped.
+/// Seconds from 0.1 to 3600, in digits with at most one point. Digits below a nanosecond are dropped.
 pub fn interval(given: &OsStr) -> Option<Duration> {
     let text = given.to_str()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -103,23 +103,23 @@ pub fn interval(given: &OsStr) -> Option<Duration> {
     (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval).then_some(interval)
 }
 
-/// 1 or more. A number beyond 64 bits never ends, like the largest one.
+/// A number of reports, 1 or more. A number beyond 64 bits counts as the largest one, which is never reached.
 pub fn reports(given: &OsStr) -> Option<u64> {
     unlimited(given.to_str()?, u64::MAX).filter(|count| *count > 0)
 }
 
-/// A whole number. More rows than can be counted are all.
+/// A number of rows. A number too large to count means all rows.
 pub fn rows(given: &OsStr) -> Option<usize> {
     unlimited(given.to_str()?, usize::MAX)
 }
 
-/// A process id, no larger than there can be (`PID_MAX_LIMIT`, include/linux/threads.h, v6.12).
+/// A process id up to the kernel's limit (`PID_MAX_LIMIT`, include/linux/threads.h, v6.12).
 pub fn pid(given: &OsStr) -> Option<u32> {
     digits(given.to_str()?).filter(|pid| (1..=4_194_304).contains(pid))
 }
 
-/// The name of a process, with `*`; bytes, like the names of processes. The kernel keeps fifteen: what is longer is cut here
-/// too.
+/// A pattern for names of processes, in bytes as the names are. The kernel keeps fifteen bytes of a name, so a longer
+/// pattern is cut too.
 pub fn name(given: &OsStr) -> Option<Pattern> {
     let name = given.as_bytes();
     let literal = memchr::memchr(b'*', name).unwrap_or(name.len());
@@ -127,7 +127,7 @@ pub fn name(given: &OsStr) -> Option<Pattern> {
     (!name.is_empty()).then(|| Pattern(kept.to_vec()))
 }
 
-/// Another name with `*`.
+/// A pattern for other names.
 pub fn pattern(given: &OsStr) -> Option<Pattern> {
     (!given.is_empty()).then(|| Pattern(given.as_bytes().to_vec()))
 }
@@ -144,7 +144,7 @@ pub fn ports(given: &OsStr) -> Option<RangeInclusive<u16>> {
     range().or_else(named)
 }
 
-/// An address, or one with a length in bits. What is behind these bits does not matter.
+/// An address, or a network with its length in bits. Bits beyond the length are ignored.
 pub fn network(given: &OsStr) -> Option<Network> {
     let text = given.to_str()?;
     let (address, length) =
@@ -158,28 +158,28 @@ pub fn network(given: &OsStr) -> Option<Network> {
     (length <= most).then(|| Network::new(bytes, 128 - most + length))
 }
 
-/// A TCP state as the column has it, in any case, with dashes too.
+/// A TCP state as the column shows it, in any case, with `-` or `_`.
 pub fn state(given: &OsStr) -> Option<TcpState> {
     TcpState::named(&given.to_str()?.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// A column by its name.
-pub fn column(given: &OsStr) -> Option<columns::Id> {
+pub fn column(given: &OsStr) -> Option<columns::ColumnId> {
     Column::named(given.to_str()?).map(|column| column.id)
 }
 
-/// A column to sort by.
+/// A column to sort by; `-` in front reverses the order.
 pub fn order(given: &OsStr) -> Option<Order> {
     let text = given.to_str()?;
     let (name, reversed) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
     Some(Order { column: column(name.as_ref())?, reversed })
 }
 
-/// A column to make groups by.
-pub fn group(given: &OsStr) -> Option<columns::Id> {
+/// A column to group by.
+pub fn group(given: &OsStr) -> Option<columns::ColumnId> {
     let id = match given.to_str()? {
-        "process" => columns::Id::Pid,
-        "remote" => columns::Id::RemoteAddress,
+        "process" => columns::ColumnId::Pid,
+        "remote" => columns::ColumnId::RemoteAddress,
         name => column(name.as_ref())?,
     };
     columns::grouped(id).map(|_| id)
@@ -191,17 +191,17 @@ pub fn only(given: &OsStr) -> Option<bool> {
 }
 
 /// How moments are written.
-pub fn time(given: &OsStr) -> Option<Form> {
+pub fn time(given: &OsStr) -> Option<TimeFormat> {
     match given.to_str()? {
-        "utc" => Some(Form::Utc),
-        "local" => Some(Form::Local),
-        "epoch" => Some(Form::Epoch),
+        "utc" => Some(TimeFormat::Utc),
+        "local" => Some(TimeFormat::Local),
+        "epoch" => Some(TimeFormat::Epoch),
         _ => None,
     }
 }
 
-/// A name, or `-` or another name of standard output. A name that begins with a dash is taken for an option whose
-/// predecessor lacks its value.
+/// The name of a file, or of standard output. A name that begins with a dash is refused, because it is probably an
+/// option that follows an `--output` without a value.
 pub fn file(given: &OsStr) -> Option<Destination> {
     match given.as_encoded_bytes() {
         b"" => None,
@@ -211,12 +211,13 @@ pub fn file(given: &OsStr) -> Option<Destination> {
     }
 }
 
-/// Bytes, with K, M or G in powers of 1024; 1024 or more. No file reaches a size beyond 64 bits.
+/// A size of 1024 bytes or more; K, M and G are powers of 1024. Sizes beyond 64 bits count as the largest one, which no
+/// file reaches.
 pub fn size(given: &OsStr) -> Option<u64> {
     scaled(given.to_str()?).filter(|size| *size >= 1024)
 }
 
-/// A whole number, with K, M or G in powers of 1024.
+/// A whole number; K, M and G are powers of 1024.
 fn scaled(text: &str) -> Option<u64> {
     let shift = match text.as_bytes().last()? {
         b'K' | b'k' => 10,
@@ -228,22 +229,22 @@ fn scaled(text: &str) -> Option<u64> {
     Some(number.saturating_mul(1 << shift))
 }
 
-/// Bytes per second, with K, M or G in powers of 1024.
+/// A rate in bytes per second; K, M and G are powers of 1024.
 pub fn rate(given: &OsStr) -> Option<u64> {
     scaled(given.to_str()?)
 }
 
-/// 999 at most.
+/// A number of log files, 999 at most.
 pub fn keep(given: &OsStr) -> Option<u32> {
     digits(given.to_str()?).filter(|keep| *keep <= 999)
 }
 
-/// Seconds from 1 on.
+/// A time of at least 1 second.
 pub fn udp_timeout(given: &OsStr) -> Option<Duration> {
     interval(given).filter(|time| *time >= Duration::from_secs(1))
 }
 
-/// Entries of the kernel's table.
+/// The number of entries in the kernel's table.
 pub fn flows(given: &OsStr) -> Option<u32> {
     digits(given.to_str()?).filter(|flows| (1024..=262_144).contains(flows))
 }

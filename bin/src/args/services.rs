@@ -1,11 +1,11 @@
-//! Ports by name, from /etc/services: a static binary has no name service.
+//! Looks up ports by name in /etc/services, because a static binary has no name service.
 
 use std::fs;
 
-/// Where ports are named.
+/// The file that names ports.
 const SERVICES: &str = "/etc/services";
 
-/// The port of a service. `None`: it is not listed, or there is no list.
+/// Returns the port of a service, or `None` if it is not listed or the file is missing.
 pub fn port(name: &str) -> Option<u16> {
     find(&fs::read_to_string(SERVICES).ok()?, name)
 }

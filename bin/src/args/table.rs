@@ -1,10 +1,10 @@
-//! What a row of the table of options is made of.
+//! The types that make up a row of the table of options.
 
-use super::id::Id;
+use super::id::OptionId;
 
-/// Sections of the help, in the order they are printed.
+/// Sections of the help, in the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum OptionGroup {
     Timing,
     Which,
     Order,
@@ -14,23 +14,23 @@ pub enum Group {
     General,
 }
 
-/// Every group with its title.
-pub const GROUPS: [(Group, &str); 7] = [
-    (Group::Timing, "Timing"),
-    (Group::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),
-    (Group::Order, "Order and amount"),
-    (Group::Form, "Form"),
-    (Group::Names, "Names"),
-    (Group::Log, "Log files"),
-    (Group::General, "General"),
+/// Every section with its title.
+pub const GROUPS: [(OptionGroup, &str); 7] = [
+    (OptionGroup::Timing, "Timing"),
+    (OptionGroup::Which, "Which connections (all of these must match; of a LIST one item; !ITEM excludes)"),
+    (OptionGroup::Order, "Order and amount"),
+    (OptionGroup::Form, "Form"),
+    (OptionGroup::Names, "Names"),
+    (OptionGroup::Log, "Log files"),
+    (OptionGroup::General, "General"),
 ];
 
 /// The value that an option or operand takes.
 #[derive(Debug)]
-pub struct Value {
+pub struct ArgumentValue {
     /// Placeholder in the help.
     pub name: &'static str,
-    /// It may be left out, and is given behind `=` only.
+    /// The value may be left out. If given, it must follow `=`.
     pub optional: bool,
     /// Completes "expected ...".
     pub expected: &'static str,
@@ -39,59 +39,59 @@ pub struct Value {
 /// One option.
 #[derive(Debug)]
 pub struct Opt {
-    /// Its meaning.
-    pub id: Id,
-    /// Letter after one dash.
+    /// What the parser knows the option by.
+    pub id: OptionId,
+    /// The letter that follows one dash.
     pub short: Option<char>,
-    /// Word with its two dashes.
+    /// The long name, with its two dashes.
     pub long: &'static str,
-    /// `None`: a switch.
-    pub value: Option<Value>,
+    /// The value it takes; `None` for a switch.
+    pub value: Option<ArgumentValue>,
     /// Section of the help.
-    pub group: Group,
-    /// What it does, in a phrase.
+    pub group: OptionGroup,
+    /// What it does, in one phrase.
     pub brief: &'static str,
-    /// What else there is to know, in phrases; may be empty.
+    /// Further details, in phrases; may be empty.
     pub more: &'static str,
 }
 
-/// One argument known by its position.
+/// One positional argument.
 #[derive(Debug)]
 pub struct Operand {
-    /// Its value; the name is the operand's own.
-    pub value: Value,
+    /// Its value, whose name is the name of the operand.
+    pub value: ArgumentValue,
     /// What it does.
     pub help: &'static str,
 }
 
 impl Opt {
-    /// A switch; its letter is given with [`Opt::letter`].
-    pub const fn switch(
-        id: Id,
+    /// Makes a switch. The methods below add a letter and a value.
+    pub const fn new(
+        id: OptionId,
         long: &'static str,
-        group: Group,
+        group: OptionGroup,
         brief: &'static str,
         more: &'static str,
     ) -> Self {
         Self { id, short: None, long, value: None, group, brief, more }
     }
 
-    /// With a letter.
+    /// Adds a letter.
     pub const fn letter(self, letter: char) -> Self {
         Self { short: Some(letter), ..self }
     }
 
-    /// With a value.
+    /// Adds a required value.
     pub const fn takes(self, name: &'static str, expected: &'static str) -> Self {
-        Self { value: Some(Value { name, optional: false, expected }), ..self }
+        Self { value: Some(ArgumentValue { name, optional: false, expected }), ..self }
     }
 
-    /// With a value that may be left out.
+    /// Adds a value that may be left out.
     pub const fn may_take(self, name: &'static str, expected: &'static str) -> Self {
-        Self { value: Some(Value { name, optional: true, expected }), ..self }
+        Self { value: Some(ArgumentValue { name, optional: true, expected }), ..self }
     }
 
-    /// What it does, and what else there is to know; no full stop.
+    /// Returns what it does and the further details, without a final full stop.
     pub fn description(&self) -> String {
         let mark = if self.more.is_empty() { "" } else { ". " };
         [self.brief, mark, self.more].concat()

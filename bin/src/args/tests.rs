@@ -8,8 +8,8 @@ use std::{
 
 use super::{super::options::OPTIONS, *};
 use crate::{
-    columns::{self, COLUMNS, Column, Id as ColumnId, time},
-    output::Form,
+    columns::{self, COLUMNS, Column, ColumnId, TimeFormat},
+    output::ReportFormat,
     testing::{corpus, hostile},
     view::Order,
 };
@@ -32,29 +32,29 @@ fn refusal(line: &str) -> String {
 /// A valid value for each option that takes one, and what it needs beside it.
 fn sample(opt: &Opt) -> (&'static str, &'static str) {
     match opt.id {
-        Id::Interval => ("2.5", ""),
-        Id::Count | Id::Rows => ("3", ""),
-        Id::Pid => ("812,4211", ""),
-        Id::Comm => ("sshd,php*", ""),
-        Id::Device => ("eth0,!wg*", ""),
-        Id::Port | Id::LocalPort | Id::RemotePort => ("80,8000-8100", ""),
-        Id::Addr => ("192.0.2.0/24,::1", ""),
-        Id::State => ("time-wait", ""),
-        Id::Direction => ("in", ""),
-        Id::Sort => ("-rtt_us", ""),
-        Id::By => ("process", ""),
-        Id::Columns => ("proto,comm", ""),
-        Id::Time => ("epoch", ""),
-        Id::Output => ("/tmp/tcptop.csv", ""),
-        Id::MaxSize => ("10M", "-o /tmp/x"),
-        Id::Keep => ("9", "-o /tmp/x --max-size 1M"),
-        Id::UdpTimeout => ("60", ""),
-        Id::Flows => ("20000", ""),
-        Id::Traffic => ("all", ""),
-        Id::Collector => ("diag", ""),
-        Id::Total => ("", "--csv"),
-        Id::MinRate | Id::ExitOver => ("10K", ""),
-        Id::SinceStart => ("", "--by comm"),
+        OptionId::Interval => ("2.5", ""),
+        OptionId::Count | OptionId::Rows => ("3", ""),
+        OptionId::Pid => ("812,4211", ""),
+        OptionId::Comm => ("sshd,php*", ""),
+        OptionId::Device => ("eth0,!wg*", ""),
+        OptionId::Port | OptionId::LocalPort | OptionId::RemotePort => ("80,8000-8100", ""),
+        OptionId::Addr => ("192.0.2.0/24,::1", ""),
+        OptionId::State => ("time-wait", ""),
+        OptionId::Direction => ("in", ""),
+        OptionId::Sort => ("-rtt_us", ""),
+        OptionId::By => ("process", ""),
+        OptionId::Columns => ("proto,comm", ""),
+        OptionId::Time => ("epoch", ""),
+        OptionId::Output => ("/tmp/tcptop.csv", ""),
+        OptionId::MaxSize => ("10M", "-o /tmp/x"),
+        OptionId::Keep => ("9", "-o /tmp/x --max-size 1M"),
+        OptionId::UdpTimeout => ("60", ""),
+        OptionId::Flows => ("20000", ""),
+        OptionId::Traffic => ("all", ""),
+        OptionId::Collector => ("diag", ""),
+        OptionId::Total => ("", "--csv"),
+        OptionId::MinRate | OptionId::ExitOver => ("10K", ""),
+        OptionId::SinceStart => ("", "--by comm"),
         _ => ("", ""),
     }
 }
@@ -63,14 +63,14 @@ fn sample(opt: &Opt) -> (&'static str, &'static str) {
 fn nothing_given_is_the_default() {
     let default = settings("");
     assert_eq!((default.interval, default.count), (Duration::from_secs(1), None));
-    assert_eq!((default.output.form, default.output.file), (Form::Text, None));
+    assert_eq!((default.output.format, default.output.file), (ReportFormat::Text, None));
     assert!(default.selection.live && default.selection.idle && !default.selection.closed);
     assert!(default.selection.filter.is_empty());
     assert_eq!((default.udp_timeout, default.flows), (Duration::from_secs(5), None));
     let csv = settings("--csv");
     assert_eq!(csv.output.columns, columns::CSV);
     assert!(!csv.selection.idle);
-    assert_eq!((csv.output.time, default.output.time), (time::Form::Utc, time::Form::Local));
+    assert_eq!((csv.output.time, default.output.time), (TimeFormat::Utc, TimeFormat::Local));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
             }
             _ => words.push(opt.long.to_owned()),
         }
-        if let Some(letter) = opt.short.filter(|_| opt.id != Id::Help) {
+        if let Some(letter) = opt.short.filter(|_| opt.id != OptionId::Help) {
             words.push(format!("-{letter}{value}"));
         }
         let with = |words: &str| parse_line(&format!("{needed} {words}"));
@@ -112,7 +112,10 @@ fn a_missing_value_names_the_option() {
 
 #[test]
 fn a_switch_takes_no_value() {
-    for opt in OPTIONS.iter().filter(|opt| opt.value.is_none() && !matches!(opt.id, Id::Help | Id::Version)) {
+    for opt in OPTIONS
+        .iter()
+        .filter(|opt| opt.value.is_none() && !matches!(opt.id, OptionId::Help | OptionId::Version))
+    {
         let expected = format!("unexpected value 'yes' for '{}': expected no value", opt.long);
         assert_eq!(refusal(&format!("{}=yes", opt.long)), expected);
     }
@@ -195,13 +198,13 @@ fn mistyped_options_are_guessed() {
 #[test]
 fn closed_connections_come_too_or_alone() {
     let also = settings("--closed");
-    assert!(also.selection.live && also.selection.closed && also.output.form == Form::Text);
+    assert!(also.selection.live && also.selection.closed && also.output.format == ReportFormat::Text);
     let only = settings("--closed=only");
-    assert!(!only.selection.live && only.selection.closed && only.output.form == Form::Journal);
+    assert!(!only.selection.live && only.selection.closed && only.output.format == ReportFormat::Journal);
     assert_eq!(settings("--closed=only --closed"), also, "the last one wins");
     assert_eq!(refusal("--closed=all"), "invalid value 'all' for '--closed': expected 'only' or no value");
     let quiet = settings("--closed=only -q");
-    assert!(quiet.output.form == Form::Text && quiet.output.quiet);
+    assert!(quiet.output.format == ReportFormat::Text && quiet.output.quiet);
     assert_eq!((settings("").output.pipe_rows, also.output.pipe_rows), (20, usize::MAX));
     let csv = settings("--closed=only --csv").output.columns;
     assert!(csv.starts_with(&columns::CSV) && csv.ends_with(&[ColumnId::Start, ColumnId::DurationMs]));
@@ -246,7 +249,7 @@ fn groups_have_their_column_and_sums() {
     assert!(refusal("--by rtt_us").starts_with("invalid value 'rtt_us' for '--by': expected process, "));
     for column in COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
         assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);
-        let by = OPTIONS.iter().find(|opt| opt.id == Id::By).expect("an option");
+        let by = OPTIONS.iter().find(|opt| opt.id == OptionId::By).expect("an option");
         assert!(by.more.contains(column.name), "{} is told of in the help", column.name);
     }
 }

@@ -1,32 +1,32 @@
-//! Which traffic is shown, and what counts it.
+//! The values of `--traffic` and `--collector`.
 
 /// Which connections are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrafficKind {
-    /// Those of this host's sockets.
+    /// Connections of this host's sockets.
     Local,
-    /// Those that it passes on.
+    /// Connections that this host forwards.
     Forwarded,
     /// Both.
     All,
 }
 
 impl TrafficKind {
-    /// Whether local ones are.
+    /// Returns true if local connections are shown.
     pub fn has_local(self) -> bool {
         self != Self::Forwarded
     }
 
-    /// Whether forwarded ones are.
+    /// Returns true if forwarded connections are shown.
     pub fn has_forwarded(self) -> bool {
         self != Self::Local
     }
 }
 
-/// What counts local connections.
+/// Which collector counts local connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CollectorName {
-    /// BPF, or sock_diag where that is refused.
+    /// BPF, or sock_diag if BPF is refused.
     #[default]
     Auto,
     /// BPF.

@@ -51,7 +51,7 @@ impl Memory {
         match self.cgroup {
             Some((allowed, besides)) if allowed < besides + u64::from(flows) * bytes => {
                 let needed = besides + u64::from(flows) * bytes;
-                Err(Error::Cramped { allowed, needed, flows, is_least: flows <= LEAST })
+                Err(Error::MemoryLimit { allowed, needed, flows, is_least: flows <= LEAST })
             }
             _ => Ok(flows),
         }

@@ -1,4 +1,4 @@
-//! Addresses and endpoints. IPv4 mapped into IPv6 is printed as IPv4, IPv6 as RFC 5952 has it.
+//! Formats addresses and endpoints. An IPv4-mapped IPv6 address is printed as IPv4, and IPv6 follows RFC 5952.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use super::{units::decimal, width::ellipsis};
 /// Longest endpoint: brackets, eight groups of four, a colon and five digits.
 pub const LONGEST: usize = 47;
 
-/// An address alone.
+/// Appends an address without a port.
 pub fn address(bytes: &[u8; 16], out: &mut Vec<u8>) {
     match Ipv6Addr::from(*bytes).to_canonical() {
         IpAddr::V4(v4) => {
@@ -28,10 +28,11 @@ pub fn address(bytes: &[u8; 16], out: &mut Vec<u8>) {
     }
 }
 
-/// Address and port in at most `room` columns: `10.0.0.7:443`, `[2001:db8::1]:443`; port 0, which is none, as `*`.
+/// Appends address and port in at most `room` columns: `10.0.0.7:443`, `[2001:db8::1]:443`. Port 0 means no port and is
+/// printed as `*`.
 ///
-/// Where there is less room an ellipsis takes the end of an IPv4 address, and the middle of an IPv6 address between
-/// two groups; the port goes last.
+/// If the room is too small, an ellipsis replaces the end of an IPv4 address, or the middle of an IPv6 address between
+/// two groups. The port is shortened last.
 pub fn endpoint(bytes: &[u8; 16], port: u16, room: usize, out: &mut Vec<u8>) {
     let start = out.len();
     let v6 = matches!(Ipv6Addr::from(*bytes).to_canonical(), IpAddr::V6(_));
@@ -62,15 +63,15 @@ pub fn endpoint(bytes: &[u8; 16], port: u16, room: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(end);
         out.extend_from_slice(tail);
     } else if room > 0 {
-        // No room for anything of the address: the port, or the end of it.
+        // There is no room for the address, so only the port is shown, or its end.
         let tail = if v6 { &tail[1..] } else { tail };
         out.extend_from_slice(ellipsis());
         out.extend_from_slice(&tail[tail.len().saturating_sub(room - 1)..]);
     }
 }
 
-/// The beginning and the end of an IPv6 address, `keep` characters at most, whole groups where there is one: the
-/// network is in the beginning, the host in the end.
+/// Returns the beginning and the end of an IPv6 address, at most `keep` characters, in whole groups if possible. The
+/// beginning names the network, the end the host.
 fn groups(host: &[u8], keep: usize) -> (&[u8], &[u8]) {
     let head = &host[..keep - keep / 3];
     let head = memchr::memrchr(b':', head).map_or(head, |colon| &head[..=colon]);

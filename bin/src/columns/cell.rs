@@ -1,20 +1,20 @@
-//! A value in its forms: on a screen, in CSV, and as something to sort by.
+//! Formats a value for a screen and for CSV, and makes a key to sort by.
 
 use std::borrow::Cow;
 
 use super::{
-    Column, Event, Frame, Id, Row, address, time, units,
-    value::{Unit, Value},
+    Column, ColumnId, Event, Frame, Row, address, time, units,
+    value::{Quantity, Value},
 };
 use crate::foreign::{self, charset};
 
 impl Column {
-    /// The bytes of a value that somebody else chose; `None` in columns of other values.
+    /// Returns the bytes that somebody else chose; `None` in columns with other values.
     pub fn name<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Option<&'a [u8]> {
         if let Value::Name(bytes) = self.value { Some(bytes(row, frame)) } else { None }
     }
 
-    /// Appends the value for CSV, quoted if need be; nothing for an unknown one.
+    /// Appends the value for CSV, quoted if necessary. An unknown value appends nothing.
     pub fn csv(&self, row: &Row<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
         match self.value {
             Value::Number(number, _) => {
@@ -30,38 +30,39 @@ impl Column {
                     address::endpoint(bytes, port, usize::MAX, out);
                 }
             }
-            Value::Past(past) => {
+            Value::Trend(past) => {
                 if let Some(past) = past(row) {
                     past.each_step(&mut |step| out.push(b'0' + step));
                 }
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
-                    time::stamp(moment, frame.form, out);
+                    time::stamp(moment, frame.time_format, out);
                 }
             }
         }
     }
 
-    /// Appends the value for a screen, `-` for an unknown one. Addresses fit themselves into the `room` columns, and a command
-    /// line that does not fit loses the folder of its program; then the caller cuts what is still too long.
+    /// Appends the value for a screen, or `-` if it is unknown. Addresses are shortened to fit `room` columns. A
+    /// command line that does not fit loses the directory of its program. The caller cuts what is still too long.
     pub fn text(&self, row: &Row<'_>, frame: &Frame<'_>, room: usize, out: &mut Vec<u8>) {
         let start = out.len();
         match self.value {
             Value::Number(number, unit) => {
                 if let Some(number) = number(row, frame) {
                     match unit {
-                        Unit::Size if !frame.numbers.raw => units::size(number, out),
-                        Unit::Rate => units::rate(number, frame.numbers, out),
-                        Unit::Micros => units::rtt(number, out),
-                        Unit::Millis => units::lasted(number, out),
+                        Quantity::Size if !frame.numbers.raw => units::size(number, out),
+                        Quantity::Rate => units::rate(number, frame.numbers, out),
+                        Quantity::Micros => units::rtt(number, out),
+                        Quantity::Millis => units::lasted(number, out),
                         _ => units::decimal(number, out),
                     }
                 }
             }
             Value::Word(word) => {
-                // What ended is marked here, not by its state: UDP has none, and a narrow screen does not show it.
-                if self.id == Id::Proto && row.kind.event == Event::Closed {
+                // A connection that ended is marked here and not by its state: UDP has no state, and a narrow screen
+                // does not show it.
+                if self.id == ColumnId::Proto && row.kind.event == Event::Closed {
                     out.push(b'-');
                 }
                 out.extend_from_slice(word(row).as_bytes());
@@ -69,7 +70,7 @@ impl Column {
             Value::Name(bytes) => {
                 let bytes = bytes(row, frame);
                 foreign::plain(bytes, out);
-                if self.id == Id::Cmdline && out.len() - start > room {
+                if self.id == ColumnId::Cmdline && out.len() - start > room {
                     out.truncate(start);
                     foreign::plain(without_folder(bytes), out);
                 }
@@ -81,23 +82,23 @@ impl Column {
             }
             Value::Moment(moment) => {
                 if let Some(moment) = moment(row, frame) {
-                    time::short(moment, frame.form, out);
+                    time::short(moment, frame.time_format, out);
                 }
             }
-            Value::Past(past) if charset::is_utf8() => {
+            Value::Trend(past) if charset::is_utf8() => {
                 if let Some(past) = past(row) {
                     // U+2581 to U+2588.
                     past.each_step(&mut |step| out.extend_from_slice(&[0xe2, 0x96, 0x81 + step]));
                 }
             }
-            Value::Address(_) | Value::Past(_) => self.csv(row, frame, out),
+            Value::Address(_) | Value::Trend(_) => self.csv(row, frame, out),
         }
         if out.len() == start {
             out.push(b'-');
         }
     }
 
-    /// Something whose order is that of the values: what is unknown comes first.
+    /// Returns a key that sorts like the values. Unknown values come first.
     pub fn key<'a>(&self, row: &'a Row<'_>, frame: &'a Frame<'_>) -> Cow<'a, [u8]> {
         let number = |number: Option<u64>| {
             Cow::Owned(number.map_or_else(Vec::new, |number| number.to_be_bytes().to_vec()))
@@ -109,7 +110,7 @@ impl Column {
             }
             Value::Word(word) => Cow::Borrowed(word(row).as_bytes()),
             Value::Name(bytes) => Cow::Borrowed(bytes(row, frame)),
-            Value::Past(_) => {
+            Value::Trend(_) => {
                 let mut steps = Vec::new();
                 self.csv(row, frame, &mut steps);
                 Cow::Owned(steps)
@@ -123,11 +124,12 @@ impl Column {
     }
 }
 
-/// A command line without the folder of its program: `nginx -g x` for `/usr/sbin/nginx -g x`. What is no path stays.
+/// Returns a command line without the directory of its program: `nginx -g x` for `/usr/sbin/nginx -g x`. A program
+/// without a path stays as it is.
 fn without_folder(cmdline: &[u8]) -> &[u8] {
     let program = cmdline.split(|byte| *byte == b' ').next().unwrap_or_default();
     let folder = memchr::memrchr(b'/', program).map_or(0, |slash| slash + 1);
-    // A folder's own path ends with a slash.
+    // If nothing follows the slash, the word names a directory.
     if folder == program.len() { cmdline } else { &cmdline[folder..] }
 }
 

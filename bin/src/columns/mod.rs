@@ -1,12 +1,12 @@
-//! The one table of columns: what each is called, what it means, and where its value comes from. Reports, `--columns`,
-//! `--sort`, `--by`, the help and the manual page read it.
+//! The table of columns: the name of each, its meaning, and where its value comes from. Reports, `--columns`, `--sort`,
+//! `--by`, the help and the manual page read it.
 //!
-//! To add a column, add an `Id` and a row in the same place. It can be asked for with `--columns` then; what a report has
-//! unasked is in `TEXT`, `CSV` and their likes.
+//! To add a column, add a `ColumnId` and a row in the same position. It is then available in `--columns`. `TEXT`, `CSV`
+//! and the other sets in `sets` list the columns that reports show by default.
 
 mod address;
 mod cell;
-mod likeness;
+mod recognize;
 mod row;
 mod sets;
 pub mod time;
@@ -17,17 +17,18 @@ pub mod width;
 use self::{
     Align::{Left, Right},
     address::LONGEST,
-    value::{Unit, Value},
+    value::{Quantity, Value},
 };
 pub use self::{
     row::{CLOSED, Event, Frame, LISTEN, LIVE, Row, RowKind},
     sets::{CLOSED_CSV, CLOSED_TEXT, CSV, PAST, SUMS, TEXT, grouped},
-    units::NumberForm,
+    time::TimeFormat,
+    units::NumberFormat,
 };
 
-/// A column; its number is its place in the table.
+/// Identifies a column. Its number is its index in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
+pub enum ColumnId {
     Time,
     Event,
     Proto,
@@ -70,8 +71,8 @@ pub enum Id {
     Trend,
 }
 
-impl Id {
-    /// The row of the table.
+impl ColumnId {
+    /// Returns the column's row in the table.
     pub fn column(self) -> &'static Column {
         let column = &COLUMNS[self as usize];
         debug_assert_eq!(column.id, self, "the table is in the order of the ids");
@@ -81,154 +82,154 @@ impl Id {
 
 /// One column.
 pub struct Column {
-    /// Its identity.
-    pub id: Id,
-    /// Name in the header line of CSV and in options.
+    /// Its identifier.
+    pub id: ColumnId,
+    /// Name in the CSV header and in options.
     pub name: &'static str,
     /// Title on a screen.
     pub title: &'static str,
-    /// How wide it is there.
-    pub shape: Shape,
-    /// Which columns a narrow screen shows: the lowest first.
+    /// Alignment and width on a screen.
+    pub shape: ColumnShape,
+    /// A narrow screen shows the columns with the lowest ranks.
     pub rank: u8,
-    /// Its value.
+    /// Where its value comes from.
     value: Value,
-    /// What it counts, for the help; no full stop.
+    /// What it shows, for the help; without a full stop.
     pub help: &'static str,
 }
 
-/// Place of a column's values on a screen.
+/// Alignment and width of a column on a screen.
 #[derive(Clone, Copy)]
-pub struct Shape {
-    /// Numbers stand to the right.
+pub struct ColumnShape {
+    /// Side to which values are aligned. Numbers are aligned to the right.
     pub align: Align,
-    /// Columns wide at least; less than that, and it is not shown. Less than `width` for those that can be shortened.
+    /// Least width. A column with less room is not shown. It is below `width` if values can be shortened.
     pub least: usize,
-    /// Columns wide when there is room: for a fixed column, the longest value.
+    /// Usual width. In a fixed column, the longest value has this width.
     pub width: usize,
-    /// Columns wide at most, for values longer than `width`.
+    /// Greatest width, for values longer than `width`.
     pub most: usize,
 }
 
-/// Side that the values of a column stand on.
+/// Side to which the values of a column are aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
     Right,
 }
 
-/// A column that is shown whole or not at all.
-const fn fixed(align: Align, width: usize) -> Shape {
-    Shape { align, least: width, width, most: width }
+/// The shape of a column that is shown whole or not at all.
+const fn fixed(align: Align, width: usize) -> ColumnShape {
+    ColumnShape { align, least: width, width, most: width }
 }
 
-/// A column that can be shortened to the first width, and that grows to the last one for values longer than usual.
-const fn elastic(least: usize, width: usize, most: usize) -> Shape {
-    Shape { align: Left, least, width, most }
+/// The shape of a column that can shrink to `least`, and that grows up to `most` for values longer than usual.
+const fn elastic(least: usize, width: usize, most: usize) -> ColumnShape {
+    ColumnShape { align: Left, least, width, most }
 }
 
-/// Widths of fixed columns follow from the formats in `units`; a PID has seven digits at most (`PID_MAX_LIMIT`,
+/// The widths of fixed columns follow from the formats in `units`. A PID has at most seven digits (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
 pub static COLUMNS: [Column; 40] = [
-    column(Id::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
+    column(ColumnId::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
-    column(Id::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
+    column(ColumnId::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
         "live, closed, listen or group; in CSV also sums: total, shown (what matches the tests), forwarded, untracked (found no \
          room), left_out, and other (bytes of raw sockets like ping, which no other sum has)"),
-    column(Id::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
+    column(ColumnId::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
         "tcp or udp, forwarded also others; with a minus in front on a screen when it ended"),
-    column(Id::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
+    column(ColumnId::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
         "local address"),
-    column(Id::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
+    column(ColumnId::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
         "local port"),
-    column(Id::Local, "local", "LOCAL", elastic(13, 21, LONGEST), 6, value::LOCAL,
+    column(ColumnId::Local, "local", "LOCAL", elastic(13, 21, LONGEST), 6, value::LOCAL,
         "local address and port"),
-    column(Id::RemoteAddress, "raddr", "RADDR", elastic(13, 15, 39), 15, value::REMOTE_ADDRESS,
+    column(ColumnId::RemoteAddress, "raddr", "RADDR", elastic(13, 15, 39), 15, value::REMOTE_ADDRESS,
         "remote address"),
-    column(Id::RemotePort, "rport", "RPORT", fixed(Right, 5), 16, value::REMOTE_PORT,
+    column(ColumnId::RemotePort, "rport", "RPORT", fixed(Right, 5), 16, value::REMOTE_PORT,
         "remote port"),
-    column(Id::Remote, "remote", "REMOTE", elastic(19, 21, LONGEST), 3, value::REMOTE,
+    column(ColumnId::Remote, "remote", "REMOTE", elastic(19, 21, LONGEST), 3, value::REMOTE,
         "remote address and port"),
-    column(Id::Pid, "pid", "PID", fixed(Right, 7), 5, value::PID,
+    column(ColumnId::Pid, "pid", "PID", fixed(Right, 7), 5, value::PID,
         "process that owns the connection"),
-    column(Id::Comm, "comm", "COMM", elastic(8, 15, 15), 2, value::COMM,
+    column(ColumnId::Comm, "comm", "COMM", elastic(8, 15, 15), 2, value::COMM,
         "its name; (forwarded): this host passes the connection on, and no process has it"),
-    column(Id::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
+    column(ColumnId::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
         "its command line"),
-    column(Id::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
+    column(ColumnId::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
         "its real user, by name where /etc/passwd has one"),
-    column(Id::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
+    column(ColumnId::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
         "its service or container, or both, such as lxc:web/cron.service, from its cgroup"),
-    column(Id::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
+    column(ColumnId::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
         "TCP state; OFFLOADED: forwarded past the kernel's stack, so that bytes may come late"),
-    column(Id::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
+    column(ColumnId::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
         "payload received since it began, forwarded: bytes of IP packets; in sums and groups, in the interval, or since the \
          start with --since-start"),
-    column(Id::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
+    column(ColumnId::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
         "payload sent likewise; what is sent again counts once"),
-    column(Id::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
+    column(ColumnId::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
         "rx_bytes and tx_bytes together"),
-    column(Id::RxPackets, "rx_packets", "RXPKTS", elastic_number(6, 10), 26, value::RX_PACKETS,
+    column(ColumnId::RxPackets, "rx_packets", "RXPKTS", elastic_number(6, 10), 26, value::RX_PACKETS,
         "TCP segments received, acknowledgements included; UDP datagrams"),
-    column(Id::TxPackets, "tx_packets", "TXPKTS", elastic_number(6, 10), 27, value::TX_PACKETS,
+    column(ColumnId::TxPackets, "tx_packets", "TXPKTS", elastic_number(6, 10), 27, value::TX_PACKETS,
         "likewise sent, retransmits included"),
-    column(Id::RxRate, "rx_rate", "RX/s", fixed(Right, 5), 0, value::RX_RATE,
+    column(ColumnId::RxRate, "rx_rate", "RX/s", fixed(Right, 5), 0, value::RX_RATE,
         "payload received per second, over the measured interval"),
-    column(Id::TxRate, "tx_rate", "TX/s", fixed(Right, 5), 1, value::TX_RATE,
+    column(ColumnId::TxRate, "tx_rate", "TX/s", fixed(Right, 5), 1, value::TX_RATE,
         "payload sent per second"),
-    column(Id::Rate, "rate", "RATE", fixed(Right, 5), 25, value::RATE,
+    column(ColumnId::Rate, "rate", "RATE", fixed(Right, 5), 25, value::RATE,
         "rx_rate and tx_rate together"),
-    column(Id::Rtt, "rtt_us", "RTT", fixed(Right, 6), 10, value::RTT,
+    column(ColumnId::Rtt, "rtt_us", "RTT", fixed(Right, 6), 10, value::RTT,
         "TCP smoothed round-trip time"),
-    column(Id::Retransmits, "retrans", "RETR", elastic_number(4, 10), 12, value::RETRANSMITS,
+    column(ColumnId::Retransmits, "retrans", "RETR", elastic_number(4, 10), 12, value::RETRANSMITS,
         "TCP segments sent again"),
-    column(Id::Start, "start", "START", fixed(Left, 8), 22, value::START,
+    column(ColumnId::Start, "start", "START", fixed(Left, 8), 22, value::START,
         "when it began; unknown for TCP older than tcptop"),
-    column(Id::DurationMs, "duration_ms", "LASTED", fixed(Right, 8), 23, value::DURATION,
+    column(ColumnId::DurationMs, "duration_ms", "LASTED", fixed(Right, 8), 23, value::DURATION,
         "how long it lasted, or lasts so far; a UDP flow to its last active interval"),
-    column(Id::Connections, "conns", "CONNS", elastic_number(5, 7), 11, value::CONNECTIONS,
+    column(ColumnId::Connections, "conns", "CONNS", elastic_number(5, 7), 11, value::CONNECTIONS,
         "connections in the group, those that ended in the interval included"),
-    column(Id::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
+    column(ColumnId::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
         "of a forwarded connection: its local address and port as the remote end sees them, if they are translated"),
-    column(Id::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
+    column(ColumnId::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
         "name of a host of the local network, from DHCP leases or /etc/hosts, else its MAC address: the local end of a \
          forwarded connection, the remote one of another"),
-    column(Id::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
+    column(ColumnId::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
-    column(Id::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
+    column(ColumnId::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
         "name of this host, or that of --host"),
-    column(Id::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
+    column(ColumnId::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
         "network interface of its packets, by number if it is in another network namespace: of TCP, by which it sends; before \
          its first packet and with --collector diag, the one with the local address; none of a forwarded connection"),
-    column(Id::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
+    column(ColumnId::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),
-    column(Id::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
+    column(ColumnId::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
         "TCP: received, and not read by the process yet; as the two below from /proc at the end of the interval"),
-    column(Id::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
+    column(ColumnId::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
         "TCP: written by the process, and not acknowledged by the remote end: in flight, or not sent yet"),
-    column(Id::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
+    column(ColumnId::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
         "TCP: congestion window, the segments that may be in flight"),
-    column(Id::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
+    column(ColumnId::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
         "rate on average over 10 seconds: older intervals count less; since it began, if that is not as long ago"),
-    column(Id::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
+    column(ColumnId::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
         "likewise over 60 seconds"),
-    column(Id::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
+    column(ColumnId::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
         "rates of the last ten intervals as bars, the highest for the row's largest; as digits from 0 to 7 in \
          CSV and where the locale is not UTF-8"),
 ];
 
-/// A number without a unit, that may need more than its usual width.
-const fn elastic_number(width: usize, most: usize) -> Shape {
-    Shape { align: Right, least: width, width, most }
+/// The shape of a number without a unit, which may need more than its usual width.
+const fn elastic_number(width: usize, most: usize) -> ColumnShape {
+    ColumnShape { align: Right, least: width, width, most }
 }
 
 const fn column(
-    id: Id,
+    id: ColumnId,
     name: &'static str,
     title: &'static str,
-    shape: Shape,
+    shape: ColumnShape,
     rank: u8,
     value: Value,
     help: &'static str,
@@ -237,38 +238,42 @@ const fn column(
 }
 
 impl Column {
-    /// The column with this name, or with this title in any case.
+    /// Finds a column by its name, or by its title in any case.
     pub fn named(name: &str) -> Option<&'static Self> {
         let titled = |column: &&Self| column.title.eq_ignore_ascii_case(name);
         COLUMNS.iter().find(|column| column.name == name).or_else(|| COLUMNS.iter().find(titled))
     }
 
-    /// Its title on a screen.
-    pub const fn title(&self, numbers: NumberForm) -> &'static str {
+    /// Returns its title on a screen.
+    pub const fn title(&self, numbers: NumberFormat) -> &'static str {
         match self.id {
-            Id::RxRate if numbers.bits => "RXb/s",
-            Id::TxRate if numbers.bits => "TXb/s",
-            Id::Rate if numbers.bits => "BIT/s",
+            ColumnId::RxRate if numbers.bits => "RXb/s",
+            ColumnId::TxRate if numbers.bits => "TXb/s",
+            ColumnId::Rate if numbers.bits => "BIT/s",
             _ => self.title,
         }
     }
 
-    /// Its shape on a screen. Numbers in full have up to twelve digits usually. `form`: of moments.
-    pub const fn shape(&self, numbers: NumberForm, form: time::Form) -> Shape {
+    /// Its shape on a screen. Numbers in full usually have up to twelve digits. `time_format` gives the width of
+    /// moments.
+    pub const fn shape(&self, numbers: NumberFormat, time_format: TimeFormat) -> ColumnShape {
         match self.value {
-            Value::Moment(_) => fixed(Left, time::width(form)),
-            Value::Number(_, Unit::Size | Unit::Rate) if numbers.raw => {
-                Shape { align: Right, least: 10, width: 10, most: 20 }
+            Value::Moment(_) => fixed(Left, time::width(time_format)),
+            Value::Number(_, Quantity::Size | Quantity::Rate) if numbers.raw => {
+                ColumnShape { align: Right, least: 10, width: 10, most: 20 }
             }
             _ => self.shape,
         }
     }
 
-    /// Numbers and the like: the largest comes first unless asked otherwise.
+    /// Returns true for numbers that count something: the largest comes first unless the user reverses the order.
     pub const fn largest_first(&self) -> bool {
         matches!(
             self.value,
-            Value::Number(_, Unit::Size | Unit::Rate | Unit::Count | Unit::Micros | Unit::Millis)
+            Value::Number(
+                _,
+                Quantity::Size | Quantity::Rate | Quantity::Count | Quantity::Micros | Quantity::Millis
+            )
         )
     }
 }

@@ -1,82 +1,90 @@
-//! Which columns a report has, left to right, unless `--columns` says otherwise.
+//! The columns of a report from left to right, unless `--columns` chooses others.
 
-use super::Id;
+use super::ColumnId;
 
-/// A screen.
-pub const TEXT: [Id; 11] = [
-    Id::Proto,
-    Id::Local,
-    Id::Remote,
-    Id::Pid,
-    Id::Comm,
-    Id::State,
-    Id::RxRate,
-    Id::TxRate,
-    Id::RxBytes,
-    Id::TxBytes,
-    Id::Rtt,
+/// Columns of text reports.
+pub const TEXT: [ColumnId; 11] = [
+    ColumnId::Proto,
+    ColumnId::Local,
+    ColumnId::Remote,
+    ColumnId::Pid,
+    ColumnId::Comm,
+    ColumnId::State,
+    ColumnId::RxRate,
+    ColumnId::TxRate,
+    ColumnId::RxBytes,
+    ColumnId::TxBytes,
+    ColumnId::Rtt,
 ];
 
-/// CSV. Columns are only ever added at the end.
-pub const CSV: [Id; 18] = [
-    Id::Time,
-    Id::Event,
-    Id::Proto,
-    Id::LocalAddress,
-    Id::LocalPort,
-    Id::RemoteAddress,
-    Id::RemotePort,
-    Id::Pid,
-    Id::Comm,
-    Id::State,
-    Id::RxBytes,
-    Id::TxBytes,
-    Id::RxPackets,
-    Id::TxPackets,
-    Id::RxRate,
-    Id::TxRate,
-    Id::Rtt,
-    Id::Retransmits,
+/// Columns of CSV. New ones are only added at the end.
+pub const CSV: [ColumnId; 18] = [
+    ColumnId::Time,
+    ColumnId::Event,
+    ColumnId::Proto,
+    ColumnId::LocalAddress,
+    ColumnId::LocalPort,
+    ColumnId::RemoteAddress,
+    ColumnId::RemotePort,
+    ColumnId::Pid,
+    ColumnId::Comm,
+    ColumnId::State,
+    ColumnId::RxBytes,
+    ColumnId::TxBytes,
+    ColumnId::RxPackets,
+    ColumnId::TxPackets,
+    ColumnId::RxRate,
+    ColumnId::TxRate,
+    ColumnId::Rtt,
+    ColumnId::Retransmits,
 ];
 
-/// A screen with connections that ended, and nothing else; a narrow one leaves out the last ones.
-pub const CLOSED_TEXT: [Id; 10] = [
-    Id::Start,
-    Id::DurationMs,
-    Id::Proto,
-    Id::Pid,
-    Id::Comm,
-    Id::Remote,
-    Id::RxBytes,
-    Id::TxBytes,
-    Id::Retransmits,
-    Id::Local,
+/// Columns of a journal, which shows only connections that ended. A narrow screen leaves out the last ones.
+pub const CLOSED_TEXT: [ColumnId; 10] = [
+    ColumnId::Start,
+    ColumnId::DurationMs,
+    ColumnId::Proto,
+    ColumnId::Pid,
+    ColumnId::Comm,
+    ColumnId::Remote,
+    ColumnId::RxBytes,
+    ColumnId::TxBytes,
+    ColumnId::Retransmits,
+    ColumnId::Local,
 ];
 
-/// What CSV with connections that ended has more.
-pub const CLOSED_CSV: [Id; 2] = [Id::Start, Id::DurationMs];
+/// Additional columns of CSV that shows only connections that ended.
+pub const CLOSED_CSV: [ColumnId; 2] = [ColumnId::Start, ColumnId::DurationMs];
 
-/// What a group has besides the columns that make it one: these are its sums.
-pub const SUMS: [Id; 6] = [Id::Connections, Id::RxBytes, Id::TxBytes, Id::RxRate, Id::TxRate, Id::Rate];
+/// Columns that hold sums in a group. A group also has the columns that its connections share.
+pub const SUMS: [ColumnId; 6] = [
+    ColumnId::Connections,
+    ColumnId::RxBytes,
+    ColumnId::TxBytes,
+    ColumnId::RxRate,
+    ColumnId::TxRate,
+    ColumnId::Rate,
+];
 
-/// The columns for which the past of each connection is kept.
-pub const PAST: [Id; 3] = [Id::Average10, Id::Average60, Id::Trend];
+/// Columns that need the history of each connection.
+pub const PAST: [ColumnId; 3] = [ColumnId::Average10, ColumnId::Average60, ColumnId::Trend];
 
-/// The columns that are the same in all connections of a group, by the one given. `None`: no groups are made by it.
-pub const fn grouped(by: Id) -> Option<&'static [Id]> {
+/// Returns the columns that all connections of a group share, if they are grouped by `by`; `None` if connections cannot
+/// be grouped by it.
+pub const fn grouped(by: ColumnId) -> Option<&'static [ColumnId]> {
     Some(match by {
-        Id::Pid => &[Id::Pid, Id::Comm],
-        Id::Comm => &[Id::Comm],
-        Id::Cmdline => &[Id::Cmdline],
-        Id::User => &[Id::User],
-        Id::Unit => &[Id::Unit],
-        Id::Proto => &[Id::Proto],
-        Id::LocalAddress => &[Id::LocalAddress],
-        Id::LocalPort => &[Id::LocalPort],
-        Id::RemoteAddress => &[Id::RemoteAddress],
-        Id::RemotePort => &[Id::RemotePort],
-        Id::State => &[Id::State],
-        Id::Client => &[Id::Client],
+        ColumnId::Pid => &[ColumnId::Pid, ColumnId::Comm],
+        ColumnId::Comm => &[ColumnId::Comm],
+        ColumnId::Cmdline => &[ColumnId::Cmdline],
+        ColumnId::User => &[ColumnId::User],
+        ColumnId::Unit => &[ColumnId::Unit],
+        ColumnId::Proto => &[ColumnId::Proto],
+        ColumnId::LocalAddress => &[ColumnId::LocalAddress],
+        ColumnId::LocalPort => &[ColumnId::LocalPort],
+        ColumnId::RemoteAddress => &[ColumnId::RemoteAddress],
+        ColumnId::RemotePort => &[ColumnId::RemotePort],
+        ColumnId::State => &[ColumnId::State],
+        ColumnId::Client => &[ColumnId::Client],
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! Moments as text: RFC 3339 for machines, hours and minutes for people.
+//! Formats moments: RFC 3339 for machines, hours and minutes for people.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const DAY: u64 = 86_400;
 
 /// How moments are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum TimeFormat {
     /// RFC 3339, in UTC.
     Utc,
     /// RFC 3339, in the zone of `TZ`, /etc/localtime or /etc/TZ, with its offset.
@@ -19,15 +19,15 @@ pub enum Form {
     Epoch,
 }
 
-/// With milliseconds (cut, not rounded): `2026-11-23T12:41:52.123Z`, `2026-11-23T13:41:52.123+01:00`,
-/// `1795437712.123`.
-pub fn stamp(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
+/// Appends a moment with milliseconds, which are cut and not rounded: `2026-11-23T12:41:52.123Z`,
+/// `2026-11-23T13:41:52.123+01:00`, `1795437712.123`.
+pub fn stamp(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     let seconds = since_epoch.as_secs();
     let ms = u64::from(since_epoch.subsec_millis());
-    if form == Form::Epoch {
+    if format == TimeFormat::Epoch {
         return fields(&[(seconds, 1, b'.'), (ms, 3, 0)], out);
     }
-    let offset = offset(seconds, form);
+    let offset = offset(seconds, format);
     let local = seconds.saturating_add_signed(offset);
     let (year, month, day) = civil(local / DAY);
     let of_day = local % DAY;
@@ -43,7 +43,7 @@ pub fn stamp(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
         ],
         out,
     );
-    if form == Form::Utc {
+    if format == TimeFormat::Utc {
         return out.push(b'Z');
     }
     out.push(if offset < 0 { b'-' } else { b'+' });
@@ -51,33 +51,33 @@ pub fn stamp(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
     fields(&[(minutes / 60, 2, b':'), (minutes % 60, 2, 0)], out);
 }
 
-/// For a screen: `13:41:52`, in UTC `12:41:52Z`, or seconds since the epoch.
-pub fn short(since_epoch: Duration, form: Form, out: &mut Vec<u8>) {
+/// Appends a moment for a screen: `13:41:52`, in UTC `12:41:52Z`, or seconds since the epoch.
+pub fn short(since_epoch: Duration, format: TimeFormat, out: &mut Vec<u8>) {
     let seconds = since_epoch.as_secs();
-    if form == Form::Epoch {
+    if format == TimeFormat::Epoch {
         return decimal(seconds, out);
     }
-    let of_day = seconds.saturating_add_signed(offset(seconds, form)) % DAY;
-    let mark = if form == Form::Utc { b'Z' } else { 0 };
+    let of_day = seconds.saturating_add_signed(offset(seconds, format)) % DAY;
+    let mark = if format == TimeFormat::Utc { b'Z' } else { 0 };
     fields(&[(of_day / 3600, 2, b':'), (of_day / 60 % 60, 2, b':'), (of_day % 60, 2, mark)], out);
 }
 
-/// Columns that [`short`] takes.
-pub const fn width(form: Form) -> usize {
-    match form {
-        Form::Local => 8,
-        Form::Utc => 9,
+/// Width of what [`short`] appends, in columns.
+pub const fn width(format: TimeFormat) -> usize {
+    match format {
+        TimeFormat::Local => 8,
+        TimeFormat::Utc => 9,
         // Until the year 2286.
-        Form::Epoch => 10,
+        TimeFormat::Epoch => 10,
     }
 }
 
 /// Seconds east of UTC.
-fn offset(seconds: u64, form: Form) -> i64 {
-    if form == Form::Local { zone::offset(seconds).unwrap_or(0).into() } else { 0 }
+fn offset(seconds: u64, format: TimeFormat) -> i64 {
+    if format == TimeFormat::Local { zone::offset(seconds).unwrap_or(0).into() } else { 0 }
 }
 
-/// Numbers of so many digits, each with a mark behind it; 0: none.
+/// Appends numbers, each padded to its digits and followed by its mark; 0 means no mark.
 fn fields(fields: &[(u64, usize, u8)], out: &mut Vec<u8>) {
     for (number, digits, mark) in fields {
         padded(*number, *digits, out);
@@ -87,8 +87,8 @@ fn fields(fields: &[(u64, usize, u8)], out: &mut Vec<u8>) {
     }
 }
 
-/// Year, month and day of a day since the epoch, in the Gregorian calendar: `civil_from_days` of
-/// <https://howardhinnant.github.io/date_algorithms.html>. Years begin in March there, so that the leap day is last.
+/// Converts days since the epoch to year, month and day of the Gregorian calendar: `civil_from_days` of
+/// <https://howardhinnant.github.io/date_algorithms.html>. Its years begin in March, so that the leap day comes last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -106,7 +106,7 @@ mod tests {
 
     fn utc_text(seconds: u64, ms: u64) -> String {
         let mut out = Vec::new();
-        stamp(Duration::from_millis(seconds * 1000 + ms), Form::Utc, &mut out);
+        stamp(Duration::from_millis(seconds * 1000 + ms), TimeFormat::Utc, &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 
@@ -135,7 +135,7 @@ mod tests {
     fn milliseconds_are_cut() {
         assert_eq!(utc_text(1_795_437_712, 123), "2026-11-23T12:41:52.123Z");
         let mut out = Vec::new();
-        stamp(Duration::new(1_795_437_712, 999_999_999), Form::Utc, &mut out);
+        stamp(Duration::new(1_795_437_712, 999_999_999), TimeFormat::Utc, &mut out);
         assert_eq!(out, b"2026-11-23T12:41:52.999Z");
     }
 
@@ -160,21 +160,21 @@ mod tests {
     #[test]
     fn other_forms() {
         let moment = Duration::from_millis(1_795_437_712_005);
-        let text = |write: fn(Duration, Form, &mut Vec<u8>), form| {
+        let text = |write: fn(Duration, TimeFormat, &mut Vec<u8>), format| {
             let mut out = Vec::new();
-            write(moment, form, &mut out);
+            write(moment, format, &mut out);
             String::from_utf8(out).expect("ASCII")
         };
-        assert_eq!(text(stamp, Form::Epoch), "1795437712.005");
-        assert_eq!(text(short, Form::Epoch), "1795437712");
-        assert_eq!(text(short, Form::Utc), "12:41:52Z");
+        assert_eq!(text(stamp, TimeFormat::Epoch), "1795437712.005");
+        assert_eq!(text(short, TimeFormat::Epoch), "1795437712");
+        assert_eq!(text(short, TimeFormat::Utc), "12:41:52Z");
         // Which zone it is depends on the host: the same moment, whichever.
-        let local = text(stamp, Form::Local);
+        let local = text(stamp, TimeFormat::Local);
         assert_eq!(local.len(), "2026-11-23T13:41:52.005+01:00".len(), "{local}");
         assert!(local.contains(":52.005"), "{local}");
-        assert_eq!(text(short, Form::Local), local[11..19]);
-        for form in [Form::Epoch, Form::Utc, Form::Local] {
-            assert_eq!(text(short, form).len(), width(form));
+        assert_eq!(text(short, TimeFormat::Local), local[11..19]);
+        for format in [TimeFormat::Epoch, TimeFormat::Utc, TimeFormat::Local] {
+            assert_eq!(text(short, format).len(), width(format));
         }
     }
 }

@@ -1,25 +1,26 @@
-//! Numbers as people read them: sizes, round-trip times, seconds. All in integers, rounded half up.
+//! Formats numbers for people: sizes, rates, round-trip times and durations. All arithmetic is in integers, rounded
+//! half up.
 
 use std::time::Duration;
 
 /// How sizes and rates are written on a screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NumberForm {
-    /// In digits, without a suffix.
+pub struct NumberFormat {
+    /// All digits, without a suffix.
     pub raw: bool,
-    /// Rates in bits, in powers of 1000; else in bytes, in powers of 1024.
+    /// Rates in bits, with powers of 1000. Otherwise rates are in bytes, with powers of 1024.
     pub bits: bool,
 }
 
 /// Suffixes of the powers of 1024, from the first.
 const SUFFIXES: [u8; 6] = *b"KMGTPE";
 
-/// A number in digits.
+/// Appends a number in digits.
 pub fn decimal(number: u64, out: &mut Vec<u8>) {
     padded(number, 1, out);
 }
 
-/// A number in at least `digits` digits, zeros in front.
+/// Appends a number with at least `digits` digits, padded with zeros.
 pub fn padded(mut number: u64, digits: usize, out: &mut Vec<u8>) {
     // u64::MAX has 20 digits.
     let mut text = [b'0'; 20];
@@ -33,15 +34,15 @@ pub fn padded(mut number: u64, digits: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&text[at..]);
 }
 
-/// A tenth of a number, rounded down. A program that is built for size divides by the processor's instruction, or by a
-/// function where it has none, and rows are mostly numbers: so the usual ones are multiplied by 2^35 / 10 instead, which
-/// is exact for 32 bits.
+/// Divides a number by ten, rounding down. Code built for size divides with the processor's instruction, or with a
+/// function if the processor has none. Rows consist mostly of numbers, so numbers of 32 bits are multiplied by 2^35 /
+/// 10 instead, which is exact for them.
 fn tenth(number: u64) -> u64 {
     if number <= u32::MAX.into() { (number * 0xcccc_cccd) >> 35 } else { number / 10 }
 }
 
-/// A number of bytes in powers of 1024: `0` to `1023`, then one decimal below ten (`1.5K`) and none above (`12M`,
-/// `1023K`). Five characters at most.
+/// Appends a number of bytes in powers of 1024: `0` to `1023`, then one decimal below ten (`1.5K`) and none above
+/// (`12M`, `1023K`). At most five characters.
 pub fn size(bytes: u64, out: &mut Vec<u8>) {
     if bytes < 1024 {
         return decimal(bytes, out);
@@ -62,18 +63,18 @@ pub fn size(bytes: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes per second, as they are wanted.
-pub fn rate(bytes: u64, form: NumberForm, out: &mut Vec<u8>) {
-    match form {
-        NumberForm { raw: false, bits: false } => size(bytes, out),
-        NumberForm { raw: false, bits: true } => bits(bytes.saturating_mul(8), out),
-        NumberForm { raw: true, bits: false } => decimal(bytes, out),
-        NumberForm { raw: true, bits: true } => decimal(bytes.saturating_mul(8), out),
+/// Appends a rate, given in bytes per second, in the chosen format.
+pub fn rate(bytes: u64, format: NumberFormat, out: &mut Vec<u8>) {
+    match format {
+        NumberFormat { raw: false, bits: false } => size(bytes, out),
+        NumberFormat { raw: false, bits: true } => bits(bytes.saturating_mul(8), out),
+        NumberFormat { raw: true, bits: false } => decimal(bytes, out),
+        NumberFormat { raw: true, bits: true } => decimal(bytes.saturating_mul(8), out),
     }
 }
 
-/// A number of bits in powers of 1000: `0` to `999`, then one decimal below ten (`1.5k`) and none above (`12M`, `999k`).
-/// Four characters at most.
+/// Appends a number of bits in powers of 1000: `0` to `999`, then one decimal below ten (`1.5k`) and none above (`12M`,
+/// `999k`). At most four characters.
 fn bits(bits: u64, out: &mut Vec<u8>) {
     if bits < 1000 {
         return decimal(bits, out);
@@ -96,8 +97,8 @@ fn bits(bits: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// A round-trip time in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. Six characters at most; what would round to
-/// nothing is `0.01ms`.
+/// Appends a round-trip time, given in microseconds: `0.25ms`, `12ms`, `1.2s`, `75s`. At most six characters. A time
+/// that would round to zero is `0.01ms`.
 pub fn rtt(us: u64, out: &mut Vec<u8>) {
     let (hundredths_ms, ms, tenths_s) = ((us + 5) / 10, (us + 500) / 1000, (us + 50_000) / 100_000);
     if hundredths_ms < 1000 {
@@ -114,8 +115,8 @@ pub fn rtt(us: u64, out: &mut Vec<u8>) {
     out.push(b's');
 }
 
-/// How long something lasted, in milliseconds: `20ms`, `1.50s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. Eight characters at most, for
-/// less than thirty years.
+/// Appends a duration, given in milliseconds: `20ms`, `1.50s`, `59.9s`, `3m05s`, `2h03m`, `12d04h`. At most eight
+/// characters, up to nearly thirty years.
 pub fn lasted(ms: u64, out: &mut Vec<u8>) {
     let seconds = ms / 1000;
     let (many, few, marks) = match seconds {
@@ -134,7 +135,7 @@ pub fn lasted(ms: u64, out: &mut Vec<u8>) {
     out.push(marks[1]);
 }
 
-/// A length of time in seconds: `0.25s`, `1.00s`, `60.0s`.
+/// Appends a duration in seconds: `0.25s`, `1.00s`, `60.0s`.
 pub fn seconds(time: Duration, out: &mut Vec<u8>) {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 50);
     let hundredths = (ms + 5) / 10;
@@ -203,11 +204,11 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(text(|out| bits(number, out)), expected, "{number}");
         }
-        let form = |raw, bits| NumberForm { raw, bits };
-        assert_eq!(text(|out| rate(1500, form(false, false), out)), "1.5K");
-        assert_eq!(text(|out| rate(1500, form(false, true), out)), "12k");
-        assert_eq!(text(|out| rate(1500, form(true, false), out)), "1500");
-        assert_eq!(text(|out| rate(1500, form(true, true), out)), "12000");
+        let format = |raw, bits| NumberFormat { raw, bits };
+        assert_eq!(text(|out| rate(1500, format(false, false), out)), "1.5K");
+        assert_eq!(text(|out| rate(1500, format(false, true), out)), "12k");
+        assert_eq!(text(|out| rate(1500, format(true, false), out)), "1500");
+        assert_eq!(text(|out| rate(1500, format(true, true), out)), "12000");
     }
 
     #[test]

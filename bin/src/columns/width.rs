@@ -1,18 +1,19 @@
-//! How wide text is on a screen. Our text is printable ASCII and the ellipsis, each one column wide.
+//! Measures and cuts text for a screen. Our text is printable ASCII and the ellipsis, each one column wide.
 
 use crate::foreign::charset;
 
-/// Stands for what had no room, and takes one column: `…`, or `~` where the locale's character set lacks it.
+/// The sign for text that had no room, one column wide: `…`, or `~` if the locale's character set lacks it.
 pub fn ellipsis() -> &'static [u8] {
     if charset::is_utf8() { "…".as_bytes() } else { b"~" }
 }
 
-/// Columns that `text` takes.
+/// Width of `text`, in columns.
 pub fn columns(text: &[u8]) -> usize {
     text.iter().filter(|byte| is_first(**byte)).count()
 }
 
-/// Cuts what was appended to `out` since `start` to `room` columns; an ellipsis shows that something is missing.
+/// Cuts what was appended to `out` since `start` to `room` columns, and ends it with an ellipsis if anything was
+/// removed.
 pub fn cut(out: &mut Vec<u8>, start: usize, room: usize) {
     if columns(&out[start..]) <= room {
         return;
@@ -25,7 +26,7 @@ pub fn cut(out: &mut Vec<u8>, start: usize, room: usize) {
     }
 }
 
-/// True for every byte of UTF-8 but the continuations.
+/// Returns true for every byte of UTF-8 except continuation bytes.
 const fn is_first(byte: u8) -> bool {
     byte & 0xc0 != 0x80
 }

@@ -1,46 +1,46 @@
-//! What a host lacks, or what stands in tcptop's way there.
+//! Problems of the host: what it lacks, or what keeps tcptop from running there.
 
 use std::fmt;
 
 use super::OLDEST;
 use crate::{exit, sys::out_of::OutOf};
 
-/// What a host lacks, or what stands in the way there.
+/// A problem of the host.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HostProblem {
-    /// bpf(2) is not built in.
+    /// The kernel was built without bpf(2).
     NoBpf,
     /// Programs cannot be attached to cgroups.
     NoCgroupBpf,
-    /// No cgroup v2 in this kernel.
+    /// The kernel has no cgroup v2.
     NoCgroup,
-    /// The cgroup v2 tree is not mounted, and may not be mounted.
+    /// The cgroup v2 tree is not mounted, and this process may not mount it.
     CgroupNotMounted,
-    /// Another program has one of the hooks for itself.
+    /// Another program uses one of the hooks exclusively.
     Exclusive {
-        /// Our name of the hook.
+        /// tcptop's name for the hook.
         hook: &'static str,
         /// The program's id.
         id: u32,
     },
     /// A kernel before [`OLDEST`].
     TooOld(String),
-    /// The verifier wants more to be allowed.
+    /// The verifier requires CAP_PERFMON.
     Speculation,
     /// CAP_SYS_ADMIN is not enough: before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself
     /// (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v6.8).
     NoNetAdmin,
-    /// The capabilities are those of a user namespace. bpf(2) asks for them in the first one (kernel/capability.c `capable`,
-    /// v6.1).
+    /// The process has its capabilities in a user namespace, but bpf(2) requires them in the initial one
+    /// (kernel/capability.c `capable`, v6.1).
     UserNamespace,
-    /// Not a lack of this host: it may be over soon, or somebody may end it.
+    /// A resource is used up. This may be over soon, or somebody may end it.
     Short(OutOf),
-    /// EPERM in spite of the capabilities; with the kernel's lockdown, if there is one.
+    /// The kernel returned EPERM in spite of the capabilities. Holds the kernel's lockdown mode, if there is one.
     Refused(Option<String>),
 }
 
 impl HostProblem {
-    /// The exit code that belongs to it.
+    /// Returns the exit code for this problem.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CgroupNotMounted

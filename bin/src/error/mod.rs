@@ -1,4 +1,4 @@
-//! Everything that ends tcptop early: what is said, and with which exit code.
+//! The errors that end tcptop early, with their messages and exit codes.
 
 mod host;
 
@@ -15,24 +15,24 @@ pub const OLDEST: (u32, u32) = (5, 10);
 /// Why tcptop cannot run or go on.
 #[derive(Debug)]
 pub enum Error {
-    /// Neither root nor the capabilities that do.
+    /// The process is neither root nor has the capabilities that suffice.
     Privileges,
-    /// What stands in the way on this host, and the kernel's answer that led to it.
+    /// A problem of this host, and the error that revealed it.
     Host(HostProblem, Box<Self>),
-    /// A memory cgroup allows less than the kernel's tables take.
-    Cramped {
+    /// A memory cgroup allows less memory than the kernel's tables take.
+    MemoryLimit {
         /// Bytes that it allows.
         allowed: u64,
         /// Bytes that are needed.
         needed: u64,
         /// Entries of the flow table.
         flows: u32,
-        /// There are no smaller tables.
+        /// The tables cannot be smaller.
         is_least: bool,
     },
-    /// No cgroup v2 tree, mounted or mountable.
+    /// There is no cgroup v2 tree, and none can be mounted.
     NoCgroup(io::Error),
-    /// The object could not be loaded: parsed, or its maps created.
+    /// The object could not be parsed, or its maps could not be created.
     Load(EbpfError),
     /// A program was refused, or could not be attached.
     Attach(&'static str, ProgramError),
@@ -46,24 +46,24 @@ pub enum Error {
     MissingProgram(&'static str),
     /// The embedded object lacks a map.
     MissingMap(&'static str),
-    /// A system call that should not fail did.
+    /// A system call failed unexpectedly.
     System(&'static str, io::Error),
 }
 
 impl Error {
-    /// The exit code that belongs to it.
+    /// Returns the exit code for this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Privileges => exit::PRIVILEGES,
             Self::Host(problem, _) => problem.exit_code(),
             Self::System(_, error) if error.kind() == io::ErrorKind::PermissionDenied => exit::PRIVILEGES,
-            Self::System(..) | Self::Cramped { .. } => exit::OS,
+            Self::System(..) | Self::MemoryLimit { .. } => exit::OS,
             _ if self.out_of().is_some() => exit::OS,
             _ => exit::UNAVAILABLE,
         }
     }
 
-    /// What there is no more of. `None`: something else has failed.
+    /// Returns the resource that is used up, or `None` if the error has another cause.
     pub fn out_of(&self) -> Option<OutOf> {
         match self {
             Self::Host(HostProblem::Short(out_of), _) => Some(*out_of),
@@ -72,13 +72,14 @@ impl Error {
         }
     }
 
-    /// Whether this kernel lacks or refuses BPF, so that another source may serve. A shortage may be over soon.
-    pub fn is_of_bpf(&self) -> bool {
+    /// Returns true if this kernel lacks or refuses BPF, so that another collector may work. A shortage does not count,
+    /// because it may be over soon.
+    pub fn is_bpf_unavailable(&self) -> bool {
         let is_other = matches!(
             self,
             Self::Privileges
                 | Self::System(..)
-                | Self::Cramped { .. }
+                | Self::MemoryLimit { .. }
                 | Self::BrokenObject
                 | Self::MissingProgram(_)
                 | Self::MissingMap(_)
@@ -86,7 +87,7 @@ impl Error {
         !is_other && self.out_of().is_none()
     }
 
-    /// The kernel's answer.
+    /// Returns the kernel's error number.
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn error::Error + 'static)> = match self {
             Self::Host(_, error) | Self::Detached(_, error) => Some(error),
@@ -95,7 +96,7 @@ impl Error {
             Self::Map(error) => Some(error),
             Self::NoCgroup(error) | Self::System(_, error) => Some(error),
             Self::Privileges
-            | Self::Cramped { .. }
+            | Self::MemoryLimit { .. }
             | Self::BrokenObject
             | Self::MissingProgram(_)
             | Self::MissingMap(_) => None,
@@ -137,7 +138,7 @@ impl fmt::Display for Error {
                 write!(out, "{call}: {error}")?;
                 OutOf::of(error).map_or(Ok(()), |out_of| write!(out, ": {}", out_of.remedy()))
             }
-            Self::Cramped { allowed, needed, flows, is_least } => {
+            Self::MemoryLimit { allowed, needed, flows, is_least } => {
                 let [allowed, needed] = [allowed, needed].map(|bytes| bytes.div_ceil(1 << 20));
                 write!(
                     out,
@@ -153,8 +154,8 @@ impl fmt::Display for Error {
 
 impl error::Error for Error {}
 
-/// A refused program: the verifier's verdict is the last thing it wrote before its statistics, its log thousands of
-/// lines.
+/// Formats the error of a refused program. The verifier's log has thousands of lines; its verdict is the last line
+/// before the statistics.
 fn refusal(out: &mut fmt::Formatter<'_>, error: &ProgramError) -> fmt::Result {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return write!(out, "{}", Chain(error));
@@ -167,7 +168,7 @@ fn refusal(out: &mut fmt::Formatter<'_>, error: &ProgramError) -> fmt::Result {
     verdict.map_or(Ok(()), |verdict| write!(out, " (verifier: {verdict})"))
 }
 
-/// An error with its sources, in one line.
+/// Displays an error with its sources in one line.
 struct Chain<'a>(&'a dyn error::Error);
 
 impl fmt::Display for Chain<'_> {

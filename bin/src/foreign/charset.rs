@@ -1,7 +1,7 @@
-//! Which characters the reader's terminal shows: those of the locale's character set, as far as it is UTF-8 or not.
+//! Finds out whether the reader's terminal shows UTF-8, by the locale's character set.
 //!
-//! The locale is that of the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set and not empty (POSIX.1-2017, XBD 8.2).
-//! If none is set, as for cron and on OpenWrt, it is the C locale: what is printed then is ASCII, which is right everywhere.
+//! The first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set and not empty names the locale (POSIX.1-2017, XBD 8.2). If
+//! none is set, as under cron and on OpenWrt, it is the C locale. tcptop then prints ASCII, which is right everywhere.
 
 use std::{
     env,
@@ -10,15 +10,15 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Set before the first text is printed, and never again.
+/// Set once, before the first text is printed.
 static ASCII: AtomicBool = AtomicBool::new(false);
 
-/// Takes the character set from the environment.
+/// Reads the character set from the environment.
 pub fn adopt() {
     ASCII.store(!is_unicode(env::var_os), Relaxed);
 }
 
-/// Whether text for people may have other characters than those of ASCII.
+/// Returns true if text for people may contain characters other than ASCII.
 pub fn is_utf8() -> bool {
     !ASCII.load(Relaxed)
 }
@@ -28,7 +28,7 @@ fn is_unicode(variable: impl Fn(&'static str) -> Option<OsString>) -> bool {
     set.find(|name| !name.is_empty()).is_some_and(|name| names_utf8(&name))
 }
 
-/// Whether a locale's name, such as `de_DE.UTF-8@euro`, has this character set: it is spelled `utf8` too.
+/// Returns true if a locale's name, such as `de_DE.UTF-8@euro`, has this character set. It may also be spelled `utf8`.
 fn names_utf8(locale: &OsStr) -> bool {
     let name = locale.as_bytes();
     let charset = memchr::memchr(b'.', name).map_or(name, |dot| &name[dot + 1..]);

@@ -1,12 +1,14 @@
-//! Text that somebody else chose: names of processes, users, units and clients, command lines, file names, the words of
-//! the command line. It may hold commas, line breaks, terminal escape sequences, characters that turn the direction of
-//! writing around, or bytes that are no text at all.
+//! Makes text that somebody else chose safe to print: names of processes, users, units and clients, command lines, file
+//! names, and the words of the command line. Such text may contain commas, line breaks, terminal escape sequences,
+//! characters that reverse the direction of writing, or bytes that are not text at all.
 //!
-//! One rule makes it harmless wherever it is printed. A backslash is written `\\`. Each byte of a character that is not
-//! seen ([`unseen`]), and each byte that is not UTF-8, is written `\xNN`. Whoever undoes the two has the bytes back. In CSV, so is
-//! the character that would make a spreadsheet take a cell for a formula. A screen has no room for that, and must know how
-//! wide a name is: what is not printable ASCII is one `?` there. In a message, where the locale's character set is not UTF-8
-//! ([`charset`]), each byte of a character that is not ASCII is written `\xNN` too. CSV is data, and UTF-8 everywhere.
+//! In CSV and in messages, a backslash is written `\\`. Each byte of an invisible character ([`unseen`]), and each byte
+//! that is not UTF-8, is written `\xNN`. Undoing the two restores the original bytes. CSV also escapes a character that
+//! would make a spreadsheet take a cell for a formula. A message also escapes each byte of a character that is not
+//! ASCII, if the locale's character set is not UTF-8 ([`charset`]). CSV is data, so it is UTF-8 everywhere.
+//!
+//! A screen has no room for escapes, and must know how wide a name is. There, every character that is not printable
+//! ASCII is shown as one `?`.
 
 pub mod charset;
 mod unseen;
@@ -15,8 +17,8 @@ use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt};
 
 use self::unseen::is_unseen;
 
-/// For a screen: printable ASCII as it is, every other character, and every run of bytes that is not UTF-8, as `?`.
-/// So a name is as wide as it has characters, and cannot steer a terminal.
+/// Appends text for a screen: printable ASCII as it is, and every other character, or run of bytes that is not UTF-8,
+/// as `?`. So a name is as wide as it has characters, and cannot control a terminal.
 pub fn plain(text: &[u8], out: &mut Vec<u8>) {
     for chunk in text.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -31,11 +33,11 @@ pub fn plain(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// For CSV: valid UTF-8 on one line, and no formula. It is quoted as RFC 4180 asks, if it must be.
+/// Appends text for CSV: valid UTF-8 on one line that is no formula, quoted according to RFC 4180 if necessary.
 pub fn csv(text: &[u8], out: &mut Vec<u8>) {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b',' | b'"' | b';');
     let may_begin_formula = |byte: &u8| *byte == b' ' || is_formula(char::from(*byte));
-    // Almost every name.
+    // Almost every name needs no escape.
     if text.iter().all(is_plain) && !text.first().is_some_and(may_begin_formula) {
         return out.extend_from_slice(text);
     }
@@ -44,11 +46,11 @@ pub fn csv(text: &[u8], out: &mut Vec<u8>) {
     quote(start, out);
 }
 
-/// For a message: one line of valid UTF-8.
+/// Displays text in a message, as one line of valid UTF-8.
 pub struct Shown<'a>(&'a OsStr);
 
 impl<'a> Shown<'a> {
-    /// Of a path, a word of the command line, or other text.
+    /// Wraps a path, a word of the command line, or other text.
     pub fn new(text: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
         Self(text.as_ref())
     }
@@ -62,9 +64,9 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Appends the text by the rule. `cell`: of a spreadsheet, and a formula is escaped.
+/// Appends the escaped text. `cell` says that it is a cell of a spreadsheet, where formulas are escaped.
 fn escape(text: &[u8], cell: bool, out: &mut Vec<u8>) {
-    // Spreadsheets of many countries part cells at semicolons, and the quotes of a field do not keep them from that.
+    // In many countries, spreadsheets separate cells at semicolons, even inside a quoted field.
     let mut begins = cell;
     for chunk in text.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -87,7 +89,8 @@ fn escape(text: &[u8], cell: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a cell that begins with this character is a formula: ASCII, and the wide forms of the same characters.
+/// Returns true if a cell that begins with this character is a formula: the ASCII characters and their full-width
+/// forms.
 const fn is_formula(letter: char) -> bool {
     matches!(letter, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
 }
@@ -100,7 +103,7 @@ fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Puts the field that begins at `start` in quotes if it holds a comma or a quote; quotes in it are doubled.
+/// Quotes the field that begins at `start` if it contains a comma or a quote. Quotes inside it are doubled.
 fn quote(start: usize, out: &mut Vec<u8>) {
     if memchr::memchr2(b',', b'"', &out[start..]).is_none() {
         return;

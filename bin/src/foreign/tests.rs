@@ -13,7 +13,7 @@ fn forms(text: &[u8]) -> [String; 3] {
     [text(screen), text(field.split_off(2)), message]
 }
 
-/// Undoes the rule, as a reader of CSV does when it has taken the quotes away.
+/// Undoes the escapes, as a reader of CSV does after it has removed the quotes.
 fn decode(cell: &str) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), cell.as_bytes());
     loop {
@@ -37,7 +37,7 @@ fn decode(cell: &str) -> Vec<u8> {
     }
 }
 
-/// Takes the quotes of RFC 4180 away.
+/// Removes the quotes of RFC 4180.
 fn unquote(field: &str) -> String {
     match field.strip_prefix('"') {
         Some(inner) => inner.strip_suffix('"').expect("the other quote").replace("\"\"", "\""),
@@ -45,7 +45,7 @@ fn unquote(field: &str) -> String {
     }
 }
 
-/// Panics unless a text is harmless in each form, and comes back from two of them.
+/// Panics unless a text is harmless in each form and can be restored from two of them.
 fn round_trip(text: &[u8]) {
     let [screen, field, message] = forms(text);
     assert!(screen.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{screen:?}");
@@ -56,7 +56,7 @@ fn round_trip(text: &[u8]) {
     for shown in [&field, &message] {
         assert!(!shown.chars().any(is_unseen), "{shown:?}");
     }
-    // Whatever parts cells.
+    // Every character that separates cells.
     for cell in cell.split([';', '\t', '\n']) {
         assert!(!cell.trim_start().starts_with(is_formula), "{field:?}");
     }

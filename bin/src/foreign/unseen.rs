@@ -1,9 +1,9 @@
-//! Characters that nobody sees, and that change what is seen: they turn the direction of writing around, join or part
-//! words, or end a line.
+//! Invisible characters that change how text looks: they reverse the direction of writing, join or split words, or end
+//! a line.
 
-/// Formats (Cf), separators of lines and paragraphs (Zl, Zp), what is ignored where it cannot be shown
-/// (Default_Ignorable_Code_Point), and codes that are no characters, of Unicode 16.0: UnicodeData.txt and
-/// DerivedCoreProperties.txt. In order; first and last of each run.
+/// Format characters (Cf), separators of lines and paragraphs (Zl, Zp), characters that are ignored if they cannot be
+/// shown (Default_Ignorable_Code_Point), and noncharacters, of Unicode 16.0 (UnicodeData.txt and
+/// DerivedCoreProperties.txt). The table has the first and the last of each run, in ascending order.
 const RUNS: [(u32, u32); 27] = [
     (0xad, 0xad),
     (0x34f, 0x34f),
@@ -34,7 +34,7 @@ const RUNS: [(u32, u32); 27] = [
     (0xe_0000, 0xe_0fff),
 ];
 
-/// Whether a character is one of them, or a control character (Cc).
+/// Returns true if a character is one of them, or a control character (Cc).
 pub fn is_unseen(letter: char) -> bool {
     let code = u32::from(letter);
     letter.is_control()

@@ -12,12 +12,16 @@ fn csv(report: &Report<'_>, closed: bool) -> String {
     rows(report, closed, &samples::csv())
 }
 
-fn rows(report: &Report<'_>, closed: bool, options: &Options) -> String {
+fn rows(report: &Report<'_>, closed: bool, options: &OutputOptions) -> String {
     let names = samples::names();
     let frame = samples::frame(report, &names);
     let mut groups = Groups::default();
-    let view =
-        Selection { idle: false, closed, ..samples::selection() }.of(report, &frame, usize::MAX, &mut groups);
+    let view = Selection { idle: false, closed, ..samples::selection() }.select(
+        report,
+        &frame,
+        usize::MAX,
+        &mut groups,
+    );
     let mut out = Vec::new();
     super::report(report, &view, options, &frame, &mut out, &mut |_| ());
     String::from_utf8(out).expect("valid UTF-8")
@@ -62,7 +66,7 @@ fn sums_are_of_the_interval() {
     assert_eq!(csv(&report, false), untracked, "what has no row of its own is never left out");
     let total = "2026-11-23T12:41:52.123Z,total,,,,,,,,,1000,3,,,500,2,,\n";
     assert_eq!(
-        rows(&report, false, &Options { sums: true, ..samples::csv() }),
+        rows(&report, false, &OutputOptions { sums: true, ..samples::csv() }),
         format!("{untracked}{total}")
     );
 }
@@ -78,12 +82,12 @@ fn an_idle_interval_has_no_rows() {
 fn a_limit_leaves_the_sums() {
     let records = samples::records();
     let report = samples::report(&records);
-    let few = rows(&report, true, &Options { rows: Some(2), sums: true, ..samples::csv() });
+    let few = rows(&report, true, &OutputOptions { rows: Some(2), sums: true, ..samples::csv() });
     let events: Vec<_> = few.lines().filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(events, ["live", "live", "total"]);
-    let all = rows(&report, true, &Options { rows: Some(0), ..samples::csv() });
+    let all = rows(&report, true, &OutputOptions { rows: Some(0), ..samples::csv() });
     assert_eq!(all, csv(&report, true));
-    let quiet = rows(&report, true, &Options { quiet: true, sums: true, ..samples::csv() });
+    let quiet = rows(&report, true, &OutputOptions { quiet: true, sums: true, ..samples::csv() });
     assert_eq!(quiet.lines().count(), 1);
 }
 
@@ -94,16 +98,16 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
     for (begin, record) in (4_000..).zip(&mut records.live) {
         record.began = Some(Duration::from_secs(begin).into());
     }
-    let order = Some(crate::view::Order { column: Id::Start, reversed: false });
+    let order = Some(crate::view::Order { column: ColumnId::Start, reversed: false });
     let selection = Selection { order, closed: true, ..samples::selection() };
-    let columns = [CSV.as_slice(), &[Id::DurationMs, Id::Start]].concat();
-    let options = Options { columns, sums: true, ..samples::csv() };
+    let columns = [CSV.as_slice(), &[ColumnId::DurationMs, ColumnId::Start]].concat();
+    let options = OutputOptions { columns, sums: true, ..samples::csv() };
     let rows = |time| {
         let report = Report { time, ..samples::report(&records) };
         let names = samples::names();
         let frame = samples::frame(&report, &names);
         let (mut groups, mut out) = (Groups::default(), Vec::new());
-        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+        let view = selection.select(&report, &frame, usize::MAX, &mut groups);
         super::report(&report, &view, &options, &frame, &mut out, &mut |_| ());
         String::from_utf8(out).expect("valid UTF-8")
     };
@@ -130,7 +134,7 @@ fn rows_may_be_taken_one_by_one() {
     let frame = samples::frame(&report, &names);
     let mut groups = Groups::default();
     let selection = Selection { idle: false, closed: true, ..samples::selection() };
-    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let view = selection.select(&report, &frame, usize::MAX, &mut groups);
     let (mut pieces, mut out) = (Vec::new(), Vec::new());
     super::report(&report, &view, &samples::csv(), &frame, &mut out, &mut |rows| {
         pieces.push(std::mem::take(rows));

@@ -2,25 +2,25 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::refusal::Refusal;
+use super::refusal::LogRefusal;
 use crate::foreign::Shown;
 
 /// A failure to open or write the output.
 #[derive(Debug)]
 pub enum OutputError {
-    /// The reader closed its end of the pipe: not a mistake, there is just nobody left to write for.
+    /// The reader closed its end of the pipe. This is no mistake: nobody wants more output.
     ClosedPipe,
-    /// The reader takes nothing, and a signal asked to stop: the report is given up.
+    /// The reader reads nothing, and a signal asked to stop, so the report was given up.
     Stuck {
         /// The file; `None`: standard output.
         path: Option<PathBuf>,
     },
-    /// The file of `--output` may be somebody else's, or is not one to log to.
+    /// The file of `--output` may belong to somebody else, or cannot serve as a log.
     Refused {
         /// The file.
         path: PathBuf,
         /// Why.
-        why: Refusal,
+        why: LogRefusal,
     },
     /// The file of `--output` cannot be opened.
     Open {
@@ -46,7 +46,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// From a failed write to the file, or to standard output.
+    /// Makes the error for a failed write to the file, or to standard output.
     pub(super) fn write(path: Option<&PathBuf>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,

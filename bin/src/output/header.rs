@@ -1,14 +1,14 @@
-//! The first line of a text report: when, how long, how many, how much.
+//! The first line of a text report: time, interval, number of connections, and rates.
 
 use crate::{
     columns::{Frame, time, units, width},
     conn::{Forwarding, Report, Traffic, per_second},
 };
 
-/// Space between two parts.
+/// Separator between two parts.
 const GAP: &[u8] = b"  ";
 
-/// What moved since the start.
+/// Bytes moved since the start.
 #[derive(Clone, Copy, Default)]
 pub struct Sums {
     total: Traffic,
@@ -17,7 +17,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds an interval.
+    /// Adds the bytes of an interval.
     pub fn add(&mut self, report: &Report<'_>, shown: Option<Traffic>) {
         self.total += report.total;
         self.forwarded += report.forwarding.map_or_else(Traffic::default, |forwarding| forwarding.moved);
@@ -25,9 +25,10 @@ impl Sums {
     }
 }
 
-/// Appends the line, without its end. `shown`: what the rows moved, where a filter left some out. `sums`: those are wanted
-/// too. On a screen of `room` columns parts are left out until it fits: other packets, the interval, UDP, TCP, forwarded
-/// connections, full tables, untracked bytes, lost records, the sum, what is shown, then the rates.
+/// Appends the line without a newline. `shown` is what the rows moved, if a filter left some out. `sums` adds the bytes
+/// since the start. If the line does not fit `room`, parts are left out in this order: other packets, the interval,
+/// UDP, TCP, forwarded connections, full tables and untracked bytes, lost records, the sum, what is shown, then the
+/// rates.
 pub fn header(
     report: &Report<'_>,
     shown: Option<Traffic>,
@@ -37,7 +38,7 @@ pub fn header(
     out: &mut Vec<u8>,
 ) {
     let mut line = Line { text: Vec::new(), parts: Vec::new() };
-    line.part(0, |out| time::short(frame.time, frame.form, out));
+    line.part(0, |out| time::short(frame.time, frame.time_format, out));
     line.part(10, |out| {
         out.extend_from_slice(b"interval ");
         units::seconds(report.interval, out);
@@ -97,13 +98,13 @@ pub fn header(
     width::cut(out, start, room.unwrap_or(usize::MAX));
 }
 
-/// The parts of the line, ASCII.
+/// The parts of the line, in ASCII.
 struct Line {
     text: Vec<u8>,
     parts: Vec<Part>,
 }
 
-/// One part; what has the highest rank is left out first.
+/// One part. The part with the highest rank is left out first.
 struct Part {
     rank: u8,
     start: usize,

@@ -1,114 +1,118 @@
-//! Which columns a screen shows, and how wide each is.
+//! Chooses the columns that a screen shows, and their widths.
 //!
-//! Which ones depends on the screen alone, so that columns do not come and go with their contents: by rank, as many as
-//! fit at their least width. A wider screen never shows less. Then a column whose longest value is shorter than that gives
-//! room away, and the columns that can be shortened get it, always the narrowest one, until each holds its longest value.
-//! Room that nobody needs goes back, so that columns seldom move.
+//! The choice depends on the screen alone, so that columns do not come and go with their contents: columns are taken by
+//! rank, as many as fit at their least width. A wider screen never shows fewer. Then a column whose longest value is
+//! shorter than its width gives up the difference. The columns that can be shortened get that room, the narrowest
+//! first, until each holds its longest value. Room that no column needs goes back, so that columns seldom move.
 
-use super::Options;
-use crate::columns::{Column, Id, Shape};
+use super::OutputOptions;
+use crate::columns::{Column, ColumnId, ColumnShape};
 
-/// A column with the width it got.
-pub struct Slot {
+/// A column and its width.
+pub struct SizedColumn {
     /// The column.
     pub column: &'static Column,
     /// Its width.
     pub width: usize,
-    shape: Shape,
-    /// Place in the order in which a narrow screen shows them.
+    shape: ColumnShape,
+    /// Position in the order in which a narrow screen shows columns.
     rank: usize,
 }
 
-/// Lays out the columns of `options`, left to right, with a space between two.
+/// Lays out the columns of `options` from left to right, separated by one space.
 ///
-/// `room`: columns of the screen; `None`: no screen, every column is as wide as its longest value. `longest` measures the
-/// longest value of a column, whose addresses fit themselves into so many columns.
+/// `room` is the width of the screen; with `None`, every column is as wide as its longest value. `longest` returns the
+/// width of a column's longest value. Its second argument is the room into which addresses are shortened.
 pub fn layout(
-    options: &Options,
+    options: &OutputOptions,
     room: Option<usize>,
     mut longest: impl FnMut(&Column, usize) -> usize,
-) -> Vec<Slot> {
-    let mut slots = chosen(options, room);
+) -> Vec<SizedColumn> {
+    let mut sized_columns = chosen(options, room);
     let Some(room) = room else {
-        for slot in &mut slots {
-            slot.width = slot.shape.width.max(longest(slot.column, usize::MAX));
+        for sized in &mut sized_columns {
+            sized.width = sized.shape.width.max(longest(sized.column, usize::MAX));
         }
-        return slots;
+        return sized_columns;
     };
-    if let [only] = slots.as_mut_slice() {
+    if let [only] = sized_columns.as_mut_slice() {
         only.width = only.width.min(room);
     }
-    let wanted: Vec<usize> = slots
+    let wanted: Vec<usize> = sized_columns
         .iter_mut()
-        .map(|slot| {
-            let Shape { least, most, .. } = slot.shape;
-            // Rates and sizes change with each report. What has a width of its own is not measured.
-            if least == most && slot.column.id != Id::Pid {
+        .map(|sized| {
+            let ColumnShape { least, most, .. } = sized.shape;
+            // Rates and sizes change with each report, so fixed columns are not measured.
+            if least == most && sized.column.id != ColumnId::Pid {
                 return most;
             }
-            let wanted = longest(slot.column, most).max(slot.column.title.len()).min(most);
-            slot.width = slot.width.min(wanted);
+            let wanted = longest(sized.column, most).max(sized.column.title.len()).min(most);
+            sized.width = sized.width.min(wanted);
             wanted
         })
         .collect();
-    let used: usize = slots.iter().map(|slot| slot.width + 1).sum();
+    let used: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
     let mut spare = (room + 1).saturating_sub(used);
-    // Half an address tells less than half a name.
-    let is_end = |slot: &Slot| matches!(slot.column.id, Id::Local | Id::Remote);
-    grow(&mut slots, &mut spare, &|at, slot| if is_end(slot) { wanted[at].min(slot.shape.width) } else { 0 });
-    grow(&mut slots, &mut spare, &|at, _| wanted[at]);
-    grow(&mut slots, &mut spare, &|_, slot| slot.shape.least);
-    grow(&mut slots, &mut spare, &|_, slot| slot.shape.width);
-    slots
+    // Addresses grow first, because half an address says less than half a name.
+    let is_end = |sized: &SizedColumn| matches!(sized.column.id, ColumnId::Local | ColumnId::Remote);
+    grow(&mut sized_columns, &mut spare, &|at, sized| {
+        if is_end(sized) { wanted[at].min(sized.shape.width) } else { 0 }
+    });
+    grow(&mut sized_columns, &mut spare, &|at, _| wanted[at]);
+    grow(&mut sized_columns, &mut spare, &|_, sized| sized.shape.least);
+    grow(&mut sized_columns, &mut spare, &|_, sized| sized.shape.width);
+    sized_columns
 }
 
-/// Gives what is spare to the columns, the narrowest first, until each is as wide as `target` says.
-fn grow(slots: &mut [Slot], spare: &mut usize, target: &dyn Fn(usize, &Slot) -> usize) {
+/// Gives spare room to the columns, the narrowest first, until each has the width that `target` returns.
+fn grow(sized_columns: &mut [SizedColumn], spare: &mut usize, target: &dyn Fn(usize, &SizedColumn) -> usize) {
     while *spare > 0 {
-        let growing = slots.iter_mut().enumerate().filter(|(at, slot)| slot.width < target(*at, slot));
-        let Some((_, slot)) = growing.min_by_key(|(_, slot)| (slot.width, slot.rank)) else { break };
-        slot.width += 1;
+        let growing =
+            sized_columns.iter_mut().enumerate().filter(|(at, sized)| sized.width < target(*at, sized));
+        let Some((_, sized)) = growing.min_by_key(|(_, sized)| (sized.width, sized.rank)) else { break };
+        sized.width += 1;
         *spare -= 1;
     }
 }
 
-/// A column with less room than its least width is shown nevertheless if it has so much: an IPv4 address in part, and its
-/// port.
+/// A column that can be shortened is shown below its least width if it has this much room: part of an IPv4 address, and
+/// its port.
 const SQUEEZED: usize = 13;
 
-/// The columns that fit `room`, at their least width; one at least.
-fn chosen(options: &Options, room: Option<usize>) -> Vec<Slot> {
-    let ranked = |(at, id): (usize, &Id)| {
+/// Chooses the columns that fit into `room` at their least width, at least one.
+fn chosen(options: &OutputOptions, room: Option<usize>) -> Vec<SizedColumn> {
+    let ranked = |(at, id): (usize, &ColumnId)| {
         let column = id.column();
         let shape = column.shape(options.numbers, options.time);
         let rank = match () {
             () if options.first.contains(id) => 0,
-            () if options.by_weight => at + 1,
+            () if options.drop_from_right => at + 1,
             () => usize::from(column.rank) + 1,
         };
-        (at, Slot { column, width: shape.least, shape, rank })
+        (at, SizedColumn { column, width: shape.least, shape, rank })
     };
-    let mut slots: Vec<(usize, Slot)> = options.columns.iter().enumerate().map(ranked).collect();
-    slots.sort_unstable_by_key(|(_, slot)| slot.rank);
+    let mut sized_columns: Vec<(usize, SizedColumn)> =
+        options.columns.iter().enumerate().map(ranked).collect();
+    sized_columns.sort_unstable_by_key(|(_, sized)| sized.rank);
     if let Some(room) = room {
         let mut used = 0;
-        let fits = slots.iter().take_while(|(_, slot)| {
-            used += slot.width + 1;
+        let fits = sized_columns.iter().take_while(|(_, sized)| {
+            used += sized.width + 1;
             used <= room + 1
         });
         let fits = fits.count().max(1);
-        let used: usize = slots[..fits].iter().map(|(_, slot)| slot.width + 1).sum();
+        let used: usize = sized_columns[..fits].iter().map(|(_, sized)| sized.width + 1).sum();
         let left = room.saturating_sub(used);
-        match slots.get_mut(fits) {
+        match sized_columns.get_mut(fits) {
             Some((_, next)) if left >= SQUEEZED && next.shape.least < next.shape.width => {
                 (next.width, next.shape.least) = (left, left);
-                slots.truncate(fits + 1);
+                sized_columns.truncate(fits + 1);
             }
-            _ => slots.truncate(fits),
+            _ => sized_columns.truncate(fits),
         }
     }
-    slots.sort_unstable_by_key(|(at, _)| *at);
-    slots.into_iter().map(|(_, slot)| slot).collect()
+    sized_columns.sort_unstable_by_key(|(at, _)| *at);
+    sized_columns.into_iter().map(|(_, sized)| sized).collect()
 }
 
 #[cfg(test)]
@@ -116,16 +120,16 @@ mod tests {
     use super::{super::samples, *};
     use crate::columns::TEXT;
 
-    fn titles(first: Option<Id>, room: usize) -> String {
-        let slots = layout(
-            &Options { first: first.into_iter().collect(), ..samples::options() },
+    fn titles(first: Option<ColumnId>, room: usize) -> String {
+        let sized_columns = layout(
+            &OutputOptions { first: first.into_iter().collect(), ..samples::options() },
             Some(room),
             |_, _| 0,
         );
-        let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
+        let total: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
         assert!(total <= room + 1 || room == 0, "{total} in {room}");
         let titles: Vec<String> =
-            slots.iter().map(|slot| format!("{}:{}", slot.column.title, slot.width)).collect();
+            sized_columns.iter().map(|sized| format!("{}:{}", sized.column.title, sized.width)).collect();
         titles.join(" ")
     }
 
@@ -147,20 +151,20 @@ mod tests {
         for (room, expected) in cases {
             assert_eq!(titles(None, room), expected, "{room}");
         }
-        assert_eq!(titles(Some(Id::Proto), 40), "PROTO:5 REMOTE:13 COMM:8 RX/s:5 TX/s:5");
-        assert_eq!(titles(Some(Id::Proto), 3), "PROTO:3");
+        assert_eq!(titles(Some(ColumnId::Proto), 40), "PROTO:5 REMOTE:13 COMM:8 RX/s:5 TX/s:5");
+        assert_eq!(titles(Some(ColumnId::Proto), 3), "PROTO:3");
     }
 
-    /// The widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
+    /// Returns the widths of LOCAL, REMOTE, PID and COMM for longest values of these lengths.
     fn widths(room: usize, lengths: [usize; 4]) -> [usize; 4] {
-        let ids = [Id::Local, Id::Remote, Id::Pid, Id::Comm];
+        let ids = [ColumnId::Local, ColumnId::Remote, ColumnId::Pid, ColumnId::Comm];
         let length = |column: &Column, _| {
             ids.iter().position(|id| *id == column.id).map_or(column.title.len(), |at| lengths[at])
         };
-        let slots = layout(&samples::options(), Some(room), length);
-        let total: usize = slots.iter().map(|slot| slot.width + 1).sum();
+        let sized_columns = layout(&samples::options(), Some(room), length);
+        let total: usize = sized_columns.iter().map(|sized| sized.width + 1).sum();
         assert!(total <= room + 1, "{total} in {room}");
-        ids.map(|id| slots.iter().find(|slot| slot.column.id == id).map_or(0, |slot| slot.width))
+        ids.map(|id| sized_columns.iter().find(|sized| sized.column.id == id).map_or(0, |sized| sized.width))
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! A file that reports are appended to, for months: it may be renamed, removed, or its disk be full meanwhile.
+//! A log file that reports are appended to for months. Meanwhile it may be renamed or removed, or its disk may be full.
 //!
-//! Before each report the file is looked for under its name; one that is not there any more is made anew, and one that is
-//! another is checked as the first one was. What a full disk took of half a report is taken back. After a failure the next
-//! report begins afresh.
+//! Before each report, tcptop looks for the file under its name. If it is gone, tcptop creates it again; if it is
+//! another file, tcptop checks it like the first one. If a full disk takes only part of a report, that part is removed
+//! again. After a failure the next report starts from the beginning.
 
 use std::{
     fs::{self, File, Metadata},
@@ -15,83 +15,93 @@ use std::{
 
 use super::{
     LogFile, OutputError,
-    mark::{Mark, Verdict},
-    opened::{Likeness, Opened},
-    place::{Problem, is_same},
-    refusal::Refusal,
+    location::{Problem, is_same},
+    opened::{FileAttributes, OpenedLog},
+    refusal::LogRefusal,
     rotation::Renamed,
+    signature::{Signature, Verdict},
     write::write_all,
 };
 
-/// How long a start waits for another tcptop that logs there to end: cron may start one before the last one is done.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long the start waits for another tcptop to release the file: cron may start one before the previous one has
+/// ended.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time between two attempts.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// The file.
+/// A log file.
 pub struct Log {
     settings: LogFile,
-    mark: Mark,
-    opened: Option<Opened>,
-    /// What the last one was like.
-    like: Option<Likeness>,
-    /// Something was written since it was opened.
+    signature: Signature,
+    opened: Option<OpenedLog>,
+    /// Owner, group and mode of the last file.
+    attributes: Option<FileAttributes>,
+    /// Something was written since the file was opened.
     begun: bool,
     renamed: Renamed,
 }
 
 impl Log {
-    /// Opens it, created with mode 0640 if it is missing; a log of another form or with other columns is put aside.
+    /// Opens the file, or creates it with mode 0640. Renames a log that has another format or other columns.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened, when tcptop did not write it, or when another process logs there.
-    pub fn open(settings: LogFile, mark: Mark, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
-        let mut log =
-            Self { settings, mark, opened: None, like: None, begun: false, renamed: Renamed::default() };
+    /// Fails if the file cannot be opened, if tcptop did not write it, or if another process logs there.
+    pub fn open(settings: LogFile, signature: Signature, stop: BorrowedFd<'_>) -> Result<Self, OutputError> {
+        let mut log = Self {
+            settings,
+            signature,
+            opened: None,
+            attributes: None,
+            begun: false,
+            renamed: Renamed::default(),
+        };
         let start = Instant::now();
         loop {
-            match log.ready(0, stop) {
-                Err(OutputError::Refused { why: Refusal::Locked, .. }) if start.elapsed() < PATIENCE => {
-                    thread::sleep(LOOK);
+            match log.prepare(0, stop) {
+                Err(OutputError::Refused { why: LogRefusal::Locked, .. })
+                    if start.elapsed() < LOCK_TIMEOUT =>
+                {
+                    thread::sleep(LOCK_RETRY);
                 }
                 done => return done.map(|_| log),
             }
         }
     }
 
-    /// The descriptor; `None` after a failure.
+    /// Returns the descriptor; `None` after a failure.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.opened.as_ref().map(|opened| opened.file.as_fd())
     }
 
-    /// It is opened anew before the next write.
+    /// Closes the file, so that the next write opens it again.
     pub fn close(&mut self) {
         self.opened = None;
         self.begun = false;
     }
 
-    /// Sees to it that the file is the one of that name, has room for `length` bytes, and begins as it must. True: it is
-    /// empty, or a device or pipe that nothing was written to.
+    /// Makes sure that the file is still the one with that name, has room for `length` bytes, and begins as it must.
+    /// Returns true if it is empty, or if it is a device or pipe to which nothing has been written.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened or may not be written to, or cannot be renamed once it is full.
-    pub fn ready(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
+    /// Fails if the file cannot be opened, may not be written to, or is full and cannot be renamed.
+    pub fn prepare(&mut self, length: usize, stop: BorrowedFd<'_>) -> Result<bool, OutputError> {
         let path = &self.settings.path;
         let (mut opened, is_other) = match self.opened.take().filter(|opened| is_at(opened, path)) {
             Some(opened) => (opened, false),
             None => {
-                let opened = Opened::at(path, self.like).map_err(|problem| self.failed(problem))?;
-                let verdict = opened.judge(&self.mark, stop).map_err(|problem| self.failed(problem))?;
+                let opened = OpenedLog::at(path, self.attributes).map_err(|problem| self.failed(problem))?;
+                let verdict =
+                    opened.classify(&self.signature, stop).map_err(|problem| self.failed(problem))?;
                 (opened, verdict == Some(Verdict::Other))
             }
         };
         let mut metadata = opened.file.metadata().map_err(|error| self.failed(error.into()))?;
         if metadata.is_file() {
-            self.like = Some(Likeness::from(&metadata));
-            // With the header alone in it, it is not worth a name.
-            let is_filled = length > 0 && metadata.len() > self.mark.header().len() as u64;
+            self.attributes = Some(FileAttributes::from(&metadata));
+            // A file with only the header is not worth keeping.
+            let is_filled = length > 0 && metadata.len() > self.signature.header().len() as u64;
             let most = self.settings.most.unwrap_or(u64::MAX);
             if is_other || is_filled && metadata.len() + length as u64 > most {
                 opened = self.make_room(opened, &metadata, is_other)?;
@@ -102,20 +112,26 @@ impl Log {
         Ok(if metadata.is_file() { metadata.len() == 0 } else { !self.begun })
     }
 
-    /// Renames the log and makes a new one in its place.
-    fn make_room(&mut self, old: Opened, metadata: &Metadata, is_other: bool) -> Result<Opened, OutputError> {
-        if !old.place.is_of(metadata) {
-            // Somebody is renaming it just now: the next report looks again.
+    /// Renames the log and creates a new one in its place.
+    fn make_room(
+        &mut self,
+        old: OpenedLog,
+        metadata: &Metadata,
+        is_other: bool,
+    ) -> Result<OpenedLog, OutputError> {
+        if !old.location.names_file(metadata) {
+            // Somebody is renaming it now. The next report looks again.
             return Err(self.failed(io::Error::from_raw_os_error(libc::EAGAIN).into()));
         }
         let keep = if is_other { self.settings.keep.max(1) } else { self.settings.keep };
         self.renamed
-            .rotate(&old.place, keep, &self.mark)
-            // Somebody has removed it just now, so that its name is free.
+            .rotate(&old.location, keep, &self.signature)
+            // Somebody has just removed it, so its name is free.
             .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(|source| OutputError::Rotate { path: self.settings.path.clone(), source })?;
-        let file = Opened::create(&old.place, self.like).map_err(|problem| self.failed(problem))?;
-        Ok(Opened { file, place: old.place })
+        let file =
+            OpenedLog::create(&old.location, self.attributes).map_err(|problem| self.failed(problem))?;
+        Ok(OpenedLog { file, location: old.location })
     }
 
     fn failed(&self, problem: Problem) -> OutputError {
@@ -126,11 +142,11 @@ impl Log {
         }
     }
 
-    /// Appends.
+    /// Appends `bytes`.
     ///
     /// # Errors
     ///
-    /// When it cannot be written: then nothing of `bytes` is in it, as far as that can be had.
+    /// Fails if not all bytes can be written. The bytes that were written are then removed again if possible.
     pub fn write(&mut self, bytes: &[u8], stop: BorrowedFd<'_>) -> Result<(), OutputError> {
         let Some(opened) = self.opened.take() else { return Ok(()) };
         match write_all(&opened.file, bytes, stop) {
@@ -140,29 +156,29 @@ impl Log {
                 Ok(())
             }
             Err((error, written)) => {
-                take_back(&opened.file, written as u64);
+                undo_append(&opened.file, written as u64);
                 Err(error.into_output(Some(&self.settings.path)))
             }
         }
     }
 }
 
-/// Whether the path leads to this file still.
-fn is_at(opened: &Opened, path: &Path) -> bool {
+/// Returns true if the path still leads to this file.
+fn is_at(opened: &OpenedLog, path: &Path) -> bool {
     let metadata = opened.file.metadata().ok().zip(fs::metadata(path).ok());
     metadata.is_some_and(|(open, named)| is_same(&open, &named))
 }
 
-/// Shortens a file by the `written` bytes at its end that are ours. When somebody else has appended behind them, they stay,
-/// torn.
-fn take_back(mut file: &File, written: u64) {
-    // The position after an append is the end of what was appended.
+/// Removes the `written` bytes that tcptop appended at the end of a file. If somebody else has appended more since, the
+/// bytes stay, as an incomplete line.
+fn undo_append(mut file: &File, written: u64) {
+    // After an append, the position is the end of the appended bytes.
     let ends = (file.metadata().map(|metadata| metadata.len()), file.stream_position());
     if let (Ok(length), Ok(position)) = ends
         && written > 0
         && length == position
     {
-        // If it cannot be had, the line is torn, and gets its end when the file is opened anew.
+        // If this fails, the line stays incomplete. It gets its newline when the file is opened again.
         let _ = file.set_len(length - written);
     }
 }

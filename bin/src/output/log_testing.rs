@@ -8,15 +8,15 @@ use std::{
 };
 
 use super::{
-    LogFile, Options, OutputError,
+    LogFile, OutputError, OutputOptions,
     log::Log,
-    mark::Mark,
-    refusal::Refusal,
+    refusal::LogRefusal,
     samples::{self, never},
+    signature::Signature,
 };
-use crate::columns::Id;
+use crate::columns::ColumnId;
 
-/// What these logs begin with, and other columns.
+/// The header of these logs, and one with other columns.
 pub const HEADER: &str = "rx_bytes,tx_bytes\n";
 pub const OTHER: &str = "rx_bytes,pid\n";
 
@@ -55,7 +55,7 @@ impl Directory {
     }
 
     /// Why the file is refused.
-    pub fn refusal(&self) -> Refusal {
+    pub fn refusal(&self) -> LogRefusal {
         match self.try_log(None, 4).map(|_| ()) {
             Err(OutputError::Refused { why, .. }) => why,
             other => panic!("{other:?}"),
@@ -75,19 +75,19 @@ pub struct Writer {
     pub stop: OwnedFd,
 }
 
-pub fn mark() -> Mark {
-    Mark::of(&Options { columns: vec![Id::RxBytes, Id::TxBytes], ..samples::csv() })
+pub fn signature() -> Signature {
+    Signature::new(&OutputOptions { columns: vec![ColumnId::RxBytes, ColumnId::TxBytes], ..samples::csv() })
 }
 
 pub fn open(settings: LogFile) -> Result<Writer, OutputError> {
     let stop = never();
-    Ok(Writer { log: Log::open(settings, mark(), stop.as_fd())?, stop })
+    Ok(Writer { log: Log::open(settings, signature(), stop.as_fd())?, stop })
 }
 
 impl Writer {
-    /// Whether the file was new for this report; then the header line comes first.
+    /// Returns true if the file was new for this report, so that the header line comes first.
     pub fn report(&mut self, text: &str) -> Result<bool, OutputError> {
-        let new = self.log.ready(text.len(), self.stop.as_fd())?;
+        let new = self.log.prepare(text.len(), self.stop.as_fd())?;
         let header = if new { HEADER } else { "" };
         self.log.write([header, text].concat().as_bytes(), self.stop.as_fd())?;
         Ok(new)

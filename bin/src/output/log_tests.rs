@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::output::log_testing::{Directory, HEADER, OTHER, mark, open, with_header};
+use crate::output::log_testing::{Directory, HEADER, OTHER, open, signature, with_header};
 
 #[test]
 fn a_missing_file_is_created_and_appended_to() {
@@ -28,14 +28,14 @@ fn two_do_not_log_to_one_file() {
     let mut first = directory.log(Some(1024), 4);
     first.report("1,1\n").expect("written");
     let start = Instant::now();
-    assert_eq!(directory.refusal(), Refusal::Locked);
-    assert!(start.elapsed() >= PATIENCE, "cron's next one may come early");
+    assert_eq!(directory.refusal(), LogRefusal::Locked);
+    assert!(start.elapsed() >= LOCK_TIMEOUT, "cron's next one may come early");
     first.report("2,2\n").expect("written");
     assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"), "the second has changed nothing");
     // The new file after a rotation is locked too.
     first.report(&"x".repeat(1010)).expect("written");
     assert_eq!(directory.text("log.1"), with_header("1,1\n2,2\n"));
-    assert_eq!(directory.refusal(), Refusal::Locked);
+    assert_eq!(directory.refusal(), LogRefusal::Locked);
     thread::scope(|scope| {
         let second = scope.spawn(|| directory.log(None, 4).report("3,3\n"));
         thread::sleep(Duration::from_millis(300));
@@ -105,7 +105,7 @@ fn a_log_of_other_columns_is_put_aside_and_anything_else_left_alone() {
         ["a,b\n1,2\n", "a", "time,\n", "\n", "root:x:0:0::/root:/bin/sh\n", "rx_bytes,tx_bytes,x\n", "1,2\n"]
     {
         directory.put("log", foreign);
-        assert_eq!(directory.refusal(), Refusal::Foreign("a header line of column names"), "{foreign}");
+        assert_eq!(directory.refusal(), LogRefusal::Foreign("a header line of column names"), "{foreign}");
         assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), (foreign, "none"));
     }
 }
@@ -119,7 +119,7 @@ fn a_file_of_others_that_takes_its_place_is_refused_until_it_goes() {
     directory.put("log", "precious\n");
     for _ in 0..2 {
         let refused = log.report("2,2\n").expect_err("not ours");
-        assert!(matches!(refused, OutputError::Refused { why: Refusal::Foreign(_), .. }), "{refused}");
+        assert!(matches!(refused, OutputError::Refused { why: LogRefusal::Foreign(_), .. }), "{refused}");
     }
     assert_eq!((directory.text("log").as_str(), directory.text("log.1").as_str()), ("precious\n", "none"));
     fs::remove_file(directory.path("log")).expect("removed");
@@ -135,7 +135,7 @@ fn a_device_is_new_once_and_a_full_one_is_named() {
     let mut full = open(LogFile { path: "/dev/full".into(), most: Some(1024), keep: 4 }).expect("opens");
     let error = full.report("1,1\n").expect_err("full");
     assert_eq!(error.to_string(), "cannot write to '/dev/full': No space left on device (os error 28)");
-    assert!(full.log.ready(1, full.stop.as_fd()).expect("opens again"));
+    assert!(full.log.prepare(1, full.stop.as_fd()).expect("opens again"));
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_pipe_without_a_reader_is_an_error_and_a_reader_that_stands_still_is_named()
     let _reader = File::options().read(true).write(true).open(&path).expect("opened");
     let (asked, mut asking) = std::os::unix::net::UnixStream::pair().expect("a pair");
     asking.write_all(b"stop").expect("written");
-    let mut log = Log::open(settings, mark(), asked.as_fd()).expect("opened");
-    log.ready(1 << 24, asked.as_fd()).expect("a pipe has no size");
+    let mut log = Log::open(settings, signature(), asked.as_fd()).expect("opened");
+    log.prepare(1 << 24, asked.as_fd()).expect("a pipe has no size");
     let error = log.write(&vec![b'x'; 1 << 24], asked.as_fd()).expect_err("more than fits");
     let named = format!("'{}': the reader takes nothing; the report was given up", path.display());
     assert_eq!(error.to_string(), named);
@@ -163,9 +163,9 @@ fn half_a_report_is_taken_back() {
     let directory = Directory::new("half");
     let path = directory.path("log");
     fs::write(&path, "whole\n").expect("written");
-    let mut file = Opened::at(&path, None).ok().expect("opened").file;
+    let mut file = OpenedLog::at(&path, None).ok().expect("opened").file;
     Write::write_all(&mut file, b"half a rep").expect("written");
-    take_back(&file, 10);
+    undo_append(&file, 10);
     assert_eq!(directory.text("log"), "whole\n");
     Write::write_all(&mut file, b"half").expect("written");
     File::options()
@@ -173,7 +173,7 @@ fn half_a_report_is_taken_back() {
         .open(&path)
         .and_then(|mut other| Write::write_all(&mut other, b"other\n"))
         .expect("written");
-    take_back(&file, 4);
+    undo_append(&file, 4);
     assert_eq!(directory.text("log"), "whole\nhalfother\n", "what another appended is not cut off");
 }
 
@@ -204,7 +204,7 @@ fn hostile_input() {
                 assert!(kept.strip_prefix(text).is_some_and(|end| end.is_empty() || end == b"\n"));
                 assert_eq!(read("log").as_deref(), Some(&b""[..]));
             }
-            // What nobody here has written stays as it is.
+            // A file that tcptop has not written stays as it is.
             Err(OutputError::Refused { .. }) => {
                 assert!(!begins && read("log").as_deref() == Some(text) && read("log.1").is_none());
             }

@@ -1,21 +1,21 @@
-//! Reports, from rows to bytes on a screen, in a pipe or in a file.
+//! Output: turns the rows of a report into bytes on a screen, in a pipe or in a file.
 
 mod csv;
 mod error;
 mod header;
 mod layout;
+mod location;
 mod log;
 #[cfg(test)]
 mod log_testing;
-mod mark;
 mod opened;
 mod options;
-mod place;
 mod refusal;
 mod rotation;
 #[cfg(test)]
 pub mod samples;
 mod screen;
+mod signature;
 mod sink;
 mod stdout;
 mod text;
@@ -24,7 +24,7 @@ mod write;
 
 pub use self::{
     error::OutputError,
-    options::{Form, LogFile, Options},
+    options::{LogFile, OutputOptions, ReportFormat},
 };
 
 use std::{
@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use self::{mark::Mark, screen::Painter, sink::Sink, text::Past};
+use self::{screen::Painter, signature::Signature, sink::OutputSink, text::PreviousRows};
 use crate::{
     columns::{Frame, units, width},
     conn::Report,
@@ -41,57 +41,58 @@ use crate::{
     view::View,
 };
 
-/// What the buffers keep between reports, in bytes; a report with more is rare.
-const KEEP: usize = 64 * 1024;
+/// Capacity that the buffers keep between reports, in bytes. Few reports need more.
+const KEPT_CAPACITY: usize = 64 * 1024;
 
-/// A first report that takes longer is announced on a terminal.
-const ANNOUNCED: Duration = Duration::from_secs(2);
+/// If the first report takes longer than this, a terminal shows a message meanwhile.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
 
-/// Prints reports as the options ask.
+/// Formats reports as the options say, and writes them.
 pub struct Printer {
-    options: Options,
-    /// The header line of CSV.
+    options: OutputOptions,
+    /// The CSV header line.
     header: Vec<u8>,
-    sink: Sink,
+    sink: OutputSink,
     medium: Medium,
-    /// What is written with one write.
+    /// The bytes of the next write.
     buffer: Vec<u8>,
-    /// The report that a frame is made of.
+    /// The text of a report, from which a frame for the terminal is made.
     text: Vec<u8>,
-    /// What was printed above the next rows.
-    past: Past,
+    /// What later rows must know about the rows above them.
+    previous: PreviousRows,
 }
 
-/// Where a report goes, and so how it is laid out.
+/// Where a report goes, which decides its layout.
 enum Medium {
-    /// CSV, anywhere.
+    /// CSV, to any destination.
     Csv,
-    /// Text, whole rows.
+    /// Text with whole rows.
     Pipe,
-    /// Text that fits a terminal's lines: a single report, or a terminal that cannot or is not to move its cursor.
+    /// Text cut to a terminal's lines, without repainting: a single report, a terminal that cannot move its cursor, or
+    /// `--no-clear`.
     Terminal,
     /// Text, repainted in place.
     Painted(Painter),
 }
 
 impl Printer {
-    /// Opens the output. `stop` becomes readable when a write that blocks must be given up.
+    /// Opens the output. When `stop` becomes readable, a blocked write is given up.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or is not a log of tcptop's, or standard output is closed.
-    pub fn new(options: Options, stop: OwnedFd) -> Result<Self, OutputError> {
-        let mark = Mark::of(&options);
-        let header = mark.header().to_vec();
-        let sink = Sink::open(options.file.as_ref(), mark, stop)?;
+    /// Fails if the file cannot be opened or is not a log of tcptop's, or if standard output is closed.
+    pub fn new(options: OutputOptions, stop: OwnedFd) -> Result<Self, OutputError> {
+        let signature = Signature::new(&options);
+        let header = signature.header().to_vec();
+        let sink = OutputSink::open(options.file.as_ref(), signature, stop)?;
         let terminal = sink.fd().is_some_and(tty::is_terminal);
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let medium = match (options.form, terminal && !options.wide) {
-            (Form::Csv, _) => Medium::Csv,
+        let medium = match (options.format, terminal && !options.wide) {
+            (ReportFormat::Csv, _) => Medium::Csv,
             (_, false) => Medium::Pipe,
-            (Form::Journal, true) => Medium::Terminal,
-            (Form::Text, true) if dumb || !options.repaint => Medium::Terminal,
-            (Form::Text, true) => {
+            (ReportFormat::Journal, true) => Medium::Terminal,
+            (ReportFormat::Text, true) if dumb || !options.repaint => Medium::Terminal,
+            (ReportFormat::Text, true) => {
                 let is_plain = env::var_os("NO_COLOR").is_some_and(|plain| !plain.is_empty());
                 Medium::Painted(Painter::new(!is_plain))
             }
@@ -103,34 +104,34 @@ impl Printer {
             medium,
             buffer: Vec::new(),
             text: Vec::new(),
-            past: Past::default(),
+            previous: PreviousRows::default(),
         })
     }
 
-    /// Where reports go now.
+    /// The descriptor that reports are written to now.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.sink.fd()
     }
 
-    /// Rows that the next report shows at most.
+    /// The number of rows that the next report shows at most.
     pub fn room(&self) -> usize {
-        match (self.options.rows, self.options.form) {
-            (Some(0), _) | (None, Form::Csv | Form::Journal) => usize::MAX,
+        match (self.options.rows, self.options.format) {
+            (Some(0), _) | (None, ReportFormat::Csv | ReportFormat::Journal) => usize::MAX,
             (Some(rows), _) => rows,
-            (None, Form::Text) => {
+            (None, ReportFormat::Text) => {
                 let screen = self.sink.fd().and_then(tty::size);
                 screen.map_or(self.options.pipe_rows, |size| usize::from(size.rows))
             }
         }
     }
 
-    /// Opens the file of `--output` anew with the next report: it may have been renamed.
+    /// Reopens the file of `--output` before the next report, because it may have been renamed.
     pub fn reopen(&mut self) {
         self.sink.reopen();
     }
 
-    /// Writes what comes before the first report, unless the file has content: the header line of CSV, the titles of a
-    /// journal. True: there was something to write.
+    /// Writes what comes before the first report, unless the file has content: the CSV header, or the titles of a
+    /// journal. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -139,14 +140,15 @@ impl Printer {
         self.flush()
     }
 
-    /// Tells whoever looks at a terminal that the first report takes so long. True: there was something to write.
+    /// Tells the user at a terminal when the first report comes, if that takes long. Returns true if there was
+    /// something to write.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn announce(&mut self, interval: Duration) -> Result<bool, OutputError> {
         if let Medium::Painted(painter) = &mut self.medium
-            && interval > ANNOUNCED
+            && interval > ANNOUNCE_AFTER
             && let Some(size) = self.sink.fd().and_then(tty::size)
         {
             self.text.extend_from_slice(b"The first report comes in ");
@@ -158,17 +160,21 @@ impl Printer {
         self.flush()
     }
 
-    /// Whether each report takes the place of the last one.
+    /// Returns true if each report replaces the previous one on the screen.
     pub const fn repaints(&self) -> bool {
         matches!(self.medium, Medium::Painted(_))
     }
 
-    /// Whether the last whole report is to stay in sight at the end, rather than one of what was left of an interval.
+    /// Returns true if the last full report should stay visible at the end, instead of a report over the rest of an
+    /// interval.
     pub const fn keeps_last(&self) -> bool {
-        matches!((&self.medium, self.options.form), (Medium::Painted(_) | Medium::Terminal, Form::Text))
+        matches!(
+            (&self.medium, self.options.format),
+            (Medium::Painted(_) | Medium::Terminal, ReportFormat::Text)
+        )
     }
 
-    /// Writes one report. True: there was something to write.
+    /// Writes one report. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -179,8 +185,8 @@ impl Printer {
         view: &View<'_>,
         frame: &Frame<'_>,
     ) -> Result<bool, OutputError> {
-        let Self { options, sink, medium, buffer, text, past, .. } = self;
-        // Asked each time: a window may have been resized.
+        let Self { options, sink, medium, buffer, text, previous, .. } = self;
+        // Ask each time, because the window may have been resized.
         let size = match medium {
             Medium::Csv | Medium::Pipe => None,
             Medium::Terminal | Medium::Painted(_) => sink.fd().and_then(tty::size),
@@ -190,7 +196,7 @@ impl Printer {
                 let in_pieces = sink.takes_pieces();
                 let mut written = Ok(());
                 csv::report(report, view, options, frame, buffer, &mut |rows| {
-                    if in_pieces && rows.len() >= KEEP {
+                    if in_pieces && rows.len() >= KEPT_CAPACITY {
                         if written.is_ok() {
                             written = sink.write(rows);
                         }
@@ -205,23 +211,23 @@ impl Printer {
             (Medium::Painted(painter), Some(size)) => {
                 text.clear();
                 let room = Some(screen::room(size));
-                let titled = text::report(report, view, options, room, frame, past, text);
+                let titled = text::report(report, view, options, room, frame, previous, text);
                 painter.frame(text, titled, size, buffer);
             }
             (_, size) => {
-                // All rows are printed where it was asked for, and a single report may scroll.
-                let all = options.rows.is_some() || options.form == Form::Journal;
+                // With `--rows` or in a journal, all rows are printed, and the report may scroll.
+                let all = options.rows.is_some() || options.format == ReportFormat::Journal;
                 let size = size.map(|size| match all {
                     true => tty::Screen { rows: u16::MAX, ..size },
                     false => screen::room(size),
                 });
-                text::report(report, view, options, size, frame, past, buffer);
+                text::report(report, view, options, size, frame, previous, buffer);
             }
         }
         self.flush()
     }
 
-    /// Writes what comes after the last report. True: there was something to write.
+    /// Writes what comes after the last report. Returns true if there was something to write.
     ///
     /// # Errors
     ///
@@ -233,19 +239,19 @@ impl Printer {
         self.flush()
     }
 
-    /// Writes the buffer and empties it, also when that fails: half a report is not written twice. In front comes what a
-    /// new file begins with, or what parts two reports in an old one.
+    /// Writes the buffer and empties it, even if the write fails, so that no half report is written again. Puts in
+    /// front what a new file begins with, or the line that separates two reports in an existing one.
     fn flush(&mut self) -> Result<bool, OutputError> {
         let mut front = Vec::new();
-        // With the empty line that may come in front.
+        // Includes the empty line that may come in front.
         let length = self.buffer.len() + usize::from(!self.buffer.is_empty());
-        let result = self.sink.ready(length).and_then(|new| {
+        let result = self.sink.prepare(length).and_then(|new| {
             match self.medium {
                 Medium::Csv if new => front.extend_from_slice(&self.header),
-                Medium::Pipe | Medium::Terminal if self.options.form == Form::Journal => {
+                Medium::Pipe | Medium::Terminal if self.options.format == ReportFormat::Journal => {
                     if new && self.options.headings {
                         let room = self.sink.fd().and_then(tty::size).filter(|_| !self.options.wide);
-                        text::titles(&self.options, room, &mut self.past, &mut front);
+                        text::titles(&self.options, room, &mut self.previous, &mut front);
                         if self.buffer.starts_with(&front) {
                             front.clear();
                         }
@@ -266,16 +272,16 @@ impl Printer {
             Ok(!self.buffer.is_empty())
         });
         if result.is_err() {
-            self.past.forget_titles();
+            self.previous.forget_titles();
         }
-        // Room that each report needs is not given back in between.
+        // Capacity that every report needs is kept.
         let is_rare = self.buffer.len() < self.buffer.capacity() / 4;
         self.buffer.clear();
         if is_rare {
-            self.buffer.shrink_to(KEEP);
+            self.buffer.shrink_to(KEPT_CAPACITY);
         }
         self.text.clear();
-        self.text.shrink_to(KEEP);
+        self.text.shrink_to(KEPT_CAPACITY);
         result
     }
 }

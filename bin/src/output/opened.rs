@@ -1,5 +1,5 @@
-//! Opening a log file: what is there is checked before anything is written, and on the open descriptor, so that nobody can
-//! put something else in its place in between.
+//! Opens a log file. Its content is checked before anything is written, and on the open descriptor, so that nobody can
+//! replace the file in between.
 
 use std::{
     fs::{File, Metadata, Permissions, TryLockError},
@@ -12,85 +12,91 @@ use std::{
 };
 
 use super::{
-    mark::{LINE, Mark, Verdict},
-    place::{Place, Problem, is_same},
-    refusal::Refusal,
+    location::{Location, Problem, is_same},
+    refusal::LogRefusal,
+    signature::{LINE, Signature, Verdict},
     write::{WriteError, write_all},
 };
 
-/// How often another file may appear under the name while one is being opened.
+/// How often another file may appear under the name while tcptop opens it.
 const ATTEMPTS: u32 = 8;
 
-/// Mode of new files: what a machine's traffic is concerns its administrators.
+/// Mode of new files: only administrators should see a machine's traffic.
 const MODE: libc::mode_t = 0o640;
 
-/// An open log file, and where it is.
-pub struct Opened {
+/// An open log file and its location.
+pub struct OpenedLog {
     pub file: File,
-    pub place: Place,
+    pub location: Location,
 }
 
-/// Owner, group and mode that a new file takes over from the one before it.
+/// Owner, group and mode, which a new file takes over from the previous one.
 #[derive(Clone, Copy)]
-pub struct Likeness {
+pub struct FileAttributes {
     user: u32,
     group: u32,
     mode: u32,
 }
 
-impl From<&Metadata> for Likeness {
+impl From<&Metadata> for FileAttributes {
     fn from(metadata: &Metadata) -> Self {
         Self { user: metadata.uid(), group: metadata.gid(), mode: metadata.mode() & 0o777 }
     }
 }
 
-impl Opened {
-    /// Opens what has this name, or makes it. A regular file is locked: others that do so too stay away.
-    pub fn at(path: &Path, like: Option<Likeness>) -> Result<Self, Problem> {
+impl OpenedLog {
+    /// Opens the file with this name, or creates it. A regular file is locked, so that another tcptop does not write to
+    /// it.
+    pub fn at(path: &Path, attributes: Option<FileAttributes>) -> Result<Self, Problem> {
         for _ in 0..ATTEMPTS {
-            let place = Place::find(path)?;
-            let file = match place.append() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => match Self::create(&place, like) {
-                    Err(Problem::System(error)) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    file => file?,
-                },
-                file => locked(checked(file?, &place)?)?,
+            let location = Location::find(path)?;
+            let file = match location.append() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match Self::create(&location, attributes) {
+                        Err(Problem::System(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                            continue;
+                        }
+                        file => file?,
+                    }
+                }
+                file => locked(checked(file?, &location)?)?,
             };
-            // Until it was locked, another tcptop may have renamed it.
+            // Before it was locked, another tcptop may have renamed it.
             let metadata = file.metadata()?;
-            if !metadata.is_file() || place.is_of(&metadata) {
-                return Ok(Self { file, place });
+            if !metadata.is_file() || location.names_file(&metadata) {
+                return Ok(Self { file, location });
             }
         }
         Err(io::Error::from_raw_os_error(libc::EAGAIN).into())
     }
 
-    /// A new file at a place, locked; an error when the name is taken.
-    pub fn create(place: &Place, like: Option<Likeness>) -> Result<File, Problem> {
-        // The other one's owner comes first, so that nobody reads it who could not read the other one.
-        let file = locked(place.create(if like.is_some() { 0o600 } else { MODE })?)?;
-        if let Some(like) = like {
-            take_over(&file, like)?;
+    /// Creates and locks a new file. Fails if the name is taken.
+    pub fn create(location: &Location, attributes: Option<FileAttributes>) -> Result<File, Problem> {
+        // Until the owner is set, the mode is 0600, so that nobody reads the new file who could not read the previous
+        // one.
+        let file = locked(location.create(if attributes.is_some() { 0o600 } else { MODE })?)?;
+        if let Some(attributes) = attributes {
+            take_over(&file, attributes)?;
         }
         Ok(file)
     }
 
-    /// Whose the file is; `None` if it is empty. A last line that a crash left unfinished gets its end.
-    pub fn judge(&self, mark: &Mark, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
+    /// Decides whose the file is; `None` if it is empty. Ends a last line that a crash left incomplete.
+    pub fn classify(&self, signature: &Signature, stop: BorrowedFd<'_>) -> Result<Option<Verdict>, Problem> {
         let metadata = self.file.metadata()?;
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(None);
         }
-        let mut reader = self.place.read().map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => Problem::Refused(Refusal::Unreadable),
+        let mut reader = self.location.read().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => Problem::Refused(LogRefusal::Unreadable),
             _ => error.into(),
         })?;
         if !is_same(&reader.metadata()?, &metadata) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN).into());
         }
-        let verdict = mark.judge(&first_line(&mut reader)?);
+        let verdict = signature.classify(&first_line(&mut reader)?);
         if verdict == Verdict::Foreign {
-            return Err(Problem::Refused(Refusal::Foreign(mark.expected())));
+            return Err(Problem::Refused(LogRefusal::Foreign(signature.expected())));
         }
         let mut last = [0];
         reader.seek(SeekFrom::End(-1))?;
@@ -105,7 +111,7 @@ impl Opened {
     }
 }
 
-/// Begin of a file, with its first line if that is not longer than any of ours.
+/// Reads the beginning of a file. It contains the first line, if that is no longer than any line of tcptop's.
 pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
     let mut begin = vec![0; LINE];
     let length = file.read(&mut begin)?;
@@ -113,39 +119,39 @@ pub fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(begin)
 }
 
-/// A file that may be written to, whoever could have put it there.
-fn checked(file: File, place: &Place) -> Result<File, Problem> {
+/// Returns the file if tcptop may write to it, considering who could have put it there.
+fn checked(file: File, location: &Location) -> Result<File, Problem> {
     let metadata = file.metadata()?;
     if metadata.file_type().is_block_device() {
-        return Err(Problem::Refused(Refusal::Device));
+        return Err(Problem::Refused(LogRefusal::Device));
     }
-    if !place.may_hold(&metadata)? {
-        return Err(Problem::Refused(Refusal::Owner));
+    if !location.is_trusted(&metadata)? {
+        return Err(Problem::Refused(LogRefusal::Owner));
     }
     Ok(file)
 }
 
-/// A regular file with a lock on it, until it is closed: flock(2). Where the kernel or the file system has none, all is as
-/// if nobody else had one.
+/// Locks a regular file until it is closed, with flock(2). If the kernel or the file system has no locks, tcptop
+/// assumes that nobody else holds one.
 fn locked(file: File) -> Result<File, Problem> {
     if file.metadata()?.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-        return Err(Problem::Refused(Refusal::Locked));
+        return Err(Problem::Refused(LogRefusal::Locked));
     }
     Ok(file)
 }
 
-/// Gives a new file owner, group and mode. If it cannot have the group, the group that it has gets no rights.
-fn take_over(file: &File, like: Likeness) -> io::Result<()> {
-    let new = Likeness::from(&file.metadata()?);
-    let mut mode = like.mode;
-    if (new.user, new.group) != (like.user, like.group)
-        && fchown(file, Some(like.user), Some(like.group)).is_err()
-        && fchown(file, None, Some(like.group)).is_err()
+/// Sets owner, group and mode of a new file. If the group cannot be set, the file's group gets no rights.
+fn take_over(file: &File, attributes: FileAttributes) -> io::Result<()> {
+    let new = FileAttributes::from(&file.metadata()?);
+    let mut mode = attributes.mode;
+    if (new.user, new.group) != (attributes.user, attributes.group)
+        && fchown(file, Some(attributes.user), Some(attributes.group)).is_err()
+        && fchown(file, None, Some(attributes.group)).is_err()
     {
         mode &= !0o070;
     }
     if new.mode != mode {
-        // On a file system without modes, all files have the same one.
+        // This may fail on a file system without modes, where all files have the same one.
         let _ = file.set_permissions(Permissions::from_mode(mode));
     }
     Ok(())

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::columns::{Id, NumberForm, time};
+use crate::columns::{ColumnId, NumberFormat, TimeFormat};
 
-/// What a report looks like.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum ReportFormat {
     /// A block of text for each interval.
     #[default]
     Text,
-    /// Lines of text without end, each a connection that ended.
+    /// An endless list of text lines, one for each connection that ended.
     Journal,
     /// Comma-separated values.
     Csv,
@@ -18,46 +18,46 @@ pub enum Form {
 
 /// How reports are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// What they look like.
-    pub form: Form,
+pub struct OutputOptions {
+    /// The format of the reports.
+    pub format: ReportFormat,
     /// Columns, left to right.
-    pub columns: Vec<Id>,
-    /// In the order of their weight: a narrow screen leaves out the last ones.
-    pub by_weight: bool,
-    /// Columns that a screen shows before all others, whatever their rank.
-    pub first: Vec<Id>,
-    /// Rows at most; 0: all. `None`: in text, what the screen holds, or `pipe_rows`.
+    pub columns: Vec<ColumnId>,
+    /// A narrow screen leaves out columns from the right, and not by rank.
+    pub drop_from_right: bool,
+    /// Columns that a narrow screen keeps before all others, whatever their rank.
+    pub first: Vec<ColumnId>,
+    /// Greatest number of rows; 0 means all. `None` means, for text, what the screen holds, or `pipe_rows`.
     pub rows: Option<usize>,
-    /// Rows of a text report that no screen limits.
+    /// Greatest number of rows of a text report that no screen limits.
     pub pipe_rows: usize,
-    /// CSV: end with the sums of the interval.
+    /// In CSV, end a report with the sums of the interval.
     pub sums: bool,
-    /// The header line and the titles of text, the header line of CSV.
+    /// Print the header line and the titles of text, or the header line of CSV.
     pub headings: bool,
-    /// The sums alone: in text the header line.
+    /// Print only the sums; in text, only the header line.
     pub quiet: bool,
-    /// A terminal shows one report in the place of the last.
+    /// On a terminal, replace the previous report.
     pub repaint: bool,
-    /// No value is shortened for the width of a terminal.
+    /// Do not shorten values to the width of a terminal.
     pub wide: bool,
     /// How sizes and rates are written.
-    pub numbers: NumberForm,
-    /// What the column `host` shows; `None`: the host's own name.
+    pub numbers: NumberFormat,
+    /// The value of the column `host`; `None` means the host's own name.
     pub host: Option<Vec<u8>>,
     /// How moments are written.
-    pub time: time::Form,
-    /// Where to; `None`: standard output.
+    pub time: TimeFormat,
+    /// The log file; `None` means standard output.
     pub file: Option<LogFile>,
 }
 
-/// What `--output` and its companions say.
+/// The settings of `--output`, `--max-size` and `--keep`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {
-    /// Its name.
+    /// Its path.
     pub path: PathBuf,
-    /// Bytes that it must not exceed; `None`: it grows.
+    /// Greatest size in bytes; `None` means no limit.
     pub most: Option<u64>,
-    /// How many full ones are kept, as `.1` (the newest) and so on.
+    /// Number of full files that are kept, as `.1` (the newest) and so on.
     pub keep: u32,
 }

@@ -1,17 +1,17 @@
-//! Why tcptop leaves a file alone that it could write.
+//! Why tcptop does not write to a file that it could write to.
 
 use std::fmt;
 
 /// The reason. It completes "cannot append to 'FILE': ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It begins with something else than this.
+pub enum LogRefusal {
+    /// The file begins with something other than this.
     Foreign(&'static str),
-    /// It has content that may not be read.
+    /// The file has content that tcptop may not read.
     Unreadable,
-    /// The path leads through somebody else's link.
+    /// The path leads through another user's link.
     Link,
-    /// Somebody else may have put it there.
+    /// Another user may have put the file there.
     Owner,
     /// It is a block device.
     Device,
@@ -19,7 +19,7 @@ pub enum Refusal {
     Locked,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for LogRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign(expected) => write!(

@@ -1,53 +1,54 @@
-//! Renaming a log: FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on. A number that something else has taken, such as a
-//! directory or somebody's file, is passed over, so nothing but our own oldest log is ever overwritten.
+//! Renames a log: FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on. Numbers that belong to something else, such as
+//! a directory or another user's file, are skipped. So only tcptop's own oldest log is ever overwritten.
 
 use std::{ffi::CString, io, os::unix::fs::MetadataExt};
 
 use super::{
-    mark::{Mark, Verdict},
+    location::{Location, is_same},
     opened::first_line,
-    place::{Place, is_same},
+    signature::{Signature, Verdict},
     trust,
 };
 
-/// Numbers that may be taken by other things before tcptop gives up.
-const STRANGERS: u32 = 1000;
+/// How many numbers may belong to other things before tcptop gives up.
+const MAX_SKIPPED: u32 = 1000;
 
-/// Logs that this run has renamed, by device and inode: rows of names alone do not tell that they are ours.
+/// The logs that this run has renamed, by device and inode. A log that consists only of names cannot be recognised by
+/// its content.
 #[derive(Default)]
 pub struct Renamed(Vec<(u64, u64)>);
 
 impl Renamed {
-    /// Gives the log another name, or removes it if none is to be kept.
+    /// Renames the log, or removes it if none is kept.
     ///
     /// # Errors
     ///
-    /// The kernel's; EEXIST when all numbers are taken.
-    pub fn rotate(&mut self, place: &Place, keep: u32, mark: &Mark) -> io::Result<()> {
-        let log = place.folder.entry(&place.name)?.metadata()?;
+    /// Returns the kernel's error, or EEXIST if all numbers are taken.
+    pub fn rotate(&mut self, location: &Location, keep: u32, signature: &Signature) -> io::Result<()> {
+        let log = location.folder.entry(&location.name)?.metadata()?;
         if keep == 0 {
-            return place.folder.remove(&place.name);
+            return location.folder.remove(&location.name);
         }
-        let names = self.names(place, keep, mark)?;
+        let names = self.names(location, keep, signature)?;
         for pair in names.windows(2).rev() {
-            place.folder.rename(&pair[0], &pair[1])?;
+            location.folder.rename(&pair[0], &pair[1])?;
         }
         let newest = names.first().ok_or(io::ErrorKind::AlreadyExists)?;
-        place.folder.rename(&place.name, newest)?;
+        location.folder.rename(&location.name, newest)?;
         self.0.insert(0, (log.dev(), log.ino()));
         self.0.truncate(keep as usize);
         Ok(())
     }
 
-    /// The names that logs move to, the newest one's first: those that logs of ours have, up to the first that is free, and
-    /// no more than are kept.
-    fn names(&self, place: &Place, keep: u32, mark: &Mark) -> io::Result<Vec<CString>> {
+    /// Returns the names that logs move to, the newest log's name first: the names of existing logs up to the first
+    /// free name, and at most as many as are kept.
+    fn names(&self, location: &Location, keep: u32, signature: &Signature) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
-        for number in 1..=keep + STRANGERS {
-            let mut name = place.name.as_bytes().to_vec();
+        for number in 1..=keep + MAX_SKIPPED {
+            let mut name = location.name.as_bytes().to_vec();
             name.extend_from_slice(format!(".{number}").as_bytes());
             let name = CString::new(name)?;
-            let taken = self.is_ours(place, &name, mark)?;
+            let taken = self.is_ours(location, &name, signature)?;
             if taken != Some(false) {
                 names.push(name);
             }
@@ -58,23 +59,29 @@ impl Renamed {
         Ok(names)
     }
 
-    /// Whether something is a log that may be renamed; `None`: there is nothing.
-    fn is_ours(&self, place: &Place, name: &CString, mark: &Mark) -> io::Result<Option<bool>> {
-        let entry = match place.folder.entry(name) {
+    /// Returns true if a file is a log that may be renamed; `None` if there is no such file.
+    fn is_ours(
+        &self,
+        location: &Location,
+        name: &CString,
+        signature: &Signature,
+    ) -> io::Result<Option<bool>> {
+        let entry = match location.folder.entry(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             entry => entry?.metadata()?,
         };
-        if !entry.is_file() || !trust::may_rename(&entry, &place.folder.metadata()?) {
+        if !entry.is_file() || !trust::may_rename(&entry, &location.folder.metadata()?) {
             return Ok(Some(false));
         }
         if entry.len() == 0 || self.0.contains(&(entry.dev(), entry.ino())) {
             return Ok(Some(true));
         }
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        // What may not be read is left where it is.
-        let Ok(mut file) = place.folder.open(name, flags, 0) else { return Ok(Some(false)) };
+        // A file that tcptop may not read stays where it is.
+        let Ok(mut file) = location.folder.open(name, flags, 0) else { return Ok(Some(false)) };
         Ok(Some(
-            is_same(&file.metadata()?, &entry) && mark.judge(&first_line(&mut file)?) != Verdict::Foreign,
+            is_same(&file.metadata()?, &entry)
+                && signature.classify(&first_line(&mut file)?) != Verdict::Foreign,
         ))
     }
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use crate::{
-    columns::Id,
+    columns::ColumnId,
     output::{
-        LogFile, Options,
+        LogFile, OutputOptions,
         log::Log,
         log_testing::{Directory, HEADER, OTHER, with_header},
-        mark::Mark,
         samples::{self, never},
+        signature::Signature,
     },
 };
 
@@ -55,7 +55,7 @@ fn numbers_that_others_have_are_passed_over() {
         directory.put("log.1", "mine\n");
         fs::create_dir(directory.path("log.3")).expect("made");
         symlink("log.1", directory.path("log.4")).expect("made");
-        // What is put aside, and then what is full.
+        // First the log that is put aside, then the one that is full.
         directory.put("log", OTHER);
         let mut log = directory.log(Some(HEADER.len() as u64 + 6), keep);
         assert_eq!(directory.text("log.2"), OTHER);
@@ -89,12 +89,13 @@ fn a_gap_is_filled_before_anything_is_lost() {
 #[test]
 fn rows_of_names_alone_are_rotated_too() {
     let directory = Directory::new("names");
-    let mark = Mark::of(&Options { columns: vec![Id::Comm], headings: false, ..samples::csv() });
+    let signature =
+        Signature::new(&OutputOptions { columns: vec![ColumnId::Comm], headings: false, ..samples::csv() });
     let settings = LogFile { path: directory.path("log"), most: Some(6), keep: 2 };
     let stop = never();
-    let mut log = Log::open(settings.clone(), mark, stop.as_fd()).expect("opened");
+    let mut log = Log::open(settings.clone(), signature, stop.as_fd()).expect("opened");
     for report in ["one\n", "two\n", "three\n", "four\n"] {
-        log.ready(report.len(), stop.as_fd()).expect("ready");
+        log.prepare(report.len(), stop.as_fd()).expect("ready");
         log.write(report.as_bytes(), stop.as_fd()).expect("written");
     }
     let texts = ["log", "log.1", "log.2", "log.3"].map(|name| directory.text(name));

@@ -1,19 +1,19 @@
-//! Connections for tests, as a small host has them.
+//! Sample connections of a small host, for tests.
 
 use std::{net::IpAddr, time::Duration};
 
 use tcptop_abi::{COMM_LEN, Counters, Endpoints};
 
-use super::{Form, Options};
+use super::{OutputOptions, ReportFormat};
 use crate::{
-    columns::{self, Frame, NumberForm, time},
+    columns::{self, Frame, NumberFormat, TimeFormat},
     conn::{ConnectionKey, ConnectionOwner, ConnectionRecord, Process, Protocol, Report, TcpState, Traffic},
     names::{NameOptions, Names},
     sys::clock::Moment,
     view::Selection,
 };
 
-/// What a report borrows.
+/// The records that a sample report borrows.
 pub struct Records {
     pub live: Vec<ConnectionRecord>,
     pub closed: Vec<ConnectionRecord>,
@@ -151,11 +151,11 @@ pub fn selection() -> Selection {
 }
 
 /// Text, as it is by default.
-pub fn options() -> Options {
-    Options {
-        form: Form::Text,
+pub fn options() -> OutputOptions {
+    OutputOptions {
+        format: ReportFormat::Text,
         columns: columns::TEXT.to_vec(),
-        by_weight: false,
+        drop_from_right: false,
         first: Vec::new(),
         rows: None,
         pipe_rows: 20,
@@ -164,16 +164,16 @@ pub fn options() -> Options {
         quiet: false,
         repaint: true,
         wide: false,
-        numbers: NumberForm::default(),
+        numbers: NumberFormat::default(),
         host: None,
-        time: time::Form::Utc,
+        time: TimeFormat::Utc,
         file: None,
     }
 }
 
 /// CSV, as it is by default.
-pub fn csv() -> Options {
-    Options { form: Form::Csv, columns: columns::CSV.to_vec(), ..options() }
+pub fn csv() -> OutputOptions {
+    OutputOptions { format: ReportFormat::Csv, columns: columns::CSV.to_vec(), ..options() }
 }
 
 pub fn names() -> Names {
@@ -186,8 +186,8 @@ pub fn frame<'a>(report: &Report<'_>, names: &'a Names) -> Frame<'a> {
         time,
         now,
         interval,
-        form: time::Form::Utc,
-        numbers: NumberForm::default(),
+        time_format: TimeFormat::Utc,
+        numbers: NumberFormat::default(),
         host: b"sample",
         names,
     }

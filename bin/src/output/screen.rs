@@ -1,10 +1,10 @@
-//! Repainting a terminal in place.
+//! Repaints a terminal in place.
 //!
-//! No alternate screen and no hidden cursor: whatever ends tcptop, even SIGKILL, leaves the last report on the terminal, and
-//! the cursor on the line below, where the shell goes on. (Of the terminal's modes, `sys/keys.rs` takes care.) For that the
-//! report leaves one line free; a character echoed there goes with the next frame. What was on the screen at the start is
-//! scrolled out of it, not erased. A frame writes over the one before and erases only what is left of it, so nothing
-//! flickers.
+//! There is no alternate screen and no hidden cursor. Whatever ends tcptop, even SIGKILL, leaves the last report on the
+//! terminal, with the cursor on the line below, where the shell continues. (`sys/keys.rs` restores the terminal's
+//! modes.) The report leaves one line free for this, and the next frame erases characters echoed there. At the start,
+//! the old content of the screen is scrolled out and not erased. A frame overwrites the previous one and erases only
+//! the rest of it, so nothing flickers.
 
 use crate::{columns::width, sys::tty::Screen};
 
@@ -15,32 +15,33 @@ const ERASE_LINE: &[u8] = b"\x1b[K";
 /// Erases from the cursor to the end of the screen.
 const ERASE_BELOW: &[u8] = b"\x1b[J";
 
-/// Swaps the colours of what follows, and ends that.
+/// Swaps foreground and background colours, and restores them.
 const REVERSE: &[u8] = b"\x1b[7m";
 const NORMAL: &[u8] = b"\x1b[m";
 
-/// The part of `screen` that a report may fill.
+/// Returns the part of `screen` that a report may fill.
 pub fn room(screen: Screen) -> Screen {
     Screen { rows: screen.rows.saturating_sub(1).max(1), ..screen }
 }
 
-/// What is on the screen.
+/// Repaints the screen, and knows what is on it.
 #[derive(Debug, Default)]
 pub struct Painter {
     started: bool,
-    /// Titles stand out.
+    /// Titles are shown in reverse.
     emphasizes: bool,
-    /// The cursor stands at the end of the report, not below it: a screen of one line.
+    /// The cursor is at the end of the report and not below it, because the screen has one line.
     beside: bool,
 }
 
 impl Painter {
-    /// One that has painted nothing. `emphasizes`: lines of titles stand out.
+    /// Makes a painter that has painted nothing. `emphasizes` shows titles in reverse.
     pub const fn new(emphasizes: bool) -> Self {
         Self { started: false, emphasizes, beside: false }
     }
 
-    /// Appends what paints `text`, lines that fit [`room`], on `screen`. `titled`: the second line has the titles.
+    /// Appends the bytes that paint `text`, whose lines fit [`room`], on `screen`. `titled` means that the second line
+    /// has the titles.
     pub fn frame(&mut self, text: &[u8], titled: bool, screen: Screen, out: &mut Vec<u8>) {
         if !self.started {
             out.resize(out.len() + usize::from(screen.rows), b'\n');
@@ -58,7 +59,7 @@ impl Painter {
                 out.extend_from_slice(NORMAL);
             } else {
                 out.extend_from_slice(line);
-                // After a full line the cursor still stands on its last character, which erasing would take.
+                // After a full line, the cursor is still on its last character, which erasing would remove.
                 if spare > 0 {
                     out.extend_from_slice(ERASE_LINE);
                 }
@@ -72,7 +73,7 @@ impl Painter {
         }
     }
 
-    /// Appends what leaves the cursor on a line of its own.
+    /// Appends what moves the cursor to a line of its own.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         if self.beside {
             out.extend_from_slice(b"\r\n");

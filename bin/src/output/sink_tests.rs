@@ -11,8 +11,8 @@ use std::{
 use super::*;
 use crate::output::samples::{self, never};
 
-fn sink(file: impl Into<OwnedFd>) -> Sink {
-    Sink { place: Place::Stdout(File::from(file.into()), true), stop: never() }
+fn sink(file: impl Into<OwnedFd>) -> OutputSink {
+    OutputSink { target: Target::Stdout(File::from(file.into()), true), stop: never() }
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn short_writes_are_continued() {
 
 #[test]
 fn stdout_is_standard_output() {
-    let sink = Sink::open(None, Mark::of(&samples::options()), never()).expect("open");
+    let sink = OutputSink::open(None, Signature::new(&samples::options()), never()).expect("open");
     let linked = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).expect("a descriptor");
     assert_eq!(sink.fd().map(|fd| linked(fd.as_raw_fd())), Some(linked(1)));
 }
@@ -65,7 +65,7 @@ fn a_reader_that_takes_nothing_does_not_hold_a_stop_up() {
     ours.set_nonblocking(true).expect("non-blocking");
     let (asked, mut asking) = UnixStream::pair().expect("a pair");
     asking.write_all(b"stop").expect("written");
-    let mut sink = Sink { stop: asked.into(), ..sink(ours) };
+    let mut sink = OutputSink { stop: asked.into(), ..sink(ours) };
     let error = sink.write(&vec![b'x'; 1 << 24]).expect_err("more than fits");
     assert!(matches!(error, OutputError::Stuck { path: None }), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Standard output as a file of its own.
+//! Standard output, opened so that writes to it do not block.
 
 use std::{
     fs::{File, OpenOptions},
@@ -11,18 +11,18 @@ use std::{
 
 use crate::sys::standard;
 
-/// A plain file, whose writes do not block.
+/// Returns standard output as a file. Writes to a pipe or terminal do not block.
 ///
 /// # Errors
 ///
-/// When the descriptor was closed as tcptop began, or cannot be duplicated.
+/// Fails if the descriptor was closed when tcptop started, or cannot be duplicated.
 pub fn open() -> io::Result<File> {
     let file = standard::stdout()?;
     Ok(unblocked(&file).unwrap_or(file))
 }
 
-/// A pipe or terminal opened anew, so that writes to it do not block: a description of our own, since the flag would be
-/// set for whoever shares the given one. `None` for everything else, and where that is not allowed.
+/// Opens a pipe or terminal again without blocking. The flag belongs to the open file description, so setting it on the
+/// given one would affect every process that shares it. Returns `None` for everything else, and if the open is refused.
 fn unblocked(file: &File) -> Option<File> {
     let kind = file.metadata().ok()?.file_type();
     let may_block = kind.is_fifo() || (kind.is_char_device() && file.is_terminal());

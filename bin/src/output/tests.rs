@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// A file that goes away with the test.
-struct Log(PathBuf);
+struct TemporaryLog(PathBuf);
 
-impl Log {
+impl TemporaryLog {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("tcptop-printer-{}-{name}", process::id()));
         let _ = fs::remove_file(&path);
@@ -25,10 +25,11 @@ impl Log {
     }
 
     /// Prints two reports as one run of tcptop does.
-    fn run(&self, options: Options) {
+    fn run(&self, options: OutputOptions) {
         let records = samples::records();
-        let csv = options.form == Form::Csv;
-        let mut printer = Printer::new(Options { file: self.file(), ..options }, never()).expect("opened");
+        let csv = options.format == ReportFormat::Csv;
+        let mut printer =
+            Printer::new(OutputOptions { file: self.file(), ..options }, never()).expect("opened");
         printer.begin().expect("written");
         for _ in 0..2 {
             let report = samples::report(&records);
@@ -36,7 +37,11 @@ impl Log {
             let frame = samples::frame(&report, &names);
             let selection = Selection { closed: true, idle: !csv, ..samples::selection() };
             printer
-                .report(&report, &selection.of(&report, &frame, usize::MAX, &mut Groups::default()), &frame)
+                .report(
+                    &report,
+                    &selection.select(&report, &frame, usize::MAX, &mut Groups::default()),
+                    &frame,
+                )
                 .expect("written");
         }
         printer.end().expect("written");
@@ -47,7 +52,7 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for TemporaryLog {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -55,7 +60,7 @@ impl Drop for Log {
 
 #[test]
 fn csv_header_comes_once_per_file() {
-    let log = Log::new("csv");
+    let log = TemporaryLog::new("csv");
     log.run(samples::csv());
     log.run(samples::csv());
     let text = log.text();
@@ -66,18 +71,18 @@ fn csv_header_comes_once_per_file() {
 
 #[test]
 fn csv_header_is_there_before_the_first_report() {
-    let log = Log::new("begin");
-    let options = Options { file: log.file(), ..samples::csv() };
+    let log = TemporaryLog::new("begin");
+    let options = OutputOptions { file: log.file(), ..samples::csv() };
     Printer::new(options, never()).expect("opened").begin().expect("written");
     assert_eq!(log.text().lines().count(), 1);
-    let log = Log::new("rows");
-    log.run(Options { headings: false, ..samples::csv() });
+    let log = TemporaryLog::new("rows");
+    log.run(OutputOptions { headings: false, ..samples::csv() });
     assert!(!log.text().contains("time,event"), "not where it is not wanted");
 }
 
 #[test]
 fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
-    let log = Log::new("text");
+    let log = TemporaryLog::new("text");
     log.run(samples::options());
     fs::write(&log.0, log.text().trim_end()).expect("the end of the last line is torn off");
     log.run(samples::options());
@@ -98,19 +103,20 @@ fn print_ended(printer: &mut Printer, remote: &str) {
     let selection = Selection { closed: true, live: false, ..samples::selection() };
     let mut groups = Groups::default();
     printer
-        .report(&report, &selection.of(&report, &frame, usize::MAX, &mut groups), &frame)
+        .report(&report, &selection.select(&report, &frame, usize::MAX, &mut groups), &frame)
         .expect("written");
 }
 
 #[test]
 fn a_journal_has_the_titles_of_its_rows_in_every_file() {
     const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
-    let log = Log::new("journal");
+    let log = TemporaryLog::new("journal");
     let columns = columns::CLOSED_TEXT.to_vec();
-    let options = Options { form: Form::Journal, columns, by_weight: true, ..samples::options() };
-    let mut printer = Printer::new(Options { file: log.file(), ..options }, never()).expect("opened");
+    let options =
+        OutputOptions { format: ReportFormat::Journal, columns, drop_from_right: true, ..samples::options() };
+    let mut printer = Printer::new(OutputOptions { file: log.file(), ..options }, never()).expect("opened");
     printer.begin().expect("written");
-    // Where the title of RX ends.
+    // The position where the title RX ends.
     let titles = |text: &str| -> Vec<Option<usize>> {
         text.lines().filter(|line| line.starts_with("START")).map(|line| line.find(" RX ")).collect()
     };
@@ -132,7 +138,7 @@ fn a_journal_has_the_titles_of_its_rows_in_every_file() {
 #[test]
 fn a_failed_report_is_not_written_again() {
     let file = Some(LogFile { path: "/dev/full".into(), most: None, keep: 4 });
-    let mut printer = Printer::new(Options { file, ..samples::csv() }, never()).expect("opens");
+    let mut printer = Printer::new(OutputOptions { file, ..samples::csv() }, never()).expect("opens");
     let error = printer.begin().expect_err("full");
     assert!(matches!(error, OutputError::Write { .. }), "{error}");
     assert!(printer.buffer.is_empty());

@@ -1,42 +1,42 @@
-//! Reports as text: a header line, a line of titles, a line per row. Sizes are in powers of 1024.
+//! Formats reports as text: a header line, a line of titles, and a line for each row. Sizes are in powers of 1024.
 //!
-//! A connection that ended has a minus in front of its protocol: `-tcp`.
+//! The protocol of a connection that ended has a minus in front: `-tcp`.
 //!
-//! A journal's rows, and those of reports without titles, stand below others that were printed before. There a column that
-//! was too narrow for a value stays as wide as it has become, and a journal prints its titles again, so that every row is
-//! in line with the titles above it.
+//! The rows of a journal, and of reports without titles, follow rows that were printed before. There a column that had
+//! to become wider stays wide, and a journal prints its titles again, so that rows stay aligned with the titles above
+//! them.
 
 use super::{
-    Form, Options,
+    OutputOptions, ReportFormat,
     header::{Sums, header},
-    layout::{Slot, layout},
+    layout::{SizedColumn, layout},
 };
 use crate::{
-    columns::{Align, Column, Event, Frame, Id, Row, units, width},
+    columns::{Align, Column, ColumnId, Event, Frame, Row, units, width},
     conn::Report,
     sys::tty::Screen,
     view::View,
 };
 
-/// What rows below earlier ones must know of these.
+/// What later rows must know about earlier ones to be aligned with them.
 #[derive(Default)]
-pub struct Past {
-    /// Columns that the longest value so far takes, by the number of the column.
+pub struct PreviousRows {
+    /// Width of the longest value so far, by the number of the column.
     longest: Vec<usize>,
-    /// What moved so far, if that is wanted.
+    /// Bytes since the start, for reports that print them.
     sums: Sums,
-    /// The layout that the last titles are in line with.
+    /// The layout of the last titles.
     titled: Option<Layout>,
 }
 
 /// Columns and their widths.
-type Layout = Vec<(Id, usize)>;
+type Layout = Vec<(ColumnId, usize)>;
 
-impl Past {
-    /// The longest value of a column so far, if these rows have one of `longest` columns, or its usual width: such a column
-    /// gives no room away that later rows may need. A column that is too narrow for an
-    /// address becomes wide enough for all addresses, so that titles are seldom printed again.
-    fn keep(&mut self, column: &Column, longest: usize, options: &Options) -> usize {
+impl PreviousRows {
+    /// Returns the width that a column keeps: that of its longest value so far, with `longest` in these rows, or its
+    /// usual width. Such a column gives up no room that later rows may need. A column that is too narrow for an address
+    /// becomes wide enough for every address, so that titles are seldom printed again.
+    fn kept_width(&mut self, column: &Column, longest: usize, options: &OutputOptions) -> usize {
         let place = column.id as usize;
         if place >= self.longest.len() {
             self.longest.resize(place + 1, 0);
@@ -48,46 +48,46 @@ impl Past {
         self.longest[place].max(shape.width)
     }
 
-    /// The last titles may be missing.
+    /// Forgets the titles after a failed write, because they may be missing from the output.
     pub fn forget_titles(&mut self) {
         self.titled = Some(Layout::new());
     }
 }
 
-/// What tells whether rows are in line with each other.
-fn widths(slots: &[Slot]) -> Layout {
-    let mut widths: Layout = slots.iter().map(|slot| (slot.column.id, slot.width)).collect();
-    if let (Some(last), Some(width)) = (slots.last(), widths.last_mut())
+/// Returns the widths that decide whether rows are aligned with each other.
+fn widths(sized_columns: &[SizedColumn]) -> Layout {
+    let mut widths: Layout = sized_columns.iter().map(|sized| (sized.column.id, sized.width)).collect();
+    if let (Some(last), Some(width)) = (sized_columns.last(), widths.last_mut())
         && last.column.shape.align == Align::Left
     {
-        // Nothing stands behind its values.
+        // The width of a last column does not matter, because nothing follows its values.
         width.1 = 0;
     }
     widths
 }
 
-/// Appends the report, every line with its end.
+/// Appends the report; every line ends with a newline.
 ///
-/// With a screen, no line is wider and there are no more lines than it has. If there is no room for every row, or fewer
-/// are wanted, the last line says how many more there are. Without a screen, every row has every column.
+/// With a screen, no line is wider than it and there are no more lines than it has. If rows are left out, the last line
+/// says how many. Without a screen, every row has every column.
 ///
-/// True: the second line has the titles.
+/// Returns true if the second line has the titles.
 pub fn report(
     report: &Report<'_>,
     view: &View<'_>,
-    options: &Options,
+    options: &OutputOptions,
     screen: Option<Screen>,
     frame: &Frame<'_>,
-    past: &mut Past,
+    previous: &mut PreviousRows,
     out: &mut Vec<u8>,
 ) -> bool {
     let room = screen.map(|screen| usize::from(screen.columns));
     let mut lines = screen.map_or(usize::MAX, |screen| usize::from(screen.rows));
-    let journal = options.form == Form::Journal;
+    let journal = options.format == ReportFormat::Journal;
     if options.quiet || options.headings && !journal {
         let sums = options.quiet.then(|| {
-            past.sums.add(report, view.shown);
-            past.sums
+            previous.sums.add(report, view.shown);
+            previous.sums
         });
         header(report, view.shown, sums, frame, room, out);
         out.push(b'\n');
@@ -109,7 +109,7 @@ pub fn report(
     };
     let rows = rows.as_slice();
     let stays = journal || !options.headings;
-    let slots = layout(options, room, |column, most| {
+    let sized_columns = layout(options, room, |column, most| {
         let mut cell = Vec::new();
         let longest = rows.iter().map(|row| {
             cell.clear();
@@ -117,24 +117,24 @@ pub fn report(
             width::columns(&cell)
         });
         let longest = longest.max().unwrap_or(0);
-        if stays { past.keep(column, longest, options) } else { longest }
+        if stays { previous.kept_width(column, longest, options) } else { longest }
     });
     let mut cell = Vec::new();
     if journal && options.headings && !rows.is_empty() {
-        // A file that was there had titles for short values.
-        let titled = past.titled.get_or_insert_with(|| {
+        // In a file that already had content, the titles have the usual widths.
+        let titled = previous.titled.get_or_insert_with(|| {
             widths(&layout(options, room, |column, _| column.shape(options.numbers, options.time).width))
         });
-        if *titled != widths(&slots) {
-            *titled = widths(&slots);
-            title_line(&slots, options, &mut cell, out);
+        if *titled != widths(&sized_columns) {
+            *titled = widths(&sized_columns);
+            title_line(&sized_columns, options, &mut cell, out);
         }
     }
     if plan.titles {
-        title_line(&slots, options, &mut cell, out);
+        title_line(&sized_columns, options, &mut cell, out);
     }
     for row in rows {
-        line(&slots, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
+        line(&sized_columns, &mut cell, out, |column, width, cell| column.text(row, frame, width, cell));
     }
     let last = out.len();
     if plan.more {
@@ -151,14 +151,19 @@ pub fn report(
 }
 
 /// Appends the titles that a journal begins with.
-pub fn titles(options: &Options, screen: Option<Screen>, past: &mut Past, out: &mut Vec<u8>) {
+pub fn titles(
+    options: &OutputOptions,
+    screen: Option<Screen>,
+    previous: &mut PreviousRows,
+    out: &mut Vec<u8>,
+) {
     let room = screen.map(|screen| usize::from(screen.columns));
-    let slots = layout(options, room, |column, _| past.keep(column, 0, options));
-    past.titled = Some(widths(&slots));
-    title_line(&slots, options, &mut Vec::new(), out);
+    let sized_columns = layout(options, room, |column, _| previous.kept_width(column, 0, options));
+    previous.titled = Some(widths(&sized_columns));
+    title_line(&sized_columns, options, &mut Vec::new(), out);
 }
 
-/// What the lines below the header hold.
+/// How the lines below the header are used.
 struct Plan {
     titles: bool,
     rows: usize,
@@ -166,7 +171,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// For `count` rows, of which the first `limit` can be shown, in `lines` lines.
+    /// Plans for `count` rows, of which the first `limit` may be shown, in `lines` lines.
     fn new(count: usize, limit: usize, titles: bool, lines: usize) -> Self {
         let used = usize::from(titles);
         if count <= limit && count.saturating_add(used) <= lines {
@@ -177,9 +182,8 @@ impl Plan {
     }
 }
 
-/// The `count` rows that a screen shows. Rows of connections that ended, and of sockets that wait, get a quarter of the
-/// room each if they need it, so that busy connections do not push them out. In an order that the user asked for, the
-/// first ones are shown.
+/// Returns the `count` rows that a screen shows. Connections that ended and listening sockets each get up to a quarter
+/// of the room, so that busy connections do not push them out. If the user chose the order, the first rows are shown.
 fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     let kind = |row: &Row<'_>| match row.kind.event {
         _ if view.ranked == 0 => 0,
@@ -189,7 +193,7 @@ fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     };
     let mut left = [0; 3];
     view.rows.iter().for_each(|row| left[kind(row)] += 1);
-    // Those of the first kind may take what the others do not need, and these what is left then, in turn.
+    // Open connections may use the room that the other two do not need. The others then get what is left, in turn.
     let (mut shares, mut spare) = ([0, left[1].min(count / 4), left[2].min(count / 4)], count);
     spare -= shares[1] + shares[2];
     for (share, left) in shares.iter_mut().zip(left) {
@@ -206,22 +210,27 @@ fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     view.rows.iter().filter(|row| take(row)).copied().collect()
 }
 
-fn title_line(slots: &[Slot], options: &Options, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
-    line(slots, cell, out, |column, _, cell| {
+fn title_line(sized_columns: &[SizedColumn], options: &OutputOptions, cell: &mut Vec<u8>, out: &mut Vec<u8>) {
+    line(sized_columns, cell, out, |column, _, cell| {
         cell.extend_from_slice(column.title(options.numbers).as_bytes());
     });
 }
 
-/// Appends one line: what `write` puts into the cell of each column, aligned; no spaces at the end.
-fn line(slots: &[Slot], cell: &mut Vec<u8>, out: &mut Vec<u8>, write: impl Fn(&Column, usize, &mut Vec<u8>)) {
+/// Appends one line with the aligned cells that `write` produces, without trailing spaces.
+fn line(
+    sized_columns: &[SizedColumn],
+    cell: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    write: impl Fn(&Column, usize, &mut Vec<u8>),
+) {
     let start = out.len();
     let mut gap = 0;
-    for slot in slots {
+    for sized in sized_columns {
         cell.clear();
-        write(slot.column, slot.width, cell);
-        width::cut(cell, 0, slot.width);
-        let pad = slot.width - width::columns(cell);
-        let (before, after) = match slot.column.shape.align {
+        write(sized.column, sized.width, cell);
+        width::cut(cell, 0, sized.width);
+        let pad = sized.width - width::columns(cell);
+        let (before, after) = match sized.column.shape.align {
             Align::Left => (0, pad),
             Align::Right => (pad, 0),
         };

@@ -2,17 +2,17 @@
 
 use super::{super::samples, *};
 use crate::{
-    columns::{Id, NumberForm},
+    columns::{ColumnId, NumberFormat},
     conn::Protocol,
     view::{Groups, Selection},
 };
 
 fn shown(closed: bool, screen: Option<(u16, u16)>) -> String {
-    let first = closed.then_some(Id::Proto).into_iter().collect();
-    with(closed, screen, &Options { first, ..samples::options() })
+    let first = closed.then_some(ColumnId::Proto).into_iter().collect();
+    with(closed, screen, &OutputOptions { first, ..samples::options() })
 }
 
-fn with(closed: bool, screen: Option<(u16, u16)>, options: &Options) -> String {
+fn with(closed: bool, screen: Option<(u16, u16)>, options: &OutputOptions) -> String {
     printed(&samples::records(), Selection { closed, ..samples::selection() }, screen, options)
 }
 
@@ -20,16 +20,16 @@ fn printed(
     records: &samples::Records,
     selection: Selection,
     screen: Option<(u16, u16)>,
-    options: &Options,
+    options: &OutputOptions,
 ) -> String {
     let report = samples::report(records);
     let names = samples::names();
     let frame = Frame { numbers: options.numbers, ..samples::frame(&report, &names) };
     let mut groups = Groups::default();
-    let view = selection.of(&report, &frame, usize::MAX, &mut groups);
+    let view = selection.select(&report, &frame, usize::MAX, &mut groups);
     let mut out = Vec::new();
     let screen = screen.map(|(columns, rows)| Screen { columns, rows });
-    super::report(&report, &view, options, screen, &frame, &mut Past::default(), &mut out);
+    super::report(&report, &view, options, screen, &frame, &mut PreviousRows::default(), &mut out);
     let text = String::from_utf8(out).expect("UTF-8");
     assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
@@ -144,9 +144,17 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
         let (mut groups, mut out) = (Groups::default(), Vec::new());
         let frame = samples::frame(&report, &names);
         let selection = Selection { closed: true, order, ..samples::selection() };
-        let view = selection.of(&report, &frame, 19, &mut groups);
+        let view = selection.select(&report, &frame, 19, &mut groups);
         let screen = Some(Screen { columns: 80, rows: 19 });
-        super::report(&report, &view, &samples::options(), screen, &frame, &mut Past::default(), &mut out);
+        super::report(
+            &report,
+            &view,
+            &samples::options(),
+            screen,
+            &frame,
+            &mut PreviousRows::default(),
+            &mut out,
+        );
         let text = String::from_utf8(out).expect("UTF-8");
         [1, 2, 3].map(|port| text.matches(&format!("10.0.0.1:{port} ")).count())
     };
@@ -157,7 +165,7 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
     assert_eq!(shown(3, 800, 700, None), [3, 9, 4]);
     assert_eq!(shown(3, 1, 700, None), [3, 1, 12]);
     assert_eq!(shown(3, 4, 5, None), [3, 4, 5]);
-    let order = crate::view::Order { column: Id::LocalPort, reversed: false };
+    let order = crate::view::Order { column: ColumnId::LocalPort, reversed: false };
     assert_eq!(shown(900, 800, 700, Some(order)), [16, 0, 0], "as asked");
 }
 
@@ -178,7 +186,7 @@ fn nothing_ever_wraps_or_scrolls() {
 #[test]
 fn an_idle_host_has_titles_and_no_rows() {
     let records = samples::Records { live: Vec::new(), closed: Vec::new() };
-    let options = Options { first: vec![Id::Proto], ..samples::options() };
+    let options = OutputOptions { first: vec![ColumnId::Proto], ..samples::options() };
     let text = printed(&records, samples::selection(), Some((20, 24)), &options);
     assert_eq!(text, "12:41:52Z  RX 12M/s\nPROTO  RX/s  TX/s\n");
 }
@@ -190,7 +198,8 @@ fn a_pipe_gets_twenty_rows_unless_asked_for_more() {
         closed: Vec::new(),
     };
     let lines = |rows| {
-        let text = printed(&records, samples::selection(), None, &Options { rows, ..samples::options() });
+        let text =
+            printed(&records, samples::selection(), None, &OutputOptions { rows, ..samples::options() });
         (text.lines().count(), text.lines().last().map(str::to_owned))
     };
     assert_eq!(lines(None), (2 + 20 + 1, Some("10 more".into())));
@@ -208,9 +217,9 @@ fn what_the_report_did_not_keep_is_more() {
         let selection = Selection { closed_active, ..samples::selection() };
         let (mut groups, mut out) = (Groups::default(), Vec::new());
         let frame = samples::frame(&report, &names);
-        let view = selection.of(&report, &frame, rows, &mut groups);
-        let options = Options { rows: Some(rows), ..samples::options() };
-        super::report(&report, &view, &options, None, &frame, &mut Past::default(), &mut out);
+        let view = selection.select(&report, &frame, rows, &mut groups);
+        let options = OutputOptions { rows: Some(rows), ..samples::options() };
+        super::report(&report, &view, &options, None, &frame, &mut PreviousRows::default(), &mut out);
         String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
     };
     assert_eq!(last(true, 3).as_deref(), Some("904 more"), "of seven rows");
@@ -220,11 +229,11 @@ fn what_the_report_did_not_keep_is_more() {
 
 #[test]
 fn rows_only_and_sums_only() {
-    let rows = with(false, None, &Options { headings: false, ..samples::options() });
+    let rows = with(false, None, &OutputOptions { headings: false, ..samples::options() });
     assert!(rows.starts_with("tcp ") && rows.lines().count() == 5, "{rows}");
-    let screen = with(false, Some((80, 4)), &Options { headings: false, ..samples::options() });
+    let screen = with(false, Some((80, 4)), &OutputOptions { headings: false, ..samples::options() });
     assert!(screen.ends_with("\n2 more\n") && screen.lines().count() == 4, "{screen}");
-    let sums = with(false, None, &Options { quiet: true, ..samples::options() });
+    let sums = with(false, None, &OutputOptions { quiet: true, ..samples::options() });
     assert_eq!(sums, "12:41:52Z  interval 1.00s  TCP 12  UDP 3  RX 12M/s  TX 987K/s  sum RX 12M TX 987K\n");
 }
 
@@ -233,7 +242,7 @@ fn sizes_in_digits() {
     let text = with(
         false,
         Some((120, 24)),
-        &Options { numbers: NumberForm { raw: true, bits: false }, ..samples::options() },
+        &OutputOptions { numbers: NumberFormat { raw: true, bits: false }, ..samples::options() },
     );
     assert!(text.contains(" RX 12600841/s ") && text.contains(" 7516192768 "), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
@@ -241,8 +250,8 @@ fn sizes_in_digits() {
 
 #[test]
 fn chosen_columns_are_left_out_from_the_right() {
-    let columns = vec![Id::Comm, Id::RemotePort, Id::Retransmits, Id::TxPackets];
-    let options = Options { columns, by_weight: true, ..samples::options() };
+    let columns = vec![ColumnId::Comm, ColumnId::RemotePort, ColumnId::Retransmits, ColumnId::TxPackets];
+    let options = OutputOptions { columns, drop_from_right: true, ..samples::options() };
     let titles = |room| with(false, Some((room, 24)), &options).lines().nth(1).map(str::to_owned);
     assert_eq!(titles(80).as_deref(), Some("COMM            RPORT RETR  TXPKTS"));
     assert_eq!(titles(20).as_deref(), Some("COMM      RPORT RETR"));
@@ -259,16 +268,16 @@ fn ended(local: &str, remote: &str) -> crate::conn::ConnectionRecord {
 
 const LONG: &str = "1111:2222:3333:4444:5555:6666:7777:8888";
 
-/// The reports of connections that ended, one after the other, behind the titles of a journal.
-fn reports(options: &Options, columns: Option<u16>) -> String {
+/// Prints reports of connections that ended, one after the other, below the titles of a journal.
+fn reports(options: &OutputOptions, columns: Option<u16>) -> String {
     let (v4, v6) = ("192.0.2.7", "2001:db8::7");
     let pairs =
         [(v4, v4), (v6, v6), (v4, LONG), (LONG, v4), (v4, v4), (LONG, "2001:db8:1:2:3:4:5:6"), (v4, v6)];
     let screen = columns.map(|columns| Screen { columns, rows: u16::MAX });
     let names = samples::names();
-    let (mut past, mut out) = (Past::default(), Vec::new());
+    let (mut previous, mut out) = (PreviousRows::default(), Vec::new());
     if options.headings {
-        titles(options, screen, &mut past, &mut out);
+        titles(options, screen, &mut previous, &mut out);
     }
     for (local, remote) in pairs {
         let records = samples::Records { live: Vec::new(), closed: vec![ended(local, remote)] };
@@ -276,14 +285,14 @@ fn reports(options: &Options, columns: Option<u16>) -> String {
         let frame = samples::frame(&report, &names);
         let mut groups = Groups::default();
         let selection = Selection { closed: true, live: false, ..samples::selection() };
-        let view = selection.of(&report, &frame, usize::MAX, &mut groups);
-        super::report(&report, &view, options, screen, &frame, &mut past, &mut out);
+        let view = selection.select(&report, &frame, usize::MAX, &mut groups);
+        super::report(&report, &view, options, screen, &frame, &mut previous, &mut out);
     }
     String::from_utf8(out).expect("UTF-8")
 }
 
-/// Panics unless each value stands where its title above does. How often there are titles.
-fn in_line(text: &str, columns: &[Id]) -> usize {
+/// Panics unless each value is aligned with its title. Returns the number of title lines.
+fn in_line(text: &str, columns: &[ColumnId]) -> usize {
     let mut above: Vec<char> = Vec::new();
     let mut count = 0;
     for line in text.lines() {
@@ -312,10 +321,10 @@ fn in_line(text: &str, columns: &[Id]) -> usize {
 #[test]
 fn rows_of_a_journal_are_in_line_with_the_titles_above() {
     use crate::columns::CLOSED_TEXT;
-    let journal = Options {
-        form: Form::Journal,
+    let journal = OutputOptions {
+        format: ReportFormat::Journal,
         columns: CLOSED_TEXT.to_vec(),
-        by_weight: true,
+        drop_from_right: true,
         pipe_rows: usize::MAX,
         ..samples::options()
     };
@@ -336,8 +345,8 @@ fn rows_of_a_journal_are_in_line_with_the_titles_above() {
 
 #[test]
 fn reports_without_titles_are_in_line_once_a_column_is_wide() {
-    let columns = vec![Id::Local, Id::Remote, Id::Pid];
-    let text = reports(&Options { headings: false, columns, ..samples::options() }, None);
+    let columns = vec![ColumnId::Local, ColumnId::Remote, ColumnId::Pid];
+    let text = reports(&OutputOptions { headings: false, columns, ..samples::options() }, None);
     let ends: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
     assert_eq!(ends.len(), 7);
     assert!(ends[..2].iter().all(|end| *end == ends[0]), "{text}");

@@ -1,14 +1,15 @@
-//! Whom a log file may belong to, where other users can put files and links into its folder.
+//! Decides who may own a log file if other users can put files and links into its directory.
 //!
-//! The kernel asks much the same (fs/namei.c `may_follow_link` and `may_create_in_sticky`, v6.12), but only in sticky folders
-//! that everybody can write, and only if `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos` are set.
-//! Here a folder is also shared if its group can write it, or if it belongs to another user.
+//! The kernel has similar rules (fs/namei.c `may_follow_link` and `may_create_in_sticky`, v6.12). They cover only
+//! sticky directories that everybody can write, and only if `fs.protected_symlinks`, `fs.protected_regular` and
+//! `fs.protected_fifos` are set. Here a directory also counts as shared if its group can write it, or if it belongs to
+//! another user.
 
 use std::{fs::Metadata, os::unix::fs::MetadataExt};
 
 use crate::sys::capability;
 
-/// Owner, mode and number of names of a file, link or folder.
+/// Owner, mode and number of hard links of a file, link or directory.
 #[derive(Clone, Copy)]
 pub struct Holding {
     owner: u32,
@@ -22,12 +23,12 @@ impl From<&Metadata> for Holding {
     }
 }
 
-/// Whether a user other than root and `me` can put names into this folder.
+/// Returns true if a user other than root and `me` can put names into this directory.
 const fn is_shared(folder: Holding, me: u32) -> bool {
     folder.mode & 0o022 != 0 || folder.owner != me && folder.owner != 0
 }
 
-/// Whether a symbolic link in this folder is one that nobody else can have laid.
+/// Returns true if no other user can have placed this symbolic link in the directory.
 pub fn may_follow(link: &Metadata, folder: &Metadata) -> bool {
     follows(link.into(), folder.into(), capability::user())
 }
@@ -36,8 +37,8 @@ fn follows(link: Holding, folder: Holding, me: u32) -> bool {
     !is_shared(folder, me) || link.owner == me || link.owner == 0
 }
 
-/// Whether a file in this folder is one that nobody else can have put there. As in the kernel, the folder's owner may.
-/// A second name may be that of a file which was elsewhere first.
+/// Returns true if no other user can have put this file into the directory. As in the kernel, the directory's owner is
+/// trusted. A file with a second name is not, because it may have been somewhere else first.
 pub fn may_append(file: &Metadata, folder: &Metadata) -> bool {
     appends(file.into(), folder.into(), capability::user())
 }
@@ -46,8 +47,8 @@ fn appends(file: Holding, folder: Holding, me: u32) -> bool {
     !is_shared(folder, me) || [me, 0, folder.owner].contains(&file.owner) && file.names <= 1
 }
 
-/// Whether the kernel lets this process rename a file in this folder: in a sticky one, only the file's owner and the
-/// folder's may (fs/namei.c `__check_sticky`, v6.12).
+/// Returns true if the kernel lets this process rename a file in this directory. In a sticky one, only the owner of the
+/// file or of the directory may (fs/namei.c `__check_sticky`, v6.12).
 pub fn may_rename(file: &Metadata, folder: &Metadata) -> bool {
     let me = capability::user();
     me == 0 || folder.mode() & libc::S_ISVTX == 0 || [file.uid(), folder.uid()].contains(&me)

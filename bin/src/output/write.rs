@@ -1,4 +1,4 @@
-//! Writing to a descriptor that may block, until everything is written or a signal asks to stop.
+//! Writes to a descriptor that may block, until everything is written or a signal asks to stop.
 
 use std::{
     fs::File,
@@ -10,14 +10,14 @@ use std::{
 use super::OutputError;
 use crate::sys::poll;
 
-/// Why a write did not go through.
+/// Why a write failed.
 pub enum WriteError {
     Stuck,
     System(io::Error),
 }
 
 impl WriteError {
-    /// In the words of the printer; `path`: the file, `None` for standard output.
+    /// Converts to the printer's error. `path` is the file, `None` for standard output.
     pub fn into_output(self, path: Option<&PathBuf>) -> OutputError {
         match self {
             Self::Stuck => OutputError::Stuck { path: path.cloned() },
@@ -26,7 +26,7 @@ impl WriteError {
     }
 }
 
-/// Writes all of `bytes`; with an error, how many went through.
+/// Writes all of `bytes`. An error says how many were written.
 pub fn write_all(mut file: &File, bytes: &[u8], stop: BorrowedFd<'_>) -> Result<(), (WriteError, usize)> {
     let mut written = 0;
     while written < bytes.len() {

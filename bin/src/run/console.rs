@@ -1,4 +1,4 @@
-//! Somebody sits in front of the terminal: `q` ends tcptop, and a shell stops and continues it.
+//! Handles the user at the terminal: `q` ends tcptop, and a shell stops and continues it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -11,20 +11,20 @@ use crate::{
     },
 };
 
-/// Signals that a terminal sends and that are left to the kernel if nobody sits in front of it.
-pub const OF_TERMINAL: [libc::c_int; 2] = [libc::SIGTSTP, libc::SIGQUIT];
+/// Signals from a terminal. The kernel handles them if no user is at the terminal.
+pub const TERMINAL_SIGNALS: [libc::c_int; 2] = [libc::SIGTSTP, libc::SIGQUIT];
 
-/// The terminal, as far as it is tcptop's.
+/// The terminal, as far as tcptop controls it.
 pub struct Console {
     keys: Keys,
-    /// Keys are waited for.
+    /// The loop waits for keys.
     listens: bool,
     stop: Signals,
     continued: Signals,
 }
 
 impl Console {
-    /// `None`: there is no terminal for keys. `wanted`: reports are for people who look at them as they come.
+    /// Returns `None` if there is no terminal for keys. `wanted` says that a user reads the reports as they come.
     ///
     /// # Errors
     /// signalfd(2)'s.
@@ -36,32 +36,33 @@ impl Console {
                 Ok(Some(Self { keys, listens: false, stop, continued }))
             }
             None => {
-                // Where a thread does the work, they are blocked.
-                let _ = signal::release(&OF_TERMINAL);
+                // They are blocked if a thread does the work.
+                let _ = signal::release(&TERMINAL_SIGNALS);
                 Ok(None)
             }
         }
     }
 
-    /// What there is to wait for besides keys.
+    /// Returns the descriptors to wait for, besides keys.
     pub fn sources(&self) -> [(BorrowedFd<'_>, Source); 2] {
         [(self.stop.as_fd(), Source::Suspend), (self.continued.as_fd(), Source::Continue)]
     }
 
-    /// Waits for keys if they have become ours. A shell says nothing when it fetches a running job to the foreground, so
-    /// this is asked at each tick.
+    /// Starts waiting for keys if tcptop has come to the foreground. A shell gives no sign when it brings a running job
+    /// to the foreground, so the loop checks at each tick.
     ///
     /// # Errors
     /// epoll_ctl(2)'s.
-    pub fn attend(&mut self, epoll: &Epoll) -> Result<(), Error> {
+    pub fn watch_keys(&mut self, epoll: &Epoll) -> Result<(), Error> {
         if !self.listens && self.keys.take() {
-            epoll.add(self.keys.descriptor(), Source::Keys).map_err(of_epoll)?;
+            epoll.add(self.keys.descriptor(), Source::Keys).map_err(epoll_error)?;
             self.listens = true;
         }
         Ok(())
     }
 
-    /// Whether somebody asks to stop by a key. `source`: a key was pressed, or tcptop goes on after it was stopped.
+    /// Returns true if the user pressed the key that stops tcptop. `source` says whether a key was pressed, or tcptop
+    /// continues after it was stopped.
     ///
     /// # Errors
     /// epoll_ctl(2)'s and read(2)'s.
@@ -69,40 +70,40 @@ impl Console {
         if source == Source::Continue {
             self.continued.take().map_err(|error| Error::System("signalfd", error))?;
             self.ignore(epoll)?;
-            self.attend(epoll)?;
+            self.watch_keys(epoll)?;
             return Ok(false);
         }
         let mut buffer = [0; 64];
         let pressed = self.keys.pressed(&mut buffer);
         if pressed.is_empty() {
-            // The keys are another process's now, or the terminal is gone: it would be readable for ever.
+            // Another process has the keys now, or the terminal is gone and would be readable for ever.
             self.ignore(epoll)?;
         }
         Ok(pressed.iter().any(|key| key.eq_ignore_ascii_case(&b'q')))
     }
 
-    /// Stops, as SIGTSTP asks; returns when tcptop is continued.
+    /// Stops the process, as SIGTSTP asks. Returns when it is continued.
     ///
     /// # Errors
     /// epoll_ctl(2)'s and sigprocmask(2)'s.
     pub fn suspend(&mut self, epoll: &Epoll) -> Result<(), Error> {
         self.ignore(epoll)?;
         self.keys.give_back();
-        // The signal is still pending, and does now what it does by itself.
+        // The signal is still pending. Once it is unblocked, it stops the process.
         let stopped = signal::release(&[libc::SIGTSTP]).and_then(|()| signal::block(&[libc::SIGTSTP]));
         stopped.map_err(|error| Error::System("sigprocmask", error))?;
         // A process group that no shell looks after is not stopped.
-        self.attend(epoll)
+        self.watch_keys(epoll)
     }
 
     fn ignore(&mut self, epoll: &Epoll) -> Result<(), Error> {
         if std::mem::take(&mut self.listens) {
-            epoll.forget(self.keys.descriptor()).map_err(of_epoll)?;
+            epoll.forget(self.keys.descriptor()).map_err(epoll_error)?;
         }
         Ok(())
     }
 }
 
-fn of_epoll(error: std::io::Error) -> Error {
+fn epoll_error(error: std::io::Error) -> Error {
     Error::System("epoll_ctl", error)
 }

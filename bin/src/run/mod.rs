@@ -1,18 +1,18 @@
-//! The loop: one `epoll_wait` over the collectors, the interval's timer and the stop signals.
+//! The main loop: waits with one `epoll_wait` for the collectors, the interval's timer and the stop signals.
 
 mod console;
-mod losses;
+mod dropped;
 mod notices;
-mod sought;
+mod plan;
 
 use std::{os::fd::AsFd, path::Path};
 
-pub use self::console::OF_TERMINAL;
+pub use self::console::TERMINAL_SIGNALS;
 use self::{
     console::Console,
-    losses::Losses,
+    dropped::DroppedReports,
     notices::Shortage,
-    sought::{Sought, Started},
+    plan::{CollectorPlan, Started},
 };
 use crate::{
     args::Settings,
@@ -24,39 +24,39 @@ use crate::{
     error::Error,
     monitor::{Monitor, ReportScope},
     names::Names,
-    output::{Form, OutputError, Printer},
+    output::{OutputError, Printer, ReportFormat},
     sys::{
         epoll::{Epoll, Source},
         kernel,
         signal::{self, HANGUP, Signals, ignore_file_size_limit, is_ignored},
         timer::Timer,
     },
-    view::{Groups, Steady},
+    view::{Groups, StableOrder},
 };
 
-/// A text report that lists the busiest connections keeps at least so many of those that ended in its interval. In a minute,
-/// hundreds of thousands may end.
+/// A text report that lists the busiest connections keeps at least this many of those that ended in its interval. In a
+/// minute, hundreds of thousands may end.
 const BUSIEST: usize = 4096;
 
-/// If a collector is readable so many times in a row and yields nothing, it is not waited for until the tick, so that it
-/// cannot keep the loop busy. A record that is still being written is rarely met more than once.
+/// If a collector is readable this many times in a row and yields nothing, the loop ignores it until the tick, so that
+/// it cannot keep the loop busy. The loop rarely meets a record that is still being written more than once.
 const FRUITLESS: u32 = 100;
 
-/// Where process information is.
+/// Where the kernel shows processes.
 const PROC: &str = "/proc";
 
-/// Why the loop ended before its count of reports was reached.
+/// Why the loop ended before the requested number of reports.
 #[derive(Debug)]
 pub enum Stopped {
-    /// The reader closed the pipe: nobody wants more.
+    /// The reader closed the pipe, so nobody wants more reports.
     ReaderGone,
     /// The output cannot be written.
     Output(OutputError),
     /// A report had a higher rate than `--exit-over` allows.
-    Over,
-    /// So many reports could not be written; later ones could.
+    RateExceeded,
+    /// This many reports could not be written, but later ones could.
     Dropped(u64),
-    /// Everything else.
+    /// Any other failure.
     Failed(Error),
 }
 
@@ -75,17 +75,19 @@ impl From<OutputError> for Stopped {
     }
 }
 
-/// Watches and reports until the count is reached or a signal asks to stop; a signal gets one last, complete report.
+/// Watches and reports until the count is reached or a signal asks to stop. After a signal comes one last, complete
+/// report.
 pub fn run(settings: Settings) -> Result<(), Stopped> {
     let system = |call| move |error| Error::System(call, error);
-    let sought = Sought::of(&settings);
-    sought.has_descriptors()?;
+    let plan = CollectorPlan::new(&settings);
+    plan.has_descriptors()?;
     let Settings { interval, count, selection, listening, output, names, keep, exit_over, .. } = settings;
-    let (csv, file) = (output.form == Form::Csv, output.file.is_some());
-    // Of lost records and full tables.
-    let header_tells = output.quiet && !csv || output.form == Form::Text && output.headings;
+    let (csv, file) = (output.format == ReportFormat::Csv, output.file.is_some());
+    // The header line of text reports lost records and full tables.
+    let header_tells = output.quiet && !csv || output.format == ReportFormat::Text && output.headings;
     ignore_file_size_limit();
-    // Before the programs attach: a signal from here on finds the loop, and nothing half done.
+    // Signals are taken over before the programs attach, so that from here on a signal ends the loop and leaves nothing
+    // half done.
     let hangup = (!file && !is_ignored(HANGUP)).then_some(HANGUP);
     let mut console = Console::new(!file && count != Some(1))?;
     let signal = Signals::new(signal::stops().chain(hangup)).map_err(system("signalfd"))?;
@@ -97,12 +99,12 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let mut printer = Printer::new(output, stop)?;
     let units = names.unit;
     let names = Names::new(Path::new(PROC), names);
-    // Whatever is summed, ordered otherwise, or asked for by name.
+    // All ended connections are needed if they are summed, sorted in another order, or asked for.
     let all_ended = selection.closed
         || selection.by.is_some()
         || !selection.filter.is_empty()
         || !csv && selection.order.is_some();
-    let Started { collectors, needs, forwarded, of_forwarded } = sought.start()?;
+    let Started { collectors, needs, forwarded, missing_for_forwarded } = plan.start()?;
     let scope = ReportScope {
         idle: !csv || selection.by.is_some(),
         ended: match () {
@@ -122,8 +124,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let reopening = reopen.iter().map(|signal| (signal.as_fd(), Source::Reopen));
     let collectors = monitor.collector().descriptors();
     let collectors = collectors.into_iter().map(|descriptor| (descriptor, Source::Collector));
-    let of_console = console.iter().flat_map(Console::sources);
-    for (descriptor, source) in sources.into_iter().chain(reopening).chain(of_console).chain(collectors) {
+    let console_sources = console.iter().flat_map(Console::sources);
+    for (descriptor, source) in sources.into_iter().chain(reopening).chain(console_sources).chain(collectors)
+    {
         epoll.add(descriptor, source).map_err(system("epoll_ctl"))?;
     }
     if let Some(descriptor) = printer.descriptor() {
@@ -131,16 +134,17 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     }
     notices::missing(monitor.collector().missing());
     notices::gaps(monitor.gaps());
-    // Nothing is started or asked of the host after this, and what is read is read with the privileges that are left.
+    // From here on, nothing is started or requested of the host, and everything is read with the privileges that are
+    // left.
     notices::unconfined(&confine(Needs { log: file, units, ..needs }));
-    let mut losses = Losses::new(file && count != Some(1));
-    losses.note(printer.begin(), 0)?;
-    losses.note(printer.announce(interval), 0)?;
+    let mut dropped_reports = DroppedReports::new(file && count != Some(1));
+    dropped_reports.record(printer.begin(), 0)?;
+    dropped_reports.record(printer.announce(interval), 0)?;
 
-    console.iter_mut().try_for_each(|console| console.attend(&epoll))?;
+    console.iter_mut().try_for_each(|console| console.watch_keys(&epoll))?;
 
-    let mut shortage = Shortage::new(header_tells, of_forwarded);
-    let (mut groups, mut steady, mut rate) = (Groups::default(), Steady::default(), 0);
+    let mut shortage = Shortage::new(header_tells, missing_for_forwarded);
+    let (mut groups, mut stable_order, mut rate) = (Groups::default(), StableOrder::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
         let (mut tick, mut stop, mut idle, mut suspend) = (false, false, true, false);
@@ -161,7 +165,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                         signal.take().map_err(system("signalfd"))?;
                     }
                     printer.reopen();
-                    losses.note(printer.begin(), 0)?;
+                    dropped_reports.record(printer.begin(), 0)?;
                 }
                 Source::Suspend => suspend = true,
                 Source::Keys | Source::Continue => {
@@ -173,11 +177,11 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         }
         if let Some(console) = &mut console {
             if suspend && !stop {
-                // The next report does not write over what the shell will have printed.
-                losses.note(printer.end(), 0)?;
+                // The next report must not overwrite what the shell prints meanwhile.
+                dropped_reports.record(printer.end(), 0)?;
                 console.suspend(&epoll)?;
             } else if tick {
-                console.attend(&epoll)?;
+                console.watch_keys(&epoll)?;
             }
         }
         if idle {
@@ -192,8 +196,8 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         fruitless = 0;
         if stop && !tick && reports > 0 && printer.keeps_last() {
             monitor.stop();
-            losses.note(printer.end(), 0)?;
-            return losses.settle(count.is_some());
+            dropped_reports.record(printer.end(), 0)?;
+            return dropped_reports.finish(count.is_some());
         }
         reports += 1;
         let last = stop || count.is_some_and(|count| reports >= count);
@@ -202,12 +206,19 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             let records = report.live.iter().chain(&report.closed).copied().chain(report.listening);
             names.look_up(records.filter(|record| selection.filter.may_pass(record)));
             let Report { time: now, interval, .. } = *report;
-            let frame =
-                Frame { time: now, now: report.now, interval, form: time, numbers, host: &host, names };
+            let frame = Frame {
+                time: now,
+                now: report.now,
+                interval,
+                time_format: time,
+                numbers,
+                host: &host,
+                names,
+            };
             let room = printer.room();
-            let mut view = selection.of(report, &frame, room, &mut groups);
+            let mut view = selection.select(report, &frame, room, &mut groups);
             if printer.repaints() {
-                steady.arrange(&mut view, selection.by, &frame, room);
+                stable_order.arrange(&mut view, selection.by, &frame, room);
             }
             rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
@@ -220,19 +231,19 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
         })?;
         notices::detached(&monitor.take_detached());
         shortage.warn_of_proc(monitor.out_of());
-        losses.note(written, 1)?;
-        // What a signal leaves of an interval may be a burst.
+        dropped_reports.record(written, 1)?;
+        // An interval that a signal cut short may hold a burst, so it does not count.
         let over = tick && exit_over.is_some_and(|most| rate > most);
         if last || over {
             monitor.stop();
-            losses.note(printer.end(), 0)?;
-            losses.settle(count.is_some())?;
-            return if over { Err(Stopped::Over) } else { Ok(()) };
+            dropped_reports.record(printer.end(), 0)?;
+            dropped_reports.finish(count.is_some())?;
+            return if over { Err(Stopped::RateExceeded) } else { Ok(()) };
         }
     }
 }
 
-/// Waits for the collectors, or does not.
+/// Starts or stops waiting for the collectors.
 fn listen_to_collectors(epoll: &Epoll, monitor: &Monitor<Several>, listen: bool) -> Result<(), Error> {
     for descriptor in monitor.collector().descriptors() {
         let done = if listen {

@@ -1,4 +1,4 @@
-//! What is said on stderr beside the reports.
+//! Notices on stderr, besides the reports.
 
 use std::{
     fmt,
@@ -14,21 +14,21 @@ use crate::{
     sys::out_of::OutOf,
 };
 
-/// Says once, on stderr, what this host lacks.
+/// Prints what this host lacks.
 pub fn missing(missing: &[Missing]) {
     if missing.is_empty() {
         return;
     }
     let names: Vec<&str> = missing.iter().map(|missing| missing.what).collect();
     let mut losses: Vec<&str> = missing.iter().map(|missing| missing.lost).collect();
-    // In the table of hooks, those with the same loss are neighbours.
+    // Hooks with the same loss are neighbours in the table of hooks.
     losses.dedup();
     let (names, losses) = (names.join(", "), losses.join("; "));
     // A closed stderr must not end the reports.
     let _ = writeln!(io::stderr(), "tcptop: without {names}: {losses} (`tcptop --check` tells more)");
 }
 
-/// Says on stderr if tcptop could not give up what it does not need.
+/// Warns if tcptop could not drop the privileges that it does not need.
 pub fn unconfined(confinement: &Confinement) {
     if let Some((what, error)) = confinement.failure() {
         // A closed stderr must not end the reports.
@@ -39,7 +39,7 @@ pub fn unconfined(confinement: &Confinement) {
     }
 }
 
-/// Says on stderr what somebody has detached, and what became of it.
+/// Warns that somebody detached programs, and says whether they are attached again.
 pub fn detached(detached: &[Detached]) {
     let (lost, again): (Vec<&Detached>, Vec<_>) =
         detached.iter().partition(|detached| detached.lost.is_some());
@@ -61,13 +61,13 @@ pub fn detached(detached: &[Detached]) {
     }
 }
 
-/// The names of what was detached, and the words that go on about it.
+/// Returns the names of the detached programs, and the words that continue the sentence.
 fn names(detached: &[&Detached]) -> (String, &'static str) {
     let names: Vec<&str> = detached.iter().map(|detached| detached.what).collect();
     (names.join(", "), if names.len() == 1 { "it is" } else { "they are" })
 }
 
-/// Says once, on stderr, what /proc does not show.
+/// Prints what /proc does not show.
 pub fn gaps(gaps: &StartGaps) {
     let mut stderr = io::stderr();
     // A closed stderr must not end the reports.
@@ -89,10 +89,11 @@ pub fn gaps(gaps: &StartGaps) {
     }
 }
 
-/// The kernel's tables or the ring were too small, or there is nothing to read /proc with. A text report says the first in
-/// its header line; others have no place for it.
+/// Warns if the kernel's tables or the ring are too small, if records are missing, or if /proc cannot be read. Each
+/// warning is printed once, except the one about /proc. The header line of text reports shows lost records and full
+/// tables, so these two are printed only for other reports.
 pub struct Shortage {
-    told: bool,
+    in_header: bool,
     lost: bool,
     full: bool,
     refused: bool,
@@ -100,16 +101,17 @@ pub struct Shortage {
     encapsulated: bool,
     malformed: bool,
     missed_forwarded: bool,
-    /// What the source of forwarded connections lacks; said when there is one.
-    of_forwarded: Vec<Missing>,
+    /// What the source of forwarded connections lacks. It is printed once there is a forwarded connection.
+    missing_for_forwarded: Vec<Missing>,
     proc: bool,
 }
 
 impl Shortage {
-    /// `told`: the header line of the reports tells. `of_forwarded`: what the source of forwarded connections lacks.
-    pub const fn new(told: bool, of_forwarded: Vec<Missing>) -> Self {
+    /// `in_header` says that the header line shows lost records and full tables. `missing_for_forwarded` is what the source of
+    /// forwarded connections lacks.
+    pub const fn new(in_header: bool, missing_for_forwarded: Vec<Missing>) -> Self {
         Self {
-            told,
+            in_header,
             lost: false,
             full: false,
             refused: false,
@@ -117,12 +119,12 @@ impl Shortage {
             encapsulated: false,
             malformed: false,
             missed_forwarded: false,
-            of_forwarded,
+            missing_for_forwarded,
             proc: false,
         }
     }
 
-    /// Says on stderr what is short, each the first time.
+    /// Warns about each shortage, the first time it occurs.
     pub fn warn(&mut self, report: &Report<'_>) {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
@@ -148,7 +150,7 @@ impl Shortage {
             );
         }
         if report.forwarding.is_some_and(|forwarding| forwarding.count > 0) {
-            missing(&mem::take(&mut self.of_forwarded));
+            missing(&mem::take(&mut self.missing_for_forwarded));
         }
         if report.missed_forwarded > 0 && !mem::replace(&mut self.missed_forwarded, true) {
             let _ = writeln!(
@@ -164,14 +166,14 @@ impl Shortage {
                 report.malformed
             );
         }
-        if !self.told && report.full > 0 && !mem::replace(&mut self.full, true) {
+        if !self.in_header && report.full > 0 && !mem::replace(&mut self.full, true) {
             let _ = writeln!(
                 stderr,
                 "tcptop: the kernel's tables are full: bytes of flows that found no room are `untracked`, in the total \
                  only (said once; --flows makes the tables larger)"
             );
         }
-        if !self.told && report.lost > 0 && !mem::replace(&mut self.lost, true) {
+        if !self.in_header && report.lost > 0 && !mem::replace(&mut self.lost, true) {
             let _ = writeln!(
                 stderr,
                 "tcptop: {} event records did not fit the ring; what they told was read from the tables (said once)",
@@ -180,7 +182,7 @@ impl Shortage {
         }
     }
 
-    /// Says on stderr why /proc cannot be read now, each time that begins.
+    /// Warns that /proc cannot be read now, each time that this begins.
     pub fn warn_of_proc(&mut self, out_of: Option<OutOf>) {
         let before = mem::replace(&mut self.proc, out_of.is_some());
         if let Some(out_of) = out_of.filter(|_| !before) {

@@ -1,4 +1,5 @@
-//! Which connections are shown. Each kind of test that is given must hold; of a list, one, and none of those that leave out.
+//! Decides which connections are shown. All kinds of tests must pass. Within a list, one item must match, and no
+//! excluded item may.
 
 use std::ops::RangeInclusive;
 
@@ -7,12 +8,12 @@ use crate::{
     names::Names,
 };
 
-/// Tests of one kind.
+/// A list of tests of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<T> {
-    /// One of these must hold, if there are any.
+    /// At least one of these must match, if there are any.
     pub any: Vec<T>,
-    /// None of these may hold.
+    /// None of these may match.
     pub none: Vec<T>,
 }
 
@@ -23,7 +24,7 @@ impl<T> Default for Choice<T> {
 }
 
 impl<T> Choice<T> {
-    /// Whether nothing is tested.
+    /// Returns true if nothing is tested.
     pub const fn is_empty(&self) -> bool {
         self.any.is_empty() && self.none.is_empty()
     }
@@ -34,22 +35,22 @@ impl<T> Choice<T> {
 }
 
 impl Choice<Pattern> {
-    /// `None`: nothing matches.
+    /// Tests a name. Nothing matches `None`.
     fn admits_name(&self, name: Option<&[u8]>) -> bool {
         self.admits(|pattern| name.is_some_and(|name| pattern.matches(name)))
     }
 }
 
-/// Tests; an empty choice is none.
+/// All tests. An empty list tests nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Owner.
+    /// Process id of the owner.
     pub pids: Choice<u32>,
-    /// Owner's name.
+    /// Name of the owner.
     pub names: Choice<Pattern>,
-    /// Owner's user, by name or number.
+    /// User of the owner, by name or number.
     pub users: Choice<Pattern>,
-    /// Owner's service or container.
+    /// Service or container of the owner.
     pub units: Choice<Pattern>,
     /// Network interface.
     pub interfaces: Choice<Pattern>,
@@ -61,23 +62,23 @@ pub struct Filter {
     pub remote_ports: Choice<RangeInclusive<u16>>,
     /// Address at either end.
     pub networks: Choice<Network>,
-    /// Transport.
+    /// Transport protocol.
     pub protocols: Vec<Protocol>,
-    /// True: IPv4. False: IPv6.
+    /// True for IPv4, false for IPv6.
     pub v4: Vec<bool>,
-    /// Side that opened the connection.
+    /// The end that opened the connection.
     pub openers: Vec<Opener>,
     /// TCP state.
     pub states: Choice<TcpState>,
 }
 
 impl Filter {
-    /// True when everything passes.
+    /// Returns true if every connection passes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a connection is shown.
+    /// Returns true if a connection is shown.
     pub fn passes(&self, record: &ConnectionRecord, names: &Names) -> bool {
         self.may_pass(record)
             && self.users.admits(|user| {
@@ -89,14 +90,14 @@ impl Filter {
             && self.interfaces.admits_name(Some(names.interface(record)))
     }
 
-    /// Whether a connection passes what can be tested before its names are looked up.
+    /// Tests everything that can be tested before names are looked up.
     pub fn may_pass(&self, record: &ConnectionRecord) -> bool {
         let ends = &record.ends;
         let (local, remote) = (ends.lport, ends.rport);
         let process = record.process();
-        one(&self.protocols, |protocol| *protocol == record.protocol)
-            && one(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
-            && one(&self.openers, |opener| record.opener == Some(*opener))
+        matches_any(&self.protocols, |protocol| *protocol == record.protocol)
+            && matches_any(&self.v4, |v4| *v4 == is_v4(&ends.laddr))
+            && matches_any(&self.openers, |opener| record.opener == Some(*opener))
             && self.ports.admits(|range| range.contains(&local) || range.contains(&remote))
             && self.local_ports.admits(|range| range.contains(&local))
             && self.remote_ports.admits(|range| range.contains(&remote))
@@ -109,7 +110,7 @@ impl Filter {
     }
 }
 
-fn one<T>(tests: &[T], holds: impl Fn(&T) -> bool) -> bool {
+fn matches_any<T>(tests: &[T], holds: impl Fn(&T) -> bool) -> bool {
     tests.is_empty() || tests.iter().any(holds)
 }
 
@@ -117,11 +118,11 @@ fn is_v4(address: &[u8; 16]) -> bool {
     Network::V4.contains(address)
 }
 
-/// Addresses that begin with the same bits; IPv4 mapped into IPv6.
+/// A network: addresses that begin with the same bits. IPv4 is mapped into IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: u128,
-    /// Significant bits, from the highest.
+    /// Number of significant bits, from the highest.
     bits: u32,
 }
 
@@ -133,31 +134,31 @@ impl Network {
     pub const LOOPBACK: [Self; 2] =
         [Self { address: 0xffff_7f00_0000, bits: 104 }, Self { address: 1, bits: 128 }];
 
-    /// `bits` of `address`, 128 at most.
+    /// Makes a network of the first `bits` bits of `address`, at most 128.
     pub const fn new(address: [u8; 16], bits: u32) -> Self {
         Self { address: u128::from_be_bytes(address), bits }
     }
 
-    /// Whether an address is one of them.
+    /// Returns true if an address belongs to the network.
     pub fn contains(&self, address: &[u8; 16]) -> bool {
         let differing = self.address ^ u128::from_be_bytes(*address);
         differing.leading_zeros() >= self.bits
     }
 }
 
-/// A name in which `*` stands for anything, nothing included.
+/// A pattern in which `*` matches any text, including none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(pub Vec<u8>);
 
 impl Pattern {
-    /// Whether it is a name's.
+    /// Returns true if it matches a name.
     pub fn matches(&self, name: &[u8]) -> bool {
         let mut parts = self.0.split(|byte| *byte == b'*');
         let first = parts.next().unwrap_or_default();
         let Some(last) = parts.next_back() else { return name == first };
         let Some(rest) = name.strip_prefix(first) else { return false };
         let Some(mut rest) = rest.strip_suffix(last) else { return false };
-        // The leftmost place is as good as any. Names are short: no search is worth its code here.
+        // The leftmost match is as good as any. Names are short, so a faster search is not worth its code.
         parts.all(|part| {
             let found = (0..=rest.len()).find(|at| rest[*at..].starts_with(part));
             found.is_some_and(|at| {

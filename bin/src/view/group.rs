@@ -1,53 +1,54 @@
-//! Connections that are the same in one column, as one row.
+//! Groups connections that have the same value in a column, and shows each group as one row.
 
 use std::{collections::HashMap, mem};
 
 use tcptop_abi::Counters;
 
 use crate::{
-    columns::{Event, Frame, Id, LIVE, Row, RowKind, grouped},
+    columns::{ColumnId, Event, Frame, LIVE, Row, RowKind, grouped},
     conn::{ConnectionRecord, Process, Traffic},
 };
 
-/// So many groups are kept from one report to the next. Each takes some 300 bytes.
-const MOST_KEPT: usize = 4096;
+/// Number of groups that are kept from one report to the next. Each takes about 300 bytes.
+const MAX_GROUPS: usize = 4096;
 
 /// One group.
 #[derive(Debug)]
 struct Group {
-    /// One of its connections, with the sums. Its bytes are those of the interval, or since the start: a sum since each
-    /// connection's begin would shrink whenever one ends.
+    /// One of its connections, with the group's sums. Its bytes are those of the interval, or since the start. Sums
+    /// since each connection began would shrink whenever a connection ends.
     record: ConnectionRecord,
-    /// Its name is there if the column that makes the groups is one that was looked up: it may have changed since.
+    /// Holds the name if the groups are made by a column whose values are looked up, because the name may have changed
+    /// since.
     kind: RowKind,
 }
 
-/// Bytes since the start of groups that are not kept any more.
+/// Groups that are no longer kept, with their bytes since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// How many groups they were; one that came again and was left out again counts twice.
+    /// Number of groups. A group that came back and was dropped again counts twice.
     pub groups: usize,
-    /// What these had moved.
+    /// Bytes that they had moved.
     pub moved: Traffic,
 }
 
 /// The groups of one report, or of all reports since the start.
 #[derive(Debug, Default)]
 pub struct Groups {
-    /// Places of groups, by what their connections have in common.
+    /// Index of each group, by the values that its connections share.
     places: HashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
     left_out: LeftOut,
 }
 
 impl Groups {
-    /// Begins a report. The groups of the last one stay if `since_start` says so, and have moved nothing yet.
+    /// Begins a report. With `since_start`, the groups of the previous report stay, with no bytes in this interval yet.
     pub fn begin(&mut self, since_start: bool) {
         if !since_start {
             *self = Self::default();
         }
-        if self.groups.len() > MOST_KEPT {
-            self.leave_out(MOST_KEPT / 4 * 3);
+        if self.groups.len() > MAX_GROUPS {
+            self.leave_out(MAX_GROUPS / 4 * 3);
         }
         for group in &mut self.groups {
             group.record.growth = Traffic::default();
@@ -57,7 +58,7 @@ impl Groups {
     }
 
     /// Adds a connection, open or ended, to its group by the column `by`.
-    pub fn add(&mut self, by: Id, record: &ConnectionRecord, frame: &Frame<'_>) {
+    pub fn add(&mut self, by: ColumnId, record: &ConnectionRecord, frame: &Frame<'_>) {
         let row = Row { record, kind: &LIVE };
         let mut name = Vec::new();
         for id in grouped(by).unwrap_or_default() {
@@ -86,28 +87,28 @@ impl Groups {
         totals.tx_bytes += record.growth.tx;
     }
 
-    /// The groups as rows.
+    /// Returns the groups as rows.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.groups.iter().map(|group| Row { record: &group.record, kind: &group.kind })
     }
 
-    /// What is not kept any more.
+    /// Returns the groups that are no longer kept.
     pub const fn left_out(&self) -> LeftOut {
         self.left_out
     }
 
-    /// The processes whose names the groups need.
+    /// Returns the processes whose names the groups need.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.groups.iter().filter_map(|group| group.record.process())
     }
 
-    /// Keeps so many groups: those that have moved most.
+    /// Keeps the `keep` groups that have moved most.
     fn leave_out(&mut self, keep: usize) {
         let mut amounts: Vec<u64> = self.groups.iter().map(|group| group.record.bytes()).collect();
         amounts.sort_unstable();
         let (others, larger) = amounts.split_at(amounts.len() - keep);
         let least = others.last().copied().unwrap_or(0);
-        // Many may have moved equally much.
+        // Several groups may have moved equally much.
         let mut equal = keep - larger.iter().filter(|amount| **amount > least).count();
         let mut kept = Vec::with_capacity(keep);
         let mut places = vec![None; self.groups.len()];
@@ -144,7 +145,7 @@ mod tests {
         let (report, names) = (samples::report(&records), samples::names());
         let record = samples::record(Protocol::Tcp, ("10.0.0.1", 1), ("10.0.0.2", rport));
         let record = ConnectionRecord { growth: Traffic { rx, tx: 0 }, ..record };
-        groups.add(Id::RemotePort, &record, &samples::frame(&report, &names));
+        groups.add(ColumnId::RemotePort, &record, &samples::frame(&report, &names));
     }
 
     /// Port, bytes of the interval, bytes in all.
@@ -172,15 +173,15 @@ mod tests {
     fn beyond_the_most_the_largest_stay() {
         let mut groups = Groups::default();
         groups.begin(true);
-        let count = u16::try_from(MOST_KEPT).expect("it fits") + 1;
+        let count = u16::try_from(MAX_GROUPS).expect("it fits") + 1;
         for port in 1..=count {
             add(&mut groups, port, port.into());
         }
         groups.begin(true);
         let left_out = groups.left_out();
         let kept = rows(&groups);
-        assert_eq!(kept.len(), MOST_KEPT / 4 * 3);
-        assert_eq!(left_out.groups, MOST_KEPT + 1 - kept.len());
+        assert_eq!(kept.len(), MAX_GROUPS / 4 * 3);
+        assert_eq!(left_out.groups, MAX_GROUPS + 1 - kept.len());
         let sum: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
         let all = u64::from(count) * (u64::from(count) + 1) / 2;
         assert_eq!(sum + left_out.moved.sum(), all, "no byte is lost");
@@ -188,7 +189,7 @@ mod tests {
             kept.iter()
                 .all(|(port, _, bytes)| u64::from(*port) == *bytes && usize::from(*port) > left_out.groups)
         );
-        // A kept one is found again, one that was left out begins anew.
+        // A group that was kept is found again, and one that was left out starts from zero.
         add(&mut groups, count, 1);
         add(&mut groups, 1, 1);
         assert!(rows(&groups).contains(&(count, 1, u64::from(count) + 1)));
@@ -201,8 +202,8 @@ mod tests {
         groups.begin(true);
         (1..=5000).for_each(|port| add(&mut groups, port, 1));
         groups.begin(true);
-        assert_eq!(rows(&groups).len(), MOST_KEPT / 4 * 3);
-        assert_eq!(groups.left_out().groups, 5000 - MOST_KEPT / 4 * 3);
+        assert_eq!(rows(&groups).len(), MAX_GROUPS / 4 * 3);
+        assert_eq!(groups.left_out().groups, 5000 - MAX_GROUPS / 4 * 3);
     }
 
     #[test]
@@ -214,20 +215,20 @@ mod tests {
             let frame = samples::frame(&report, names);
             let mut cells = Vec::new();
             for row in groups.rows() {
-                Id::Cmdline.column().csv(&row, &frame, &mut cells);
+                ColumnId::Cmdline.column().csv(&row, &frame, &mut cells);
                 cells.push(b'|');
             }
             String::from_utf8(cells).expect("UTF-8")
         };
         groups.begin(true);
-        groups.add(Id::Cmdline, &records.live[0], &samples::frame(&report, &names));
+        groups.add(ColumnId::Cmdline, &records.live[0], &samples::frame(&report, &names));
         assert_eq!(text(&groups, &names), "curl|");
         // As after execve(2): another text for the same process.
         names = samples::names();
         let mut record = records.live[0].clone();
         record.owner = samples::process(4211, b"python3");
         groups.begin(true);
-        groups.add(Id::Cmdline, &record, &samples::frame(&report, &names));
+        groups.add(ColumnId::Cmdline, &record, &samples::frame(&report, &names));
         assert_eq!(text(&groups, &names), "curl|python3|");
     }
 }

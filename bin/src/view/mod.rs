@@ -1,63 +1,63 @@
-//! What of a report is shown: which connections, made into which groups, in which order.
+//! Selects what a report shows: filters the connections, groups them, and sorts the rows.
 
 mod filter;
 mod group;
 mod order;
-mod steady;
+mod stable;
 
 pub use self::{
     filter::{Choice, Filter, Network, Pattern},
     group::{Groups, LeftOut},
     order::Order,
-    steady::Steady,
+    stable::StableOrder,
 };
 use crate::{
-    columns::{CLOSED, Frame, Id, LISTEN, LIVE, Row},
+    columns::{CLOSED, ColumnId, Frame, LISTEN, LIVE, Row},
     conn::{ConnectionRecord, Report, Traffic, per_second},
 };
 
-/// What the user wants to see.
+/// The rows that the user wants to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Only these connections.
+    /// Only connections that pass this filter.
     pub filter: Filter,
-    /// By something else than their rate.
+    /// The order that the user asked for; `None` sorts by rate.
     pub order: Option<Order>,
-    /// One row for all connections that are the same in this column.
-    pub by: Option<Id>,
-    /// These rows stay, with their sums, when the connections are gone.
+    /// Group the connections that have the same value in this column.
+    pub by: Option<ColumnId>,
+    /// Groups stay, with their sums, after their connections have ended.
     pub since_start: bool,
-    /// Only rows with this rate, in bytes per second.
+    /// Only rows with at least this rate, in bytes per second.
     pub min_rate: Option<u64>,
-    /// Rows of open connections.
+    /// Show open connections.
     pub live: bool,
-    /// Among them those that did not move in the interval.
+    /// Show idle connections among them: those that moved nothing in the interval.
     pub idle: bool,
-    /// Rows of connections that ended and moved bytes in the interval, among the open ones.
+    /// Show, among the open ones, connections that ended and moved bytes in the interval.
     pub closed_active: bool,
-    /// Rows of all connections that ended.
+    /// Show all connections that ended.
     pub closed: bool,
 }
 
-/// What of a report is shown.
+/// The rows that a report shows.
 pub struct View<'a> {
     /// The rows, in order.
     pub rows: Vec<Row<'a>>,
-    /// So many of them, the first ones, are in the default order. Those that ended without having moved bytes, and sockets
-    /// that wait, stand behind them. If the user asked for another order: none.
+    /// This many rows from the start are in the default order. Behind them are connections that ended without moving
+    /// bytes, and listening sockets. The number is 0 if the user asked for another order.
     pub ranked: usize,
-    /// How many rows follow these that the report did not keep.
+    /// Number of further rows that the report or the groups did not keep.
     pub more: usize,
-    /// Groups that are not kept any more.
+    /// Groups that are no longer kept.
     pub left_out: LeftOut,
-    /// A test left rows out, or would have.
+    /// A filter or a least rate was given, so rows may be missing.
     pub tested: bool,
-    /// What they moved in the interval, open and ended ones; `None`: nothing was left out by a filter.
+    /// Bytes that open and ended connections moved in the interval; `None` without a filter.
     pub shown: Option<Traffic>,
 }
 
 impl View<'_> {
-    /// Bytes per second of everything that passes the filter.
+    /// Returns the bytes per second of everything that passes the filter.
     pub fn rate(&self, report: &Report<'_>) -> u64 {
         let forwarded = report.forwarding.map_or(0, |forwarding| forwarding.moved.sum());
         let all = report.total.sum().saturating_add(forwarded);
@@ -66,9 +66,9 @@ impl View<'_> {
 }
 
 impl Selection {
-    /// Selects. Rows of groups are made in `groups`, which has those of the last report; beyond the first `most` rows the
-    /// order does not matter.
-    pub fn of<'a>(
+    /// Selects the rows of a report. Rows of groups borrow from `groups`, which may still hold those of the previous
+    /// report. Beyond the first `most` rows the order does not matter.
+    pub fn select<'a>(
         &self,
         report: &'a Report<'a>,
         frame: &Frame<'_>,

@@ -1,23 +1,23 @@
-//! The order of rows.
+//! Sorts rows.
 
 use std::{borrow::Cow, cmp::Reverse};
 
 use crate::{
-    columns::{Event, Frame, Id, Row},
+    columns::{ColumnId, Event, Frame, Row},
     conn::foremost,
 };
 
 /// An order that the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// By the values of this column: the largest number, or the first name, comes first.
-    pub column: Id,
-    /// The other way round.
+    /// Sort by the values of this column. The largest number, or the first name, comes first.
+    pub column: ColumnId,
+    /// Reverse the order.
     pub reversed: bool,
 }
 
 impl Order {
-    /// Sorts; equal rows stay as they are, and what is unknown comes last either way.
+    /// Sorts the rows. Equal rows keep their order, and unknown values come last in either direction.
     pub fn sort(self, rows: &mut Vec<Row<'_>>, frame: &Frame<'_>) {
         let column = self.column.column();
         let descends = column.largest_first() != self.reversed;
@@ -32,9 +32,10 @@ impl Order {
     }
 }
 
-/// What moved most in the interval, then what moved most since it began. Of rows beyond the first `most` nobody sees the
-/// order: with ten thousand idle connections, that is two thirds of a tick. But those that ended come first among them, in
-/// their order, and then `most` others in theirs: a screen gives each kind its share.
+/// Sorts by bytes in the interval, then by bytes since the connection began. Sorts only the first `most` rows: nobody
+/// sees the others, and with ten thousand idle connections their order would take two thirds of a tick. Connections
+/// that ended are still sorted, and come first among the others; `most` open ones follow, sorted too. A screen gives each
+/// kind its share.
 pub fn by_default(rows: &mut [Row<'_>], most: usize) {
     let key = |row: &Row<'_>| {
         let record = row.record;

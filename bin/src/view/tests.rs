@@ -8,13 +8,13 @@ use crate::{
     output::samples,
 };
 
-/// The remote ports of what is selected, with what each row stands for.
+/// Returns the remote ports of the selected rows, with the kind of each row.
 fn selected(selection: &Selection) -> (Vec<(u16, Event, u32)>, Option<Traffic>) {
     let records = samples::records();
     let report = samples::report(&records);
     let names = samples::names();
     let mut groups = Groups::default();
-    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+    let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let rows = view.rows.iter().map(|row| (row.record.ends.rport, row.kind.event, row.kind.connections));
     (rows.collect(), view.shown)
 }
@@ -50,7 +50,7 @@ fn the_first_rows_are_the_same_however_many_are_seen() {
     let names = samples::names();
     for most in 0..8 {
         let mut groups = Groups::default();
-        let view = samples::selection().of(&report, &samples::frame(&report, &names), most, &mut groups);
+        let view = samples::selection().select(&report, &samples::frame(&report, &names), most, &mut groups);
         let ports: Vec<u16> = view.rows.iter().take(most).map(|row| row.record.ends.rport).collect();
         assert_eq!(ports, [443, 50022, 53, 33000, 65535][..most.min(5)]);
         assert_eq!(view.rows.len(), 5);
@@ -85,7 +85,7 @@ fn every_test_of_a_filter_must_hold() {
 fn what_is_left_out() {
     let all = Filter::default();
     assert_eq!(filtered(Filter { names: none(vec![Pattern(b"s*".to_vec())]), ..all.clone() }).len(), 5);
-    // One whose owner nobody knows is left out by no name, pid, user or unit.
+    // A connection without a known owner is not excluded by any name, pid, user or unit.
     let ports = filtered(Filter { pids: none(vec![4211, 977, 612, 4_194_303]), ..all.clone() });
     assert_eq!(ports, [65535, 5201, 123]);
     let both = Choice { any: vec![1..=65535], none: vec![443..=443, 22..=22] };
@@ -111,7 +111,7 @@ fn users_by_name_and_number() {
         let filter = Filter { users, ..Filter::default() };
         let selection = Selection { filter, ..samples::selection() };
         let mut groups = Groups::default();
-        let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+        let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
         view.rows.iter().map(|row| row.record.ends.rport).collect::<Vec<_>>()
     };
     let pattern = |text: &str| vec![Pattern(text.into())];
@@ -142,7 +142,7 @@ fn rows_of_less_are_left_out() {
     let rate = |filter| {
         let mut groups = Groups::default();
         let selection = Selection { filter, ..samples::selection() };
-        selection.of(&report, &samples::frame(&report, &names), 0, &mut groups).rate(&report)
+        selection.select(&report, &samples::frame(&report, &names), 0, &mut groups).rate(&report)
     };
     assert_eq!(rate(Filter::default()), 12_600_841 + 1_010_954);
     assert_eq!(rate(Filter { ports: any(vec![22..=22]), ..Filter::default() }), 1_536 + 10_240);
@@ -154,13 +154,13 @@ fn orders() {
         let order = Some(Order { column, reversed });
         ports(&Selection { order, ..samples::selection() })
     };
-    assert_eq!(by(Id::TxRate, false), [50022, 443, 53, 33000, 65535]);
-    assert_eq!(by(Id::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
-    assert_eq!(by(Id::RemotePort, true), [65535, 50022, 33000, 443, 53]);
-    assert_eq!(by(Id::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
-    assert_eq!(by(Id::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
-    assert_eq!(by(Id::Rtt, true), [50022, 443, 33000, 53, 65535]);
-    assert_eq!(by(Id::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
+    assert_eq!(by(ColumnId::TxRate, false), [50022, 443, 53, 33000, 65535]);
+    assert_eq!(by(ColumnId::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
+    assert_eq!(by(ColumnId::RemotePort, true), [65535, 50022, 33000, 443, 53]);
+    assert_eq!(by(ColumnId::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
+    assert_eq!(by(ColumnId::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
+    assert_eq!(by(ColumnId::Rtt, true), [50022, 443, 33000, 53, 65535]);
+    assert_eq!(by(ColumnId::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn groups_have_sums_of_the_interval() {
     records.closed[0].owner = records.live[0].owner;
     let report = samples::report(&records);
     let names = samples::names();
-    let selection = Selection { by: Some(Id::Pid), ..samples::selection() };
+    let selection = Selection { by: Some(ColumnId::Pid), ..samples::selection() };
     let mut groups = Groups::default();
-    let view = selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
+    let view = selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups);
     let row = |at: usize| {
         let row: &Row<'_> = &view.rows[at];
         let pid = row.record.process().map(|Process { pid, .. }| *pid);
@@ -183,7 +183,7 @@ fn groups_have_sums_of_the_interval() {
     assert!(view.rows.iter().all(|row| row.kind.event == Event::Group));
     assert_eq!(view.rows.iter().map(|row| row.kind.connections).sum::<u32>(), 7);
     let mut groups = Groups::default();
-    let active = Selection { idle: false, ..selection }.of(
+    let active = Selection { idle: false, ..selection }.select(
         &report,
         &samples::frame(&report, &names),
         usize::MAX,
@@ -205,7 +205,7 @@ fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
     let names = samples::names();
     let count = |selection: &Selection| {
         let mut groups = Groups::default();
-        selection.of(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
+        selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
     };
     assert_eq!(count(&screen), 6, "one that moved nothing is not there");
     assert_eq!(count(&Selection { closed: true, ..screen }), 7, "unless it is asked for");

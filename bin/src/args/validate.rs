@@ -1,109 +1,111 @@
-//! From what the arguments say to valid settings: contradictions, defaults, what follows from what.
+//! Turns arguments into settings: finds contradictions, and fills in defaults and what follows from other options.
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
 use super::{
     UsageError,
-    given::Given,
+    arguments::Arguments,
     options::OPERANDS,
     read::Destination,
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, Id, NumberForm, PAST, SUMS, TEXT, grouped, time},
+    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, ColumnId, NumberFormat, PAST, SUMS, TEXT, TimeFormat, grouped},
     conn::Keep,
     names::NameOptions,
-    output::{Form, LogFile, Options},
+    output::{LogFile, OutputOptions, ReportFormat},
     view::{Network, Order, Selection},
 };
 
-/// How to report. Valid by construction.
+/// How to collect and report. Valid by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Time between reports, 0.1 s to 3600 s.
     pub interval: Duration,
-    /// Reports before the exit, at least 1; `None`: until interrupted.
+    /// Number of reports before the exit, at least 1; `None` runs until interrupted.
     pub count: Option<u64>,
-    /// What is shown.
+    /// Which rows are shown.
     pub selection: Selection,
-    /// Sockets that wait are wanted.
+    /// Listening sockets are shown too.
     pub listening: bool,
-    /// How it is written.
-    pub output: Options,
-    /// What is to be looked up for it.
+    /// How reports are written.
+    pub output: OutputOptions,
+    /// Which names must be looked up for the reports.
     pub names: NameOptions,
-    /// What is kept of each connection for it.
+    /// Which details of each connection must be kept for the reports.
     pub keep: Keep,
-    /// A UDP flow ends after so long a silence.
+    /// A UDP flow ends after this time without a packet.
     pub udp_timeout: Duration,
-    /// Entries of the kernel's table; `None`: as the RAM allows.
+    /// Number of entries in the kernel's table; `None` chooses it by the size of the RAM.
     pub flows: Option<u32>,
-    /// A report with a higher rate, in bytes per second, is the last one.
+    /// tcptop exits after a report with a rate above this, in bytes per second.
     pub exit_over: Option<u64>,
-    /// Which traffic is shown; `None`: what there is here.
+    /// Which traffic is shown; `None` decides by what this host does.
     pub traffic: Option<TrafficKind>,
-    /// What counts local connections.
+    /// Which collector counts local connections.
     pub collector: CollectorName,
-    /// Connection tracking is to count bytes.
+    /// Switch on byte counting in connection tracking.
     pub enable_accounting: bool,
 }
 
-/// How many full files are kept.
-const KEEP: u32 = 4;
+/// Number of full log files that are kept by default.
+const DEFAULT_KEEP: u32 = 4;
 
-/// Rows of text where no screen says how many there is room for.
+/// Rows of a text report that is not written to a screen.
 const PIPE_ROWS: usize = 20;
 
-impl Given {
-    /// Finds contradictions, fills in defaults.
+impl Arguments {
+    /// Finds contradictions and fills in defaults.
     ///
     /// # Errors
     ///
-    /// The first contradiction.
-    pub fn settle(mut self) -> Result<Settings, UsageError> {
+    /// Returns the first contradiction.
+    pub fn validate(mut self) -> Result<Settings, UsageError> {
         if self.no_loopback {
             self.filter.networks.none.extend(Network::LOOPBACK);
         }
         self.contradiction()?;
         let columns = self.columns()?;
         if self.since_start {
-            self.order.get_or_insert(Order { column: Id::Bytes, reversed: false });
+            self.order.get_or_insert(Order { column: ColumnId::Bytes, reversed: false });
         }
         let shown = |id| {
             columns.contains(&id) || self.by == Some(id) || self.order.is_some_and(|order| order.column == id)
         };
         let names = NameOptions {
-            cmdline: shown(Id::Cmdline),
-            unit: shown(Id::Unit) || !self.filter.units.is_empty(),
-            user: shown(Id::User) || !self.filter.users.is_empty(),
-            client: shown(Id::Client),
-            interface: shown(Id::Interface) || !self.filter.interfaces.is_empty(),
+            cmdline: shown(ColumnId::Cmdline),
+            unit: shown(ColumnId::Unit) || !self.filter.units.is_empty(),
+            user: shown(ColumnId::User) || !self.filter.users.is_empty(),
+            client: shown(ColumnId::Client),
+            interface: shown(ColumnId::Interface) || !self.filter.interfaces.is_empty(),
         };
-        let queues = shown(Id::ReceiveQueue) || shown(Id::SendQueue) || shown(Id::Window);
+        let queues = shown(ColumnId::ReceiveQueue) || shown(ColumnId::SendQueue) || shown(ColumnId::Window);
         let history = PAST.into_iter().any(shown);
-        let keep = Keep { extra: queues || history || names.interface || shown(Id::Reason), queues, history };
-        let form = match (self.csv, self.only_closed) {
-            (true, _) => Form::Csv,
-            (false, true) if !self.quiet => Form::Journal,
-            (false, _) => Form::Text,
+        let keep =
+            Keep { extra: queues || history || names.interface || shown(ColumnId::Reason), queues, history };
+        let format = match (self.csv, self.only_closed) {
+            (true, _) => ReportFormat::Csv,
+            (false, true) if !self.quiet => ReportFormat::Journal,
+            (false, _) => ReportFormat::Text,
         };
-        // What was asked for by name outlives a narrow screen; and with it, the mark of what ended.
+        // If the screen is narrow, the columns that the user asked for by name are the last to go. `--closed` adds the
+        // protocol to them, whose minus marks the connections that ended.
         let asked = [
-            (self.closed, Id::Proto),
-            (self.cmdline, Id::Cmdline),
-            (self.user, Id::User),
-            (self.unit, Id::Unit),
+            (self.closed, ColumnId::Proto),
+            (self.cmdline, ColumnId::Cmdline),
+            (self.user, ColumnId::User),
+            (self.unit, ColumnId::Unit),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked && self.columns.is_none()).map(|(_, id)| id);
         let first = asked.chain(self.order.map(|order| order.column)).collect();
         let file = match self.output {
             Some(Destination::File(path)) => {
-                Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(KEEP) })
+                Some(LogFile { path, most: self.max_size, keep: self.keep.unwrap_or(DEFAULT_KEEP) })
             }
             Some(Destination::Stdout) | None => None,
         };
         let count = if self.once { Some(1) } else { self.count.or(self.operand_count) };
-        let default_time = if self.csv { time::Form::Utc } else { time::Form::Local };
+        let default_time = if self.csv { TimeFormat::Utc } else { TimeFormat::Local };
         Ok(Settings {
             interval: self.interval.or(self.operand_interval).unwrap_or(Duration::from_secs(1)),
             count,
@@ -119,20 +121,20 @@ impl Given {
                 closed: self.closed,
             },
             listening: self.listen && !self.quiet,
-            output: Options {
-                form,
-                by_weight: self.columns.is_some() || form == Form::Journal,
+            output: OutputOptions {
+                format,
+                drop_from_right: self.columns.is_some() || format == ReportFormat::Journal,
                 first,
                 columns,
                 rows: self.rows,
-                // What was asked for besides stands behind the live ones.
+                // Closed and listening rows come last, so the limit would hide them.
                 pipe_rows: if self.closed || self.listen { usize::MAX } else { PIPE_ROWS },
                 sums: self.total || self.quiet,
                 headings: !self.no_header,
                 quiet: self.quiet,
                 repaint: !self.no_clear && count != Some(1),
                 wide: self.wide,
-                numbers: NumberForm { raw: self.bytes, bits: self.bits },
+                numbers: NumberFormat { raw: self.bytes, bits: self.bits },
                 host: self.host.map(OsString::into_vec),
                 time: self.time.unwrap_or(default_time),
                 file,
@@ -195,42 +197,54 @@ impl Given {
         }
     }
 
-    /// The columns of reports.
-    fn columns(&self) -> Result<Vec<Id>, UsageError> {
+    /// Chooses the columns of the reports.
+    fn columns(&self) -> Result<Vec<ColumnId>, UsageError> {
         let mut columns = match (&self.columns, self.by.and_then(grouped)) {
             (Some(columns), _) => columns.clone(),
-            (None, Some(of_group)) if self.csv => [&[Id::Time, Id::Event], of_group, &SUMS[..5]].concat(),
-            (None, Some(of_group)) if self.since_start => {
-                [of_group, &[Id::Connections, Id::RxRate, Id::TxRate, Id::RxBytes, Id::TxBytes]].concat()
+            (None, Some(group_columns)) if self.csv => {
+                [&[ColumnId::Time, ColumnId::Event], group_columns, &SUMS[..5]].concat()
             }
-            (None, Some(of_group)) => [of_group, &[Id::Connections, Id::RxRate, Id::TxRate]].concat(),
+            (None, Some(group_columns)) if self.since_start => [
+                group_columns,
+                &[
+                    ColumnId::Connections,
+                    ColumnId::RxRate,
+                    ColumnId::TxRate,
+                    ColumnId::RxBytes,
+                    ColumnId::TxBytes,
+                ],
+            ]
+            .concat(),
+            (None, Some(group_columns)) => {
+                [group_columns, &[ColumnId::Connections, ColumnId::RxRate, ColumnId::TxRate]].concat()
+            }
             (None, None) if self.csv && self.only_closed => [CSV.as_slice(), &CLOSED_CSV].concat(),
             (None, None) if self.csv => CSV.to_vec(),
             (None, None) if self.only_closed && !self.quiet => CLOSED_TEXT.to_vec(),
             (None, None) => TEXT.to_vec(),
         };
-        // In the columns that the user has chosen, and in CSV, they come last.
+        // In CSV, and if the user has chosen the columns, these columns come last.
         let last = self.csv || self.columns.is_some();
         let names = [
-            (self.cmdline, Id::Cmdline),
-            (self.user, Id::User),
-            (self.unit, Id::Unit),
-            (self.shows_host, Id::Host),
+            (self.cmdline, ColumnId::Cmdline),
+            (self.user, ColumnId::User),
+            (self.unit, ColumnId::Unit),
+            (self.shows_host, ColumnId::Host),
         ];
         for (wanted, id) in names {
             if !wanted || columns.contains(&id) {
                 continue;
             }
-            let comm = columns.iter().position(|id| *id == Id::Comm || *id == Id::Cmdline);
+            let comm = columns.iter().position(|id| *id == ColumnId::Comm || *id == ColumnId::Cmdline);
             match (comm.filter(|_| !last), id) {
-                (Some(at), Id::Cmdline) => columns[at] = id,
-                (Some(_), Id::Host) => columns.push(id),
-                (Some(at), Id::User) => columns.insert(at, id),
+                (Some(at), ColumnId::Cmdline) => columns[at] = id,
+                (Some(_), ColumnId::Host) => columns.push(id),
+                (Some(at), ColumnId::User) => columns.insert(at, id),
                 (Some(at), _) => columns.insert(at + 1, id),
                 (None, _) => columns.push(id),
             }
         }
-        // What the rows are sorted by is seen.
+        // Show the column by which the rows are sorted.
         if let Some(order) = self.order
             && !last
             && !columns.contains(&order.column)
@@ -238,25 +252,26 @@ impl Given {
             columns.push(order.column);
         }
         if let Some(by) = self.by {
-            // `--by remote --columns remote` means the hosts.
-            if by == Id::RemoteAddress {
-                columns.iter_mut().filter(|id| **id == Id::Remote).for_each(|id| *id = by);
+            // With `--by remote`, the column `remote` means the address without the port.
+            if by == ColumnId::RemoteAddress {
+                columns.iter_mut().filter(|id| **id == ColumnId::Remote).for_each(|id| *id = by);
             }
             let sorted = self.order.map(|order| order.column);
-            if let Some(id) = columns.iter().chain(&sorted).find(|id| !is_of_group(by, **id)) {
-                return Err(UsageError::NotOfGroup { column: id.column().name });
+            if let Some(id) = columns.iter().chain(&sorted).find(|id| !has_group_value(by, **id)) {
+                return Err(UsageError::NotGroupColumn { column: id.column().name });
             }
         }
         Ok(columns)
     }
 }
 
-/// Whether all connections of a group have one value in a column, or a sum.
-fn is_of_group(by: Id, column: Id) -> bool {
-    let of_process = by == Id::Pid && matches!(column, Id::Cmdline | Id::User | Id::Unit);
-    let common = grouped(by).is_some_and(|of_group| of_group.contains(&column));
+/// Returns true if all connections of a group share one value in this column, or if the column is a sum.
+fn has_group_value(by: ColumnId, column: ColumnId) -> bool {
+    let of_process =
+        by == ColumnId::Pid && matches!(column, ColumnId::Cmdline | ColumnId::User | ColumnId::Unit);
+    let common = grouped(by).is_some_and(|group_columns| group_columns.contains(&column));
     common
         || of_process
         || SUMS.contains(&column)
-        || matches!(column, Id::Time | Id::Event | Id::Bytes | Id::Host)
+        || matches!(column, ColumnId::Time | ColumnId::Event | ColumnId::Bytes | ColumnId::Host)
 }

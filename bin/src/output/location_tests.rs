@@ -5,8 +5,8 @@ use std::{env, os::unix::fs::symlink, path::PathBuf, process};
 use super::*;
 
 fn name(path: &Path) -> Result<String, String> {
-    match Place::find(path) {
-        Ok(place) => Ok(place.name.into_string().expect("UTF-8")),
+    match Location::find(path) {
+        Ok(location) => Ok(location.name.into_string().expect("UTF-8")),
         Err(Problem::System(error)) => Err(error.kind().to_string()),
         Err(Problem::Refused(why)) => Err(format!("{why:?}")),
     }
@@ -14,7 +14,7 @@ fn name(path: &Path) -> Result<String, String> {
 
 #[test]
 fn paths_lead_to_a_name_in_a_directory() {
-    let directory: PathBuf = env::temp_dir().join(format!("tcptop-place-{}", process::id()));
+    let directory: PathBuf = env::temp_dir().join(format!("tcptop-location-{}", process::id()));
     fs::create_dir_all(directory.join("a/b")).expect("made");
     let link = |target: &str, name: &str| symlink(target, directory.join(name)).expect("made");
     link("a/b", "inside");
@@ -38,10 +38,10 @@ fn paths_lead_to_a_name_in_a_directory() {
         let found = name(&directory.join(path));
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{path}");
     }
-    let place = Place::find(&directory.join("inside/out/a/b/new")).ok().expect("found");
-    place.create(0o600).expect("created");
+    let location = Location::find(&directory.join("inside/out/a/b/new")).ok().expect("found");
+    location.create(0o600).expect("created");
     assert!(directory.join("a/b/new").exists());
-    assert!(place.create(0o600).is_err(), "the name is taken");
+    assert!(location.create(0o600).is_err(), "the name is taken");
     fs::remove_dir_all(&directory).expect("ours");
 }
 
@@ -50,9 +50,10 @@ fn links_to_open_files_lead_there() {
     let (reader, writer) = io::pipe().expect("a pipe");
     use std::os::fd::AsRawFd;
     for folder in ["/dev/fd", "/proc/self/fd"] {
-        let place = Place::find(Path::new(&format!("{folder}/{}", writer.as_raw_fd()))).ok().expect("found");
-        let file = place.append().expect("opened");
-        assert!(place.may_hold(&file.metadata().expect("told")).expect("told"));
+        let location =
+            Location::find(Path::new(&format!("{folder}/{}", writer.as_raw_fd()))).ok().expect("found");
+        let file = location.append().expect("opened");
+        assert!(location.is_trusted(&file.metadata().expect("told")).expect("told"));
         io::Write::write_all(&mut &file, b"x").expect("written");
     }
     let mut both = [0; 2];

@@ -1,4 +1,4 @@
-//! Which collectors run: what was asked for, and what this host has.
+//! Chooses and starts the collectors, by what the user asked for and what this host has.
 
 use std::{
     io::{self, Write},
@@ -17,30 +17,31 @@ use crate::{
     error::Error,
 };
 
-/// What is to be collected.
-pub struct Sought {
+/// What is to be collected, and how.
+pub struct CollectorPlan {
     traffic: TrafficKind,
-    /// Forwarded connections were asked for, so that it is an error if there is no way to see them.
-    insists: bool,
+    /// The user asked for forwarded connections, so it is an error if they cannot be seen.
+    requires_forwarded: bool,
     collector: CollectorName,
     bpf: CollectorSettings,
     enable_accounting: bool,
 }
 
-/// What runs.
+/// The collectors that run.
 pub struct Started {
     pub collectors: Several,
-    /// What the collectors use later on.
+    /// The privileges and system calls that the collectors need later.
     pub needs: Needs,
-    /// Forwarded connections are watched, and what else is.
+    /// If forwarded connections are watched: what is watched besides them.
     pub forwarded: Option<Beside>,
-    /// What is to be said once there are forwarded connections: nobody has asked for them.
-    pub of_forwarded: Vec<Missing>,
+    /// What the source of forwarded connections lacks. It is printed once there is such a connection, because the user
+    /// did not ask for them.
+    pub missing_for_forwarded: Vec<Missing>,
 }
 
-impl Sought {
-    /// As the arguments say, or as this host suggests.
-    pub fn of(settings: &Settings) -> Self {
+impl CollectorPlan {
+    /// Plans as the arguments say, or as this host suggests.
+    pub fn new(settings: &Settings) -> Self {
         let forwards = || conntrack::forwards(Path::new(PROC)) && conntrack::is_available(Path::new(PROC));
         let traffic = settings.traffic.unwrap_or_else(|| {
             if settings.enable_accounting || forwards() { TrafficKind::All } else { TrafficKind::Local }
@@ -52,17 +53,18 @@ impl Sought {
         };
         Self {
             traffic,
-            insists: settings.traffic.is_some() || settings.enable_accounting,
+            requires_forwarded: settings.traffic.is_some() || settings.enable_accounting,
             collector: settings.collector,
             bpf,
             enable_accounting: settings.enable_accounting,
         }
     }
 
-    /// Whether this process can open what the collectors need. To be asked before it opens anything.
+    /// Checks whether this process may open as many files as the collectors need. Call it before anything is opened.
     ///
     /// # Errors
-    /// It cannot.
+    ///
+    /// Fails if it may not.
     pub fn has_descriptors(&self) -> Result<(), Error> {
         if self.traffic.has_local() && self.collector != CollectorName::Diag {
             bpf::has_descriptors()
@@ -71,13 +73,14 @@ impl Sought {
         }
     }
 
-    /// Starts the collectors.
+    /// Starts the collectors of the plan.
     ///
     /// # Errors
-    /// The host lacks what was asked for.
+    ///
+    /// Fails if the host lacks what was asked for.
     pub fn start(self) -> Result<Started, Error> {
         let mut collectors: Vec<Box<dyn NetworkCollector>> = Vec::new();
-        let (mut missing, mut of_forwarded) = (Vec::new(), Vec::new());
+        let (mut missing, mut missing_for_forwarded) = (Vec::new(), Vec::new());
         let mut sees_udp = true;
         let mut needs = Needs::default();
         if self.traffic.has_local() {
@@ -97,12 +100,13 @@ impl Sought {
             });
             match conntrack.start() {
                 Ok(()) => {
-                    let lacks = if self.insists { &mut missing } else { &mut of_forwarded };
+                    let lacks =
+                        if self.requires_forwarded { &mut missing } else { &mut missing_for_forwarded };
                     lacks.extend_from_slice(conntrack.missing());
                     collectors.push(Box::new(conntrack));
                     needs.conntrack = true;
                 }
-                Err(error) if forwarded && self.insists => return Err(error),
+                Err(error) if forwarded && self.requires_forwarded => return Err(error),
                 Err(error) => {
                     let what = if forwarded { "forwarded connections are" } else { "UDP is" };
                     // A closed stderr must not end the reports.
@@ -115,26 +119,26 @@ impl Sought {
             (true, true) => Beside::EveryNamespace,
             (true, false) => Beside::ThisNamespace,
         });
-        Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, of_forwarded })
+        Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, missing_for_forwarded })
     }
 
-    /// Whether connection tracking counts bytes here.
+    /// Returns true if connection tracking counts bytes here.
     fn conntrack_counts(&self) -> bool {
         self.enable_accounting || conntrack::counts(Path::new(PROC))
     }
 
-    /// The collector of local connections, and whether it sees UDP.
+    /// Returns the collector of local connections, and whether it sees UDP.
     fn local(&self) -> Result<(Box<dyn NetworkCollector>, bool), Error> {
         if self.collector != CollectorName::Diag {
             let mut bpf = BpfCollector::new(self.bpf);
             match bpf.start() {
                 Ok(()) => return Ok((Box::new(bpf), true)),
-                Err(error) if self.collector == CollectorName::Bpf || !error.is_of_bpf() => {
+                Err(error) if self.collector == CollectorName::Bpf || !error.is_bpf_unavailable() => {
                     return Err(error);
                 }
                 Err(error) => {
                     let mut diag = DiagCollector::new();
-                    // What stands in the way of BPF is what there is to be mended.
+                    // If both fail, report why BPF failed, because that is what the user can fix.
                     let Ok(()) = diag.start() else { return Err(error) };
                     let udp = if self.conntrack_counts() {
                         "and UDP as far as connection tracking has it"

@@ -1,6 +1,6 @@
-//! Where a log file is: a name in an open directory, found component by component, through no symbolic link that another
-//! user may have laid. What happens to the path afterwards changes nothing: the file is opened, renamed and made anew in
-//! that directory.
+//! The location of a log file: a name in an open directory. The path is followed component by component, and never
+//! through a symbolic link that another user may have placed. Later changes to the path have no effect: the file is
+//! opened, renamed and created in that directory.
 
 use std::{
     ffi::CString,
@@ -10,21 +10,22 @@ use std::{
     path::Path,
 };
 
-use super::{refusal::Refusal, trust};
+use super::{refusal::LogRefusal, trust};
 use crate::sys::folder::{self, Folder};
 
-/// Symbolic links that a path may lead through (`MAXSYMLINKS`, include/linux/namei.h, v6.12).
+/// Number of symbolic links that a path may lead through (`MAXSYMLINKS`, include/linux/namei.h, v6.12).
 const LINKS: u32 = 40;
 
-/// For every file: a pipe without a reader, or a terminal, must not hold us up; writes wait for room by themselves.
+/// Flags for every file. Opening a pipe without a reader, or a terminal, must not block; writes wait for room
+/// themselves.
 const FLAGS: libc::c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// Why a file cannot be had.
+/// Why a file cannot be used.
 pub enum Problem {
-    /// The kernel says no.
+    /// The kernel refuses it.
     System(io::Error),
-    /// tcptop says no.
-    Refused(Refusal),
+    /// tcptop refuses it.
+    Refused(LogRefusal),
 }
 
 impl From<io::Error> for Problem {
@@ -33,21 +34,21 @@ impl From<io::Error> for Problem {
     }
 }
 
-/// A name in a directory. It need not exist.
-pub struct Place {
+/// A name in a directory. The file need not exist.
+pub struct Location {
     pub folder: Folder,
     pub name: CString,
-    /// It is a link of /proc to an open file, which leads there whatever its text says.
+    /// The name is a link in /proc to an open file, which leads there whatever its text says.
     descriptor: bool,
 }
 
-impl Place {
-    /// The place that a path leads to.
+impl Location {
+    /// Finds the location that a path leads to.
     pub fn find(path: &Path) -> Result<Self, Problem> {
         let path = path.as_os_str().as_bytes();
         let mut folder = Folder::start(path.starts_with(b"/"))?;
         let (mut left, mut links) = (Vec::new(), 0);
-        lay(path, &mut left)?;
+        push_components(path, &mut left)?;
         while let Some(name) = left.pop() {
             let last = left.is_empty();
             if !last {
@@ -60,23 +61,25 @@ impl Place {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let place = |folder, descriptor| Ok(Self { folder, name: name.clone(), descriptor });
+            let location = |folder, descriptor| Ok(Self { folder, name: name.clone(), descriptor });
             let entry = match folder.entry(&name) {
-                Err(error) if last && error.kind() == io::ErrorKind::NotFound => return place(folder, false),
+                Err(error) if last && error.kind() == io::ErrorKind::NotFound => {
+                    return location(folder, false);
+                }
                 entry => entry?,
             };
             let link = entry.metadata()?;
             match link.is_symlink() {
-                false if last => return place(folder, false),
+                false if last => return location(folder, false),
                 false => return Err(io::Error::from_raw_os_error(libc::ENOTDIR).into()),
                 true => {}
             }
             let around = folder.metadata()?;
             if !trust::may_follow(&link, &around) {
-                return Err(Problem::Refused(Refusal::Link));
+                return Err(Problem::Refused(LogRefusal::Link));
             }
             if last && fs::metadata("/proc/self").is_ok_and(|proc| proc.dev() == around.dev()) {
-                return place(folder, true);
+                return location(folder, true);
             }
             links += 1;
             if links > LINKS {
@@ -86,29 +89,29 @@ impl Place {
             if target.starts_with(b"/") {
                 folder = Folder::start(true)?;
             }
-            lay(&target, &mut left)?;
+            push_components(&target, &mut left)?;
         }
         Err(io::Error::from_raw_os_error(libc::EISDIR).into())
     }
 
-    /// The file, to append to.
+    /// Opens the file for appending.
     pub fn append(&self) -> io::Result<File> {
         self.folder.open(&self.name, libc::O_WRONLY | libc::O_APPEND | self.flags(), 0)
     }
 
-    /// A new file, to append to; an error when the name is taken.
+    /// Creates the file for appending. Fails if the name is taken.
     pub fn create(&self, mode: libc::mode_t) -> io::Result<File> {
         let new = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_EXCL;
         self.folder.open(&self.name, new | FLAGS | libc::O_NOFOLLOW, mode)
     }
 
-    /// The file, to read from.
+    /// Opens the file for reading.
     pub fn read(&self) -> io::Result<File> {
         self.folder.open(&self.name, libc::O_RDONLY | self.flags(), 0)
     }
 
-    /// Whether the name is that of this file.
-    pub fn is_of(&self, file: &Metadata) -> bool {
+    /// Returns true if the name still belongs to this file.
+    pub fn names_file(&self, file: &Metadata) -> bool {
         let named = match self.descriptor {
             true => self.read(),
             false => self.folder.entry(&self.name),
@@ -116,8 +119,8 @@ impl Place {
         named.and_then(|named| named.metadata()).is_ok_and(|named| is_same(&named, file))
     }
 
-    /// Whether nobody else can have put this file there.
-    pub fn may_hold(&self, file: &Metadata) -> io::Result<bool> {
+    /// Returns true if no other user can have put this file there.
+    pub fn is_trusted(&self, file: &Metadata) -> io::Result<bool> {
         Ok(self.descriptor || trust::may_append(file, &self.folder.metadata()?))
     }
 
@@ -126,9 +129,9 @@ impl Place {
     }
 }
 
-/// Puts the components of a path on the pile, the first on top.
-fn lay(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
-    // What ends with a slash is to be a directory.
+/// Pushes the components of a path, so that the first is popped first.
+fn push_components(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
+    // A path that ends with a slash must be a directory.
     let end = path.ends_with(b"/").then_some(&b"."[..]);
     let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
     for part in end.into_iter().chain(parts.rev()) {
@@ -137,11 +140,11 @@ fn lay(path: &[u8], left: &mut Vec<CString>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether both are one file.
+/// Returns true if both describe the same file.
 pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 #[cfg(test)]
-#[path = "place_tests.rs"]
+#[path = "location_tests.rs"]
 mod tests;

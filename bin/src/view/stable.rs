@@ -1,43 +1,45 @@
-//! What keeps the rows of a screen at rest: they keep their order while their rates differ little, and both ends of a
-//! connection of this host stand one below the other.
+//! Keeps the rows of a screen in a stable order: rows change places only if their rates differ much, and both ends of a
+//! connection within this host are shown one below the other.
 //!
-//! Each row has a level: its bytes in the interval in which it last changed much. Rows are in the order of their levels, so
-//! that a row is never far from its place. Rows of one level stay as they were.
+//! Each row has a level: its bytes in the interval in which its rate last changed much. Rows are sorted by level, so a
+//! row is never far from its exact position. Rows with the same level keep their order.
 
 use super::View;
 use crate::{
-    columns::{Frame, Id, Row},
+    columns::{ColumnId, Frame, Row},
     conn::ConnectionRecord,
 };
 
-/// A difference of so many bytes, or of an eighth, is none.
-const LITTLE: u64 = 256;
+/// Bytes by which a rate may differ from its level without changing it; an eighth of the level is allowed too.
+const TOLERANCE: u64 = 256;
 
-/// No more rows are arranged: few enough for loops where a sort or a map would take more of the binary.
-const MOST: usize = 256;
+/// Number of rows that are arranged at most. They are few enough for loops; a sort or a map would make the binary
+/// larger.
+const MAX_ROWS: usize = 256;
 
-/// The order of the last report.
+/// The order of the previous report.
 #[derive(Debug, Default)]
-pub struct Steady {
-    /// The rows that were seen, from the first to the last.
-    rows: Vec<Seen>,
+pub struct StableOrder {
+    /// The rows that were shown, from top to bottom.
+    rows: Vec<RankedRow>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct RankedRow {
     identity: u64,
     level: u64,
-    /// In the last report; of a new row, behind all others.
+    /// Position in the previous report. A new row is behind all others.
     place: usize,
 }
 
-impl Steady {
-    /// Arranges the first `most` rows of those that are in the default order. `by`: they are groups by this column.
-    pub fn arrange(&mut self, view: &mut View<'_>, by: Option<Id>, frame: &Frame<'_>, most: usize) {
-        let count = most.min(view.ranked).min(MOST);
+impl StableOrder {
+    /// Arranges the first `most` rows of those in the default order. `by` is the column by which they are grouped, if
+    /// they are.
+    pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
+        let count = most.min(view.ranked).min(MAX_ROWS);
         let ranked = &mut view.rows[..view.ranked];
-        let mut rows: Vec<Seen> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
-        // They are almost in order.
+        let mut rows: Vec<RankedRow> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
+        // An insertion sort: the rows are almost in order.
         for end in 1..count {
             for at in (1..=end).rev() {
                 let (above, below) = (rows[at - 1], rows[at]);
@@ -54,10 +56,10 @@ impl Steady {
         }
     }
 
-    /// The level of a row now, and its place in the last report.
-    fn seen(&self, row: &Row<'_>, by: Option<Id>, frame: &Frame<'_>) -> Seen {
+    /// Returns a row's current level, and its position in the previous report.
+    fn seen(&self, row: &Row<'_>, by: Option<ColumnId>, frame: &Frame<'_>) -> RankedRow {
         let identity = match by {
-            // FNV-1a. Two groups that have the same are at worst not at rest.
+            // FNV-1a. If two groups have the same hash, at worst they change places needlessly.
             Some(by) => by.column().key(row, frame).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
                 (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
             }),
@@ -66,14 +68,14 @@ impl Steady {
         let now = row.record.growth.sum();
         let last = self.rows.iter().position(|seen| seen.identity == identity);
         let level = last.map_or(now, |place| self.rows[place].level);
-        let stays = now > 0 && now.abs_diff(level) <= LITTLE.max(level / 8);
-        Seen { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
+        let stays = now > 0 && now.abs_diff(level) <= TOLERANCE.max(level / 8);
+        RankedRow { identity, level: if stays { level } else { now }, place: last.unwrap_or(usize::MAX) }
     }
 }
 
-/// Puts the other end of each connection among the first `count` rows below it.
+/// Moves the other end of each connection among the first `count` rows to the line below it.
 fn join(rows: &mut [Row<'_>], count: usize) {
-    // Of most rows only the ports are compared.
+    // For most rows it is enough to compare the ports.
     let ports = |here: u16, there: u16| u32::from(here) << 16 | u32::from(there);
     let seen = rows[..count].iter().map(|row| &row.record.ends);
     let mut wanted: Vec<u32> = seen.map(|ends| ports(ends.rport, ends.lport)).collect();
@@ -126,8 +128,8 @@ mod tests {
         }
     }
 
-    /// The local ports in the order in which they are shown, `most` of them on the screen.
-    fn shown(steady: &mut Steady, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
+    /// Returns the local ports in the order in which they are shown, with room for `most` rows.
+    fn shown(stable: &mut StableOrder, mut records: Vec<ConnectionRecord>, most: usize) -> Vec<u16> {
         records.sort_by_key(|record| std::cmp::Reverse(record.growth.sum()));
         let none = samples::records();
         let (report, names) = (samples::report(&none), samples::names());
@@ -140,17 +142,17 @@ mod tests {
             left_out: LeftOut::default(),
             shown: None,
         };
-        steady.arrange(&mut view, None, &samples::frame(&report, &names), most);
+        stable.arrange(&mut view, None, &samples::frame(&report, &names), most);
         view.rows.iter().map(|row| row.record.ends.lport).collect()
     }
 
     #[test]
     fn rows_stay_until_they_differ_much() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         let mut next = |rates: [u64; 3]| {
             let records =
                 (1..).zip(rates).map(|(at, bytes)| record(at, u16::try_from(at).expect("few"), 9, bytes));
-            shown(&mut steady, records.collect(), 24)
+            shown(&mut stable, records.collect(), 24)
         };
         assert_eq!(next([10_000, 9_900, 100]), [1, 2, 3]);
         assert_eq!(next([10_000, 10_500, 100]), [1, 2, 3], "a twentieth");
@@ -162,9 +164,9 @@ mod tests {
 
     #[test]
     fn small_steps_add_up() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         for bytes in (10_000..13_000).step_by(100) {
-            let order = shown(&mut steady, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
+            let order = shown(&mut stable, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
             // No row is above one with a quarter more.
             assert!(order[0] == 1 || bytes > 8_800, "{bytes}");
             assert!(order[0] == 2 || bytes < 13_750, "{bytes}");
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn both_ends_stand_together() {
-        let mut steady = Steady::default();
+        let mut stable = StableOrder::default();
         // Two connections of this host, and one with another.
         let records = || {
             vec![
@@ -185,10 +187,10 @@ mod tests {
                 record(5, 80, 5000, 100),
             ]
         };
-        assert_eq!(shown(&mut steady, records(), 24), [5000, 80, 80, 5001, 7]);
-        assert_eq!(shown(&mut Steady::default(), records(), 4), [5000, 80, 80, 5001, 7]);
-        assert_eq!(shown(&mut Steady::default(), records(), 3)[..3], [5000, 80, 80]);
-        assert_eq!(shown(&mut Steady::default(), records(), 1)[..1], [5000]);
-        assert_eq!(shown(&mut Steady::default(), Vec::new(), 3), []);
+        assert_eq!(shown(&mut stable, records(), 24), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 4), [5000, 80, 80, 5001, 7]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 3)[..3], [5000, 80, 80]);
+        assert_eq!(shown(&mut StableOrder::default(), records(), 1)[..1], [5000]);
+        assert_eq!(shown(&mut StableOrder::default(), Vec::new(), 3), []);
     }
 }

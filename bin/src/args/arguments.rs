@@ -1,4 +1,4 @@
-//! What the arguments say: the parser fills it, and `settle` makes settings of it.
+//! The arguments as they were given. The parser fills them in, and `validate` turns them into settings.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -7,13 +7,13 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{self, time},
+    columns::{self, TimeFormat},
     view::{Filter, Order},
 };
 
-/// The arguments as they were given, each checked by itself.
+/// All arguments. Each value has been checked by itself, but not against the others.
 #[derive(Default)]
-pub struct Given {
+pub struct Arguments {
     pub check: bool,
     pub once: bool,
     pub interval: Option<Duration>,
@@ -26,14 +26,14 @@ pub struct Given {
     pub traffic: Option<TrafficKind>,
     pub order: Option<Order>,
     pub rows: Option<usize>,
-    pub by: Option<columns::Id>,
+    pub by: Option<columns::ColumnId>,
     pub since_start: bool,
     pub csv: bool,
     pub closed: bool,
     pub only_closed: bool,
     pub total: bool,
     pub quiet: bool,
-    pub columns: Option<Vec<columns::Id>>,
+    pub columns: Option<Vec<columns::ColumnId>>,
     pub wide: bool,
     pub bytes: bool,
     pub bits: bool,
@@ -43,7 +43,7 @@ pub struct Given {
     pub host: Option<OsString>,
     pub no_header: bool,
     pub no_clear: bool,
-    pub time: Option<time::Form>,
+    pub time: Option<TimeFormat>,
     pub cmdline: bool,
     pub user: bool,
     pub unit: bool,

@@ -1,84 +1,86 @@
-//! What tells a log of tcptop's from other files: its first line.
+//! Tells a log of tcptop's from other files by its first line.
 //!
-//! CSV begins with a header line of column names, a report in text with the time and `interval`, a journal with a line of
-//! titles. Without these (`--no-header`), a file begins with a row: it must have the cells of the columns that are printed
-//! now, and two of them must be what no name can be taken for, such as numbers.
+//! CSV begins with a header line of column names, a text report with the time and `interval`, and a journal with a line
+//! of titles. With `--no-header`, a file begins with a row. The row must have the cells of the columns that are printed
+//! now, and at least two of them must be something that cannot be a name, such as numbers.
 
-use super::{Form, Options, csv};
-use crate::columns::{COLUMNS, Id, NumberForm};
+use super::{OutputOptions, ReportFormat, csv};
+use crate::columns::{COLUMNS, ColumnId, NumberFormat};
 
-/// Bytes of a first line that are looked at.
+/// Number of bytes of the first line that are read.
 pub const LINE: usize = 4096;
 
 /// Whose a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A log as it is written now.
+    /// A log in the current format and with the current columns.
     Same,
-    /// A log of ours, of another form or with other columns.
+    /// A log of tcptop's in another format or with other columns.
     Other,
-    /// Somebody else's.
+    /// Not a log of tcptop's.
     Foreign,
 }
 
-/// What the log that is written now begins with.
-pub struct Mark {
-    form: Form,
-    columns: Vec<Id>,
+/// How a log with the current options begins.
+pub struct Signature {
+    format: ReportFormat,
+    columns: Vec<ColumnId>,
     headings: bool,
-    numbers: NumberForm,
-    /// The header line of CSV, with its end.
+    numbers: NumberFormat,
+    /// The CSV header line, with its newline.
     header: Vec<u8>,
 }
 
-impl Mark {
-    /// Of reports with these options.
-    pub fn of(options: &Options) -> Self {
-        let (form, columns, headings) = (options.form, options.columns.clone(), options.headings);
+impl Signature {
+    /// Returns the signature of reports with these options.
+    pub fn new(options: &OutputOptions) -> Self {
+        let (format, columns, headings) = (options.format, options.columns.clone(), options.headings);
         let numbers = options.numbers;
         let mut header = Vec::new();
-        if form == Form::Csv {
+        if format == ReportFormat::Csv {
             csv::header(&columns, &mut header);
         }
-        Self { form, columns, headings, numbers, header }
+        Self { format, columns, headings, numbers, header }
     }
 
-    /// The line that a new file of CSV begins with; empty if there is none.
+    /// Returns the line that a new CSV file begins with; empty if there is none.
     pub fn header(&self) -> &[u8] {
         if self.headings { &self.header } else { b"" }
     }
 
-    /// What a log begins with, in words.
+    /// Describes the beginning of a log in words.
     pub const fn expected(&self) -> &'static str {
-        match (self.form, self.headings) {
+        match (self.format, self.headings) {
             (_, false) => "a row of these columns",
-            (Form::Csv, _) => "a header line of column names",
-            (Form::Text, _) => "the header line of a report",
-            (Form::Journal, _) => "a line of titles",
+            (ReportFormat::Csv, _) => "a header line of column names",
+            (ReportFormat::Text, _) => "the header line of a report",
+            (ReportFormat::Journal, _) => "a line of titles",
         }
     }
 
-    /// Whose a file is that begins with these bytes, [`LINE`] at most.
-    pub fn judge(&self, begin: &[u8]) -> Verdict {
+    /// Decides whose a file is by its first bytes, at most [`LINE`].
+    pub fn classify(&self, begin: &[u8]) -> Verdict {
         let end = memchr::memchr(b'\n', begin);
         let line = &begin[..end.unwrap_or(begin.len())];
         let same = |same| if same { Verdict::Same } else { Verdict::Other };
         if is_csv_header(line) {
-            return same(end.is_some() && self.form == Form::Csv && begin.starts_with(&self.header));
+            return same(
+                end.is_some() && self.format == ReportFormat::Csv && begin.starts_with(&self.header),
+            );
         }
         if is_report(line) {
-            return same(self.form == Form::Text);
+            return same(self.format == ReportFormat::Text);
         }
         if titles(line, self.numbers).is_some_and(|titles| titles == self.columns) {
-            return same(self.form == Form::Journal);
+            return same(self.format == ReportFormat::Journal);
         }
-        let in_bits = |bits| titles(line, NumberForm { bits, ..self.numbers }).is_some();
+        let in_bits = |bits| titles(line, NumberFormat { bits, ..self.numbers }).is_some();
         if in_bits(false) || in_bits(true) {
             return Verdict::Other;
         }
-        let is_row =
-            !self.headings && if self.form == Form::Csv { self.is_row(line) } else { self.is_text(line) };
-        // A crash may have torn the header line off.
+        let is_row = !self.headings
+            && if self.format == ReportFormat::Csv { self.is_row(line) } else { self.is_text(line) };
+        // A crash may have cut the header line.
         let is_torn = end.is_none() && line.contains(&b',') && self.header().starts_with(line);
         match (is_row, is_torn) {
             (true, _) => Verdict::Same,
@@ -91,11 +93,12 @@ impl Mark {
         fits(&cells(line), &self.columns, true)
     }
 
-    /// Names may have spaces in them, so only what stands before the first and behind the last name has its place.
+    /// Returns true if the line is a text row of these columns. Names may contain spaces, so only the cells before the
+    /// first name and after the last one have fixed positions.
     fn is_text(&self, line: &[u8]) -> bool {
         let words: Vec<&[u8]> = words(line).collect();
         let (count, columns) = (words.len(), self.columns.as_slice());
-        let is_name = |id: &Id| id.column().is_of_names();
+        let is_name = |id: &ColumnId| id.column().holds_names();
         let before = columns.iter().take_while(|id| !is_name(id)).count();
         let behind = columns.iter().rev().take_while(|id| !is_name(id)).count();
         if before == columns.len() {
@@ -111,21 +114,21 @@ impl Mark {
     }
 }
 
-/// Whether these are cells of these columns, at least two of them beyond doubt.
-fn fits(cells: &[&[u8]], columns: &[Id], csv: bool) -> bool {
+/// Returns true if these may be cells of these columns, and at least two of them certainly are.
+fn fits(cells: &[&[u8]], columns: &[ColumnId], csv: bool) -> bool {
     let pairs = || cells.iter().zip(columns).map(|(cell, id)| (cell, id.column()));
     cells.len() == columns.len()
         && pairs().all(|(cell, column)| column.may_have_printed(cell, csv))
         && pairs().filter(|(cell, column)| column.has_printed(cell, csv)).count() >= 2
 }
 
-/// A line of CSV that names columns.
+/// Returns true if the line consists of column names.
 fn is_csv_header(line: &[u8]) -> bool {
     let known = |cell: &[u8]| COLUMNS.iter().any(|column| column.name.as_bytes() == cell);
     line.split(|byte| *byte == b',').all(known)
 }
 
-/// `12:41:52Z  interval 1.00s  TCP 12  ...`.
+/// Returns true for the header of a text report: `12:41:52Z  interval 1.00s  TCP 12  ...`.
 fn is_report(line: &[u8]) -> bool {
     const WORD: &[u8] = b"  interval ";
     let Some(at) = line.windows(WORD.len()).position(|part| part == WORD) else { return false };
@@ -133,10 +136,11 @@ fn is_report(line: &[u8]) -> bool {
     at > 0 && line[..at].iter().all(time) && line[at + WORD.len()..].first().is_some_and(u8::is_ascii_digit)
 }
 
-/// The columns of a line of titles.
-fn titles(line: &[u8], numbers: NumberForm) -> Option<Vec<Id>> {
+/// Returns the columns of a line of titles.
+fn titles(line: &[u8], numbers: NumberFormat) -> Option<Vec<ColumnId>> {
     let titled = |word: &[u8]| COLUMNS.iter().find(|column| column.title(numbers).as_bytes() == word);
-    let ids: Vec<Id> = words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
+    let ids: Vec<ColumnId> =
+        words(line).map(|word| titled(word).map(|column| column.id)).collect::<Option<_>>()?;
     (!ids.is_empty()).then_some(ids)
 }
 
@@ -144,7 +148,7 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
 }
 
-/// The cells of a line of CSV, those in quotes with these.
+/// Splits a CSV line into cells, keeping their quotes.
 fn cells(line: &[u8]) -> Vec<&[u8]> {
     let mut quoted = false;
     let comma = |byte: &u8| {
@@ -155,5 +159,5 @@ fn cells(line: &[u8]) -> Vec<&[u8]> {
 }
 
 #[cfg(test)]
-#[path = "mark_tests.rs"]
+#[path = "signature_tests.rs"]
 mod tests;

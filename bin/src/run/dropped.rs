@@ -1,36 +1,36 @@
-//! Reports that could not be written to a log file: said once, counted, and no reason to end.
+//! Counts reports that could not be written to a log file. A failure is printed when it begins, and does not end tcptop.
 
 use std::io::{self, Write};
 
 use super::Stopped;
 use crate::output::OutputError;
 
-/// What was lost.
-pub struct Losses {
-    /// A report may be lost: it is for a file, and others will follow.
+/// The reports that were dropped.
+pub struct DroppedReports {
+    /// Reports may be dropped, because they go to a file and others will follow.
     allowed: bool,
-    /// Why the last one was, and how many in a row.
+    /// The reason for the current failure, and the number of reports dropped by it.
     failing: Option<(OutputError, u64)>,
-    /// How many were, before.
+    /// Number of reports dropped by earlier failures.
     total: u64,
 }
 
-impl Losses {
-    /// None so far.
+impl DroppedReports {
+    /// Starts with none.
     pub const fn new(allowed: bool) -> Self {
         Self { allowed, failing: None, total: 0 }
     }
 
-    /// Takes in what became of a write of so many reports; true: something was written.
+    /// Records the result of writing `reports` reports. An `Ok(true)` means that something was written.
     ///
     /// # Errors
     ///
-    /// The failure, where none is allowed.
-    pub fn note(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
+    /// Returns the failure if reports may not be dropped.
+    pub fn record(&mut self, written: Result<bool, OutputError>, reports: u64) -> Result<(), Stopped> {
         // A closed stderr must not end the reports.
         let mut stderr = io::stderr();
         match written {
-            // That nothing can be written says nothing.
+            // A write of nothing does not show that writing works again.
             Ok(false) => {}
             Ok(true) => {
                 if let Some((_, dropped)) = self.failing.take() {
@@ -57,12 +57,12 @@ impl Losses {
         Ok(())
     }
 
-    /// At the end. `bounded`: a number of reports was asked for.
+    /// Ends the count. `bounded` says that the user asked for a number of reports.
     ///
     /// # Errors
     ///
-    /// The failure that lasts; in a bounded run, one before as well.
-    pub fn settle(self, bounded: bool) -> Result<(), Stopped> {
+    /// Returns the failure that persists. In a bounded run, an earlier failure is an error too.
+    pub fn finish(self, bounded: bool) -> Result<(), Stopped> {
         match self.failing {
             Some((error, _)) => Err(error.into()),
             None if bounded && self.total > 0 => Err(Stopped::Dropped(self.total)),
@@ -81,25 +81,28 @@ mod tests {
 
     #[test]
     fn a_write_of_nothing_is_no_recovery() {
-        let mut losses = Losses::new(true);
+        let mut dropped_reports = DroppedReports::new(true);
         for (written, reports) in
             [(Ok(true), 1), (Err(full()), 1), (Ok(false), 1), (Err(full()), 1), (Ok(false), 0)]
         {
-            losses.note(written, reports).expect("allowed");
+            dropped_reports.record(written, reports).expect("allowed");
         }
-        assert!(losses.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
-        assert!(matches!(losses.settle(false), Err(Stopped::Output(_))));
+        assert!(dropped_reports.failing.as_ref().is_some_and(|(_, dropped)| *dropped == 2));
+        assert!(matches!(dropped_reports.finish(false), Err(Stopped::Output(_))));
     }
 
     #[test]
     fn what_was_dropped_before_matters_to_a_bounded_run_only() {
         let recovered = || {
-            let mut losses = Losses::new(true);
-            losses.note(Err(full()), 1).and_then(|()| losses.note(Ok(true), 1)).expect("allowed");
-            losses
+            let mut dropped_reports = DroppedReports::new(true);
+            dropped_reports
+                .record(Err(full()), 1)
+                .and_then(|()| dropped_reports.record(Ok(true), 1))
+                .expect("allowed");
+            dropped_reports
         };
-        assert!(recovered().settle(false).is_ok());
-        assert!(matches!(recovered().settle(true), Err(Stopped::Dropped(1))));
-        assert!(Losses::new(false).note(Err(full()), 1).is_err());
+        assert!(recovered().finish(false).is_ok());
+        assert!(matches!(recovered().finish(true), Err(Stopped::Dropped(1))));
+        assert!(DroppedReports::new(false).record(Err(full()), 1).is_err());
     }
 }
