@@ -87,7 +87,7 @@ impl Console {
     /// epoll_ctl(2)'s and sigprocmask(2)'s.
     pub fn suspend(&mut self, epoll: &Epoll) -> Result<(), Error> {
         self.ignore(epoll)?;
-        self.keys.give_back();
+        self.keys.restore_modes();
         // The signal is still pending, and does now what it does by itself.
         let stopped = signal::release(&[libc::SIGTSTP]).and_then(|()| signal::block(&[libc::SIGTSTP]));
         stopped.map_err(|error| Error::System("sigprocmask", error))

@@ -18,7 +18,7 @@ pub const MOUNTINFO: &str = "/proc/self/mountinfo";
 
 /// Where the root was found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum CgroupRoot {
     /// Mounted there.
     Mounted(PathBuf),
     /// Mounted nowhere: reached by a mount that no other process sees and that goes away with the descriptor.
@@ -31,15 +31,15 @@ pub enum Place {
 ///
 /// # Errors
 /// Those of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
-pub fn open_root() -> io::Result<(OwnedFd, Place)> {
+pub fn open_root() -> io::Result<(OwnedFd, CgroupRoot)> {
     // Without /proc nothing is known to be mounted.
     for path in mounted_roots(&fs::read(MOUNTINFO).unwrap_or_default()) {
         // What was mounted over it later may hide it.
         if let Some(root) = fs::File::open(&path).map(OwnedFd::from).ok().filter(is_cgroup2) {
-            return Ok((root, Place::Mounted(path)));
+            return Ok((root, CgroupRoot::Mounted(path)));
         }
     }
-    Ok((private_root()?, Place::Private))
+    Ok((private_root()?, CgroupRoot::Private))
 }
 
 /// Whether this is the root of the machine's tree, and not of the part that a container sees: the machine's alone has
@@ -54,7 +54,7 @@ pub fn is_whole(root: BorrowedFd<'_>) -> bool {
 ///
 /// # Errors
 /// `ESTALE`: it is gone. Others: those of open_by_handle_at(2).
-pub fn path(root: BorrowedFd<'_>, place: &Place, id: u64) -> io::Result<Vec<u8>> {
+pub fn path(root: BorrowedFd<'_>, place: &CgroupRoot, id: u64) -> io::Result<Vec<u8>> {
     /// `struct file_handle` of include/linux/fs.h, with the handle of a kernfs file: `FILEID_KERNFS` of
     /// include/linux/exportfs.h and the id (fs/kernfs/mount.c `kernfs_encode_fh`, v5.10).
     #[repr(C)]
@@ -79,8 +79,8 @@ pub fn path(root: BorrowedFd<'_>, place: &Place, id: u64) -> io::Result<Vec<u8>>
     let directory = super::descriptor(opened)?;
     let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?.into_os_string().into_vec();
     let mount = match place {
-        Place::Mounted(mount) => mount.as_os_str().as_bytes(),
-        Place::Private => b"",
+        CgroupRoot::Mounted(mount) => mount.as_os_str().as_bytes(),
+        CgroupRoot::Private => b"",
     };
     let below = path.strip_prefix(mount).unwrap_or(&path);
     Ok(if below.is_empty() { b"/".to_vec() } else { below.to_vec() })

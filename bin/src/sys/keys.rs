@@ -71,7 +71,7 @@ impl Keys {
     }
 
     /// Gives the terminal its own modes back.
-    pub fn give_back(&mut self) {
+    pub fn restore_modes(&mut self) {
         if let Some(before) = self.before.take()
             && self.are_ours()
         {
@@ -94,6 +94,6 @@ fn set(modes: &libc::termios) -> bool {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.give_back();
+        self.restore_modes();
     }
 }
