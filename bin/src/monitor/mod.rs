@@ -17,7 +17,7 @@ use tcptop_abi::Endpoints;
 use self::{inquiry::Schedule, listening::Listening};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, Decay, Keep, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, ConnectionTable, Decay, Keep, Protocol, Report, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -29,7 +29,7 @@ pub struct Monitor<C> {
     collector: C,
     /// Where process information is: `/proc`.
     proc: PathBuf,
-    table: Table,
+    table: ConnectionTable,
     names: Names,
     /// Monotonic time at which the interval under way began.
     since: Duration,
@@ -75,7 +75,7 @@ impl<C: NetworkCollector> Monitor<C> {
         openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
     ) -> Self {
         let since = clock::monotonic();
-        let mut table = Table::new(listing.ended);
+        let mut table = ConnectionTable::new(listing.ended);
         table.keep(listing.keep);
         if let Some(beside) = listing.forwarded {
             table.expect_forwarded(beside);
@@ -207,7 +207,7 @@ impl<C: NetworkCollector> Monitor<C> {
 
 /// Puts what existed before the first packet into the table.
 fn fill(
-    table: &mut Table,
+    table: &mut ConnectionTable,
     snapshot: &proc::Snapshot,
     openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
 ) {
@@ -233,7 +233,7 @@ fn tcp_state(socket: &proc::SocketEntry) -> Option<TcpState> {
 }
 
 /// Takes in what a collector hands up.
-fn take_in(table: &mut Table, names: &mut Names, event: CollectorEvent) {
+fn take_in(table: &mut ConnectionTable, names: &mut Names, event: CollectorEvent) {
     match event {
         CollectorEvent::ProcessSeen(pid) => names.read_now(pid),
         event => table.apply(event, &mut |owner| names.identify(owner)),
