@@ -1,4 +1,4 @@
-//! How much memory a test holds: an allocator that counts, for the tests of this program alone.
+//! Measures how much memory a test holds, by an allocator that counts. Only the tests of this program use it.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
