@@ -220,7 +220,7 @@ fn cgroup(text: &mut String, privileged: bool) -> bool {
     };
     match place {
         CgroupRoot::Mounted(path) => {
-            line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path)))
+            line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path)));
         }
         CgroupRoot::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
     }

@@ -33,9 +33,9 @@ impl Links {
     ///
     /// # Errors
     /// A required program cannot be attached again.
-    pub fn mend(&mut self) -> Result<Vec<Detached>, Error> {
+    pub fn reattach(&mut self) -> Result<Vec<Detached>, Error> {
         let mut detached = Vec::new();
-        if self.seem_whole() {
+        if self.are_attached() {
             return Ok(detached);
         }
         for mut link in mem::take(&mut self.links) {
@@ -58,7 +58,8 @@ impl Links {
         Ok(detached)
     }
 
-    fn seem_whole(&mut self) -> bool {
+    /// Returns true if every required link, and the optional one whose turn it is, is attached.
+    fn are_attached(&mut self) -> bool {
         let is_needed = |link: &&Link| link.hook.lost.is_none();
         let others: Vec<&Link> = self.links.iter().filter(|link| !is_needed(link)).collect();
         self.turn = (self.turn + 1) % others.len().max(1);

@@ -258,8 +258,8 @@ impl RunningPrograms {
     }
 
     /// Attaches again the hooks that somebody has detached.
-    fn mend(&mut self) -> Result<(), Error> {
-        let detached = self.links.mend()?;
+    fn reattach(&mut self) -> Result<(), Error> {
+        let detached = self.links.reattach()?;
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
             self.flows.doubt(self.steering.epoch(), clock::monotonic());
@@ -307,7 +307,7 @@ impl NetworkCollector for BpfCollector {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.steering.next();
         running.steer()?;
-        running.mend()
+        running.reattach()
     }
 
     fn take_detached(&mut self) -> Vec<Detached> {

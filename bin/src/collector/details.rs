@@ -1,4 +1,4 @@
-//! Details of a connection that only few columns show.
+//! Details of a connection, which only few columns show.
 
 use super::Reason;
 

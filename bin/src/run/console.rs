@@ -54,7 +54,7 @@ impl Console {
     /// # Errors
     /// epoll_ctl(2)'s.
     pub fn attend(&mut self, epoll: &Epoll) -> Result<(), Error> {
-        if !self.listens && self.keys.take() {
+        if !self.listens && self.keys.set_modes() {
             epoll.add(self.keys.descriptor(), Source::Keys).map_err(of_epoll)?;
             self.listens = true;
         }

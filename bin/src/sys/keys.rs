@@ -50,7 +50,7 @@ impl Keys {
     }
 
     /// Sets the modes in which each key arrives at once. Returns false if keys are not for us now.
-    pub fn take(&mut self) -> bool {
+    pub fn set_modes(&mut self) -> bool {
         if !self.are_ours() {
             return false;
         }

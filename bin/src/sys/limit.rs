@@ -32,10 +32,10 @@ pub fn widen_stack(bytes: libc::rlim_t) -> bool {
     limit.rlim_cur >= bytes || set(libc::RLIMIT_STACK, &raised).is_ok()
 }
 
-/// The type of a resource's number, which differs between C libraries.
+/// The type of a resource's number with glibc. It differs between C libraries.
 #[cfg(target_env = "gnu")]
 type Resource = libc::__rlimit_resource_t;
-/// As above.
+/// The type of a resource's number with other C libraries.
 #[cfg(not(target_env = "gnu"))]
 type Resource = libc::c_int;
 

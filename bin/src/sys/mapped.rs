@@ -184,10 +184,10 @@ unsafe fn load(at: *mut u64) -> u64 {
     unsafe { at.read_volatile() }
 }
 
-/// As above.
+/// Reads eight bytes that programs may write to, in two halves.
 ///
 /// # Safety
-/// As above.
+/// `at` is mapped, and aligned to eight bytes.
 #[cfg(target_pointer_width = "32")]
 unsafe fn load(at: *mut u64) -> u64 {
     let upper = usize::from(cfg!(target_endian = "little"));

@@ -41,7 +41,7 @@ fn read(file: &str) -> Option<PidNamespace> {
     if name == INITIAL {
         return Some(PidNamespace::Initial);
     }
-    // Of a process that may not be inspected, Linux 5.10 gives an empty name.
+    // Linux 5.10 gives an empty name for a process that may not be inspected.
     if name.is_empty() {
         return None;
     }

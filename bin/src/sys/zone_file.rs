@@ -37,7 +37,8 @@ fn is_sound(bytes: &[u8]) -> bool {
     rule.is_some_and(|rule| !rule.contains(&b'\n') && !rule.contains(&0))
 }
 
-/// What follows a header and its data, in which times have so many bytes. `None`: the data are cut, or contradict each other.
+/// Returns what follows a header and its data, given the number of bytes of a time. Returns `None` if the data are cut or
+/// contradict each other.
 fn block(bytes: &[u8], time: usize) -> Option<&[u8]> {
     let (header, data) = bytes.split_first_chunk::<HEADER>()?;
     let count =
