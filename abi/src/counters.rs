@@ -1,4 +1,4 @@
-//! What is counted per flow.
+//! The counters of a flow.
 
 /// Totals of one flow since it began, and its newest round-trip time.
 ///

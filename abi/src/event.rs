@@ -1,4 +1,4 @@
-//! The ring buffer's records: which flow has news. The news themselves are in the flow's entry.
+//! The records of the event ring. A record says which flow has changed; the flow's entry holds the new values.
 
 /// A flow appeared, or became active again in this interval.
 #[repr(C)]
@@ -16,11 +16,11 @@ pub struct StateEvent {
     pub place: u32,
 }
 
-/// A process made or used a socket, for the first time in about a second: who reads its name should do so at once.
+/// A process made or used a socket, for the first time in about a second. Userspace should read its name at once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerEvent {
-    /// `Owner::pid`, without the bit.
+    /// `Owner::pid`, without [`Owner::OTHER_THREAD`](crate::Owner::OTHER_THREAD).
     pub pid: u32,
 }
 
@@ -36,8 +36,8 @@ pub union TcptopEventData {
     pub owner: OwnerEvent,
 }
 
-/// One record of the event ring: a tagged union. A flow is announced at most once per interval, whatever happens to it;
-/// the kind says what happened first.
+/// One record of the event ring: a tagged union. Programs announce a flow at most once per interval, whatever happens to it.
+/// The kind says what happened first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct TcptopEvent {

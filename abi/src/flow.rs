@@ -16,7 +16,7 @@ pub struct Endpoints {
     pub rport: u16,
 }
 
-/// Key of the table that leads from a UDP socket and one remote end to their flow.
+/// Key of the map in which programs find the flow of a UDP socket and one remote end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UdpKey {
@@ -33,7 +33,7 @@ pub struct UdpKey {
 }
 
 impl UdpKey {
-    /// The key of a UDP flow, retired or not.
+    /// Returns the key of a UDP flow, retired or not.
     #[inline(always)]
     pub const fn of(flow: &Flow) -> Self {
         Self {
@@ -48,9 +48,9 @@ impl UdpKey {
 
 /// An entry of the flow table.
 ///
-/// The kernel programs take a free entry, fill it and write `cookie` last. Userspace reads entries in mapped memory, and
-/// it alone frees them: it sets [`Flow::RETIRED`], takes the final counters when programs under way have
-/// finished, and returns the entry's place after a rest.
+/// The kernel programs allocate a free entry, fill it and write `cookie` last. Userspace reads entries in mapped memory, and
+/// only userspace frees them: it sets [`Flow::RETIRED`], waits until running programs have finished, reads the final
+/// counters, and returns the entry's place after a rest.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -58,11 +58,11 @@ pub struct Flow {
     pub cookie: u64,
     /// Totals since the flow began.
     pub counters: Counters,
-    /// TCP: the socket's sequence number from which `counters.tx_bytes` counts. The same for all of a connection.
+    /// TCP: the socket's sequence number from which `counters.tx_bytes` counts. It stays the same during a connection.
     pub tx_base: u32,
-    /// TCP: when all counters were last read from the socket: the lower half of the kernel's jiffies. Written under the
-    /// socket lock only.
-    pub read_at: u32,
+    /// TCP: when a program last read all counters from the socket, as the lower half of the kernel's jiffies. Written under
+    /// the socket lock only.
+    pub read_jiffies: u32,
     /// The reporting interval in which the flow was last announced to userspace.
     pub epoch: u32,
     /// [`FlowFlags`]. TCP: written under the socket lock only.
@@ -74,33 +74,33 @@ pub struct Flow {
     /// [`Flow::RELEASED`] or [`Flow::RELEASED_WITH_OTHERS`] once the socket's last descriptor was closed. Written by
     /// `sock_release` only.
     pub released: u8,
-    /// [`Claim`]. TCP: how `owner` got the socket. UDP: [`Claim::ABANDONED`] or 0.
+    /// [`ClaimCode`]. TCP: how `owner` got the socket. UDP: [`ClaimCode::ABANDONED`] or 0.
     pub claim: u8,
-    /// TCP: the socket's sequence number after our FIN, once it has come to the egress hook; 0: it has not, or was not seen.
+    /// TCP: the socket's sequence number after our FIN, once the egress hook has seen the FIN; 0: it has not.
     pub fin_end: u32,
-    /// The socket's owner as far as a hook has seen it.
+    /// The socket's owner, if a hook has seen it.
     pub owner: Owner,
     /// Both ends.
     pub ends: Endpoints,
-    /// Index of the network interface, in the network namespace of the socket: of TCP, the one by which it sent its first
-    /// segment of the interval in which it moved last; of UDP, that of the first datagram in either direction. 0: unknown.
+    /// Index of the network interface, in the socket's network namespace; 0: unknown. It is taken from the first packet in the
+    /// last interval in which the flow moved: for TCP the first segment sent, for UDP the first datagram in either direction.
     pub interface: u32,
-    /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: a TCP connection
-    /// whose beginning was not seen, or found no room.
+    /// When the flow began: nanoseconds of `CLOCK_BOOTTIME`, which also counts while the machine sleeps. 0: no program saw the
+    /// TCP connection begin, or it found no room then.
     pub began: u64,
     /// When the TCP connection ended, in the same clock. 0: it has not.
     pub ended: u64,
-    /// TCP connection older than tcptop: payload bytes received until its first segment left that was seen. With
-    /// [`FlowFlags::PARTLY_UNTRACKED`]: those that were counted as untracked.
+    /// TCP connection older than tcptop: payload bytes received before the first segment that egress saw. With
+    /// [`FlowFlags::PARTLY_UNTRACKED`]: payload bytes received that were counted as untracked.
     pub earlier_rx: u64,
-    /// The same of payload bytes sent. Of a connection older than tcptop, with those of that segment, and with the SYN of the
-    /// side that connected.
+    /// The same for payload bytes sent. For a connection older than tcptop, this includes that segment, and the SYN if this
+    /// side connected.
     pub earlier_tx: u64,
 }
 
 impl Flow {
-    /// Bit of `cookie` that userspace sets to end a flow: no program finds the entry by its socket from then on. The
-    /// kernel counts cookies up from 1, so that none of them has this bit.
+    /// Bit of `cookie` that userspace sets to end a flow. From then on no program finds the entry. The kernel counts cookies
+    /// up from 1, so no cookie has this bit.
     pub const RETIRED: u64 = 1 << 63;
 
     /// Value of `released`: the socket is closed, and this is its only flow.
@@ -108,15 +108,15 @@ impl Flow {
     /// Value of `released`: the UDP socket is closed, and other flows of it may be in the table.
     pub const RELEASED_WITH_OTHERS: u8 = 2;
 
-    /// True for a TCP connection if the programs know which side opened it.
+    /// Returns true if the programs know which side opened this TCP connection.
     pub const fn is_opening_known(&self) -> bool {
         self.flags & (FlowFlags::ACTIVE_OPEN | FlowFlags::PASSIVE_OPEN) != 0
     }
 
-    /// The counters in payload bytes: SYN and FIN, which TCP numbers like bytes, are taken out.
+    /// Returns the counters in payload bytes, without SYN and FIN, which TCP numbers like bytes.
     ///
-    /// `bytes_acked` counts the SYN on the side that called connect(2) only; each FIN counts once it was sent, or
-    /// received in order (net/ipv4/tcp_input.c, `tcp_snd_una_update` and `tcp_rcv_nxt_update`, v6.1).
+    /// `bytes_acked` counts the SYN only on the side that called connect(2). Each FIN counts once it was sent, or received in
+    /// order (net/ipv4/tcp_input.c, `tcp_snd_una_update` and `tcp_rcv_nxt_update`, v6.1).
     pub const fn payload(&self) -> Counters {
         let mut counters = self.counters;
         if self.protocol == IPPROTO_TCP {
@@ -132,18 +132,18 @@ impl Flow {
 }
 
 /// How a process got the socket that it owns, in [`Flow::claim`].
-pub struct Claim;
+pub struct ClaimCode;
 
-impl Claim {
-    /// It made, connected or sent from the socket, or closed it last.
+impl ClaimCode {
+    /// The process made, connected or sent from the socket, or closed it last.
     pub const USED: u8 = 0;
-    /// It owns the listener that the socket was accepted from.
+    /// The process owns the listener from which the socket was accepted.
     pub const LISTENER: u8 = 1;
-    /// It accepted the connection, or asked for its address.
+    /// The process accepted the connection, or asked for its address.
     pub const ACCEPTED: u8 = 2;
-    /// It asked for the connection's address after another process had: each of them may have closed it since.
+    /// The process asked for the connection's address after another process had. Either may have closed it since.
     pub const SHARED: u8 = 3;
-    /// UDP: two CPUs made the flow at the same moment, and the other entry is the one that counts.
+    /// UDP: two CPUs made the flow at the same moment, and the other CPU's entry is in use.
     pub const ABANDONED: u8 = 4;
 }
 
@@ -153,35 +153,35 @@ pub struct FlowFlags;
 impl FlowFlags {
     /// This side called connect(2).
     pub const ACTIVE_OPEN: u32 = 1 << 0;
-    /// This side accepted. Neither bit: the connection is older than tcptop.
+    /// This side accepted. If neither bit is set, the connection is older than tcptop.
     pub const PASSIVE_OPEN: u32 = 1 << 1;
-    /// Our FIN is part of `tx_bytes`.
+    /// `tx_bytes` includes our FIN.
     pub const FIN_SENT: u32 = 1 << 2;
-    /// The peer's FIN is part of `rx_bytes`.
+    /// `rx_bytes` includes the peer's FIN.
     pub const FIN_RECEIVED: u32 = 1 << 3;
-    /// The kernel reports this socket's state changes, so its end will be seen as one.
+    /// The kernel reports this socket's state changes, so a callback will report its end.
     pub const STATE_EVENTS: u32 = 1 << 4;
     /// The entry is a listener's, not a connection's.
     pub const LISTENER: u32 = 1 << 5;
-    /// The egress hook sees the connection's segments inside other packets, such as those of IPsec, and so neither their
-    /// length nor their FIN.
+    /// The connection's segments pass the egress hook inside other packets, such as those of IPsec. The hook sees neither
+    /// their length nor their FIN.
     pub const ENCAPSULATED: u32 = 1 << 6;
     /// This side connected without a SYN: the connection was restored by `TCP_REPAIR`.
     pub const WITHOUT_SYN: u32 = 1 << 7;
-    /// The connection found no room at first. What was counted as untracked is in `earlier_rx` and `earlier_tx`.
+    /// The connection found no room at first. `earlier_rx` and `earlier_tx` hold what was counted as untracked.
     pub const PARTLY_UNTRACKED: u32 = 1 << 8;
-    /// A reset of the peer had arrived when the connection ended.
+    /// The peer's reset had arrived when the connection ended.
     pub const RESET_RECEIVED: u32 = 1 << 9;
-    /// A reset left when the connection had ended.
+    /// This side sent a reset when the connection had ended.
     pub const RESET_SENT: u32 = 1 << 10;
     /// The kernel gave the connection up, because the peer acknowledged nothing for too long.
     pub const EXPIRED: u32 = 1 << 11;
     /// The connection ended after its socket's last descriptor was closed.
     pub const RELEASED_BEFORE: u32 = 1 << 12;
-    /// The state in which the connection ended, [`crate::TcpStateCode`], is in the four bits from this one on. 0: no callback
-    /// has reported its end.
+    /// The four bits from this one on hold the last state before the end, [`crate::TcpStateCode`]. 0: no callback has reported
+    /// the end.
     pub const LAST_STATE_SHIFT: u32 = 16;
-    /// What the kernel programs keep for the socket is an entry of a hash, not the socket's storage.
+    /// The state of the socket is a hash entry, not in the socket's storage.
     pub const HASHED_STATE: u32 = 1 << 31;
 }
 

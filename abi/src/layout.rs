@@ -1,4 +1,5 @@
-//! Compile-time proof that both sides see the same bytes: sizes, and the offsets where padding could hide.
+//! Checks at compile time that both sides see the same bytes: sizes, and the offsets where padding could hide. If you add a
+//! field, change the size here, and place the field so that no padding arises.
 
 use core::mem::{align_of, offset_of, size_of};
 

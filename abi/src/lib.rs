@@ -1,8 +1,8 @@
 //! The records that the kernel programs (`kern`) write and the binary (`bin`) reads: map keys, map values and
 //! ring buffer events.
 //!
-//! Every type is `#[repr(C)]`, of fixed-width integers in the host's byte order, without implicit padding, so that
-//! the 64-bit BPF object and a 32-bit ARM userspace agree on each byte; `layout` asserts it at compile time.
+//! Every type is `#[repr(C)]` and consists of fixed-width integers in the host's byte order, without implicit padding. The
+//! 64-bit BPF object and a 32-bit ARM userspace therefore agree on each byte; `layout` asserts it at compile time.
 //! Addresses are 16 bytes in network order, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
 #![no_std]
 
@@ -19,7 +19,7 @@ mod tcp;
 
 pub use counters::Counters;
 pub use event::{DataEvent, EventKind, OwnerEvent, StateEvent, TcptopEvent, TcptopEventData};
-pub use flow::{Claim, Endpoints, Flow, FlowFlags, UdpKey};
+pub use flow::{ClaimCode, Endpoints, Flow, FlowFlags, UdpKey};
 pub use owner::{COMM_LEN, Owner};
 pub use places::Places;
 pub use stats::{Control, Stats};
@@ -32,5 +32,5 @@ pub const IPPROTO_UDP: u8 = 17;
 
 /// Bytes of the event ring. A power of two and a multiple of every page size in use (4 to 64 KiB).
 pub const RING_BYTES: u32 = 512 * 1024;
-/// Most entries of the flow table and of the tables beside it; userspace sets fewer where memory is short.
+/// The largest number of entries of the flow table and of the maps beside it. Userspace sets fewer if memory is short.
 pub const MAX_FLOWS: u32 = 65_536;

@@ -1,33 +1,33 @@
-//! What the kernel programs could not attribute or deliver, and the cells that steer them.
+//! Statistics of what the kernel programs could not attribute or deliver, and the values by which userspace steers them.
 
-/// One value per CPU; the sum over CPUs is meant.
+/// Each CPU has its own values; only their sum has a meaning.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Payload bytes received on flows that did not fit their table.
+    /// Payload bytes received by flows that did not fit the flow table.
     pub untracked_rx_bytes: u64,
-    /// Payload bytes sent on flows that did not fit their table.
+    /// Payload bytes sent by flows that did not fit the flow table.
     pub untracked_tx_bytes: u64,
     /// Events dropped because the ring was full.
     pub lost_events: u64,
-    /// Flows that did not fit their table: packets or TCP events that found no room.
+    /// Packets and TCP events whose flow did not fit the flow table.
     pub flows_full: u64,
-    /// Times that a socket could not keep what the programs know of it: its option memory was used up.
+    /// How often the kernel refused storage for a socket's state, because the socket's option memory was used up.
     pub refused_storage: u64,
-    /// Bytes behind the IP header of packets received that are neither TCP nor UDP.
+    /// Bytes after the IP header of packets received that are neither TCP nor UDP.
     pub other_rx_bytes: u64,
-    /// Bytes behind the IP header of packets sent that are neither a TCP nor a UDP socket's own.
+    /// Bytes after the IP header of packets sent that are neither a TCP nor a UDP socket's own.
     pub other_tx_bytes: u64,
-    /// Packets inside which a segment of a TCP connection was sent, such as those of IPsec.
+    /// Packets sent with a TCP segment inside them, such as those of IPsec.
     pub encapsulated_segments: u64,
-    /// Packets inside which a datagram was sent. Their bytes are part of `other_tx_bytes`.
+    /// Packets sent with a UDP datagram inside them. Their bytes are part of `other_tx_bytes`.
     pub encapsulated_datagrams: u64,
-    /// Connections whose state changed without a callback: another program has taken it away.
+    /// Connections whose state changed without a callback, because another program turned the callback off.
     pub lost_callbacks: u64,
 }
 
 impl Stats {
-    /// What `both` makes of each number and its counterpart.
+    /// Applies `both` to each number and its counterpart in `other`.
     #[must_use]
     pub fn with(&self, other: &Self, both: impl Fn(u64, u64) -> u64) -> Self {
         Self {
@@ -45,15 +45,16 @@ impl Stats {
     }
 }
 
-/// What steers the kernel programs.
+/// The values by which userspace steers the kernel programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// Number of the current reporting interval; written by userspace.
     pub epoch: u32,
-    /// Processes that may still wake the reader when they are seen for the first time; userspace grants them, and the kernel
-    /// programs count them down. More are announced without waking it.
+    /// How many new processes may still wake userspace. Userspace sets the number, and the kernel programs count it down. At 0
+    /// they announce processes without waking userspace.
     pub wakes: u32,
-    /// 1: userspace wants to read of every process what no hook knows, not only of those whose thread was seen.
+    /// 1: programs announce every process, because userspace reads from /proc about each. 0: they announce only a process of
+    /// which a hook saw another thread than the first.
     pub eager: u32,
 }

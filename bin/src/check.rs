@@ -14,7 +14,7 @@ use crate::{
     platform::Platform,
     privilege,
     proc::Snapshot,
-    sys::{self, cgroup::Place},
+    sys::{self, cgroup::CgroupRoot},
 };
 
 /// Column at which the findings begin.
@@ -219,8 +219,10 @@ fn cgroup(text: &mut String, privileged: bool) -> bool {
         }
     };
     match place {
-        Place::Mounted(path) => line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path))),
-        Place::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
+        CgroupRoot::Mounted(path) => {
+            line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path)));
+        }
+        CgroupRoot::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
     }
     if !sys::cgroup::is_whole(root.as_fd()) {
         line(text, false, "the cgroup root", bpf::PART);

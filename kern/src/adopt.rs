@@ -1,4 +1,5 @@
-//! Connections that have no flow when a segment of theirs leaves: they are older than tcptop, or found no room before.
+//! Adopts TCP connections that have no flow yet when they send a segment. They are older than tcptop, or the flow table was
+//! full when they began.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},
@@ -17,17 +18,17 @@ use crate::{
     sums, untracked,
 };
 
-/// What became of a packet's socket.
+/// What [`adopt`] did with a packet's socket.
 pub enum Adopted {
-    /// It has a flow now.
+    /// The connection has a flow now.
     Flow(*mut Flow, &'static mut SocketState),
-    /// It is no connection, or there is no room for it: then its bytes are counted as untracked.
+    /// The socket has no connection, or the table is full. In the second case the bytes are counted as untracked.
     Nothing,
-    /// It is no TCP socket.
+    /// The socket is not a TCP socket.
     NotTcp,
 }
 
-/// Takes a connection into the table. `leaving`: the segment now at egress, if it can be seen.
+/// Makes a flow for the connection of this socket. `leaving` is the segment now at egress, if it can be seen.
 #[inline(always)]
 pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Adopted {
     // SAFETY: `common` is not null.
@@ -67,7 +68,7 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     };
     let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
     if state.flags & (HASHED | UNTRACKED) == HASHED && overflowed() {
-        // There was no room for its state before, so that its bytes may be counted as untracked.
+        // The hash may have been full before, so this connection's bytes may already be counted as untracked.
         untracked::count(state, tp, Segment::unseen(), fins);
     }
     let flags = flags | untracked::flags(state);
@@ -75,7 +76,7 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
         return Adopted::Flow(flow, state);
     }
     if state.flags & (HASHED | FlowFlags::STATE_EVENTS) == HASHED {
-        // No callback would remove the entry of the hash.
+        // No callback will remove the hash entry later.
         socket::forget(state);
         count_new(tp, leaving);
     } else {
@@ -84,7 +85,7 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     Adopted::Nothing
 }
 
-/// Counts what a segment sends for the first time, of a socket beside which nothing can be kept.
+/// Counts the bytes that a segment sends for the first time as untracked. Used for sockets whose state cannot be stored.
 #[inline(always)]
 fn count_new(tp: *const bpf_tcp_sock, leaving: Segment) {
     if leaving.is_seen() && field!(tp, snd_nxt) == leaving.seq {
@@ -92,9 +93,9 @@ fn count_new(tp: *const bpf_tcp_sock, leaving: Segment) {
     }
 }
 
-/// A socket whose connection has ended sends its last packet: the reset by which this side has ended it. Marks the flow, and
-/// forgets the socket if a process has closed it: `owner::released` has made its state for a FIN, if the connection is older
-/// than tcptop.
+/// Handles the last packet of a socket whose connection has ended: the reset by which this side ended it. Marks the flow, and
+/// removes the socket's state if a process has closed the socket. (`owner::released` makes that state for the FIN of a
+/// connection older than tcptop.)
 #[inline(always)]
 fn leave_closed(skb: *mut __sk_buff, sk: *mut bpf_sock, leaving: Segment) {
     let Some(state) = socket::find(sk, skb) else { return };
@@ -110,7 +111,8 @@ fn leave_closed(skb: *mut __sk_buff, sk: *mut bpf_sock, leaving: Segment) {
     }
 }
 
-/// In these states our FIN is not acknowledged. With nothing in flight it waits for the peer's window, and has not left.
+/// Returns [`FlowFlags::FIN_SENT`] if the FIN has left. Call it only in states in which the peer has not acknowledged our
+/// FIN: if nothing is in flight then, the FIN still waits for the peer's window.
 #[inline(always)]
 fn fin_in_flight(sk: *mut bpf_sock) -> u32 {
     // SAFETY: `sk` is not null.

@@ -1,4 +1,4 @@
-//! Entries of TCP connections and listeners.
+//! Makes the flow entries of TCP connections and listeners.
 
 use aya_ebpf::bindings::bpf_sock;
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP};
@@ -10,7 +10,7 @@ use crate::{
     words,
 };
 
-/// Makes the entry of a connection, and announces it; `None`, counted, when the table is full.
+/// Makes and announces the entry of a connection. Returns `None` when the table is full, which is counted.
 #[inline(always)]
 pub fn insert(state: &mut SocketState, sk: *const bpf_sock, flags: u32, tcp_state: u8) -> Option<*mut Flow> {
     let new = describe(state, sk, flags, tcp_state, Begins::Unknown)?;
@@ -18,7 +18,8 @@ pub fn insert(state: &mut SocketState, sk: *const bpf_sock, flags: u32, tcp_stat
     Some(new.flow)
 }
 
-/// Makes and announces an entry with the ends and the owner of a socket, in which no packet counts yet.
+/// Makes and announces an entry with the endpoints and the owner of a socket. No packet counts in
+/// it until the caller has stored its place in the socket's state.
 #[inline(always)]
 pub fn describe(
     state: &SocketState,
@@ -29,10 +30,10 @@ pub fn describe(
 ) -> Option<NewFlow> {
     let flags = flags | state.flags & HASHED;
     let new = flow::alloc(IPPROTO_TCP, tcp_state, flags, state.owner, begins)?;
-    // SAFETY: a live map value, which is nobody's yet.
+    // SAFETY: a live map value, to which no socket leads yet.
     unsafe {
         if matches!(begins, Begins::Unknown) && flags & FlowFlags::LISTENER == 0 {
-            // Nothing of it is growth until its socket is read.
+            // Until the socket is read, all bytes count as moved before tcptop saw the connection.
             words::set(&raw mut (*new.flow).earlier_rx, u64::MAX);
             words::set(&raw mut (*new.flow).earlier_tx, u64::MAX);
         }

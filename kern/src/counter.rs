@@ -4,14 +4,14 @@ use core::arch::asm;
 
 use aya_ebpf::Global;
 
-/// 1: additions are atomic. 0 on 32-bit ARM, set by userspace before loading: there the JIT has no 64-bit atomic, so that
-/// both packet programs would be interpreted. Two CPUs that add to one counter at the same moment may lose one of their
-/// additions there.
+/// 1: additions are atomic. Userspace sets 0 on 32-bit ARM before loading, because the JIT there lacks 64-bit atomics and
+/// the kernel would interpret both packet programs. With 0, an addition is lost if two CPUs add to one counter at the same
+/// moment.
 #[unsafe(no_mangle)]
 static ATOMIC_ADD: Global<u8> = Global::new(1);
 
-/// Addition, atomic where it can be. Written as the one instruction that every kernel knows (`BPF_XADD`): core has no
-/// atomics for BPF, and an addition that returns the old value needs 5.12.
+/// Adds to a counter, atomically unless `ATOMIC_ADD` is 0. The addition is written as `BPF_XADD`, the one instruction that
+/// every kernel knows: core has no atomics for BPF, and an addition that returns the old value needs 5.12.
 ///
 /// # Safety
 /// `cell` points into a live map value.

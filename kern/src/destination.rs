@@ -1,7 +1,7 @@
-//! Where a datagram goes, as its program says: address translation may change it before the egress hook.
+//! The destination that a process gave for a datagram. Address translation may change it before the egress hook runs.
 //!
-//! sendmsg(2) runs the hook that notes it and the one that sees the packet one after the other, mostly on one CPU. If the
-//! program is moved to another CPU in between, the packet's own address is taken.
+//! sendmsg(2) runs the hook that records the destination, then the egress hook, usually both on one CPU. If the kernel moves
+//! the process to another CPU in between, the egress hook uses the address in the packet.
 
 use aya_ebpf::{bindings::bpf_sock_addr, helpers::generated::bpf_jiffies64};
 
@@ -10,13 +10,13 @@ use crate::{
     sock::{Address, field, joined, mapped},
 };
 
-/// The address that sendmsg(2) was given, IPv4.
+/// The IPv4 address that was passed to sendmsg(2).
 #[inline(always)]
 pub fn ipv4(addr: *mut bpf_sock_addr) -> Address {
     mapped(field!(addr, user_ip4))
 }
 
-/// The address that sendmsg(2) was given, IPv6.
+/// The IPv6 address that was passed to sendmsg(2).
 #[inline(always)]
 pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
     joined([
@@ -27,10 +27,10 @@ pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
     ])
 }
 
-/// Notes where the datagram of this hook goes. `cookie`: of its socket.
+/// Records the destination of the datagram that this hook sees. `cookie` is the socket's.
 #[inline(always)]
-pub fn note(addr: *mut bpf_sock_addr, cookie: u64, address: Address) {
-    // To no address means to this host: the packet tells which one.
+pub fn record(addr: *mut bpf_sock_addr, cookie: u64, address: Address) {
+    // The unspecified address means this host. The packet shows which of the host's addresses the kernel chose.
     let cookie = if address[0] | address[1] == 0 || address == mapped(0) { 0 } else { cookie };
     let port_and_time = u16::from_be(field!(addr, user_port) as u16) as u64 | (now() as u64) << 32;
     if let Some(sent_to) = SENT_TO.get_ptr_mut(0) {
@@ -46,10 +46,9 @@ fn now() -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
-/// The address and the port to which a program on this CPU has just sent the datagram that leaves now. Each note is taken
-/// once.
+/// Returns the recorded address and port of the datagram that leaves now on this CPU, and clears the record.
 #[inline(always)]
-pub fn take(cookie: u64) -> Option<(Address, u16)> {
+pub fn take_recorded(cookie: u64) -> Option<(Address, u16)> {
     let sent_to = SENT_TO.get_ptr_mut(0)?;
     // SAFETY: a per-CPU value.
     unsafe {
@@ -58,7 +57,7 @@ pub fn take(cookie: u64) -> Option<(Address, u16)> {
         }
         (*sent_to).cookie = 0;
         let port_and_time = (*sent_to).port_and_time;
-        // A firewall may have held the datagram back meanwhile, or it left another way.
+        // The record is old: a firewall delayed the datagram, or the datagram left by another way.
         if now().wrapping_sub((port_and_time >> 32) as u32) > 1 {
             return None;
         }

@@ -1,15 +1,15 @@
-//! Entries of the flow table: found through their socket, and made.
+//! Finds and makes entries of the flow table.
 //!
-//! A program finds an entry by a place and a cookie, which must agree. Who may still write into an entry that becomes
-//! another flow's?
+//! A program finds an entry by its place, and checks that the entry has the cookie of the program's socket. Entries are
+//! reused. These rules keep a program from writing into an entry that has become another flow's:
 //!
-//! - TCP counts under the socket lock. The end of a connection takes the place from its socket under the same lock, so that
-//!   no run finds it afterwards.
-//! - UDP has no lock. Userspace ends a flow by setting `Flow::RETIRED` in its cookie. A program that has counted reads the
-//!   cookie once more: if the bit is set, it takes back what it added. If another flow has the entry, it leaves it alone: the
-//!   entry was cleared for that flow, and a number taken from it would make its counters wrap.
-//! - `owner::released` writes its marks without the lock. A place rests for 20 ms between two flows
-//!   (bin/src/bpf/queue.rs), which is ten thousand times as long as such a run.
+//! - TCP programs count under the socket lock. When a connection ends, the program removes the place from the socket's state
+//!   under the same lock, so no later run finds the entry.
+//! - UDP programs have no lock. Userspace ends a flow by setting `Flow::RETIRED` in its cookie. A program reads the cookie
+//!   again after it has counted. If the bit is set, it subtracts what it added. If another flow has the entry, it does
+//!   nothing: the entry was cleared for that flow, and a subtraction would make its counters wrap.
+//! - `owner::released` writes without the lock. A place rests for 20 ms between two flows (bin/src/bpf/queue.rs), ten
+//!   thousand times as long as a run of that program.
 
 use core::{arch::asm, ffi::c_void, ptr::write_volatile};
 
@@ -25,8 +25,8 @@ use crate::{
     words::clear,
 };
 
-/// The entry at a place. Its key is written as a whole word: without CAP_PERFMON the verifier refuses half a word where
-/// the compiler has put a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).
+/// Returns the entry at a place. The key is a whole word: without CAP_PERFMON the verifier refuses to store half a word in a
+/// stack slot where the compiler kept a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).
 #[inline(always)]
 fn entry(place: u32) -> Option<*mut Flow> {
     let key = place as u64;
@@ -36,7 +36,8 @@ fn entry(place: u32) -> Option<*mut Flow> {
     (!flow.is_null()).then_some(flow.cast())
 }
 
-/// The flow at a place, if it is this socket's. Cookie 0 is no socket's: entries that are not in use have it.
+/// Returns the flow at a place if it belongs to the socket with this cookie. No socket has cookie 0, which marks entries that
+/// are not in use.
 #[inline(always)]
 pub fn at(place: u32, cookie: u64) -> Option<*mut Flow> {
     if cookie == 0 {
@@ -47,37 +48,37 @@ pub fn at(place: u32, cookie: u64) -> Option<*mut Flow> {
     (field!(flow, cookie) == cookie).then_some(flow)
 }
 
-/// When a flow begins that gets an entry.
+/// When the flow of a new entry began.
 #[derive(Clone, Copy)]
 pub enum Begins {
     /// Now.
     Now,
-    /// Before, or never: a listener.
+    /// At an unknown time before, or the entry is a listener's.
     Unknown,
 }
 
-/// An entry that no socket leads to yet.
+/// A new entry, to which no socket leads yet.
 #[derive(Clone, Copy)]
 pub struct NewFlow {
-    /// The entry. All is zero but what [`alloc`] was given; the caller fills in the ends.
+    /// The entry. It is zero except for what [`alloc`] was given. The caller fills in the endpoints.
     pub flow: *mut Flow,
     /// Its place.
     pub place: u32,
     wake: bool,
 }
 
-/// Takes a free entry. `None`, counted, when the table is full.
+/// Allocates a free entry. Returns `None` when the table is full, which is counted.
 #[inline(always)]
 pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner, begins: Begins) -> Option<NewFlow> {
-    let taken = places::take().and_then(|taken| Some((taken, entry(taken.place)?)));
-    let Some((taken, flow)) = taken else {
+    let found = places::alloc().and_then(|free| Some((free, entry(free.place)?)));
+    let Some((free, flow)) = found else {
         flow_table_full();
         return None;
     };
-    if taken.reused {
-        forget_former(flow, taken.place);
+    if free.reused {
+        forget_former(flow, free.place);
     }
-    // SAFETY: a live map value, which is nobody's.
+    // SAFETY: a live map value, to which no socket leads.
     unsafe {
         clear(flow);
         (*flow).protocol = protocol;
@@ -89,21 +90,22 @@ pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner, begins: Begins) 
             (*flow).began = bpf_ktime_get_boot_ns();
         }
     }
-    Some(NewFlow { flow, place: taken.place, wake: taken.wake })
+    Some(NewFlow { flow, place: free.place, wake: free.wake })
 }
 
 impl NewFlow {
-    /// Gives the filled entry to a socket. From now on it is found by this cookie.
+    /// Gives the filled entry to the socket with this cookie. From now on programs find the entry.
     #[inline(always)]
     pub fn publish(self, cookie: u64) {
-        // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
+        // SAFETY: the first is no instruction, and keeps the compiler from moving stores across it. The second writes to a
+        // live map value.
         unsafe {
             asm!("");
             write_volatile(&raw mut (*self.flow).cookie, cookie);
         }
     }
 
-    /// Announces the entry to userspace, which must learn of each: it alone frees them.
+    /// Announces the entry to userspace. Every new entry must be announced, because only userspace frees entries.
     #[inline(always)]
     pub fn announce(self) {
         // SAFETY: a live map value.
@@ -111,8 +113,8 @@ impl NewFlow {
     }
 }
 
-/// A connection has ended, or a listener. Its entry stays, with its final counters, until userspace has taken them. A
-/// later packet or connection of the same socket belongs to another flow.
+/// Ends the flow of a connection or listener. The entry keeps the final counters until userspace has read them. Later packets
+/// and connections of the same socket belong to another flow.
 #[inline(always)]
 pub fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
     // SAFETY: a helper without arguments.
@@ -120,21 +122,21 @@ pub fn end(flow: &mut Flow, state: &mut SocketState, place: u32) {
     flow.state = State::CLOSE;
     state.place = NO_PLACE;
     state.quiet_place = place;
-    // A socket that a process has open may connect once more, and its close is seen.
+    // If a process still has the socket open, keep its state: the socket may connect again, and a hook will see its close.
     if state.released != 0 || !state.owner.is_known() {
         socket::forget(state);
     }
 }
 
-/// Removes what led to the entry when it was another flow's. It stayed until now because userspace would need a system
-/// call for each.
+/// Removes the keys that led to the entry when it was another flow's. Userspace does not remove them, because it would need
+/// a system call for each.
 #[inline(always)]
 fn forget_former(flow: *mut Flow, place: u32) {
-    // SAFETY: a live map value, which is nobody's.
+    // SAFETY: a live map value, to which no socket leads.
     let former = unsafe { &*flow };
     if former.protocol == IPPROTO_UDP {
         let key = UdpKey::of(former);
-        // The key may lead to a later flow by now.
+        // The key may lead to a newer flow by now. Then it stays.
         // SAFETY: a value of the map, an aligned integer.
         if unsafe { UDP_PLACES.get(key) }.is_some_and(|known| *known == place) {
             let _ = UDP_PLACES.remove(key);

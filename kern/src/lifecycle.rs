@@ -1,4 +1,4 @@
-//! TCP lifecycle: `sock_ops` callbacks, and the state changes they report.
+//! TCP lifecycle: the `sock_ops` callbacks, which report new connections, state changes and timeouts.
 
 use aya_ebpf::{
     bindings::{
@@ -22,7 +22,7 @@ use crate::{
     tcp, untracked,
 };
 
-/// One callback. Most are questions about the connection's parameters, which are none of our business.
+/// Handles one callback. Most callbacks ask for parameters of the connection; those are ignored.
 #[inline(always)]
 pub fn callback(ops: *mut bpf_sock_ops) {
     let op = field!(ops, op);
@@ -30,7 +30,7 @@ pub fn callback(ops: *mut bpf_sock_ops) {
         BPF_SOCK_OPS_TCP_CONNECT_CB
         | BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
         | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
-        | BPF_SOCK_OPS_TCP_LISTEN_CB => began(ops, op),
+        | BPF_SOCK_OPS_TCP_LISTEN_CB => begin(ops, op),
         BPF_SOCK_OPS_STATE_CB => state_changed(ops),
         BPF_SOCK_OPS_RTO_CB => timer_fired(ops),
         _ => {}
@@ -43,7 +43,7 @@ fn socket(ops: *mut bpf_sock_ops) -> Option<*mut bpf_sock> {
     (!sk.is_null()).then_some(sk)
 }
 
-/// Asks the kernel to report this socket's state changes and retransmission timeouts, without taking away what other programs
+/// Asks the kernel to report this socket's state changes and retransmission timeouts. Keeps the callbacks that other programs
 /// asked for.
 #[inline(always)]
 fn ask_for_callbacks(ops: *mut bpf_sock_ops) {
@@ -55,7 +55,7 @@ fn ask_for_callbacks(ops: *mut bpf_sock_ops) {
     }
 }
 
-/// The retransmission timer has fired. Its third argument tells whether the kernel gives the connection up now
+/// Handles the retransmission timer. The callback's third argument says whether the kernel gives the connection up now
 /// (net/ipv4/tcp_timer.c `tcp_write_timeout`, v5.10).
 #[inline(always)]
 fn timer_fired(ops: *mut bpf_sock_ops) {
@@ -69,14 +69,14 @@ fn timer_fired(ops: *mut bpf_sock_ops) {
     }
 }
 
-/// A connection or a listener begins.
+/// Makes the entry of a new connection or listener.
 ///
-/// connect(2) calls back before the SYN: the socket's sequence numbers are not set yet (net/ipv4/tcp_output.c
-/// `tcp_connect`, v6.1), so nothing is read. A connection that is accepted appears with its handshake complete; its change
-/// of state is reported right after. A listener has an entry for its address and owner, in which no packet counts: the
-/// handshakes of its connections leave through it.
+/// connect(2) runs the callback before it sends the SYN. The socket's sequence numbers are not set then
+/// (net/ipv4/tcp_output.c `tcp_connect`, v6.1), so nothing is read here. The callback of an accepted connection runs when
+/// the handshake is complete; the kernel reports the change of state right after. A listener's entry holds its address and
+/// owner, but counts no packets: the packets that leave through a listener are handshakes of its connections.
 #[inline(always)]
-fn began(ops: *mut bpf_sock_ops, op: u32) {
+fn begin(ops: *mut bpf_sock_ops, op: u32) {
     let Some(sk) = socket(ops) else { return };
     ask_for_callbacks(ops);
     let Some(state) = socket::find_or_make(sk, ops) else {
@@ -91,12 +91,12 @@ fn began(ops: *mut bpf_sock_ops, op: u32) {
     };
     let flags = kind | FlowFlags::STATE_EVENTS;
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
-        // The peer's FIN of an earlier connection of this socket.
+        // Forget the peer's FIN of an earlier connection of this socket.
         state.fin_seen = 0;
         state.mark = 0;
         untracked::forget(state);
     } else if state.flags & UNTRACKED != 0 {
-        // Its next segment asks for room again.
+        // The next segment that this connection sends asks for room again.
         return;
     } else if op != BPF_SOCK_OPS_TCP_LISTEN_CB
         && let Some(flow) = flow::at(state.place, state.cookie)
@@ -127,13 +127,13 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     let old = field!(ops, __bindgen_anon_1.args[0]) as u8;
     let new = field!(ops, __bindgen_anon_1.args[1]) as u8;
     if new == State::SYN_SENT || new == State::LISTEN {
-        // These have callbacks of their own, at a moment when the addresses are set.
+        // These two have callbacks of their own, which run once the addresses are set.
         return;
     }
     let Some(sk) = socket(ops) else { return };
     let Some(state) = socket::find(sk, ops) else { return };
     let listener = old == State::LISTEN;
-    // Each is loaded by itself: the verifier refuses to choose an address without CAP_PERFMON.
+    // Load both fields: without CAP_PERFMON the verifier refuses code that chooses between two addresses.
     let (counting, quiet) = (field!(state, place), field!(state, quiet_place));
     let place = if listener { quiet } else { counting };
     let closed_by_peer = matches!(new, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK);
@@ -155,7 +155,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     if new == State::ESTABLISHED {
         established(flow, old, tp);
     } else if !listener && !matches!(new, State::FIN_WAIT1 | State::FIN_WAIT2 | State::TIME_WAIT) {
-        // The FIN that leads to the first of these is read where it leaves; the other two change no counter.
+        // Egress counts the FIN that leads to FIN_WAIT1, and the other two states change no counter.
         if tp.is_null() {
             return;
         }
@@ -163,7 +163,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
         tcp::read(flow, state, tp, Segment::unseen(), fins, new == State::CLOSE);
     }
     if new == State::CLOSE {
-        flow.flags |= circumstances(state, old);
+        flow.flags |= end_flags(state, old);
         flow::end(flow, state, place);
     } else {
         flow.state = new;
@@ -171,26 +171,28 @@ fn state_changed(ops: *mut bpf_sock_ops) {
     ring::changed(flow, place);
 }
 
-/// Why a connection ends, as far as it can be known at its end: bits of [`FlowFlags`].
+/// Returns the [`FlowFlags`] that tell userspace why a connection ended.
 #[inline(always)]
-fn circumstances(state: &SocketState, old: u8) -> u32 {
+fn end_flags(state: &SocketState, old: u8) -> u32 {
     let reset = if state.mark != 0 { FlowFlags::RESET_RECEIVED } else { 0 };
     let released = if state.released != 0 { FlowFlags::RELEASED_BEFORE } else { 0 };
     reset | released | ((old & 15) as u32) << FlowFlags::LAST_STATE_SHIFT
 }
 
-/// The handshake is complete. It has set the sequence numbers: the next segment that leaves is not counted by its header
-/// alone.
+/// Handles a completed handshake. The handshake has set the sequence numbers, so the next segment that leaves must read all
+/// counters from the socket.
 #[inline(always)]
 fn established(flow: &mut Flow, old: u8, tp: *const bpf_tcp_sock) {
-    flow.read_at = flow.read_at.wrapping_sub(1);
-    // A connection that is restored from another socket's state (net/ipv4/tcp_output.c `tcp_connect`, v6.1: `repair`).
+    flow.read_jiffies = flow.read_jiffies.wrapping_sub(1);
+    // TCP_REPAIR has restored the connection from another socket's state (net/ipv4/tcp_output.c `tcp_connect`, v6.1:
+    // `repair`).
     if old == State::SYN_SENT && !tp.is_null() && field!(tp, segs_out) == 0 {
         flow.flags |= FlowFlags::WITHOUT_SYN;
     }
 }
 
-/// Our FIN, where it leaves inside another packet: this side has closed the connection before.
+/// Returns [`FlowFlags::FIN_SENT`] if our FIN left inside another packet, where egress could not see it. The old state shows
+/// that this side had closed the connection.
 #[inline(always)]
 fn fin_unseen(flow: &Flow, old: u8) -> u32 {
     let has_closed = matches!(

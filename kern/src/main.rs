@@ -1,14 +1,15 @@
 //! The kernel half of tcptop: cgroup hooks that count bytes and packets per flow.
 //!
-//! Attached at the root of the cgroup v2 tree, they see each socket of the machine, in every network namespace.
-//! They use UAPI structs only, so one object serves every kernel from 5.10 on. They observe: each hook returns what
-//! lets the operation proceed, and changes no packet, socket or reply.
+//! Userspace attaches the hooks at the root of the cgroup v2 tree, where they see every socket of the machine, in every
+//! network namespace. The hooks use UAPI structs only, so one object serves every kernel from 5.10 on. They only observe:
+//! each hook lets the operation proceed, and changes no packet, socket or reply.
 //!
-//! TCP is read where its own counters are coherent: at egress and in `sock_ops`, both under the socket lock. Every
-//! received segment is answered by an ACK, which passes egress with the new totals; ingress only notes a FIN.
+//! The programs read a TCP socket's counters where these are consistent: at egress and in `sock_ops`, both under the socket
+//! lock. The socket answers every received segment by an ACK, which passes egress with the new totals. Ingress therefore
+//! only records FINs and resets.
 //!
-//! A packet's way: `traffic` (which protocol) → `packet` (its headers) → `tcp` or `udp` (count) → `socket` and `flow` (the
-//! entry) → `ring` (announce it, once per interval).
+//! A packet passes through the modules in this order: `traffic` chooses the protocol, `packet` reads the headers, `socket`
+//! and `flow` find the entry, `tcp` or `udp` counts, and `ring` announces the flow once per interval.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -49,7 +50,7 @@ use aya_ebpf::{
     programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
 };
 
-/// Verdict of every hook: let it pass.
+/// The verdict of every hook: let the packet or system call pass.
 const PASS: i32 = 1;
 
 /// Every packet that reaches a local socket: net/core/filter.c `sk_filter_trim_cap`, v6.1.
@@ -90,14 +91,14 @@ pub fn tcptop_sock_release(ctx: SockContext) -> i32 {
 /// connect(2), IPv4.
 #[cgroup_sock_addr(connect4)]
 pub fn tcptop_connect4(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+    owner::connected(ctx.sock_addr);
     PASS
 }
 
 /// connect(2), IPv6.
 #[cgroup_sock_addr(connect6)]
 pub fn tcptop_connect6(ctx: SockAddrContext) -> i32 {
-    owner::used(ctx.sock_addr);
+    owner::connected(ctx.sock_addr);
     PASS
 }
 
@@ -118,28 +119,28 @@ pub fn tcptop_sendmsg6(ctx: SockAddrContext) -> i32 {
 /// getpeername(2), and accept(2) with an address argument, IPv4: net/ipv4/af_inet.c `inet_getname`, v5.10.
 #[cgroup_sock_addr(getpeername4)]
 pub fn tcptop_getpeername4(ctx: SockAddrContext) -> i32 {
-    owner::held(ctx.sock_addr);
+    owner::address_asked(ctx.sock_addr);
     PASS
 }
 
 /// getpeername(2), and accept(2) with an address argument, IPv6: net/ipv6/af_inet6.c `inet6_getname`, v5.10.
 #[cgroup_sock_addr(getpeername6)]
 pub fn tcptop_getpeername6(ctx: SockAddrContext) -> i32 {
-    owner::held(ctx.sock_addr);
+    owner::address_asked(ctx.sock_addr);
     PASS
 }
 
 /// getsockname(2), IPv4.
 #[cgroup_sock_addr(getsockname4)]
 pub fn tcptop_getsockname4(ctx: SockAddrContext) -> i32 {
-    owner::held(ctx.sock_addr);
+    owner::address_asked(ctx.sock_addr);
     PASS
 }
 
 /// getsockname(2), IPv6.
 #[cgroup_sock_addr(getsockname6)]
 pub fn tcptop_getsockname6(ctx: SockAddrContext) -> i32 {
-    owner::held(ctx.sock_addr);
+    owner::address_asked(ctx.sock_addr);
     PASS
 }
 

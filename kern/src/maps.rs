@@ -1,10 +1,11 @@
-//! The maps, shared with userspace by name.
+//! The maps, which userspace finds by name.
 //!
-//! Flows are entries of one array, which userspace maps into its memory and reads in place. A socket's own storage leads
-//! to its flow: that is one call and no hash, a quarter of what a hash keyed by the socket cookie costs per packet.
+//! Flows are entries of one array, which userspace maps into its memory and reads in place. A program finds the flow through
+//! the socket's own storage. That takes one call and no hash, and costs a quarter of a look-up in a hash keyed by the socket
+//! cookie.
 //!
-//! Hash entries are allocated with their map. One that is allocated on use may not be had: from Linux 6.1 on, four are at
-//! hand, and the next ones come from an `irq_work`, which on a single ARM CPU runs at the next timer tick
+//! The kernel allocates hash entries together with their map. An allocation on use may fail: from Linux 6.1 on, the kernel
+//! keeps four entries ready, and refills them from an `irq_work`, which on a single ARM CPU runs at the next timer tick
 //! (kernel/bpf/memalloc.c `irq_work_raise`, arch/arm/include/asm/irq_work.h, v6.1).
 
 use core::ptr::{null, read_volatile, write_volatile};
@@ -29,12 +30,12 @@ pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABL
 #[map]
 pub static FREE: Array<u64> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
-/// The ends of that queue. One entry.
+/// The head and tail of that queue. One entry.
 #[map]
 pub static PLACES: Array<Places> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The lock under which programs take places. One entry, apart from `PLACES`: a map with a lock cannot be mapped
-/// (kernel/bpf/syscall.c `bpf_map_mmap`, v5.10).
+/// The lock under which programs allocate places. One entry. It is not in `PLACES`, because userspace cannot map a map that
+/// has a lock (kernel/bpf/syscall.c `bpf_map_mmap`, v5.10).
 #[btf_map]
 pub static LOCK: btf_maps::Array<Lock, 1> = btf_maps::Array::new();
 
@@ -44,14 +45,14 @@ pub struct Lock {
     pub lock: bpf_spin_lock,
 }
 
-/// What the programs keep for each socket, in the socket's own storage. An accepted socket begins with a copy of its
-/// listener's (net/core/bpf_sk_storage.c `bpf_sk_storage_clone`, v5.10). If the kernel has no memory for the copy, it drops
-/// the handshake's last segment, as it does when it has none for the socket; the peer's next segment tries again. So does a
-/// `net.core.optmem_max` that is lowered below some 300 bytes while a listener is there.
+/// The state of each socket, in the socket's own storage. An accepted socket begins with a copy of its listener's state
+/// (net/core/bpf_sk_storage.c `bpf_sk_storage_clone`, v5.10). If the kernel has no memory for the copy, it drops the
+/// handshake's last segment, as it does when it has no memory for the socket. The peer's next segment tries again. The kernel
+/// also drops the segment if `net.core.optmem_max` is lowered below some 300 bytes while a listener exists.
 #[btf_map]
 pub static SOCKET_STATE: SocketStorage = SocketStorage::new();
 
-/// Definition of a map in socket storage. The one of aya-ebpf lacks `BPF_F_CLONE`.
+/// Definition of a map in socket storage. aya-ebpf has one, but without `BPF_F_CLONE`.
 #[repr(C)]
 pub struct SocketStorage {
     r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
@@ -70,7 +71,7 @@ impl SocketStorage {
     }
 }
 
-/// The same by socket cookie, for sockets without storage. Userspace makes it as large as the flow table where no socket
+/// The state of sockets without storage, by socket cookie. Userspace makes this map as large as the flow table if no socket
 /// has storage, else an eighth of that.
 #[map]
 pub static STATE_BY_COOKIE: HashMap<u64, SocketState> = HashMap::with_max_entries(MAX_FLOWS, 0);
@@ -83,47 +84,48 @@ pub static SENT_TO: PerCpuArray<SentTo> = PerCpuArray::with_max_entries(1, 0);
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SentTo {
-    /// Cookie of the socket; 0: the datagram was counted.
+    /// Cookie of the socket; 0: egress has already read this record.
     pub cookie: u64,
-    /// Where to.
+    /// The destination's address.
     pub address: Address,
-    /// Its port, host byte order, and in the upper half the kernel's jiffies.
+    /// The destination's port in host byte order, and the kernel's jiffies in the upper half.
     pub port_and_time: u64,
 }
 
-/// Places in `FLOWS` of UDP flows. An entry may outlive its flow: it goes when the flow's place is taken again.
+/// The places of UDP flows in `FLOWS`. An entry may outlive its flow: programs remove it when they reuse the flow's place.
 #[map]
 pub static UDP_PLACES: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
-/// By process id, cut to eleven bits: the process that was announced there last, and when. See `owner::announce`.
+/// The process announced last, and when. The index is the lower eleven bits of the process id. See `owner::announce`.
 #[map]
 pub static ANNOUNCED: Array<u64> = Array::with_max_entries(ANNOUNCED_ENTRIES, 0);
 
 /// Entries of `ANNOUNCED`.
 pub const ANNOUNCED_ENTRIES: u32 = 2048;
 
-/// Which flows have news, for userspace.
+/// The ring that tells userspace which flows have changed.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
-/// What could not be attributed or delivered, per CPU.
+/// Counts of what the programs could not attribute or deliver, per CPU.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
-/// What steers the programs. Of all maps, a global is the cheapest to read.
+/// Userspace steers the programs through this global. A program reads a global faster than any other map.
 #[unsafe(no_mangle)]
 static mut CONTROL: Control = Control { epoch: 0, wakes: 0, eager: 0 };
 
-/// What the programs have met, and look out for ever since. It is apart from `CONTROL`, which userspace writes as a whole.
+/// Rare conditions that the programs have met, and check for from then on. They are not in `CONTROL`, because userspace
+/// overwrites all of that.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".data")]
 static mut MET: Met = Met { overflow: 0, encapsulation: 0 };
 
-/// Each 1 once it was met.
+/// Value of `MET`. Each field is 1 once the condition was met.
 struct Met {
-    /// A flow that found no room.
+    /// A flow found no room.
     overflow: u32,
-    /// A TCP connection whose segments leave inside other packets.
+    /// A TCP connection sent segments inside other packets.
     encapsulation: u32,
 }
 
@@ -134,35 +136,35 @@ pub fn epoch() -> u32 {
     unsafe { read_volatile(&raw const CONTROL.epoch) }
 }
 
-/// True once a flow found no room: from then on packets of unknown flows are counted as untracked.
+/// Returns true once a flow found no room. From then on, packets of unknown flows are counted as untracked.
 #[inline(always)]
 pub fn overflowed() -> bool {
     // SAFETY: an aligned integer.
     unsafe { read_volatile(&raw const MET.overflow) != 0 }
 }
 
-/// True once a TCP connection's segments were seen to leave inside other packets.
+/// Returns true once a TCP connection sent segments inside other packets.
 #[inline(always)]
 pub fn encapsulates() -> bool {
     // SAFETY: an aligned integer.
     unsafe { read_volatile(&raw const MET.encapsulation) != 0 }
 }
 
-/// Records that a TCP connection's segments leave inside other packets.
+/// Records that a TCP connection sends its segments inside other packets.
 #[inline(always)]
 pub fn note_encapsulation() {
     // SAFETY: an aligned integer; every writer writes the same.
     unsafe { write_volatile(&raw mut MET.encapsulation, 1) };
 }
 
-/// Whether userspace wants to learn of every process at once.
+/// Returns true if userspace wants every process announced at once.
 #[inline(always)]
 pub fn is_eager() -> bool {
     // SAFETY: an aligned integer, which userspace writes.
     unsafe { read_volatile(&raw const CONTROL.eager) != 0 }
 }
 
-/// Takes a permission to wake the reader. Two CPUs may take the same.
+/// Returns true if the program may wake userspace, and uses up one permission. Two CPUs may use the same one.
 #[inline(always)]
 pub fn may_wake() -> bool {
     // SAFETY: an aligned integer.
@@ -175,12 +177,12 @@ pub fn may_wake() -> bool {
     }
 }
 
-/// Adds to this CPU's statistics.
+/// Changes this CPU's statistics.
 #[inline(always)]
 pub fn stats(add: impl FnOnce(&mut Stats)) {
     if let Some(stats) = STATS.get_ptr_mut(0) {
-        // SAFETY: a per-CPU value, which no other CPU writes; programs on one CPU do not preempt each other's adds
-        // except softirq over process context, where a lost addition of a statistic is accepted.
+        // SAFETY: a per-CPU value, which no other CPU writes. A program in a softirq may interrupt one in process context;
+        // an addition that is lost then is accepted.
         add(unsafe { &mut *stats });
     }
 }
@@ -189,7 +191,7 @@ pub fn stats(add: impl FnOnce(&mut Stats)) {
 #[inline(always)]
 pub fn flow_table_full() {
     stats(|stats| stats.flows_full += 1);
-    // A store per packet of a flood would bounce the cell between CPUs.
+    // Store only once: in a flood, a store per packet would bounce the cache line between CPUs.
     if !overflowed() {
         // SAFETY: an aligned integer; every writer writes the same.
         unsafe { write_volatile(&raw mut MET.overflow, 1) };

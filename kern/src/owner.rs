@@ -1,4 +1,4 @@
-//! Which process a socket belongs to: the hooks that run in process context.
+//! Finds out which process a socket belongs to, in the hooks that run in process context.
 
 use core::{
     arch::asm,
@@ -17,7 +17,7 @@ use aya_ebpf::{
         },
     },
 };
-use tcptop_abi::{COMM_LEN, Claim, Flow, FlowFlags, Owner, TcpStateCode as State};
+use tcptop_abi::{COMM_LEN, ClaimCode, Flow, FlowFlags, Owner, TcpStateCode as State};
 
 use crate::{
     destination, flow,
@@ -30,14 +30,14 @@ use crate::{
     words::zeroed,
 };
 
-/// The PID namespace in which processes are numbered, by device and inode; inode 0: the initial one. Userspace sets it
-/// before loading. Others than the initial one take Linux 6.10.
+/// Device and inode of the PID namespace whose process ids are reported; inode 0: the initial namespace. Userspace sets both
+/// before loading. Any namespace but the initial one needs Linux 6.10.
 #[unsafe(no_mangle)]
 static PID_NAMESPACE_DEVICE: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static PID_NAMESPACE_INODE: Global<u64> = Global::new(0);
 
-/// Id of this process in the chosen PID namespace; 0: it has none there.
+/// Returns the id of the current process in the chosen PID namespace, or 0 if it has none there.
 #[inline(always)]
 fn chosen_id(tgid: u32) -> u32 {
     let inode = PID_NAMESPACE_INODE.load();
@@ -45,7 +45,7 @@ fn chosen_id(tgid: u32) -> u32 {
         return tgid;
     }
     let mut ids = MaybeUninit::<bpf_pidns_info>::uninit();
-    // SAFETY: the buffer has the length passed, and the helper fills it even when it fails, then with zeros.
+    // SAFETY: the buffer has the length passed, and the helper fills it with zeros when it fails.
     unsafe {
         bpf_get_ns_current_pid_tgid(
             PID_NAMESPACE_DEVICE.load(),
@@ -57,8 +57,8 @@ fn chosen_id(tgid: u32) -> u32 {
     }
 }
 
-/// The process this hook runs in. Announces it. Each hook has a copy: the JIT compilers of 32-bit CPUs cannot call
-/// functions of a program.
+/// Returns the process in which this hook runs, and announces it. The function is inlined into each hook, because the JIT
+/// compilers of 32-bit CPUs do not support calls between functions of a program.
 #[inline(always)]
 fn current(pid_tgid: u64) -> Owner {
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
@@ -72,8 +72,8 @@ fn current(pid_tgid: u64) -> Owner {
     Owner { tgid, pid: pid | other_thread, uid, seen, cgroup, comm: comm() }
 }
 
-/// Announces a process of which userspace has more to read than a hook knows, if that was not done in the last second or
-/// so: later the process may be gone.
+/// Announces a process if userspace must read more about it from /proc than a hook knows. Userspace must do so soon, because
+/// the process may exit. A process is announced about once per second at most.
 #[inline(always)]
 fn announce(pid: u32, is_other_thread: bool, seen: u32) {
     const SECOND: u32 = 30 - Owner::SEEN_SHIFT;
@@ -81,7 +81,7 @@ fn announce(pid: u32, is_other_thread: bool, seen: u32) {
         return;
     }
     let announcement = (pid as u64) << 32 | (seen >> SECOND) as u64;
-    // Another process may have the same entry: then both are announced more often.
+    // Two processes may share this entry. Then both are announced more often.
     let Some(last) = ANNOUNCED.get_ptr_mut(pid % ANNOUNCED_ENTRIES) else { return };
     // SAFETY: a live map value, an aligned integer. Two CPUs may announce the same process.
     unsafe {
@@ -92,8 +92,8 @@ fn announce(pid: u32, is_other_thread: bool, seen: u32) {
     }
 }
 
-/// True for a thread of the kernel's workqueues. It works for others: it connects the further paths of a process's MPTCP
-/// connection, and closes what a process had left to io_uring.
+/// Returns true for a thread of the kernel's workqueues. Such a thread works for other processes: it connects the further
+/// paths of an MPTCP connection, and closes the sockets that a process has left to io_uring.
 #[inline(always)]
 fn is_kernel_worker(owner: &Owner) -> bool {
     const NAME: u64 = u64::from_ne_bytes(*b"kworker/");
@@ -102,14 +102,13 @@ fn is_kernel_worker(owner: &Owner) -> bool {
     begin == NAME && owner.uid == 0
 }
 
-/// 1: the kernel lets us read thread names, which takes CAP_PERFMON besides CAP_BPF. Userspace sets it before loading;
-/// with 0 the verifier never sees the call, and userspace asks /proc for the name.
+/// 1: the programs may read thread names, which needs CAP_PERFMON besides CAP_BPF. Userspace sets this before loading. With 0
+/// the verifier does not see the call, and userspace reads the name from /proc.
 #[unsafe(no_mangle)]
 static READ_COMM: Global<u8> = Global::new(0);
 
-/// The current thread's name. The helper fills every byte (kernel/bpf/helpers.c `bpf_get_current_comm`, v6.1), so the
-/// buffer is not cleared before: that would be a call of `memset`, whose loop the verifier refuses without
-/// CAP_PERFMON.
+/// Returns the current thread's name. The helper fills every byte (kernel/bpf/helpers.c `bpf_get_current_comm`, v6.1), so the
+/// buffer is not cleared first. Clearing it would call `memset`, whose loop the verifier refuses without CAP_PERFMON.
 #[inline(always)]
 fn comm() -> [u8; COMM_LEN] {
     if READ_COMM.load() == 0 {
@@ -123,7 +122,7 @@ fn comm() -> [u8; COMM_LEN] {
     }
 }
 
-/// socket(2): its caller owns what it made, until another process connects or sends.
+/// socket(2). The caller owns the new socket until another process connects it or sends from it.
 #[inline(always)]
 pub fn created(sk: *mut bpf_sock) {
     if (sock::is_tcp(sk) || sock::is_udp(sk))
@@ -133,7 +132,7 @@ pub fn created(sk: *mut bpf_sock) {
     }
 }
 
-/// The process of this hook is from now on the one that last used a socket. True: it was another one before.
+/// Makes the current process the owner of a socket. Returns true if another process was the owner before.
 #[inline(always)]
 fn take_over(state: &mut SocketState) -> bool {
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -144,23 +143,23 @@ fn take_over(state: &mut SocketState) -> bool {
     if state.owner.is_known() && is_kernel_worker(&user) {
         return false;
     }
-    // Concurrent writers each store one process; the last one stays.
+    // Several CPUs may write at the same time. The process that was written last stays.
     state.owner = user;
-    state.claim = Claim::USED;
+    state.claim = ClaimCode::USED;
     true
 }
 
-/// A datagram is sent from a socket that is not connected: the caller owns the socket now.
+/// sendmsg(2) on a UDP socket that is not connected. The caller becomes the owner.
 #[inline(always)]
 pub fn sent(addr: *mut bpf_sock_addr, to: Address) {
     let cookie = socket::cookie(addr);
-    destination::note(addr, cookie, to);
+    destination::record(addr, cookie, to);
     use_socket(addr, cookie);
 }
 
-/// connect(2): the caller owns the socket now.
+/// connect(2). The caller becomes the owner.
 #[inline(always)]
-pub fn used(addr: *mut bpf_sock_addr) {
+pub fn connected(addr: *mut bpf_sock_addr) {
     use_socket(addr, socket::cookie(addr));
 }
 
@@ -174,27 +173,27 @@ fn use_socket(addr: *mut bpf_sock_addr, cookie: u64) {
     }
 }
 
-/// accept(2), or a question for a socket's address: the caller has an accepted connection open now. A connection that a
-/// process has made stays with that one.
+/// accept(2), getpeername(2) or getsockname(2). The caller has the connection open now, and becomes the owner of a connection
+/// that was accepted. A connection that was opened by connect(2) keeps its owner.
 #[inline(always)]
-pub fn held(addr: *mut bpf_sock_addr) {
+pub fn address_asked(addr: *mut bpf_sock_addr) {
     let sk = field!(addr, __bindgen_anon_1.sk);
     if sk.is_null() || !sock::is_tcp(sk) {
         return;
     }
     let Some(state) = socket::find_or_store(sk, socket::cookie(addr)) else { return };
-    // Read once: the connection may end meanwhile, and the place that is announced must be that of the flow.
+    // Read the place only once: the connection may end meanwhile, and `ring::changed` must get the place of this flow.
     let place = field!(&raw const *state, place);
     let flow = flow::at(place, state.cookie);
     // SAFETY: a live map value.
     let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
     let before = state.claim;
     if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0)
-        || !take_over(state) && before != Claim::LISTENER
+        || !take_over(state) && before != ClaimCode::LISTENER
     {
         return;
     }
-    let claim = if before >= Claim::ACCEPTED { Claim::SHARED } else { Claim::ACCEPTED };
+    let claim = if before >= ClaimCode::ACCEPTED { ClaimCode::SHARED } else { ClaimCode::ACCEPTED };
     state.claim = claim;
     if let Some(flow) = flow {
         // SAFETY: two live map values.
@@ -204,9 +203,9 @@ pub fn held(addr: *mut bpf_sock_addr) {
     }
 }
 
-/// The last close(2). The process that closes an accepted connection last is taken for its owner: a server may accept in
-/// one process and serve in another. Only when the server that listens closes what another process has accepted, that one
-/// stays the owner.
+/// The last close(2) of a socket. The process that closes an accepted connection last becomes its owner, because a server may
+/// accept in one process and serve in another. But if the listening server closes a connection that another process has
+/// accepted, that process stays the owner.
 #[inline(always)]
 pub fn released(sk: *mut bpf_sock) {
     let tcp = sock::is_tcp(sk);
@@ -214,23 +213,24 @@ pub fn released(sk: *mut bpf_sock) {
         return;
     }
     let tcp_state = field!(sk, state) as u8;
-    // The FIN of a connection older than tcptop may be its first packet seen, and leaves after this: it must find who
-    // closed the socket. In these four states the socket has no FIN to send, so nothing would remove a state made here.
+    // The FIN leaves after this hook, and may be the first packet that tcptop sees of an older connection. The egress hook
+    // must then find who closed the socket, so the state is made here. In these four states the socket has no FIN to send,
+    // and nothing would remove the state.
     let fin_follows = !matches!(tcp_state, State::CLOSE | State::LISTEN | State::SYN_SENT | State::FIN_WAIT2);
     let mut state = socket::find_own(sk, sk);
-    // Where places are short, an entry of the hash may find no flow that leads to its end.
+    // If the table is full, there may be no flow by which a hash entry would be removed later.
     if state.is_none() && tcp && fin_follows && (socket::has_storage() || !overflowed()) {
         state = socket::make(sk, sk);
     }
     let Some(state) = state else { return };
     let has_flow = mark_released(state, tcp, tcp_state);
-    // Otherwise the end of the connection removes the state.
+    // In other cases the end of the connection removes the state.
     if !tcp || tcp_state == State::CLOSE || !has_flow && !fin_follows {
         socket::forget(state);
     }
 }
 
-/// Marks the flow of a socket whose last descriptor is closed. False: there is none.
+/// Marks the flow of a socket whose last descriptor was closed. Returns false if the socket has no flow.
 #[inline(always)]
 fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
     state.released = Flow::RELEASED;
@@ -252,13 +252,14 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
         name_closer(flow, state);
     }
     let released = if !tcp && state.mark != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
-    // Userspace may take the flow as soon as it is released: the owner is there before.
-    // SAFETY: no instruction; the compiler moves no store across it. The second, a live map value.
+    // The owner must be stored before: userspace may read and end the flow as soon as `released` is set.
+    // SAFETY: the first is no instruction, and keeps the compiler from moving stores across it. The second writes to a live
+    // map value.
     unsafe {
         asm!("");
         write_volatile(&raw mut flow.released, released);
     }
-    // No callback has told it, or will. A socket that is still connecting sends nothing when it closes.
+    // End the flow here if no callback reports its end. A socket that is still connecting sends nothing when it closes.
     let reports = flow.flags & FlowFlags::STATE_EVENTS != 0;
     let has_ended = tcp && counts && (tcp_state == State::CLOSE || tcp_state == State::SYN_SENT && !reports);
     if has_ended {
@@ -271,11 +272,12 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
     true
 }
 
+/// Makes the current process, which closes the socket, the owner of the flow. [`released`] explains the exception.
 #[inline(always)]
 fn name_closer(flow: &mut Flow, state: &SocketState) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
-    if tgid == flow.owner.tgid || flow.claim >= Claim::ACCEPTED && tgid == state.listener {
+    if tgid == flow.owner.tgid || flow.claim >= ClaimCode::ACCEPTED && tgid == state.listener {
         return;
     }
     let closer = current(pid_tgid);

@@ -1,14 +1,13 @@
-//! One packet: which protocol, how long, whose.
+//! Reads the headers of one packet: its protocol, length, ports and addresses.
 //!
-//! A cgroup_skb program sees the packet from its IP header on, before segmentation offload at egress and after
-//! receive offload at ingress. The headers read here are always in the linear part: the stack has just parsed or
-//! built them.
+//! A cgroup_skb program sees the packet from its IP header on, before segmentation offload at egress and after receive
+//! offload at ingress. The headers read here are always in the linear part, because the stack has just parsed or built them.
 //!
-//! The headers of a packet that carries a socket's packet inside it (IPv6 segment routing, IPVS) are skipped at egress. What
-//! IPsec carries cannot be read: it is encrypted by then.
+//! A packet may carry the socket's own packet inside it (IPv6 segment routing, IPVS). At egress the outer headers are
+//! skipped. The contents of IPsec packets cannot be read, because they are encrypted by then.
 //!
-//! Packet pointers take constant offsets only: with CAP_BPF but without CAP_PERFMON the verifier refuses any other
-//! arithmetic on them (kernel/bpf/verifier.c `sanitize_ptr_alu`, v6.1). Headers elsewhere are copied out.
+//! The programs add only constant offsets to packet pointers: with CAP_BPF but without CAP_PERFMON the verifier refuses any
+//! other arithmetic on them (kernel/bpf/verifier.c `sanitize_ptr_alu`, v6.1). Headers at other offsets are copied out.
 
 use core::{arch::asm, mem::MaybeUninit};
 
@@ -23,7 +22,7 @@ const IPV6_HEADER: u32 = 40;
 /// First byte of an IPv4 header without options.
 const IPV4_PLAIN: u8 = 0x45;
 
-/// Which way a packet goes, as the local socket sees it.
+/// The direction of a packet, as the local socket sees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To a local socket.
@@ -41,12 +40,12 @@ pub struct Packet {
     pub transport: Transport,
 }
 
-/// What is read of a transport header, in the packet's byte order.
+/// The fields read from a transport header, in the packet's byte order.
 #[derive(Clone, Copy)]
 pub struct Transport {
-    /// Where it begins.
+    /// Offset of the transport header.
     offset: u32,
-    /// Where the IP header before it begins: not 0 inside another packet.
+    /// Offset of the IP header before it. Not 0 if that header is inside another packet.
     network: u32,
     /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
     pub protocol: u8,
@@ -61,7 +60,7 @@ pub struct Transport {
 }
 
 impl Packet {
-    /// Reads the headers of a packet; `None` when it is neither TCP nor UDP.
+    /// Reads the headers of a packet. Returns `None` if it is neither TCP nor UDP.
     #[inline(always)]
     pub fn read(skb: *mut __sk_buff, direction: Direction) -> Option<Self> {
         let start = field!(skb, data) as usize;
@@ -69,13 +68,13 @@ impl Packet {
         Some(Self { skb, start, end, transport: transport(skb, start, end, direction)? })
     }
 
-    /// Bytes behind the transport header of `header` bytes.
+    /// Returns the number of bytes after the transport header, which has `header` bytes.
     #[inline(always)]
     pub fn payload(&self, header: u32) -> u32 {
         field!(self.skb, len).saturating_sub(self.transport.offset + header)
     }
 
-    /// Source and destination address.
+    /// Returns the source and destination address.
     #[inline(always)]
     pub fn addresses(&self) -> Option<(Address, Address)> {
         let network = self.transport.network;
@@ -92,7 +91,7 @@ impl Packet {
     }
 }
 
-/// Bytes behind the IP header and its options; all of a packet without one.
+/// Returns the number of bytes after the IP header and its options. Returns 0 if the packet is too short for a header.
 #[inline(always)]
 pub fn behind_ip_header(skb: *mut __sk_buff) -> u32 {
     let (start, end) = (field!(skb, data) as usize, field!(skb, data_end) as usize);
@@ -101,26 +100,26 @@ pub fn behind_ip_header(skb: *mut __sk_buff) -> u32 {
     field!(skb, len).saturating_sub(header)
 }
 
-/// 32 bits of a header, read as two halves. Headers begin at multiples of four bytes if the driver cares, and else at those of
-/// two. On CPUs for which that matters (MIPS, RISC-V), the verifier lets programs read no more than two bytes at once there
+/// 32 bits of a header, read as two halves. Some drivers align headers to four bytes, others only to two. On CPUs for which
+/// alignment matters (MIPS, RISC-V), the verifier lets programs read no more than two bytes of a packet at once
 /// (kernel/bpf/verifier.c `check_pkt_ptr_alignment`, v6.1).
 #[derive(Clone, Copy)]
 #[repr(C, packed(2))]
 struct Word(u32);
 
-/// A value `offset` bytes behind `base`; `None` when the packet ends before.
+/// Reads the value at `base` plus `offset`. Returns `None` if the packet ends before it.
 #[inline(always)]
 fn load<T: Copy>(base: usize, offset: usize, end: usize) -> Option<T> {
     let at = base + offset;
     if at + size_of::<T>() > end {
         return None;
     }
-    // SAFETY: inside the packet, as just compared. `T` is bytes, pairs of bytes, or `Word`s, and so no more aligned than IP and
-    // transport headers.
+    // SAFETY: inside the packet, as just compared. `T` is bytes, pairs of bytes, or `Word`s, and so no more aligned than IP
+    // and transport headers.
     Some(unsafe { *(at as *const T) })
 }
 
-/// Keeps the compiler from turning constant offsets on two paths into a variable one behind both.
+/// Keeps the compiler from merging constant offsets on two paths into one variable offset after both.
 #[inline(always)]
 fn opaque(mut pointer: usize) -> usize {
     // SAFETY: moves a register to itself.
@@ -128,7 +127,7 @@ fn opaque(mut pointer: usize) -> usize {
     pointer
 }
 
-/// Length of an IPv4 header, by its first byte.
+/// Returns the length of an IPv4 header, given its first byte.
 #[inline(always)]
 const fn header_length(first: u8) -> u32 {
     ((first & 0xf) as u32) << 2
@@ -141,8 +140,8 @@ fn is_transport(protocol: u8) -> bool {
 
 #[inline(always)]
 fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction) -> Option<Transport> {
-    // One comparison for the shorter of the two headers: the verifier learns nothing from `start + 1 > end`, which the
-    // compiler turns into `start >= end`.
+    // Compare with the length of the shorter of the two headers. A comparison for the first byte alone would not do: the
+    // compiler turns `start + 1 > end` into `start >= end`, from which the verifier learns nothing.
     let header: [u8; 20] = load(start, 0, end)?;
     let (v4, v6) = (header[9], header[6]);
     if header[0] == IPV4_PLAIN && is_transport(v4) {
@@ -156,7 +155,7 @@ fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direction
     }
 }
 
-/// The transport header in place.
+/// Reads a transport header directly from the packet.
 #[inline(always)]
 fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport> {
     let ports = load(at, 0, end)?;
@@ -168,10 +167,10 @@ fn direct(at: usize, end: usize, protocol: u8, offset: u32) -> Option<Transport>
     Some(Transport { offset, network: 0, protocol, ports, seq: seq.0, ack: ack.0, control })
 }
 
-/// The transport header behind options or other headers.
+/// Copies a transport header that follows options or other headers.
 #[inline(always)]
-fn copied(skb: *mut __sk_buff, place: Place) -> Option<Transport> {
-    let Place { protocol, offset, network } = place;
+fn copied(skb: *mut __sk_buff, position: HeaderPosition) -> Option<Transport> {
+    let HeaderPosition { protocol, offset, network } = position;
     let [ports, seq, ack, control] = match protocol {
         IPPROTO_TCP => copy::<[[u8; 4]; 4]>(skb, offset)?,
         IPPROTO_UDP => [copy::<[u8; 4]>(skb, offset)?, [0; 4], [0; 4], [0; 4]],
@@ -199,17 +198,18 @@ fn copy<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
     }
 }
 
-/// Where a transport header is.
+/// The protocol and position of a transport header.
 #[derive(Clone, Copy)]
-struct Place {
+struct HeaderPosition {
     protocol: u8,
     offset: u32,
     network: u32,
 }
 
-impl Place {
-    /// Itself, by way of numbers that the verifier does not know. It knows some of these on each path through [`skip`], and
-    /// would verify all that follows once per path: 91,000 instructions at egress rather than 21,000 (v6.18).
+impl HeaderPosition {
+    /// Returns the same position, but makes the verifier forget the values. It knows some of them on each path through
+    /// [`skip`], and would verify the rest of the program once per path: 91,000 instructions at egress rather than 21,000
+    /// (v6.18).
     #[inline(always)]
     fn forgotten(self, skb: *mut __sk_buff) -> Self {
         let [mut protocol, mut offset, mut network] =
@@ -235,37 +235,38 @@ impl Place {
     }
 }
 
-/// Skips hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1), and at egress the headers of
-/// a packet that carries another one (RFC 2003, RFC 2473). A packet with more headers than are ever sent is left uncounted.
+/// Finds the transport header behind hop-by-hop options, routing, fragment and destination options (RFC 8200 section 4.1). At
+/// egress it also skips the headers of a packet that carries another one (RFC 2003, RFC 2473). It gives up after six
+/// headers, more than are ever sent.
 #[inline(always)]
-fn skip(skb: *mut __sk_buff, first: u8, header: u32, direction: Direction) -> Option<Place> {
+fn skip(skb: *mut __sk_buff, first: u8, header: u32, direction: Direction) -> Option<HeaderPosition> {
     const HOP_BY_HOP: u8 = 0;
     const IPV4: u8 = 4;
     const IPV6: u8 = 41;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const DESTINATION: u8 = 60;
-    let mut place = Place { protocol: first, offset: header, network: 0 };
+    let mut position = HeaderPosition { protocol: first, offset: header, network: 0 };
     for _ in 0..6 {
-        if is_transport(place.protocol) {
-            return Some(place);
+        if is_transport(position.protocol) {
+            return Some(position);
         }
-        let [next, length] = copy::<[u8; 2]>(skb, place.offset)?;
-        match place.protocol {
+        let [next, length] = copy::<[u8; 2]>(skb, position.offset)?;
+        match position.protocol {
             HOP_BY_HOP | ROUTING | DESTINATION => {
-                place.offset += (length as u32 + 1) << 3;
-                place.protocol = next;
+                position.offset += (length as u32 + 1) << 3;
+                position.protocol = next;
             }
             FRAGMENT => {
-                place.offset += 8;
-                place.protocol = next;
+                position.offset += 8;
+                position.protocol = next;
             }
             IPV4 | IPV6 if direction == Direction::Egress => {
-                let inner = copy::<[u8; 12]>(skb, place.offset)?;
-                place.network = place.offset;
-                let is_v4 = place.protocol == IPV4;
-                place.offset += if is_v4 { header_length(next) } else { IPV6_HEADER };
-                place.protocol = if is_v4 { inner[9] } else { inner[6] };
+                let inner = copy::<[u8; 12]>(skb, position.offset)?;
+                position.network = position.offset;
+                let is_v4 = position.protocol == IPV4;
+                position.offset += if is_v4 { header_length(next) } else { IPV6_HEADER };
+                position.protocol = if is_v4 { inner[9] } else { inner[6] };
             }
             _ => return None,
         }
@@ -273,7 +274,7 @@ fn skip(skb: *mut __sk_buff, first: u8, header: u32, direction: Direction) -> Op
     None
 }
 
-/// Source and destination address of a packet inside another one.
+/// Returns the source and destination address of a packet inside another one.
 #[inline(always)]
 fn inner_addresses(skb: *mut __sk_buff, network: u32) -> Option<(Address, Address)> {
     if copy::<[u8; 4]>(skb, network)?[0] >> 4 == 4 {

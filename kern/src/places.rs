@@ -1,8 +1,8 @@
-//! Takes free places of the flow table.
+//! Allocates places in the flow table.
 //!
-//! Places that userspace has returned come first, in the order of their return, then those that were never used: so the
-//! table is used from its beginning, and userspace maps no more of it than was ever in use at a time. Programs only take
-//! places; userspace alone returns them, once no program can hold them any more.
+//! Programs use the places that userspace has returned first, in the order of their return, then places that were never used.
+//! The table therefore fills from its beginning, and userspace maps no more of it than was ever in use at one time. Programs
+//! only allocate places. Only userspace frees them, once no program can hold them any more.
 
 use core::ptr::{read_volatile, write_volatile};
 
@@ -10,20 +10,20 @@ use aya_ebpf::helpers::generated::{bpf_spin_lock, bpf_spin_unlock};
 
 use crate::maps::{FREE, LOCK, PLACES};
 
-/// A place that was just taken.
+/// A free place that was just allocated.
 #[derive(Clone, Copy)]
-pub struct Taken {
-    /// Its number.
+pub struct FreePlace {
+    /// Its index in the flow table.
     pub place: u32,
-    /// A flow had it before.
+    /// Another flow had the place before.
     pub reused: bool,
-    /// Userspace should be woken: few places are left.
+    /// Few places are left, so userspace should be woken.
     pub wake: bool,
 }
 
-/// Takes a free place; `None` when there is none.
+/// Allocates a place. Returns `None` when all are in use.
 #[inline(always)]
-pub fn take() -> Option<Taken> {
+pub fn alloc() -> Option<FreePlace> {
     let places = PLACES.get_ptr_mut(0)?;
     let lock = LOCK.get_ptr_mut(0)?;
     // SAFETY: live map values. Only programs write `head` and `unused`, under the lock; every access is to one aligned
@@ -41,7 +41,7 @@ pub fn take() -> Option<Taken> {
         } else if unused != count {
             write_volatile(&raw mut (*places).unused, unused + 1);
         }
-        // One less than before, if one was taken.
+        // The number of free places after this allocation.
         let free = tail.wrapping_sub(head).wrapping_add(count.wrapping_sub(unused)).wrapping_sub(1);
         let wake = (reused || unused != count) && free < read_volatile(&raw const (*places).wake_below);
         if wake {
@@ -50,14 +50,14 @@ pub fn take() -> Option<Taken> {
         bpf_spin_unlock(lock);
 
         let place = if reused {
-            // The queue is twice as long as the table: userspace writes this element again after as many places as the table
-            // has were taken and returned.
+            // The lock is not held here. The queue is twice as long as the table, so userspace does not overwrite this element
+            // before programs have allocated as many places as the table has.
             read_volatile(FREE.get_ptr(head & (*places).mask)?) as u32
         } else if unused != count {
             unused
         } else {
             return None;
         };
-        Some(Taken { place, reused, wake })
+        Some(FreePlace { place, reused, wake })
     }
 }

@@ -1,4 +1,4 @@
-//! Announces flows to userspace: at most one record per flow and interval, which says where to look.
+//! Announces flows to userspace through the event ring: at most one record per flow and interval, with the flow's place.
 
 use core::mem::transmute;
 
@@ -12,12 +12,12 @@ use crate::{
     sock::field,
 };
 
-/// The ring's level is looked at for one place in so many: the kernel's answer costs as much as a flow's other look-ups.
+/// Only flows at every 16th place check how full the ring is, because the check costs as much as all of a flow's look-ups.
 const LOOK_STEP: u32 = 16;
 
 /// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
-/// userspace finds the entry by reading the whole table. Notes the interface of the packet with the announcement, or if that
-/// of a new flow was made before its first packet.
+/// userspace finds the entry by reading the whole table. Stores the packet's network interface whenever it announces, and
+/// for the first packet of a flow that was announced before it.
 #[inline(always)]
 pub fn moved(flow: &mut Flow, place: u32, skb: *mut __sk_buff) {
     let is_news = is_news(flow);
@@ -37,7 +37,7 @@ pub fn changed(flow: &mut Flow, place: u32) {
     }
 }
 
-/// Announces a new flow. `wake`: the reader is to be woken at once.
+/// Announces a new flow, and wakes userspace at once if `wake` is set.
 #[inline(always)]
 pub fn appeared(flow: &mut Flow, place: u32, wake: bool) {
     flow.epoch = epoch();
@@ -52,7 +52,7 @@ fn is_news(flow: &mut Flow) -> bool {
     news
 }
 
-/// Announces a process. `wake`: the reader is to be woken at once.
+/// Announces a process, and wakes userspace at once if `wake` is set.
 #[inline(always)]
 pub fn process(pid: u32, wake: bool) {
     submit(EventKind::OWNER, TcptopEventData { owner: OwnerEvent { pid } }, wake);
@@ -65,7 +65,7 @@ fn emit(kind: u32, data: TcptopEventData, place: u32, wake: bool) {
 
 #[inline(always)]
 fn submit(kind: u32, data: TcptopEventData, wake: bool) {
-    // SAFETY: same size, and no invalid bit patterns. One word, for the verifier's sake: see `flow::entry`.
+    // SAFETY: same size, and no invalid bit patterns. The verifier needs the record as one word: see `flow::entry`.
     let record: u64 = unsafe { transmute(TcptopEvent { kind, data }) };
     let flag = if wake { BPF_RB_FORCE_WAKEUP as u64 } else { BPF_RB_NO_WAKEUP as u64 };
     if EVENTS.output::<u64>(&record, flag).is_err() {
@@ -73,7 +73,8 @@ fn submit(kind: u32, data: TcptopEventData, wake: bool) {
     }
 }
 
-/// Userspace reads at its tick; it is woken earlier only when the ring or the table fills up.
+/// Returns true if userspace must be woken because of the ring. Userspace reads the ring at every tick. Programs wake it
+/// earlier only when the ring or the table fills up.
 #[inline(always)]
 fn is_half_full() -> bool {
     EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= RING_BYTES as u64 / 2

@@ -1,5 +1,5 @@
-//! Reading `struct bpf_sock` (include/uapi/linux/bpf.h): the kernel rewrites each load into one from its own struct,
-//! so every field is loaded by itself, in its own width.
+//! Reads `struct bpf_sock` (include/uapi/linux/bpf.h). The kernel rewrites each load into one from its own struct, so every
+//! field must be loaded separately and with its own width.
 
 use core::{arch::asm, mem::offset_of};
 
@@ -9,7 +9,7 @@ use tcptop_abi::{Endpoints, IPPROTO_TCP, IPPROTO_UDP};
 /// AF_INET of include/linux/socket.h.
 const AF_INET: u32 = 2;
 /// SOCK_RAW of include/linux/net.h. (SOCK_STREAM and SOCK_DGRAM have other numbers on MIPS:
-/// arch/mips/include/asm/socket.h. Of TCP and UDP there are no other types than those and this one.)
+/// arch/mips/include/asm/socket.h. A socket of TCP or UDP has one of these three types.)
 const SOCK_RAW: u32 = 3;
 
 /// Loads one field of a kernel context struct or of a map value by an instruction of its own.
@@ -22,16 +22,16 @@ macro_rules! field {
 pub(crate) use field;
 
 /// An address in network order, in two words as they lie in memory: IPv4 is mapped into IPv6 (RFC 4291 section 2.5.5.2).
-/// Whole words, for the verifier's sake: see `flow::entry`.
+/// The verifier needs whole words: see `flow::entry`.
 pub type Address = [u64; 2];
 
-/// An IPv4 address, its bytes in network order.
+/// Makes an address from an IPv4 address in network order.
 #[inline(always)]
 pub fn mapped(v4: u32) -> Address {
     [0, pair(u32::from_be(0xffff), v4)]
 }
 
-/// An IPv6 address, each word's bytes in network order.
+/// Makes an address from the words of an IPv6 address, each in network order.
 #[inline(always)]
 pub fn joined(words: [u32; 4]) -> Address {
     let [a, b, c, d] = words;
@@ -45,7 +45,7 @@ const fn pair(first: u32, second: u32) -> u64 {
     if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
 }
 
-/// An address, byte by byte.
+/// Returns the bytes of an address.
 #[inline(always)]
 pub fn bytes(address: Address) -> [u8; 16] {
     // SAFETY: same size, no invalid bit patterns.
@@ -64,19 +64,19 @@ fn word<const OFFSET: usize>(sk: *const bpf_sock) -> u32 {
     value as u32
 }
 
-/// True for a TCP socket proper. The kernel's own reset socket is RAW with protocol TCP.
+/// Returns true for a TCP socket. The kernel's own reset socket is RAW with protocol TCP.
 #[inline(always)]
 pub fn is_tcp(sk: *const bpf_sock) -> bool {
     field!(sk, type_) != SOCK_RAW && field!(sk, protocol) == IPPROTO_TCP as u32
 }
 
-/// True for a UDP socket proper, not a raw one that sends UDP.
+/// Returns true for a UDP socket, but not for a raw socket that sends UDP.
 #[inline(always)]
 pub fn is_udp(sk: *const bpf_sock) -> bool {
     field!(sk, type_) != SOCK_RAW && field!(sk, protocol) == IPPROTO_UDP as u32
 }
 
-/// Remote address and port of a connected socket.
+/// Returns the remote address and port of a connected socket.
 #[inline(always)]
 pub fn remote(sk: *const bpf_sock) -> (Address, u16) {
     const DST6: usize = offset_of!(bpf_sock, dst_ip6);
@@ -93,7 +93,7 @@ pub fn remote(sk: *const bpf_sock) -> (Address, u16) {
     (address, u16::from_be(field!(sk, dst_port)))
 }
 
-/// Both ends of a connected socket.
+/// Returns both endpoints of a connected socket.
 #[inline(always)]
 pub fn endpoints(sk: *const bpf_sock) -> Endpoints {
     const SRC6: usize = offset_of!(bpf_sock, src_ip6);

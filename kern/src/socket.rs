@@ -1,16 +1,18 @@
-//! Where the state of a socket is kept: in the socket's own storage, or in a hash where the kernel makes no storage.
+//! Finds and makes the state of a socket. The state is in the socket's own storage, or in a hash if the kernel refuses
+//! storage.
 //!
-//! Storage ends with its socket and costs a quarter of a hash. The kernel refuses it in two cases:
+//! The kernel frees storage together with the socket, and a look-up costs a quarter of one in a hash. The kernel refuses
+//! storage in two cases:
 //!
-//! - From Linux 6.19 on, for each socket on a CPU that cannot exchange two words atomically, such as 32-bit ARM, MIPS and
-//!   most of RISC-V: storage is made without locks there (mm/slub.c `kmalloc_nolock_noprof`, v6.19). Then the hash has room
-//!   for all of them.
+//! - From Linux 6.19 on, for every socket on a CPU that cannot exchange two words atomically, such as 32-bit ARM, MIPS and
+//!   most of RISC-V. Newer kernels allocate storage without locks, which needs that instruction (mm/slub.c
+//!   `kmalloc_nolock_noprof`, v6.19). The hash then has room for all sockets.
 //! - For a socket whose option memory is used up (net/core/bpf_sk_storage.c `bpf_sk_storage_charge`, v6.1), by its process or
-//!   by a small `net.core.optmem_max`. The hash has room for some of these.
+//!   because `net.core.optmem_max` is small. The hash has room for some of these sockets.
 //!
-//! An entry of the hash is removed when its connection ends, when its socket closes without a flow, or when the place of
-//! its flow is taken again (`flow::alloc`). Sockets that the kernel makes for itself never run `sock_release`; of these,
-//! only TCP sockets get an entry, and their end removes it.
+//! A program removes a hash entry when the connection ends, when the socket closes without a flow, or when the place of its
+//! flow is reused (`flow::alloc`). `sock_release` never runs for sockets that the kernel makes for itself. Of these, only TCP
+//! sockets get a hash entry, and the end of their connection removes it.
 
 use core::{ffi::c_void, ptr::null_mut};
 
@@ -26,11 +28,11 @@ use crate::{
     words::zeroed,
 };
 
-/// 1: in the socket's storage. 0: in the hash. Userspace sets it before loading.
+/// 1: sockets have storage. 0: all state is in the hash. Userspace sets it before loading.
 #[unsafe(no_mangle)]
 static STORAGE: Global<u8> = Global::new(1);
 
-/// Whether sockets have storage here.
+/// Returns true if sockets have storage on this kernel.
 #[inline(always)]
 pub fn has_storage() -> bool {
     STORAGE.load() != 0
@@ -43,7 +45,7 @@ fn stored<T>(sk: *mut T, flags: u64) -> Option<&'static mut SocketState> {
     unsafe { bpf_sk_storage_get(map, sk.cast(), null_mut(), flags).cast::<SocketState>().as_mut() }
 }
 
-/// The socket cookie. `ctx`: the program's context.
+/// Returns the socket cookie. `ctx` is the program's context.
 #[inline(always)]
 pub fn cookie<C>(ctx: *mut C) -> u64 {
     // SAFETY: the program's own context.
@@ -56,8 +58,8 @@ fn hashed(cookie: u64) -> Option<&'static mut SocketState> {
     STATE_BY_COOKIE.get_ptr_mut(cookie).and_then(|state| unsafe { state.as_mut() })
 }
 
-/// The state of a socket, if it was seen before. An accepted socket's may still be the copy of its listener's, with the
-/// listener's cookie: no flow of the socket is found by it.
+/// Returns the state of a socket, if it has one. The state of an accepted socket may still be the copy of its listener's, with
+/// the listener's cookie. Such a state leads to no flow of the socket.
 #[inline(always)]
 pub fn find<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     if has_storage()
@@ -68,7 +70,7 @@ pub fn find<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     hashed(cookie(ctx))
 }
 
-/// The state of a socket, unless it is still the copy of its listener's.
+/// Returns the state of a socket, unless that is still the copy of its listener's.
 #[inline(always)]
 pub fn find_own<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
@@ -80,19 +82,19 @@ pub fn find_own<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketStat
     hashed(cookie)
 }
 
-/// Whether this state of a socket is still the copy of its listener's: the connection is only just being made.
+/// Returns true if this state of a socket is still the copy of its listener's, because the handshake is not complete.
 #[inline(always)]
 pub fn is_listeners<C>(state: &SocketState, ctx: *mut C) -> bool {
     state.cookie != cookie(ctx)
 }
 
-/// Finds the state of a socket, or makes it in storage, which the kernel frees with the socket. An accepted socket's becomes
-/// its own. `cookie`: of this socket.
+/// Finds the state of a socket, or makes one in storage, which the kernel frees with the socket. Turns the copy of a
+/// listener's state into the socket's own. `cookie` is this socket's.
 #[inline(always)]
 pub fn find_or_store<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketState> {
     let mut state = if has_storage() { stored(sk, 0) } else { None };
     if state.is_none() {
-        // It may have got an entry when its option memory was used up.
+        // The socket may have got a hash entry when its option memory was used up.
         state = hashed(cookie);
     }
     if state.is_none() && has_storage() {
@@ -101,14 +103,14 @@ pub fn find_or_store<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketSt
     owned(state?, cookie)
 }
 
-/// Finds or makes the state of a socket whose end a hook reports. `None` when there is no room.
+/// Finds or makes the state of a socket whose end a hook will report. Returns `None` when there is no room.
 #[inline(always)]
 pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
     if let Some(state) = find_or_store(sk, cookie) { Some(state) } else { enter(cookie) }
 }
 
-/// Makes the state of a socket that has none. `None` when there is no room.
+/// Makes the state of a socket that has none. Returns `None` when there is no room.
 #[inline(always)]
 pub fn make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
@@ -124,7 +126,7 @@ fn owned(state: &'static mut SocketState, cookie: u64) -> Option<&'static mut So
     Some(state)
 }
 
-/// Makes an entry of the hash.
+/// Makes a hash entry.
 #[inline(always)]
 fn enter(cookie: u64) -> Option<&'static mut SocketState> {
     if has_storage() {
@@ -138,8 +140,7 @@ fn enter(cookie: u64) -> Option<&'static mut SocketState> {
     hashed(cookie)
 }
 
-/// The state of a UDP socket, made if it was not seen before: in `own`, and so for this packet only, where there is no
-/// storage.
+/// Finds or makes the state of a UDP socket. Where there is no storage, a new state is made in `own`, for this packet only.
 #[inline(always)]
 pub fn find_or_make_for_packet<T, C>(sk: *mut T, ctx: *mut C, own: &mut SocketState) -> &mut SocketState {
     let cookie = cookie(ctx);
@@ -150,7 +151,7 @@ pub fn find_or_make_for_packet<T, C>(sk: *mut T, ctx: *mut C, own: &mut SocketSt
     own
 }
 
-/// Removes the state of a socket where it does not end with the socket.
+/// Removes the state of a socket if it is a hash entry. The kernel frees storage with the socket.
 #[inline(always)]
 pub fn forget(state: &SocketState) {
     if state.flags & HASHED != 0 {

@@ -1,4 +1,4 @@
-//! Sums of bytes that are in no flow. A packet may interrupt a program that adds to one.
+//! Sums of bytes that belong to no flow. They are atomic: a packet may interrupt a program that adds.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_sk_fullsock};
 
@@ -9,7 +9,7 @@ use crate::{
     sock::{self, field},
 };
 
-/// Payload bytes of flows that found no room.
+/// Adds payload bytes of flows that found no room.
 #[inline(always)]
 pub fn add_untracked(received: u32, sent: u32) {
     stats(|stats| {
@@ -21,7 +21,7 @@ pub fn add_untracked(received: u32, sent: u32) {
     });
 }
 
-/// A packet received that is neither TCP nor UDP: all behind its IP header.
+/// Adds a received packet that is neither TCP nor UDP: all bytes after its IP header.
 #[inline(always)]
 pub fn add_other_received(skb: *mut __sk_buff) {
     let bytes = behind_ip_header(skb) as u64;
@@ -29,8 +29,8 @@ pub fn add_other_received(skb: *mut __sk_buff) {
     stats(|stats| unsafe { add(&raw mut stats.other_rx_bytes, bytes) });
 }
 
-/// A packet sent that is neither a TCP nor a UDP socket's own: all behind its IP header. A UDP socket's has a datagram
-/// inside it.
+/// Adds a sent packet that is neither a TCP nor a UDP socket's own: all bytes after its IP header. If a UDP socket sent it, a
+/// datagram is inside it.
 #[inline(always)]
 pub fn add_other_sent(skb: *mut __sk_buff) {
     let common = field!(skb, __bindgen_anon_2.sk);

@@ -1,4 +1,4 @@
-//! TCP: the kernel's own totals, read at egress and in `sock_ops`.
+//! Counts TCP by the kernel's own totals, which the programs read at egress and in `sock_ops`.
 
 use core::arch::asm;
 
@@ -24,12 +24,13 @@ use crate::{
     untracked, words,
 };
 
-/// A packet leaves: a segment, or one with a segment inside it, such as a packet of IPsec. Then neither the segment's length
-/// nor its FIN is seen, and it is counted with the next packet of the connection, in either direction. False: the socket is
-/// no TCP socket.
+/// Counts a packet that leaves a TCP socket. Returns false if the socket is not a TCP socket.
 ///
-/// All counters are read from the socket once per timer tick of the kernel. In between, a segment that carries the bytes
-/// which the socket sends next is counted by its length, and what was received is read from the socket.
+/// The packet is a segment, or has a segment inside it, such as an IPsec packet. Then egress sees neither the segment's length
+/// nor its FIN, and counts it with the next packet of the connection in either direction.
+///
+/// Once per timer tick of the kernel, all counters are read from the socket. Between two ticks, a segment with the bytes that
+/// the socket sends next is counted by its length, and only the bytes received are read from the socket.
 #[inline(always)]
 pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     let sk = field!(skb, __bindgen_anon_2.sk);
@@ -56,23 +57,23 @@ pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     let fin_pending = state.fin_seen != 0 && flow.flags & FlowFlags::FIN_RECEIVED == 0;
     if segment.is_plain()
         && !fin_pending
-        && flow.read_at == jiffies()
+        && flow.read_jiffies == jiffies()
         && flow.epoch == epoch()
         && field!(tp, snd_nxt) == segment.seq
     {
-        raise(flow, segment.seq.wrapping_add(segment.payload));
+        count_sent_up_to(flow, segment.seq.wrapping_add(segment.payload));
         flow.counters.rx_bytes = field!(tp, bytes_received);
         flow.counters.tx_packets += field!(skb, gso_segs).max(1) as u64;
         return true;
     }
     let tcp_state = field!(sk, state) as u8;
     let fins = if segment.is_seen() { segment.fin_sent() } else { encapsulated(flow, tcp_state) };
-    let place = look(flow, state, tcp_state, tp, segment, fins, is_known);
+    let place = read_at_egress(flow, state, tcp_state, tp, segment, fins, is_known);
     ring::moved(flow, place, skb);
     true
 }
 
-/// Marks a connection whose segments leave inside other packets; the FIN that may have left.
+/// Marks a connection whose segments leave inside other packets. Returns [`FlowFlags::FIN_SENT`] if its FIN may have left.
 #[inline(always)]
 fn encapsulated(flow: &mut Flow, tcp_state: u8) -> u32 {
     flow.flags |= FlowFlags::ENCAPSULATED;
@@ -80,14 +81,14 @@ fn encapsulated(flow: &mut Flow, tcp_state: u8) -> u32 {
     if !encapsulates() {
         note_encapsulation();
     }
-    // A moment too early: the FIN may have to wait for the bytes before it.
+    // This may be a moment too early: the FIN may wait for the bytes before it.
     let has_closed = matches!(tcp_state, State::FIN_WAIT1 | State::CLOSING | State::LAST_ACK);
     if has_closed { FlowFlags::FIN_SENT } else { 0 }
 }
 
-/// Reads a flow's socket at egress. Returns the flow's place.
+/// Reads all counters of a flow from its socket at egress. Returns the flow's place.
 #[inline(always)]
-fn look(
+fn read_at_egress(
     flow: &mut Flow,
     state: &mut SocketState,
     tcp_state: u8,
@@ -96,7 +97,7 @@ fn look(
     mut fins: u32,
     is_known: bool,
 ) -> u32 {
-    // The FIN may have arrived before tcptop, and waited for bytes before it.
+    // The FIN may have arrived before tcptop started, out of order, so that ingress did not record it.
     if matches!(tcp_state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING) {
         fins |= FlowFlags::FIN_RECEIVED;
     }
@@ -107,7 +108,7 @@ fn look(
     let place = state.place;
     read(flow, state, tp, leaving, fins, tcp_state == State::CLOSE);
     if flow.flags & FlowFlags::PARTLY_UNTRACKED != 0 && !is_known {
-        untracked::settle(state, flow);
+        untracked::move_to_flow(state, flow);
     } else if !is_known && flow.is_opening_known() {
         // SAFETY: fields of a live map value.
         unsafe {
@@ -121,7 +122,7 @@ fn look(
         flow.earlier_tx = flow.counters.tx_bytes - sent as u64;
     }
     if tcp_state == State::CLOSE {
-        // No callback has told it: the connection is older than tcptop, or another program has taken the callbacks away.
+        // No callback has reported the end: the connection is older than tcptop, or another program turned its callbacks off.
         if leaving.is_reset() {
             flow.flags |= FlowFlags::RESET_SENT;
         }
@@ -132,8 +133,10 @@ fn look(
     place
 }
 
-/// A segment arrives. Its bytes are counted when its ACK leaves. The peer's FIN must be seen here, because the socket leaves
-/// FIN_WAIT2 for TIME_WAIT in the same way with and without it; and a reset, which nothing else tells from other ends.
+/// Records FINs and resets that arrive. Egress counts the segment's bytes when its ACK leaves.
+///
+/// The FIN must be seen here, because the socket goes from FIN_WAIT2 to TIME_WAIT in the same way with and without it. A reset
+/// must be seen here, because nothing else distinguishes it from other ends.
 #[inline(always)]
 pub fn ingress(packet: &Packet) {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
@@ -158,7 +161,7 @@ pub fn ingress(packet: &Packet) {
         count_encapsulated(packet, sk, tp);
     }
     if overflowed() && socket::find(sk, packet.skb).is_none() {
-        // Nothing can be kept beside this socket: its bytes are counted as they come in.
+        // This socket has no state, so its bytes are counted here.
         let received = field!(tp, rcv_nxt);
         let begin = if at_or_after(received, segment.seq) { received } else { segment.seq };
         if !at_or_after(begin, end) {
@@ -167,8 +170,8 @@ pub fn ingress(packet: &Packet) {
     }
 }
 
-/// True for the socket of a TCP connection. False for a listener, and for a raw socket of the protocol TCP: the kernel hands
-/// each of these a copy of every segment.
+/// Returns true for the socket of a TCP connection. Returns false for a listener, and for a raw socket of the protocol TCP, to
+/// which the kernel hands a copy of every segment.
 #[inline(always)]
 fn is_connection(common: *mut bpf_sock) -> bool {
     // SAFETY: `common` is not null.
@@ -186,7 +189,7 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, end
     let state = match socket::find(sk, skb) {
         Some(state) if socket::is_listeners(state, skb) => return,
         Some(state) => state,
-        // It is older than tcptop.
+        // The connection is older than tcptop.
         None => match socket::make(sk, skb) {
             Some(state) => state,
             None => return,
@@ -196,8 +199,9 @@ fn note_fin(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, end
     state.fin_seen = 1;
 }
 
-/// Records that a reset has arrived, unless it is one of the past, which the socket ignores. A connecting socket has received
-/// nothing, and takes a reset with any number. Whether the connection ends by it, its change of state tells.
+/// Records that a reset has arrived, unless its sequence number is in the past: the socket ignores such a reset. A connecting
+/// socket has received nothing yet, so a reset with any number is recorded. The change of state shows later whether the
+/// reset ended the connection.
 #[inline(always)]
 fn note_reset(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, seq: u32) {
     let received = field!(tp, rcv_nxt);
@@ -210,12 +214,13 @@ fn note_reset(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, s
     }
 }
 
-/// Counts what has left inside other packets since the last one did. The socket is not locked here, but one number of it is
-/// enough; where another CPU counts at the same moment, the next packet sets it right. An answer on this host may come before
-/// the socket has counted what is answered.
+/// Counts what an encapsulated connection has sent since the last packet. Ingress does not hold the socket lock, but needs
+/// only one number of the socket. If another CPU counts at the same moment, the next packet corrects the result. A peer on
+/// this host may acknowledge bytes before the socket has counted them as sent, so the acknowledged number is used if it is
+/// ahead.
 #[inline(always)]
 fn count_encapsulated(packet: &Packet, sk: *mut bpf_sock, tp: *const bpf_tcp_sock) {
-    /// More than one packet ever carries.
+    /// More bytes than one packet ever carries.
     const TRAIN: u32 = 1 << 19;
     let Some(state) = socket::find(sk, packet.skb) else { return };
     let place = field!(state as *const SocketState, place);
@@ -225,29 +230,30 @@ fn count_encapsulated(packet: &Packet, sk: *mut bpf_sock, tp: *const bpf_tcp_soc
     if flow.flags & FlowFlags::ENCAPSULATED != 0 {
         let (sent, acknowledged) = (field!(tp, snd_nxt), u32::from_be(packet.transport.ack));
         let is_ahead = acknowledged.wrapping_sub(sent) < TRAIN;
-        raise(flow, if is_ahead { acknowledged } else { sent });
+        count_sent_up_to(flow, if is_ahead { acknowledged } else { sent });
         ring::moved(flow, place, packet.skb);
     }
 }
 
-/// Counts what was sent up to a sequence number of the socket.
+/// Counts the bytes sent up to a sequence number of the socket.
 #[inline(always)]
-fn raise(flow: &mut Flow, sent: u32) {
+fn count_sent_up_to(flow: &mut Flow, sent: u32) {
     let more = sent.wrapping_sub(flow.tx_base).wrapping_sub(flow.counters.tx_bytes as u32);
     if more as i32 > 0 {
         flow.counters.tx_bytes += more as u64;
     }
 }
 
-/// The lower half of jiffies, the kernel's coarsest and cheapest clock.
+/// Returns the lower half of jiffies, the kernel's coarsest and cheapest clock.
 #[inline(always)]
 fn jiffies() -> u32 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_jiffies64() as u32 }
 }
 
-/// Copies the socket's totals, under its lock. `leaving`: the segment now at egress. `fins`: FINs that the totals may hold,
-/// [`FlowFlags::FIN_SENT`] and [`FlowFlags::FIN_RECEIVED`]. `is_last`: nothing will move any more.
+/// Copies the socket's totals into the flow. The caller holds the socket lock. `leaving` is the segment now at egress. `fins`
+/// are the FINs that the totals may include: [`FlowFlags::FIN_SENT`] and [`FlowFlags::FIN_RECEIVED`]. `is_last` says that the
+/// connection has ended.
 #[inline(always)]
 pub fn read(
     flow: &mut Flow,
@@ -258,21 +264,22 @@ pub fn read(
     is_last: bool,
 ) {
     let was_closing = flow.flags & FlowFlags::FIN_SENT != 0;
-    // The marks come before the totals: userspace takes the FINs out of what it reads, and never takes a byte back. What it
-    // reads in between is one byte too few for a moment.
+    // Store the flags before the totals. Userspace subtracts the FINs from the totals, and never reports fewer bytes than
+    // before. If it reads between the two stores, it sees one byte too few for a moment.
     flow.flags |= fins | fin_received(state, tp);
-    // SAFETY: no instruction; the compiler moves no store across it.
+    // SAFETY: no instruction. It keeps the compiler from moving stores across it.
     unsafe { asm!("") };
     let Totals { rx, tx, tx_base, retransmits } = Totals::read(tp, leaving, flow.counters.retransmits);
     let sent = tx_base.wrapping_add(tx as u32);
     if leaving.fin_sent() != 0 {
         flow.fin_end = sent;
     } else if is_last && flow.fin_end != 0 && !at_or_after(sent, flow.fin_end) {
-        // It was not transmitted.
+        // The FIN was not transmitted.
         flow.flags &= !FlowFlags::FIN_SENT;
     }
     let counters = &mut flow.counters;
-    // A segment that was counted and not transmitted, or one that a firewall has made longer, is right in the end.
+    // The counter may be too high if a segment was counted but not transmitted, or if a firewall made it longer. Correct that
+    // only at the end, so that the counter never decreases before.
     if tx >= counters.tx_bytes || is_last {
         counters.tx_bytes = tx;
     }
@@ -280,10 +287,10 @@ pub fn read(
     counters.rx_packets = field!(tp, segs_in) as u64;
     counters.tx_packets = field!(tp, segs_out) as u64;
     counters.retransmits = retransmits;
-    // The peer may take its time to acknowledge a FIN: that says nothing of the path.
+    // A peer may acknowledge a FIN late, which says nothing about the path.
     if !was_closing || counters.rtt_us == 0 {
         counters.rtt_us = field!(tp, srtt_us) >> 3;
     }
     flow.tx_base = tx_base;
-    flow.read_at = jiffies();
+    flow.read_jiffies = jiffies();
 }

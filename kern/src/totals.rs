@@ -1,4 +1,4 @@
-//! A TCP socket's own totals.
+//! Reads the totals that the kernel keeps in a TCP socket.
 
 use aya_ebpf::bindings::bpf_tcp_sock;
 use tcptop_abi::FlowFlags;
@@ -9,7 +9,7 @@ use crate::{
     state::SocketState,
 };
 
-/// What a socket has moved, in sequence space: SYN and FIN count one each.
+/// What a socket has received and sent, in sequence space: SYN and FIN count one each.
 #[derive(Clone, Copy)]
 pub struct Totals {
     /// Received in order.
@@ -18,16 +18,19 @@ pub struct Totals {
     pub tx: u64,
     /// The socket's sequence number from which `tx` counts.
     pub tx_base: u32,
-    /// Segments sent again, those of a train counted one by one.
+    /// Segments sent again. Each segment of a train under segmentation offload counts.
     pub retransmits: u32,
 }
 
 impl Totals {
-    /// Reads them, under the socket lock. `leaving`: the segment now at egress. Everything before it is counted in the socket;
-    /// `snd_nxt` moves over it after its transmission (net/ipv4/tcp_output.c `tcp_event_new_data_sent`, v6.1).
-    /// `retransmits`: their number when the last segment left, as far as it is known. It tells a segment that leaves again
-    /// from a new one whose numbers a firewall has changed: the kernel counts one before it sends it
-    /// (`__tcp_retransmit_skb`).
+    /// Reads the totals. The caller holds the socket lock.
+    ///
+    /// `leaving` is the segment now at egress. The socket has counted everything before it, and moves `snd_nxt` past it after
+    /// its transmission (net/ipv4/tcp_output.c `tcp_event_new_data_sent`, v6.1).
+    ///
+    /// `retransmits` is the number of retransmissions when the last segment left. It distinguishes a retransmission from a new
+    /// segment whose sequence number a firewall has changed: the kernel counts a retransmission before it sends it
+    /// (`__tcp_retransmit_skb`). `u32::MAX` stands for an unknown number.
     #[inline(always)]
     pub fn read(tp: *const bpf_tcp_sock, leaving: Segment, retransmits: u32) -> Self {
         let una = field!(tp, snd_una);
@@ -43,7 +46,7 @@ impl Totals {
     }
 }
 
-/// [`FlowFlags::FIN_RECEIVED`] if the peer's FIN has arrived in order, else nothing.
+/// Returns [`FlowFlags::FIN_RECEIVED`] if the peer's FIN has arrived in order, else 0.
 #[inline(always)]
 pub fn fin_received(state: &SocketState, tp: *const bpf_tcp_sock) -> u32 {
     let has_arrived = state.fin_seen != 0 && at_or_after(field!(tp, rcv_nxt), state.fin_end);

@@ -1,4 +1,4 @@
-//! One packet: which protocol counts it.
+//! Hands each packet to the module that counts its protocol.
 
 use aya_ebpf::bindings::__sk_buff;
 use tcptop_abi::{IPPROTO_TCP, IPPROTO_UDP};
@@ -21,8 +21,8 @@ pub fn ingress(skb: *mut __sk_buff) {
     }
 }
 
-/// Counts one packet that a local socket sends. It need not be of the socket's own protocol: it may carry a packet of the
-/// socket inside it.
+/// Counts one packet that a local socket sends. The packet may have another protocol than the socket, and carry the socket's
+/// packet inside it.
 #[inline(always)]
 pub fn egress(skb: *mut __sk_buff) {
     let packet = Packet::read(skb, Direction::Egress);

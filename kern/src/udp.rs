@@ -1,4 +1,4 @@
-//! UDP: payload bytes and datagrams, from the packets themselves.
+//! Counts the payload bytes and datagrams of UDP, from the packets themselves.
 
 use core::mem::MaybeUninit;
 
@@ -6,7 +6,7 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST, bpf_sock},
     helpers::generated::bpf_sk_fullsock,
 };
-use tcptop_abi::{Claim, Endpoints, Flow, IPPROTO_UDP, UdpKey};
+use tcptop_abi::{ClaimCode, Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
     counter::add,
@@ -25,8 +25,8 @@ use crate::{
 /// Bytes of the UDP header, RFC 768.
 const HEADER: u32 = 8;
 
-/// Counts one datagram, or a train of equal ones under segmentation offload. False: it is not of a UDP socket, or carries one
-/// that is.
+/// Counts one datagram, or a train of equal ones under segmentation offload. Returns false if the datagram is not a UDP
+/// socket's own: another kind of socket sent it, or it carries the socket's datagram inside it.
 #[inline(always)]
 pub fn count(packet: &Packet, direction: Direction) -> bool {
     let sk = field!(packet.skb, __bindgen_anon_2.sk);
@@ -60,8 +60,8 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     unsafe { add_both(flow, direction, bytes, datagrams) };
     let cookie = field!(flow, cookie);
     if cookie != state.cookie {
-        // Userspace has just ended this flow. If another one has the entry by now, this program was interrupted for long: the
-        // entry was cleared meanwhile, and nothing is left to be taken back.
+        // Userspace has just ended this flow. If the entry is another flow's by now, this program was interrupted for long.
+        // The entry was cleared meanwhile, so there is nothing to subtract.
         if cookie == state.cookie | Flow::RETIRED {
             // SAFETY: as above.
             unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
@@ -72,7 +72,7 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
     if flow.epoch != epoch() {
-        // Another process may use the socket by now.
+        // Another process may use the socket now.
         if state.owner.is_known() {
             // SAFETY: a live map value, and one or the caller's stack.
             unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
@@ -85,8 +85,8 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
 /// The port of IPsec in UDP, RFC 3948 section 2.1.
 const IPSEC_PORT: u16 = 4500;
 
-/// Whether a packet that leaves carries the socket's own inside it: it has another source port, that of IPsec. (A firewall
-/// that translates addresses may change the port too; that it takes this one is not to be expected.)
+/// Returns true if a packet that leaves carries the socket's own packet inside it, because its source port is that of IPsec
+/// and not the socket's. (A firewall that translates addresses changes the port too, but is not expected to choose this one.)
 #[inline(always)]
 fn is_encapsulated(packet: &Packet, sk: *mut bpf_sock) -> bool {
     packet.transport.ports[0] == IPSEC_PORT.to_be() && field!(sk, src_port) != IPSEC_PORT as u32
@@ -95,8 +95,8 @@ fn is_encapsulated(packet: &Packet, sk: *mut bpf_sock) -> bool {
 /// A remote end: address and port.
 type Remote = (Address, u16);
 
-/// The remote end as the socket sees it. A connected socket knows it; the packet may show another where addresses are
-/// translated (a DNAT of what the host itself sends).
+/// Returns the remote end as the socket sees it. A connected socket knows its remote end. The packet may show another one if
+/// addresses are translated (a DNAT of what the host itself sends).
 #[inline(always)]
 fn remote(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<Remote> {
     if field!(sk, dst_port) != 0 {
@@ -110,7 +110,7 @@ fn remote(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<Re
     })
 }
 
-/// Whether it is a UDP flow to this end. A TCP socket's packets may be in UDP ones.
+/// Returns true if it is a UDP flow to this remote end. It may also be a TCP flow, whose packets leave inside UDP packets.
 #[inline(always)]
 fn is_to(flow: *const Flow, remote: &Remote) -> bool {
     // SAFETY: a live map value; the address is aligned to four bytes.
@@ -119,8 +119,8 @@ fn is_to(flow: *const Flow, remote: &Remote) -> bool {
     field!(flow, protocol) == IPPROTO_UDP && sock::joined(words) == remote.0 && port == remote.1
 }
 
-/// The flow of another remote end than the last, made if it is a new one. `own` is room for the state of a socket that has
-/// no other. It is cleared here: most packets do not get here.
+/// Finds or makes the flow of a packet whose remote end is not that of the socket's last packet. `own` is room for the state
+/// of a socket that has none. It is cleared here and not by the caller, because most packets do not get here.
 #[inline(always)]
 fn find<'a>(
     packet: &Packet,
@@ -131,8 +131,8 @@ fn find<'a>(
 ) -> Option<(*mut Flow, u32, &'a mut SocketState)> {
     let state = socket::find_or_make_for_packet(sk, packet.skb, own.write(zeroed()));
     let is_sent_to = direction == Direction::Egress && field!(sk, dst_port) == 0;
-    let told = if is_sent_to { destination::take(state.cookie) } else { None };
-    let remote = if let Some(told) = told { told } else { remote };
+    let recorded = if is_sent_to { destination::take_recorded(state.cookie) } else { None };
+    let remote = if let Some(recorded) = recorded { recorded } else { remote };
     let key = UdpKey { cookie: state.cookie, raddr: sock::bytes(remote.0), rport: remote.1, pad: 0, pad2: 0 };
     if let Some((flow, place)) = lookup(&key, state) {
         return Some((flow, place, state));
@@ -144,7 +144,7 @@ fn find<'a>(
     Some((flow, place, state))
 }
 
-/// Counts a datagram whose flow found no room.
+/// Counts a datagram whose flow found no room as untracked.
 #[inline(always)]
 fn untracked(packet: &Packet, direction: Direction) {
     let bytes = packet.payload(HEADER);
@@ -154,8 +154,8 @@ fn untracked(packet: &Packet, direction: Direction) {
     }
 }
 
-/// The flow of a key. The table may still lead to an entry that was retired, or to one that another flow of the socket has
-/// taken since.
+/// Returns the flow of a key. Checks the entry, because the table may still lead to one that was retired, or that another flow
+/// of the socket uses now.
 #[inline(always)]
 fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<(*mut Flow, u32)> {
     // SAFETY: a value of the map, an aligned integer.
@@ -173,8 +173,8 @@ fn lookup(key: &UdpKey, state: &mut SocketState) -> Option<(*mut Flow, u32)> {
     Some((flow, place))
 }
 
-/// Makes a flow. The table leads to it before a packet is counted in it, so that another CPU with a packet of the same new
-/// flow counts in the same entry.
+/// Makes a flow. Inserts its key before it counts the first packet, so that another CPU with a packet of the same new flow
+/// counts in the same entry.
 #[inline(always)]
 fn insert(
     packet: &Packet,
@@ -186,16 +186,16 @@ fn insert(
     let (laddr, lport) = local_endpoint(packet, sk, direction)?;
     let new = flow::alloc(IPPROTO_UDP, 0, 0, state.owner, Begins::Now)?;
     let interface = field!(packet.skb, ifindex);
-    // SAFETY: a live map value, which is nobody's yet.
+    // SAFETY: a live map value, to which no socket leads yet.
     unsafe {
         (*new.flow).ends = Endpoints { laddr, raddr: key.raddr, lport, rport: key.rport };
-        // A late datagram of a closed socket.
+        // The socket may be closed already, and this datagram late.
         (*new.flow).released = state.released;
         (*new.flow).interface = interface;
     }
     new.publish(key.cookie);
     if UDP_PLACES.insert(key, new.place, BPF_NOEXIST as u64).is_err() {
-        // Another CPU was first, or a flow that userspace has ended left its key behind.
+        // Another CPU made the same flow first, or a flow that userspace has ended left its key behind.
         if let Some(first) = lookup(key, state) {
             abandon(new);
             return Some(first);
@@ -214,15 +214,15 @@ fn insert(
     Some((new.flow, new.place))
 }
 
-/// Marks an entry in which nothing was counted. Userspace frees it.
+/// Marks a new entry as unused. Userspace frees it.
 #[inline(always)]
 fn abandon(new: flow::NewFlow) {
     // SAFETY: a live map value, to which no key leads.
-    unsafe { (*new.flow).claim = Claim::ABANDONED };
+    unsafe { (*new.flow).claim = ClaimCode::ABANDONED };
     new.announce();
 }
 
-/// The local end.
+/// Returns the local address and port of a packet.
 #[inline(always)]
 fn local_endpoint(packet: &Packet, sk: *mut bpf_sock, direction: Direction) -> Option<([u8; 16], u16)> {
     if field!(sk, dst_port) != 0 {

@@ -1,5 +1,5 @@
-//! TCP connections that found no room for a flow. Their bytes go into one sum, as exactly as those of a flow: what was
-//! counted is kept beside the socket.
+//! Counts TCP connections that found no room for a flow. Their bytes go into one sum. It is as exact as a flow's counters,
+//! because the socket's state keeps how much of the connection was counted.
 
 use aya_ebpf::bindings::bpf_tcp_sock;
 use tcptop_abi::{Flow, FlowFlags};
@@ -11,14 +11,14 @@ use crate::{
     totals::{Totals, fin_received},
 };
 
-/// What is kept of a connection's flags until it gets a flow.
+/// The flags of a connection that its state keeps until it gets a flow.
 const KEPT: u32 = FlowFlags::ACTIVE_OPEN
     | FlowFlags::PASSIVE_OPEN
     | FlowFlags::STATE_EVENTS
     | FlowFlags::FIN_SENT
     | FlowFlags::FIN_RECEIVED;
 
-/// A connection begins and has no room.
+/// Starts to count a new connection that found no room.
 #[inline(always)]
 pub fn begin(state: &mut SocketState, flags: u32) {
     state.flags = state.flags & HASHED | flags & KEPT | UNTRACKED;
@@ -26,19 +26,19 @@ pub fn begin(state: &mut SocketState, flags: u32) {
     state.untracked_tx = 0;
 }
 
-/// A socket connects anew.
+/// Forgets the untracked connection of a socket, which now connects again.
 #[inline(always)]
 pub fn forget(state: &mut SocketState) {
     state.flags &= HASHED;
 }
 
-/// What is known of an untracked connection, for its flow.
+/// Returns the flags with which the flow of an untracked connection begins.
 #[inline(always)]
 pub fn flags(state: &SocketState) -> u32 {
     if state.flags & UNTRACKED == 0 { 0 } else { state.flags & KEPT | FlowFlags::PARTLY_UNTRACKED }
 }
 
-/// Payload bytes received and sent.
+/// Returns the payload bytes received and sent.
 #[inline(always)]
 fn payload(flags: u32, totals: &Totals) -> (u64, u64) {
     let syn = (flags & FlowFlags::ACTIVE_OPEN != 0) as u64;
@@ -47,8 +47,9 @@ fn payload(flags: u32, totals: &Totals) -> (u64, u64) {
     (totals.rx.saturating_sub(fin_received), totals.tx.saturating_sub(syn + fin_sent))
 }
 
-/// Counts what a connection without a flow has moved since it was looked at last; of one that is older than tcptop, nothing
-/// the first time. Under the socket lock. `leaving`: the segment now at egress. `fins`: as of [`crate::tcp::read`].
+/// Counts what a connection without a flow has moved since the last call. The first call for a connection older than tcptop
+/// counts nothing. The caller holds the socket lock. `leaving` is the segment now at egress. For `fins` see
+/// [`crate::tcp::read`].
 #[inline(always)]
 pub fn count(state: &mut SocketState, tp: *const bpf_tcp_sock, leaving: Segment, fins: u32) {
     let totals = Totals::read(tp, leaving, u32::MAX);
@@ -67,9 +68,10 @@ pub fn count(state: &mut SocketState, tp: *const bpf_tcp_sock, leaving: Segment,
     sums::add_untracked(more_rx, more_tx);
 }
 
-/// A connection has got its flow, whose counters were read for the first time: notes which part of them is untracked.
+/// Stores in a connection's new flow which part of its counters was counted as untracked. Call it after the counters were read
+/// for the first time.
 #[inline(always)]
-pub fn settle(state: &mut SocketState, flow: &mut Flow) {
+pub fn move_to_flow(state: &mut SocketState, flow: &mut Flow) {
     let counters = flow.payload();
     let (rx, tx) = (counters.rx_bytes, counters.tx_bytes);
     flow.earlier_rx = rx - ahead(rx, state.untracked_rx) as u64;
@@ -77,8 +79,8 @@ pub fn settle(state: &mut SocketState, flow: &mut Flow) {
     state.flags &= HASHED;
 }
 
-/// By how much a total is ahead of what was counted of it. A segment that was counted and not transmitted is behind for a
-/// moment.
+/// Returns by how much a total is ahead of what was counted. The total is behind for a moment if a segment was counted but not
+/// transmitted; then this returns 0.
 #[inline(always)]
 fn ahead(total: u64, counted: u32) -> u32 {
     let ahead = (total as u32).wrapping_sub(counted);

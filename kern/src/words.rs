@@ -1,11 +1,10 @@
-//! Records zeroed and copied word by word.
+//! Zeroes and copies records word by word.
 //!
-//! The compiler would call `memset` and `memmove` for them, and the verifier refuses the loops in these without
-//! CAP_PERFMON.
+//! The compiler would otherwise call `memset` and `memmove`, whose loops the verifier refuses without CAP_PERFMON.
 
 use core::{arch::asm, mem::MaybeUninit, ptr::write_volatile};
 
-/// Records for which all bits zero is a value, made of whole words.
+/// Records that consist of whole words, and for which all bits zero is a valid value.
 ///
 /// # Safety
 /// The implementor is integers only, and its alignment is four or eight.
@@ -16,7 +15,7 @@ unsafe impl Words for tcptop_abi::Flow {}
 // SAFETY: as above.
 unsafe impl Words for tcptop_abi::Owner {}
 
-/// A record of zeros.
+/// Returns a record of zeros.
 #[inline(always)]
 pub fn zeroed<T: Words>() -> T {
     let mut record = MaybeUninit::<T>::uninit();
@@ -68,7 +67,7 @@ pub unsafe fn copy<T: Words>(from: *const T, to: *mut T) {
     }
 }
 
-/// Stores a word by an instruction of its own.
+/// Stores a word. The compiler does not merge this store with others.
 ///
 /// # Safety
 /// `word` points to memory of its size.
@@ -78,7 +77,7 @@ pub unsafe fn set(word: *mut u64, value: u64) {
     unsafe { write_volatile(word, value) };
 }
 
-/// A zero that the compiler does not recognize as one.
+/// Returns a zero that the compiler does not recognize as one.
 #[inline(always)]
 fn zero() -> u64 {
     let zero: u64;

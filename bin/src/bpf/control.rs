@@ -1,4 +1,4 @@
-//! The cell in which userspace tells the kernel programs which interval it is, and how often they may wake it.
+//! Steers the kernel programs: tells them the number of the interval, and how often they may wake userspace.
 
 use aya::{
     Ebpf,
@@ -9,22 +9,22 @@ use tcptop_abi::Control;
 use super::wakes::Wakes;
 use crate::{error::Error, sys::clock};
 
-/// Number of the first interval: 0 is the number of none.
+/// Number of the first interval. 0 stands for no interval.
 const FIRST_EPOCH: u32 = 1;
 
-/// The cell, and what is written into it.
+/// The `Control` value of the programs, and what userspace writes into it.
 pub struct Steering {
     cell: Array<MapData, Control>,
     /// How often processes may wake us.
     pub wakes: Wakes,
-    /// Each process is announced when it begins to use sockets.
+    /// The programs announce every process that begins to use sockets.
     eager: bool,
-    /// Number of the interval under way.
+    /// Number of the current interval.
     epoch: u32,
 }
 
 impl Steering {
-    /// Begins the first interval. It must have begun before the first program attaches.
+    /// Begins the first interval. Call this before the first program attaches.
     ///
     /// # Errors
     /// The kernel's.
@@ -37,17 +37,17 @@ impl Steering {
         Ok(steering)
     }
 
-    /// Number of the interval under way.
+    /// Returns the number of the current interval.
     pub const fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Ends the interval and begins the next one. The programs learn of it when it is published.
+    /// Begins the next interval. Call [`Self::publish`] to tell the programs.
     pub const fn next(&mut self) {
         self.epoch += 1;
     }
 
-    /// Tells the programs. `may_wake`: they may wake us for a process.
+    /// Writes the values for the programs. `may_wake` lets them wake us for a process.
     ///
     /// # Errors
     /// The kernel's.

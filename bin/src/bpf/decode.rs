@@ -1,4 +1,4 @@
-//! What the kernel programs write, in the words of a collector.
+//! Translates what the kernel programs write into the types of [`crate::collector`].
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use crate::{
 /// What a ring record announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
-    /// The flow at this place of the table has news.
+    /// The flow at this place of the table has changed.
     Place(u32),
-    /// This process begins to use sockets. By `Owner::pid`.
+    /// The process with this id (`Owner::pid`) begins to use sockets.
     Process(u32),
 }
 
-/// Reads a ring record; `None`: this version does not know it.
+/// Reads a ring record. Returns `None` if this version does not know its kind.
 pub fn record(record: &[u8]) -> Option<Announced> {
     let word = |at: usize| Some(u32::from_ne_bytes(record.get(at..at + 4)?.try_into().ok()?));
     if record.len() < size_of::<TcptopEvent>() {
@@ -37,21 +37,21 @@ pub fn record(record: &[u8]) -> Option<Announced> {
     }
 }
 
-/// What is needed to read entries of the flow table.
+/// What decoding an entry of the flow table needs to know.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub struct DecodeContext {
     /// The hook that sees the end of sockets is attached.
     pub sees_releases: bool,
-    /// A TCP connection that has moved neither in this interval nor later may have ended unseen; 0: none may.
+    /// A TCP connection that has not moved since this interval began may have ended unseen; 0: no connection may.
     pub doubted: u32,
     /// The kernel programs number processes as /proc does.
     pub pids_are_ours: bool,
-    /// Time since the boot, when the reading began.
+    /// Time since the boot when reading the table began.
     pub now: Duration,
 }
 
-/// A flow of the table as an observation; `None`: it has no known protocol.
-pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<Observation> {
+/// Makes an observation of a flow of the table. Returns `None` if its protocol is not known.
+pub fn observation(flow: &Flow, key: ConnectionKey, reading: DecodeContext) -> Option<Observation> {
     let (protocol, state) = match flow.protocol {
         IPPROTO_TCP => (Protocol::Tcp, TcpState::from_code(flow.state)),
         IPPROTO_UDP => (Protocol::Udp, None),
@@ -86,8 +86,8 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: Reading) -> Option<
     })
 }
 
-/// What a flow's row shows, and the part of it that was moved before the flow was seen. What was counted as untracked is in
-/// neither.
+/// Returns the totals that a flow's row shows, and the part of them that was moved before tcptop saw the flow. Neither
+/// includes what was counted as untracked.
 fn moved(flow: &Flow) -> (Counters, Traffic) {
     let mut totals = flow.payload();
     let earlier = Traffic { rx: flow.earlier_rx, tx: flow.earlier_tx };
@@ -99,12 +99,12 @@ fn moved(flow: &Flow) -> (Counters, Traffic) {
     (totals, Traffic::default())
 }
 
-fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwner> {
+fn owner(flow: &Flow, opening: Opening, reading: DecodeContext) -> Option<ObservedOwner> {
     let Owner { pid, uid, seen, cgroup, comm, .. } = flow.owner;
     let claim = match flow.claim {
         _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
-        abi::Claim::LISTENER => Claim::Listener,
-        abi::Claim::SHARED => Claim::Shared,
+        abi::ClaimCode::LISTENER => Claim::Listener,
+        abi::ClaimCode::SHARED => Claim::Shared,
         _ => Claim::Accepted,
     };
     flow.owner.is_known().then_some(ObservedOwner {
@@ -118,8 +118,8 @@ fn owner(flow: &Flow, opening: Opening, reading: Reading) -> Option<ObservedOwne
     })
 }
 
-/// The moment that `Owner::seen` counts: time since the boot. A hook may have seen an owner since `now`, while the table was
-/// being read; that it takes longer than eight seconds is less likely than a socket of 417 days.
+/// Turns `Owner::seen` into time since the boot. A hook may have seen an owner after `now`, while the table was being read. A
+/// value of up to eight seconds after `now` therefore counts as `now`, and not as one of 417 days ago.
 fn moment(seen: u32, now: Duration) -> Duration {
     const LATER: u32 = 1000;
     let now = u64::try_from(now.as_nanos() >> Owner::SEEN_SHIFT).unwrap_or(u64::MAX);
@@ -136,8 +136,8 @@ mod tests {
 
     const KEY: ConnectionKey = ConnectionKey { index: 3, generation: 7 };
 
-    const READING: Reading =
-        Reading { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::from_secs(100) };
+    const READING: DecodeContext =
+        DecodeContext { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::from_secs(100) };
 
     fn event(kind: u32, word: u32) -> Vec<u8> {
         [kind.to_ne_bytes(), word.to_ne_bytes()].concat()
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(owner.seen, Duration::from_nanos(7 << Owner::SEEN_SHIFT));
         let flow = Flow { released: 1, ..flow };
         assert!(!observation(&flow, KEY, READING).expect("a protocol").end_unconfirmed);
-        let elsewhere = Reading { pids_are_ours: false, ..READING };
+        let elsewhere = DecodeContext { pids_are_ours: false, ..READING };
         let owner = observation(&flow, KEY, elsewhere).and_then(|seen| seen.owner).expect("known");
         assert_eq!((owner.pid, owner.uid), (0, 1), "its id is another process's here");
     }
@@ -195,12 +195,12 @@ mod tests {
         let owner = Owner { tgid: 42, pid: 42, ..Owner::default() };
         let flags = FlowFlags::PASSIVE_OPEN | FlowFlags::STATE_EVENTS;
         let flow =
-            Flow { protocol: IPPROTO_TCP, flags, owner, claim: abi::Claim::ACCEPTED, ..Flow::default() };
+            Flow { protocol: IPPROTO_TCP, flags, owner, claim: abi::ClaimCode::ACCEPTED, ..Flow::default() };
         let claim = |flow: &Flow| {
             observation(flow, KEY, READING).and_then(|seen| seen.owner).map(|owner| owner.claim)
         };
         assert_eq!(claim(&flow), Some(Claim::Accepted));
-        assert_eq!(claim(&Flow { claim: abi::Claim::LISTENER, ..flow }), Some(Claim::Listener));
+        assert_eq!(claim(&Flow { claim: abi::ClaimCode::LISTENER, ..flow }), Some(Claim::Listener));
         assert_eq!(claim(&Flow { released: 1, ..flow }), Some(Claim::Used));
     }
 
@@ -208,7 +208,7 @@ mod tests {
     fn the_end_of_an_older_connection_is_for_others_to_confirm() {
         let flow = Flow { protocol: IPPROTO_TCP, ..Flow::default() };
         let unconfirmed = |flow: &Flow, sees_releases| {
-            let reading = Reading { sees_releases, ..READING };
+            let reading = DecodeContext { sees_releases, ..READING };
             observation(flow, KEY, reading).expect("a protocol").end_unconfirmed
         };
         assert!(!unconfirmed(&flow, true));
@@ -224,7 +224,7 @@ mod tests {
         let flow =
             Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, epoch: 7, ..Flow::default() };
         let unconfirmed = |doubted| {
-            observation(&flow, KEY, Reading { doubted, ..READING }).expect("a protocol").end_unconfirmed
+            observation(&flow, KEY, DecodeContext { doubted, ..READING }).expect("a protocol").end_unconfirmed
         };
         assert_eq!([0, 6, 7, 8].map(unconfirmed), [false, false, false, true]);
     }
@@ -241,7 +241,7 @@ mod tests {
             flow.protocol = if flow.protocol & 1 == 0 { IPPROTO_TCP } else { IPPROTO_UDP };
             let now = Duration::from_nanos(flow.earlier_rx);
             for (sees_releases, pids_are_ours) in [(true, true), (false, false)] {
-                let reading = Reading { sees_releases, doubted: flow.epoch / 2, pids_are_ours, now };
+                let reading = DecodeContext { sees_releases, doubted: flow.epoch / 2, pids_are_ours, now };
                 let Some(seen) = observation(&flow, KEY, reading) else { continue };
                 let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
                 assert!(seen.totals.rx_bytes <= rx_bytes && seen.totals.tx_bytes <= tx_bytes);

@@ -1,5 +1,5 @@
-//! The one list of the kernel hooks. The loader attaches what it names, and `benches/cost` measures the same list, so
-//! this file imports nothing from the crate.
+//! The list of kernel hooks. The loader attaches every hook of this list. `benches/cost` measures the same list, so this file
+//! imports nothing from the crate.
 
 /// A place in the kernel where one of our programs attaches.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub struct Hook {
     pub program_type: u32,
     /// `enum bpf_attach_type` of include/uapi/linux/bpf.h.
     pub attach_type: u32,
-    /// What tcptop cannot tell without this hook. `None`: tcptop needs it.
+    /// What tcptop cannot do without this hook. `None`: tcptop does not run without it.
     #[allow(dead_code, reason = "the benchmark does not say it")]
     pub lost: Option<&'static str>,
 }
@@ -26,7 +26,7 @@ const SOCK_OPS: u32 = 13;
 const CGROUP_SOCK_ADDR: u32 = 18;
 
 impl Hook {
-    /// Its short name, such as `sock_release`.
+    /// Returns the short name, such as `sock_release`.
     pub fn name(&self) -> &'static str {
         self.program.strip_prefix("tcptop_").unwrap_or(self.program)
     }
@@ -47,7 +47,7 @@ pub const INGRESS: u32 = 0;
 /// The program that sees the end of sockets.
 pub const RELEASE_PROGRAM: &str = "tcptop_sock_release";
 
-/// The name of the hook that tells the states of TCP.
+/// The name of the hook that reports TCP states.
 #[allow(dead_code, reason = "the benchmark does not mend")]
 pub const STATES_HOOK: &str = "sock_ops";
 
@@ -58,8 +58,8 @@ const CONNECT: Option<&str> = Some("a connection belongs to the process that cre
 const ACCEPT: Option<&str> = Some("owners of accepted connections come from /proc, later");
 const DATAGRAM: Option<&str> = Some("a UDP flow belongs to the process that created its socket");
 
-/// Every hook, in the order of attaching: owners before packets, and the TCP lifecycle last, so that each packet of a
-/// connection whose beginning it sees is counted, the FINs above all.
+/// Every hook, in the order of attaching. Hooks that find owners come before those that count packets. The TCP lifecycle comes
+/// last, so that every packet of a connection that it sees begin is counted, above all the FINs.
 pub static HOOKS: [Hook; 13] = [
     Hook::new("tcptop_sock_create", CGROUP_SOCK, 2, CREATE),
     Hook::new(RELEASE_PROGRAM, CGROUP_SOCK, 34, RELEASE),

@@ -1,4 +1,4 @@
-//! Why this host refuses: found by asking it further, after it said no.
+//! Explains an error by a problem of the host, which it finds by further questions to the kernel.
 
 use std::{
     fs,
@@ -15,19 +15,20 @@ use crate::{
     sys::{self, out_of::OutOf},
 };
 
-/// Where the kernel tells of its lockdown: `none [integrity] confidentiality`.
+/// The file in which the kernel shows its lockdown mode: `none [integrity] confidentiality`.
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
-/// The error with the problem behind it, where one is found.
+/// Adds the problem of the host that caused an error, if there is one.
 pub fn explain(error: Error) -> Error {
     explain_at(error, None)
 }
 
-/// Likewise, of programs that attach to this cgroup. A run may not be able to open the tree again.
+/// Does the same as [`explain`] for programs that attach to this cgroup. Later in a run, tcptop may not be able to open the
+/// cgroup tree again.
 pub fn explain_at(error: Error, cgroup: Option<BorrowedFd<'_>>) -> Error {
     match behind(&error, cgroup) {
         _ if matches!(error, Error::Host(..)) => error,
-        Some(obstacle) => Error::Host(obstacle, Box::new(error)),
+        Some(problem) => Error::Host(problem, Box::new(error)),
         None => error,
     }
 }
@@ -37,7 +38,7 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
     if sys::kernel::version(&release).is_some_and(|version| version < OLDEST) {
         return Some(HostProblem::TooOld(release));
     }
-    // aya tries what the kernel can, and takes each error for a no. What it says then has no number.
+    // aya probes what the kernel supports, and takes any error for a no. The error that it returns then has no number.
     let asked = || sys::bpf::try_load().err().and_then(|error| error.raw_os_error());
     let errno = error.errno().or_else(|| matches!(error, Error::Load(_)).then(asked)?)?;
     if let Some(out_of) = OutOf::of_errno(errno) {
@@ -79,15 +80,15 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
     }
 }
 
-/// Whether a map or program may have been refused because this process may not lock so much memory: before Linux 5.11, the
-/// kernel counts them as such (kernel/bpf/syscall.c `bpf_charge_memlock`, v5.10).
+/// Returns true if the kernel may have refused a map or program because of the limit of locked memory. Before Linux 5.11, the
+/// kernel counts maps and programs as locked memory (kernel/bpf/syscall.c `bpf_charge_memlock`, v5.10).
 fn locks_too_much(error: &Error, release: &str) -> bool {
     let is_made = matches!(error, Error::Load(_) | Error::Attach(_, ProgramError::LoadError { .. }));
     let is_counted = sys::kernel::version(release).is_some_and(|version| version < (5, 11));
     is_made && is_counted && sys::limit::lockable().is_some()
 }
 
-/// The kernel's lockdown, if it is locked down.
+/// Returns the kernel's lockdown mode, unless that is `none`.
 pub fn lockdown() -> Option<String> {
     let text = fs::read_to_string(LOCKDOWN).ok()?;
     let (_, rest) = text.split_once('[')?;

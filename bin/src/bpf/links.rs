@@ -1,5 +1,5 @@
-//! The links by which the programs are attached, while tcptop runs. Somebody may detach one (`bpftool link detach`). Then its
-//! program does not run any more, and nothing but the link tells.
+//! Watches the links by which the programs are attached. Somebody may detach one (`bpftool link detach`) while tcptop runs.
+//! Then its program does not run any more, and only a query of the link shows it.
 
 use std::{
     mem,
@@ -13,29 +13,29 @@ use crate::{collector::Detached, error::Error};
 pub struct Links {
     cgroup: OwnedFd,
     links: Vec<Link>,
-    /// Which of the links that tcptop can do without is looked at next.
+    /// Which of the optional links is checked next.
     turn: usize,
 }
 
 impl Links {
-    /// Of programs that are attached to this cgroup.
+    /// Takes the links of programs that are attached to this cgroup.
     pub const fn new(cgroup: OwnedFd, links: Vec<Link>) -> Self {
         Self { cgroup, links, turn: 0 }
     }
 
-    /// Whether the end of sockets is seen.
+    /// Returns true if the hook that sees the end of sockets is attached.
     pub fn see_releases(&self) -> bool {
         self.links.iter().any(|link| link.hook.program == RELEASE_PROGRAM)
     }
 
-    /// Attaches again what somebody has detached. Looks at the links that tcptop cannot do without, and at one of the others in
-    /// turn. If one of these is gone, looks at all.
+    /// Attaches again the hooks that somebody has detached. Checks every required link, and one of the optional links in turn.
+    /// If one of these is detached, checks all links.
     ///
     /// # Errors
-    /// A program that tcptop cannot do without cannot be attached again.
-    pub fn mend(&mut self) -> Result<Vec<Detached>, Error> {
+    /// A required program cannot be attached again.
+    pub fn reattach(&mut self) -> Result<Vec<Detached>, Error> {
         let mut detached = Vec::new();
-        if self.seem_whole() {
+        if self.are_attached() {
             return Ok(detached);
         }
         for mut link in mem::take(&mut self.links) {
@@ -49,7 +49,7 @@ impl Links {
                         let why = explain_at(error, Some(self.cgroup.as_fd()));
                         return Err(Error::Detached(hook.name(), Box::new(why)));
                     }
-                    // Like a hook that this kernel does not have. Its program is freed.
+                    // Go on without this hook, as on a kernel that does not have it. Its program is freed.
                     Err(_) => continue,
                 }
             }
@@ -58,7 +58,8 @@ impl Links {
         Ok(detached)
     }
 
-    fn seem_whole(&mut self) -> bool {
+    /// Returns true if every required link, and the optional one whose turn it is, is attached.
+    fn are_attached(&mut self) -> bool {
         let is_needed = |link: &&Link| link.hook.lost.is_none();
         let others: Vec<&Link> = self.links.iter().filter(|link| !is_needed(link)).collect();
         self.turn = (self.turn + 1) % others.len().max(1);

@@ -1,4 +1,4 @@
-//! What the kernel programs could not put into the flow table or the ring.
+//! Reads the statistics of what the kernel programs could not put into the flow table or the ring.
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use tcptop_abi::Stats;
@@ -11,20 +11,20 @@ use crate::{
 /// The statistics of the kernel programs.
 pub struct Statistics {
     per_cpu: PerCpuArray<MapData, Stats>,
-    /// Their sum at the end of the last interval.
+    /// The sum over all CPUs at the last call.
     seen: Stats,
 }
 
 impl Statistics {
-    /// Of the map `STATS`.
+    /// Takes the map `STATS`.
     ///
     /// # Errors
-    /// It is a map of another kind.
+    /// The map is of another kind.
     pub fn new(map: Map) -> Result<Self, Error> {
         Ok(Self { per_cpu: map.try_into().map_err(Error::Map)?, seen: Stats::default() })
     }
 
-    /// What was lost since the last call.
+    /// Returns what was lost since the last call.
     pub fn losses(&mut self) -> Losses {
         let now = self.sum();
         let new = now.with(&self.seen, u64::wrapping_sub);
@@ -42,7 +42,8 @@ impl Statistics {
         }
     }
 
-    /// Of all CPUs. No number goes back: one of 64 bits may be read in halves on a 32-bit host.
+    /// Returns the sum over all CPUs. No number decreases, although a 32-bit host may read a 64-bit number in two halves while
+    /// it changes.
     fn sum(&self) -> Stats {
         let per_cpu = self.per_cpu.get(&0, 0);
         let values = per_cpu.iter().flat_map(|values| values.iter());

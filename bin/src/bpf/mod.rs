@@ -1,7 +1,7 @@
-//! The kernel programs as a [`NetworkCollector`].
+//! The [`NetworkCollector`] that counts by the kernel programs.
 //!
-//! What belongs to BPF stays in this room: places of the flow table, socket cookies, the numbers of intervals, and how
-//! places become free again.
+//! Everything that belongs to BPF stays in this module: places of the flow table, socket cookies, the numbers of intervals,
+//! and how places become free again.
 
 mod control;
 mod decode;
@@ -31,17 +31,17 @@ use tcptop_abi::RING_BYTES;
 
 use self::{
     control::Steering,
-    decode::{Announced, Reading},
-    flows::{Flows, Tick},
+    decode::{Announced, DecodeContext},
+    flows::{FlowTable, Tick},
     hooks::{HOOKS, Hook, STATES_HOOK},
     host::explain,
     links::Links,
     losses::Statistics,
     object::Loaded,
-    programs::Outcome,
+    programs::AttachOutcome,
     queue::Queue,
     ring::Ring,
-    states::States,
+    states::SocketStates,
     wakes::measured,
 };
 pub use self::{host::lockdown, object::root};
@@ -52,98 +52,98 @@ use crate::{
     sys::{self, cgroup, clock, mapped::MappedArray},
 };
 
-/// What is lost in a container with a cgroup namespace of its own.
+/// What tcptop cannot do in a container with a cgroup namespace of its own.
 pub const PART: &str = "only the sockets of this container are counted (to count all, run it on the host)";
 
-/// In a PID namespace of its own, before Linux 6.10.
+/// Missing if tcptop runs in a PID namespace of its own, before Linux 6.10.
 const FOREIGN_PIDS: Missing = Missing {
     what: "process ids of this PID namespace",
     lost: "owners have a name but no id until /proc shows them (Linux 6.10 translates ids; so does running tcptop on the \
            host, or with the host's PID namespace)",
 };
 
-/// Where there was less memory than this machine suggests.
+/// Missing if there was less memory than this machine suggests.
 const SMALLER: Missing = Missing {
     what: "memory for larger tables",
     lost: "the bytes of connections that find no room are `untracked`",
 };
 
-/// Descriptors that a run is sure to do with. At its start it has up to 63 besides standard input, output and error: the
-/// object's maps and programs, the links, and its own, with a log file. Later it needs fewer.
+/// Number of descriptors that are enough for a run. At the start it opens up to 63 besides standard input, output and error:
+/// the object's maps and programs, the links, and its own ones with a log file. Later it needs fewer.
 const DESCRIPTORS: usize = 68;
 
-/// After so many records, flows are looked at that may have ended, though the interval has not.
+/// After this many records, the collector looks for flows that have ended, without waiting for the end of the interval.
 const MANY: u32 = 1024;
 
-/// How soon to look at the ring again if the kernel was still writing a record, whether the ring is waited for or not.
+/// How soon to read the ring again if the kernel was still writing a record.
 const HELD_UP: Duration = Duration::from_millis(20);
 
-/// Counts through cgroup BPF programs. Idle until started.
+/// Counts by cgroup BPF programs. It does nothing until it is started.
 pub struct BpfCollector {
-    running: Option<Running>,
+    running: Option<RunningPrograms>,
     settings: CollectorSettings,
 }
 
-/// What the collector is to do.
+/// The settings of the collector.
 #[derive(Clone, Copy, Debug)]
 pub struct CollectorSettings {
-    /// Entries of the flow table; `None`: as the RAM allows.
+    /// Entries of the flow table; `None`: as many as the RAM allows.
     pub entries: Option<u32>,
-    /// UDP flows end after so long a silence.
+    /// A UDP flow ends after this long without traffic.
     pub udp_timeout: Duration,
-    /// Each process is announced when it begins to use sockets, not only those whose name no hook knows.
+    /// The programs announce every process that begins to use sockets, not only those whose name no hook knows.
     pub announces_processes: bool,
 }
 
 impl BpfCollector {
-    /// Not started yet.
+    /// Makes a collector that is not started yet.
     pub const fn new(settings: CollectorSettings) -> Self {
         Self { running: None, settings }
     }
 }
 
-struct Running {
-    /// Hold the programs: dropping them detaches and frees these.
+struct RunningPrograms {
+    /// The links hold the programs. Dropping them detaches and frees the programs.
     links: Links,
-    states: States,
-    /// The callbacks of TCP's states were missed for a while: that is not another program's doing.
+    states: SocketStates,
+    /// Callbacks of TCP states were missed because the hook was detached, not because another program turned them off.
     missed_callbacks: bool,
-    /// What others have detached, until it is asked for.
+    /// Hooks that others have detached, until `take_detached` is called.
     detached: Vec<Detached>,
     ring: Ring,
     steering: Steering,
     statistics: Statistics,
-    flows: Flows,
+    flows: FlowTable,
     missing: Vec<Missing>,
-    /// Processes that were announced, and are to be handed up.
+    /// Announced processes that were not handed up yet.
     processes: Vec<u32>,
-    /// Records since the flows were last looked at.
+    /// Number of ring records since the collector last looked for ended flows.
     unwalked: u32,
 }
 
-/// Whether this process can open as many files as a run needs. To be asked before it opens any.
+/// Checks that this process can open as many files as a run needs. Call this before it opens any.
 ///
 /// # Errors
-/// It cannot.
+/// The limit is too low.
 pub fn has_descriptors() -> Result<(), Error> {
     sys::limit::can_open(DESCRIPTORS).map_err(|error| explain(Error::System("dup", error)))
 }
 
-/// What came of a try.
+/// The result of [`try_out`].
 pub struct Tried {
     /// Entries of the flow table.
     pub flows: u32,
-    /// Why each hook is not there; `None`: it is.
+    /// Every hook, and why it could not be attached; `None`: it could.
     pub hooks: Vec<(&'static Hook, Option<Error>)>,
 }
 
-/// Loads and attaches everything for a moment.
+/// Loads and attaches everything, then detaches it again.
 ///
 /// # Errors
-/// When the object cannot be loaded at all, or when there is not enough of something to attach it.
+/// The object cannot be loaded, or a resource is too short to attach a program.
 pub fn try_out() -> Result<Tried, Error> {
     let Loaded { mut ebpf, cgroup, flows, .. } = object::load(None).map_err(explain)?;
-    let explained = |(hook, outcome): Outcome| match outcome.map_err(explain) {
+    let explained = |(hook, outcome): AttachOutcome| match outcome.map_err(explain) {
         Err(error) if error.out_of().is_some() => Err(error),
         outcome => Ok((hook, outcome.err())),
     };
@@ -151,7 +151,7 @@ pub fn try_out() -> Result<Tried, Error> {
     Ok(Tried { flows, hooks: outcomes.collect::<Result<_, _>>()? })
 }
 
-/// A descriptor of a map that stays with the object.
+/// Borrows the descriptor of a map, which stays with the object.
 fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> {
     match ebpf.map(name) {
         Some(Map::Array(data) | Map::RingBuf(data)) => Ok(data.fd().as_fd()),
@@ -159,11 +159,11 @@ fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error> 
     }
 }
 
-impl Running {
+impl RunningPrograms {
     fn new(settings: CollectorSettings) -> Result<Self, Error> {
         let CollectorSettings { entries, udp_timeout, announces_processes } = settings;
         let Loaded { mut ebpf, cgroup, flows, is_short, pids_are_ours } = object::load(entries)?;
-        // Before the programs attach: they find free places in it.
+        // The queue must be ready before the programs attach, because they allocate places from it.
         let queue = Queue::new(map(&ebpf, "PLACES")?, map(&ebpf, "FREE")?, flows)?;
         let unmapped = |error| Error::System("mmap", error);
         let entries = MappedArray::new(map(&ebpf, "FLOWS")?, flows, 0).map_err(unmapped)?;
@@ -185,32 +185,32 @@ impl Running {
             match (outcome, hook.lost) {
                 (Ok(link), _) => links.push(link),
                 (Err(error), None) => return Err(error),
-                // It is not the hook that is missing.
+                // The kernel has this hook, but a resource is short.
                 (Err(error), _) if error.out_of().is_some() => return Err(error),
                 (Err(_), Some(lost)) => missing.push(Missing { what: hook.name(), lost }),
             }
         }
         let links = Links::new(cgroup, links);
         let sees_releases = links.see_releases();
-        let reading = Reading { sees_releases, doubted: 0, pids_are_ours, now: clock::boot() };
+        let reading = DecodeContext { sees_releases, doubted: 0, pids_are_ours, now: clock::boot() };
         let statistics = ebpf.take_map("STATS").ok_or(Error::MissingMap("STATS"))?;
         let states = ebpf.take_map("STATE_BY_COOKIE").ok_or(Error::MissingMap("STATE_BY_COOKIE"))?;
         Ok(Self {
             links,
-            states: States::new(states)?,
+            states: SocketStates::new(states)?,
             missed_callbacks: false,
             detached: Vec::new(),
             ring,
             steering,
             statistics: Statistics::new(statistics)?,
-            flows: Flows::new(entries, queue, udp_timeout, reading),
+            flows: FlowTable::new(entries, queue, udp_timeout, reading),
             missing,
             processes: Vec::new(),
             unwalked: 0,
         })
     }
 
-    /// Lists what the kernel programs announced, and hands up the processes. Returns the number of records.
+    /// Reads the ring: lists the announced places, and hands up the announced processes. Returns the number of records.
     fn read_ring(&mut self, sink: Sink<'_>) -> u32 {
         let records = self.ring.read(|announced| match announced {
             Announced::Place(place) => self.flows.announce(place),
@@ -221,7 +221,7 @@ impl Running {
         if self.processes.is_empty() {
             return records;
         }
-        // Now, before they exit; the newest are the likeliest to live.
+        // Hand them up now, before they exit. Keep the newest, which are the likeliest to live.
         let oldest = self.processes.len().saturating_sub(self.steering.wakes.affordable());
         let mut processes = self.processes.split_off(oldest);
         processes.sort_unstable();
@@ -234,10 +234,10 @@ impl Running {
         records
     }
 
-    /// Takes in what the programs woke us for: processes, or flows that ended and whose places may be needed.
+    /// Handles a wake-up by the programs: hands up processes, and ended flows whose places may be needed.
     fn drain(&mut self, sink: Sink<'_>) -> bool {
         let records = self.read_ring(sink);
-        // Refused by nothing that the next interval would not show.
+        // If this fails, the call at the next interval reports the error.
         let _ = self.steer();
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
@@ -247,19 +247,19 @@ impl Running {
         records > 0
     }
 
-    /// Removes what no program removes.
+    /// Removes the hash entries that no program removes.
     fn clean(&mut self) {
         self.states.remove(self.flows.take_left_behind());
     }
 
-    /// Tells the kernel programs which interval it is, and how often they may wake us.
+    /// Tells the kernel programs the number of the interval, and how often they may wake us.
     fn steer(&mut self) -> Result<(), Error> {
         self.steering.publish(self.flows.pids_are_ours())
     }
 
-    /// Attaches again what somebody has detached.
-    fn mend(&mut self) -> Result<(), Error> {
-        let detached = self.links.mend()?;
+    /// Attaches again the hooks that somebody has detached.
+    fn reattach(&mut self) -> Result<(), Error> {
+        let detached = self.links.reattach()?;
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
             self.flows.doubt(self.steering.epoch(), clock::monotonic());
@@ -287,7 +287,7 @@ impl Running {
 
 impl NetworkCollector for BpfCollector {
     fn start(&mut self) -> Result<(), Error> {
-        self.running = Some(Running::new(self.settings).map_err(explain)?);
+        self.running = Some(RunningPrograms::new(self.settings).map_err(explain)?);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl NetworkCollector for BpfCollector {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.steering.next();
         running.steer()?;
-        running.mend()
+        running.reattach()
     }
 
     fn take_detached(&mut self) -> Vec<Detached> {
@@ -325,7 +325,7 @@ impl NetworkCollector for BpfCollector {
         }
     }
 
-    /// No other collector sees a connection before this one.
+    /// Does nothing: no other collector counts before this one.
     fn leave(&mut self, _keys: &[ConnectionKey]) {}
 
     fn patience(&mut self) -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! The BPF object: embedded, sized for this host, and loaded.
+//! Loads the embedded BPF object, with tables of a size that fits this host.
 
 use std::os::fd::OwnedFd;
 
@@ -8,47 +8,47 @@ use crate::{
     privilege,
     sys::{
         self,
-        cgroup::Place,
+        cgroup::CgroupRoot,
         out_of::OutOf,
         pid_namespace::{self, PidNamespace},
     },
 };
 use aya::{Ebpf, EbpfLoader};
 
-/// The object that the build script made of `kern`, packed.
+/// The packed object, which the build script made from `kern`.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptop-kern.packed"));
 
-/// A loaded object, without a program attached.
+/// A loaded object. None of its programs is attached yet.
 pub struct Loaded {
     /// Its programs and maps.
     pub ebpf: Ebpf,
-    /// What the programs attach to.
+    /// The cgroup to which the programs attach.
     pub cgroup: OwnedFd,
     /// Entries of the flow table.
     pub flows: u32,
-    /// There was no memory for as many as this machine would suggest.
+    /// The table is smaller than usual for this machine, because memory was short.
     pub is_short: bool,
     /// The programs number processes as /proc does.
     pub pids_are_ours: bool,
 }
 
-/// What programs attach to.
+/// Opens the cgroup to which the programs attach.
 ///
 /// # Errors
-/// Why there is no cgroup v2 tree.
-pub fn root() -> Result<(OwnedFd, Place), Error> {
+/// There is no cgroup v2 tree; the error says why.
+pub fn root() -> Result<(OwnedFd, CgroupRoot), Error> {
     sys::cgroup::open_root().map_err(|error| explain(Error::NoCgroup(error)))
 }
 
-/// Loads the object, with a flow table of this size; `None`: as the memory allows.
+/// Loads the object with a flow table of `asked` entries; `None`: as many as the memory allows.
 ///
 /// # Errors
-/// What the kernel lacks or refuses, or has no memory for.
+/// The kernel lacks or refuses something, or has no memory for it.
 pub fn load(asked: Option<u32>) -> Result<Loaded, Error> {
     let (cgroup, _) = root()?;
     let object = unpack(OBJECT).ok_or(Error::BrokenObject)?;
-    // aya's loader reads and parses the kernel's whole BTF when it is made, where there is one: 17 MB for nothing
-    // that these programs need, and no option says no. It takes an unreadable file for a kernel without BTF.
+    // aya's constructor of the loader reads and parses the kernel's whole BTF, if there is one. That takes 17 MB, which these
+    // programs do not need, and no option turns it off. It takes a file that it cannot open for a kernel without BTF.
     let mut loader =
         sys::limit::without_opening(EbpfLoader::new).map_err(|error| Error::System("setrlimit", error))?;
     let storage = makes_storage();
@@ -83,8 +83,8 @@ pub fn load(asked: Option<u32>) -> Result<Loaded, Error> {
     Ok(Loaded { ebpf, cgroup, flows, is_short: flows < fitting, pids_are_ours })
 }
 
-/// Whether this kernel makes storage for sockets (kern/src/socket.rs). `TCPTOP_WITHOUT_STORAGE` makes a debug build use the
-/// hash instead, so that tests on any machine cover it. The hash works on every kernel.
+/// Returns true if this kernel makes storage for sockets (kern/src/socket.rs). `TCPTOP_WITHOUT_STORAGE` makes a debug build
+/// use the hash instead, so that tests on any machine cover it. The hash works on every kernel.
 fn makes_storage() -> bool {
     if cfg!(debug_assertions) && std::env::var_os("TCPTOP_WITHOUT_STORAGE").is_some() {
         return false;
@@ -93,13 +93,14 @@ fn makes_storage() -> bool {
     has_storage(&machine, sys::kernel::version(&release))
 }
 
-/// Whether a kernel of this machine name and version makes it. Linux 6.19 makes it only on a CPU that exchanges two words
-/// atomically: x86-64 and 64-bit ARM do, of RISC-V only some. (To a 32-bit program, 64-bit ARM may call itself armv8l.)
+/// Returns true if a kernel of this machine name and version makes storage for sockets. Linux 6.19 does so only on a CPU that
+/// exchanges two words atomically: x86-64, 64-bit ARM and some RISC-V. (64-bit ARM may call itself armv8l to a 32-bit
+/// program.)
 fn has_storage(machine: &str, version: Option<(u32, u32)>) -> bool {
     matches!(machine, "x86_64" | "aarch64") || version.is_some_and(|version| version < (6, 19))
 }
 
-/// Whether the programs may ask for process ids in a PID namespace: `bpf_get_ns_current_pid_tgid` is for every kind of
+/// Returns true if the programs may ask for process ids in a PID namespace: `bpf_get_ns_current_pid_tgid` is for every kind of
 /// program since Linux 6.10 (kernel/bpf/helpers.c `bpf_base_func_proto`).
 fn translates_pids() -> bool {
     let (release, _) = sys::kernel::release();

@@ -1,5 +1,5 @@
-//! Every kernel program: loaded, and attached to the cgroup root by a link, which the kernel takes away with the
-//! process however it ends.
+//! Loads every kernel program and attaches it to the cgroup root by a link. The kernel removes the link when the process ends,
+//! however it ends.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,18 +14,18 @@ use crate::{error::Error, sys};
 
 /// A program, and the link by which it is attached.
 pub struct Link {
-    /// What it is attached to.
+    /// The hook to which the program is attached.
     pub hook: &'static Hook,
     program: OwnedFd,
     link: OwnedFd,
 }
 
-/// One hook, and its link, or why its program is not attached.
-pub type Outcome = (&'static Hook, Result<Link, Error>);
+/// A hook, and its link or the reason why its program is not attached.
+pub type AttachOutcome = (&'static Hook, Result<Link, Error>);
 
-/// Loads and attaches what this kernel takes; every hook is in the answer.
-pub fn attach(ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>) -> Vec<Outcome> {
-    // All are loaded first: that takes milliseconds each, in which only some of them would count.
+/// Loads and attaches every program that this kernel accepts. The result has every hook.
+pub fn attach(ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>) -> Vec<AttachOutcome> {
+    // Load all programs before attaching one. Loading takes milliseconds each, and meanwhile only some would count.
     let loaded: Vec<Result<(), Error>> = HOOKS.iter().map(|hook| load(ebpf, hook)).collect();
     let link = |(hook, loaded): (&'static Hook, Result<(), Error>)| {
         (hook, loaded.and_then(|()| attach_one(ebpf, hook, cgroup)))
@@ -59,7 +59,7 @@ fn create(hook: &Hook, program: &OwnedFd, cgroup: BorrowedFd<'_>) -> Result<Owne
 }
 
 impl Link {
-    /// Whether nobody has detached it. A link that cannot be asked is taken to be whole.
+    /// Returns false if somebody has detached the program. Returns true if the kernel cannot be asked.
     pub fn is_attached(&self) -> bool {
         sys::bpf::is_attached(self.link.as_fd()).unwrap_or(true)
     }

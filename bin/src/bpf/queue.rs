@@ -1,8 +1,9 @@
-//! The queue of free places of the flow table, from userspace's end: `tcptop_abi::Places`.
+//! Userspace's side of the queue of free places of the flow table, `tcptop_abi::Places`.
 //!
-//! A place that was put into the queue rests before the queue's end moves behind it. No program that found its former flow
-//! runs that long, and the number written into the queue has reached every CPU. No program waits: userspace is woken while
-//! places are left, and looks again by itself while places rest that may be needed.
+//! A place that userspace puts into the queue rests before the queue's tail moves past it. No program that found the place's
+//! former flow runs that long, and by then every CPU sees the number that was written into the queue. Programs never wait for
+//! a place. They wake userspace while some places are left, and userspace looks again by itself while resting places may be
+//! needed.
 
 use std::{collections::VecDeque, mem::offset_of, os::fd::BorrowedFd, time::Duration};
 
@@ -10,27 +11,27 @@ use tcptop_abi::Places;
 
 use crate::{error::Error, sys::mapped::MappedArray};
 
-/// How long a place rests. A run of a program takes microseconds. If one is interrupted for longer, the cookie shows it that
-/// the entry has changed hands (kern/src/flow.rs).
+/// How long a place rests. A program runs for microseconds. If it is interrupted for longer, it sees by the cookie that the
+/// entry belongs to another flow now (kern/src/flow.rs).
 const REST: Duration = Duration::from_millis(20);
 
-/// Bytes of the queue that are mapped at a time, at least.
+/// The least number of bytes of the queue that are mapped at a time.
 const PIECE: usize = 32 * 1024;
 
-/// Programs wake userspace after so many places were taken, or after half of the free ones if that is less. Small batches keep
-/// the entries in use within the CPU's caches.
+/// Programs wake userspace after they have allocated this many places, or half of the free ones if that is less. Small batches
+/// keep the entries in use within the CPU's caches.
 const BATCH: u32 = 2048;
 
-/// Number of free places below which programs wake userspace, if so many are free now.
+/// Returns the number of free places below which programs wake userspace, if `free` places are free now.
 fn wake_below(free: u32) -> u32 {
     free - (free / 2).min(BATCH)
 }
 
-/// How soon to look for places again while none is left.
+/// How soon userspace looks for places again while none is left.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Entries of the queue for a table of so many places: a power of two, and so many more than places that no entry is
-/// written again while a program that has taken it still reads it.
+/// Returns the number of entries of the queue for a table of this many places. It is a power of two, and so much larger than
+/// the table that userspace does not overwrite an entry while a program that has allocated it still reads it.
 pub fn capacity(flows: u32) -> u32 {
     2 * flows.next_power_of_two()
 }
@@ -43,12 +44,13 @@ pub struct Queue {
     mask: u32,
     /// Number of places put so far; wraps.
     put: u32,
-    /// When places were put that still rest, and `put` after that.
+    /// The places that rest: when they were put, and the value of `put` after that.
     resting: VecDeque<(Duration, u32)>,
 }
 
 impl Queue {
-    /// Maps `PLACES` (`ends`) and `FREE` (`entries`) for a table of `flows` unused places, and opens the table to the programs.
+    /// Maps `PLACES` (`ends`) and `FREE` (`entries`) for a table of `flows` unused places, and opens the table to the
+    /// programs.
     ///
     /// # Errors
     /// The kernel's, when the maps cannot be mapped.
@@ -80,17 +82,17 @@ impl Queue {
         self.ends.read(0).unwrap_or_default()
     }
 
-    /// Number of places at the table's beginning that were ever used.
+    /// Returns the number of places that were ever used. They are at the table's beginning.
     pub fn used(&mut self) -> u32 {
         self.ends().unused
     }
 
-    /// Takes in places that no program finds by a socket any more. They are returned when they have rested.
+    /// Puts places into the queue, which no program finds by a socket any more. They become free when they have rested.
     pub fn put(&mut self, places: &mut Vec<u32>, now: Duration) {
         // The low half of the element is what programs read.
         let low = if cfg!(target_endian = "little") { 0 } else { 4 };
         let before = self.put;
-        // Where the queue cannot be mapped now, the place waits.
+        // If this part of the queue cannot be mapped now, the place stays in `places`.
         places.retain(|place| {
             let stored = self.entries.store(self.put & self.mask, low, *place);
             self.put = self.put.wrapping_add(u32::from(stored));
@@ -101,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// Returns the places that have rested.
+    /// Frees the places that have rested.
     pub fn publish(&mut self, now: Duration) {
         let mut tail = None;
         while let Some((_, put)) = self.resting.pop_front_if(|(since, _)| now.saturating_sub(*since) >= REST)
@@ -115,18 +117,18 @@ impl Queue {
         self.set(offset_of!(Places, wake_below), wake_below(free));
     }
 
-    /// Whether less than a quarter of the table is free.
+    /// Returns true if less than a quarter of the table is free.
     pub fn is_short(&mut self) -> bool {
         let ends = self.ends();
         ends.free() < ends.count / 4
     }
 
-    /// Whether a program has asked to drain: it does so once, when few places are left.
+    /// Returns true if a program has asked userspace to drain. A program asks once, when few places are left.
     pub fn has_asked(&mut self) -> bool {
         self.ends().wake_below == 0
     }
 
-    /// How soon to drain although no program asks for it.
+    /// Returns how soon to drain although no program asks for it.
     pub fn patience(&mut self) -> Option<Duration> {
         let ends = self.ends();
         match ends.free() {
@@ -136,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// An interval has ended: gives memory back that was not used for some.
+    /// Gives back memory that was not used for some intervals. Called at the end of each interval.
     pub fn age(&mut self) {
         self.entries.age();
     }

@@ -1,17 +1,17 @@
-//! Why a connection ended, from what the kernel programs note at its end.
+//! Finds out why a connection ended, from the flags that the kernel programs set at its end.
 //!
-//! - A reset of the peer passes the ingress hook before the socket takes it, and one of ours the egress hook.
-//! - `BPF_SOCK_OPS_RTO_CB` tells when the retransmission timer gives up (net/ipv4/tcp_timer.c `tcp_write_timeout`, v6.1). The
-//!   timers of keepalive and of a closed window have no callback.
-//! - An ICMP message passes no hook of the socket. It ends a connection only while that is being opened (net/ipv4/tcp_ipv4.c
-//!   `tcp_v4_err`, v6.1), and nothing else does so of itself.
+//! - A reset from the peer passes the ingress hook before the socket handles it. A reset that we send passes the egress hook.
+//! - `BPF_SOCK_OPS_RTO_CB` reports when the retransmission timer gives up (net/ipv4/tcp_timer.c `tcp_write_timeout`, v6.1).
+//!   The timers of keepalive and of a closed window have no callback.
+//! - An ICMP message passes no hook of the socket. It ends a connection only while the connection is being opened
+//!   (net/ipv4/tcp_ipv4.c `tcp_v4_err`, v6.1), and no other cause leaves that phase without a flag.
 //! - A process ends a connection at once, and by a reset, if it closes a socket with unread bytes or with `SO_LINGER` 0.
 
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
 
 use crate::collector::Reason;
 
-/// Why a TCP connection ended. `None`: it is open, or no hook was there to see its end.
+/// Returns why a TCP connection ended, or `None` if it is open or no hook saw its end.
 pub fn reason(flow: &Flow) -> Option<Reason> {
     const FINS: u32 = FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED;
     if flow.state != State::CLOSE {
@@ -30,10 +30,10 @@ pub fn reason(flow: &Flow) -> Option<Reason> {
         _ if has(FlowFlags::RESET_SENT) => Reason::ResetLocal,
         _ if has(FINS) => Reason::Fin,
         State::FIN_WAIT2 | State::CLOSING | State::LAST_ACK | State::TIME_WAIT => Reason::Fin,
-        // No callback has told the end.
+        // No callback has reported the end.
         0 => return None,
         _ if has(FlowFlags::RELEASED_BEFORE) => Reason::ResetLocal,
-        // Where sockets have no storage, nothing is kept any more of such a socket when its reset leaves.
+        // If the state was a hash entry, it is already removed when such a socket sends its reset.
         _ if has(FlowFlags::HASHED_STATE) && !flow.owner.is_known() => return None,
         _ => Reason::Timeout,
     })

@@ -1,4 +1,4 @@
-//! How large the tables are: what was asked for, or what the memory allows.
+//! Decides how large the tables are: as the user asked, or as the memory allows.
 
 use tcptop_abi::MAX_FLOWS;
 
@@ -7,16 +7,16 @@ use crate::{error::Error, sys};
 /// The smallest flow table.
 pub const LEAST: u32 = 1024;
 
-/// The kernel version since which the memory of maps counts to the memory cgroup of the process that makes them. (Before,
-/// it is memory that the process has locked.)
+/// Since this kernel version, the memory of maps counts towards the memory cgroup of the process that makes them. (Before, it
+/// counts as memory that the process has locked.)
 const COUNTS_MAPS: (u32, u32) = (5, 11);
-/// The kernel version since which the verifier's memory counts too (kernel/bpf/verifier.c `do_check_common`, v6.17).
+/// Since this kernel version, the verifier's memory counts too (kernel/bpf/verifier.c `do_check_common`, v6.17).
 const COUNTS_VERIFIER: (u32, u32) = (6, 17);
 
 const MIB: u64 = 1 << 20;
 
-/// What a memory cgroup must allow besides the tables. On Linux 6.18, a run with the smallest tables took 10.5 MiB at its
-/// start, nearly all of it for the verifier, and 1.9 after that.
+/// Returns how many bytes a memory cgroup must allow besides the tables. On Linux 6.18, a run with the smallest tables took
+/// 10.5 MiB at its start, nearly all of it for the verifier, and 1.9 MiB after that.
 const fn besides(version: (u32, u32)) -> u64 {
     if version.0 > COUNTS_VERIFIER.0 || version.0 == COUNTS_VERIFIER.0 && version.1 >= COUNTS_VERIFIER.1 {
         11 * MIB
@@ -25,18 +25,18 @@ const fn besides(version: (u32, u32)) -> u64 {
     }
 }
 
-/// What this process may use.
+/// The memory that this process may use.
 struct Memory {
     /// Bytes of the machine.
     ram: u64,
-    /// What memory cgroups allow, and what of that must be left besides the tables.
+    /// The bytes that memory cgroups allow, and how many of them must be left besides the tables.
     cgroup: Option<(u64, u64)>,
 }
 
-/// Entries of the flow table. `storage`: sockets have storage, so that one of the tables is smaller.
+/// Returns the number of entries of the flow table. If sockets have `storage`, one of the tables is smaller.
 ///
 /// # Errors
-/// A memory cgroup allows less than that takes. (Its out-of-memory killer would say nothing.)
+/// A memory cgroup allows less than the tables take. (Its out-of-memory killer would end tcptop without a message.)
 pub fn flows(asked: Option<u32>, storage: bool) -> Result<u32, Error> {
     let (release, _) = sys::kernel::release();
     let version = sys::kernel::version(&release).filter(|version| *version >= COUNTS_MAPS);
@@ -45,7 +45,7 @@ pub fn flows(asked: Option<u32>, storage: bool) -> Result<u32, Error> {
 }
 
 impl Memory {
-    /// Likewise, for tables that take so many bytes for an entry of each.
+    /// Returns the number of entries, given the bytes that one entry of each table takes together.
     fn flows(&self, asked: Option<u32>, bytes: u64) -> Result<u32, Error> {
         let flows = asked.unwrap_or_else(|| self.fitting(bytes));
         match self.cgroup {
@@ -57,8 +57,8 @@ impl Memory {
         }
     }
 
-    /// A power of two, for which the tables take no more than 0.49 % of the RAM, or 0.70 %; but 4096 at least. A memory cgroup
-    /// gives a quarter of what it allows, if it has so much to spare.
+    /// Returns a power of two, at least 4096, for which the tables take no more than 0.49 % of the RAM, or 0.70 % without
+    /// storage. Under a memory cgroup, the tables take up to a quarter of what it allows, if it has that much to spare.
     fn fitting(&self, bytes: u64) -> u32 {
         const RAM_PER_ENTRY: u64 = 64 * 1024;
         let of_ram = power(self.ram / RAM_PER_ENTRY).clamp(4096, MAX_FLOWS);

@@ -1,29 +1,29 @@
-//! What the kernel programs keep for sockets without storage, a hash by socket cookie. They remove its entries; a connection
-//! whose end no hook sees leaves one behind.
+//! The hash in which the kernel programs keep the state of sockets without storage, by socket cookie. The programs remove its
+//! entries, except for a connection whose end no hook sees. Userspace removes that one.
 
 use aya::maps::{HashMap, Map, MapData};
 
 use crate::error::Error;
 
-/// A value, which only the kernel programs read: `SocketState` of kern/src/state.rs.
-type Value = [u64; 10];
+/// The value, `SocketState` of kern/src/state.rs. Only the kernel programs read it.
+type SocketStateWords = [u64; 10];
 
-/// The hash.
-pub struct States(HashMap<MapData, u64, Value>);
+/// The map `STATE_BY_COOKIE`.
+pub struct SocketStates(HashMap<MapData, u64, SocketStateWords>);
 
-impl States {
-    /// Of the map `STATE_BY_COOKIE`.
+impl SocketStates {
+    /// Takes the map.
     ///
     /// # Errors
-    /// It is a map of another kind.
+    /// The map is of another kind.
     pub fn new(map: Map) -> Result<Self, Error> {
         map.try_into().map(Self).map_err(Error::Map)
     }
 
-    /// Removes the entries of these sockets, as far as they are there.
+    /// Removes the entries of these sockets, if they exist.
     pub fn remove(&mut self, cookies: impl IntoIterator<Item = u64>) {
         for cookie in cookies {
-            // A program may have removed it meanwhile.
+            // A program may have removed the entry meanwhile.
             let _ = self.0.remove(&cookie);
         }
     }

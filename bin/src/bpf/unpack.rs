@@ -1,18 +1,19 @@
-//! Unpacks what bin/build/pack.rs has packed. The build script uses this file too, to see that nothing is lost.
+//! Unpacks the BPF object that bin/build/pack.rs has packed. The build script uses this file too, to check that nothing is
+//! lost.
 //!
-//! The format is LZMA's, with the header of `.lzma` files: the specification is `DOC/lzma-specification.txt` of the LZMA SDK
-//! (<https://www.7-zip.org/sdk.html>), whose names are in parentheses here.
+//! The format is LZMA with the header of `.lzma` files. The specification is `DOC/lzma-specification.txt` of the LZMA SDK
+//! (<https://www.7-zip.org/sdk.html>). Comments here give its names in parentheses.
 
-/// Probability that a bit is 0, in 2048ths.
+/// The probability that a bit is 0, in 2048ths.
 type Probability = u16;
 
-/// Of a bit about which nothing is known (`PROB_INIT_VAL`).
+/// The probability of a bit about which nothing is known (`PROB_INIT_VAL`).
 const EVEN: Probability = 1 << 10;
 
-/// A match has so many bytes at least (`kMatchMinLen`).
+/// The smallest number of bytes in a match (`kMatchMinLen`).
 const LEAST: usize = 2;
 
-/// The bytes that were packed. `None`: the text is cut, damaged, or none of LZMA.
+/// Unpacks `packed`. Returns `None` if it is cut, damaged, or not LZMA.
 pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let (&[lclppb, _, _, _, _, length @ ..], stream) = packed.split_first_chunk::<13>()?;
     let length = usize::try_from(u64::from_le_bytes(length)).ok()?;
@@ -30,7 +31,7 @@ pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let mut slots = [[EVEN; 64]; 4];
     let (mut distances, mut low) = ([[EVEN; 32]; 14], [EVEN; 16]);
     let (mut state, mut last) = (0, [0usize; 4]);
-    // Room is made as bytes come: a damaged length takes none.
+    // Grow the vector as bytes come, so that a damaged length allocates nothing.
     let mut bytes: Vec<u8> = Vec::new();
 
     while bytes.len() < length {
@@ -82,17 +83,17 @@ pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether a match begins, by state and position (`IsMatch`).
+/// Index of the probability that a match begins, by state and position (`IsMatch`).
 const IS_MATCH: usize = 0;
-/// Whether a repeated match has more than one byte, likewise (`IsRep0Long`).
+/// Index of the probability that a repeated match has more than one byte, by state and position (`IsRep0Long`).
 const IS_REP0_LONG: usize = 1;
 
-/// The byte before the last `distance` ones.
+/// Returns the byte before the last `distance` bytes.
 fn byte_at(bytes: &[u8], distance: usize) -> Option<u8> {
     bytes.len().checked_sub(distance)?.checked_sub(1).map(|at| bytes[at])
 }
 
-/// A byte that stands for itself (`DecodeLiteral`).
+/// Reads a literal byte (`DecodeLiteral`).
 fn literal(bits: &mut Bits<'_>, probabilities: &mut [Probability], hint: Option<usize>) -> Option<u8> {
     let (mut symbol, mut hint) = (1, hint);
     while symbol < 0x100 {
@@ -105,7 +106,7 @@ fn literal(bits: &mut Bits<'_>, probabilities: &mut [Probability], hint: Option<
     u8::try_from(symbol & 0xff).ok()
 }
 
-/// How far a match is back (`DecodeDistance`).
+/// Reads the distance of a match (`DecodeDistance`).
 fn distance(
     bits: &mut Bits<'_>,
     slot: usize,
@@ -167,7 +168,7 @@ impl Bits<'_> {
         Some(())
     }
 
-    /// A bit, whose probability adapts.
+    /// Reads a bit, and adapts its probability.
     fn next(&mut self, probability: &mut Probability) -> Option<usize> {
         self.normalize()?;
         let bound = (self.range >> 11) * u32::from(*probability);
@@ -183,7 +184,7 @@ impl Bits<'_> {
         }
     }
 
-    /// So many bits that are as often 0 as 1, the highest first (`DecodeDirectBits`).
+    /// Reads `count` bits that are equally often 0 and 1, the highest first (`DecodeDirectBits`).
     fn direct(&mut self, count: usize) -> Option<usize> {
         let mut number = 0;
         for _ in 0..count {
@@ -198,7 +199,7 @@ impl Bits<'_> {
         Some(number)
     }
 
-    /// A number that a tree of probabilities leads to, the highest bit first (`BitTreeDecode`).
+    /// Reads a number by a tree of probabilities, the highest bit first (`BitTreeDecode`).
     fn tree(&mut self, probabilities: &mut [Probability]) -> Option<usize> {
         let mut node = 1;
         while node < probabilities.len() {
@@ -207,7 +208,7 @@ impl Bits<'_> {
         Some(node - probabilities.len())
     }
 
-    /// A number of so many bits, the lowest first (`BitTreeReverseDecode`).
+    /// Reads a number of `count` bits, the lowest first (`BitTreeReverseDecode`).
     fn reversed(&mut self, probabilities: &mut [Probability], count: usize) -> Option<usize> {
         let (mut node, mut number) = (1, 0);
         for at in 0..count {

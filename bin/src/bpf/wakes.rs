@@ -1,41 +1,41 @@
-//! How often processes that begin to use sockets may wake us: reading what a process is called costs time, and the host
-//! may start thousands of them in a second.
+//! Limits how often processes that begin to use sockets may wake us. Reading the name of a process costs time, and the host
+//! may start thousands of processes per second.
 
 use std::time::Duration;
 
 use crate::sys::clock;
 
-/// One part in so many of a CPU's time may go into this.
+/// At most one part in this many of a CPU's time is spent on reading processes.
 const SHARE: u32 = 100;
 
-/// So much of it may be saved up: enough for the processes that a shell script or a boot starts in a row.
+/// At most this much CPU time is saved up. It is enough for the processes that a shell script or a boot starts in a row.
 const SAVED: Duration = Duration::from_millis(40);
 
-/// At most so many wake-ups are granted at a time.
+/// At most this many wake-ups are granted at a time.
 const MOST: u32 = 64;
 
-/// What one wake-up costs, as long as none was measured.
+/// The assumed cost of a wake-up, until one was measured.
 const ASSUMED: Duration = Duration::from_micros(200);
 
-/// The account of wake-ups.
+/// Accounts for the CPU time that wake-ups take.
 pub struct Wakes {
     /// CPU time that may be spent.
     credit: Duration,
-    /// CPU time that was spent beyond it.
+    /// CPU time that was spent beyond the credit.
     debt: Duration,
-    /// When it was last added to, on the monotonic clock.
+    /// When credit was last added, on the monotonic clock.
     since: Duration,
-    /// What one costs, as a moving mean.
+    /// The cost of one process, as a moving mean.
     cost: Duration,
 }
 
 impl Wakes {
-    /// All credit, from now on.
+    /// Begins with full credit.
     pub fn begin(now: Duration) -> Self {
         Self { credit: SAVED, debt: Duration::ZERO, since: now, cost: ASSUMED }
     }
 
-    /// So many processes were read in so much CPU time.
+    /// Records that reading `processes` processes took this much CPU time.
     pub fn spend(&mut self, processes: u32, cpu: Duration) {
         if processes > 0 {
             self.cost = (self.cost * 7 + cpu / processes) / 8;
@@ -44,13 +44,14 @@ impl Wakes {
         }
     }
 
-    /// How many processes may be read now, whether they woke us or not. Of more, most have exited by now.
+    /// Returns how many processes may be read now, whether they woke us or not. If more were announced, most have exited by
+    /// now.
     pub fn affordable(&self) -> usize {
         let affordable = self.credit.as_nanos() / self.cost.as_nanos().max(1);
         usize::try_from(affordable).unwrap_or(usize::MAX).max(1)
     }
 
-    /// How many wake-ups the kernel programs may take from now on.
+    /// Returns how many wake-ups the kernel programs may use from now on.
     pub fn grant(&mut self, now: Duration) -> u32 {
         let earned = now.saturating_sub(self.since) / SHARE;
         self.since = now;
@@ -60,14 +61,14 @@ impl Wakes {
         u32::try_from(granted).unwrap_or(MOST).min(MOST)
     }
 
-    /// How soon there will be credit for some, if there is none.
+    /// Returns how soon there will be credit for some wake-ups, if there is none now.
     pub fn wait(&self) -> Option<Duration> {
         let enough = self.cost * 8 + self.debt;
         (self.credit < self.cost).then(|| (enough - self.credit) * SHARE)
     }
 }
 
-/// CPU time that work takes.
+/// Returns the CPU time that `work` takes.
 pub fn measured(work: impl FnOnce()) -> Duration {
     let begin = clock::cpu();
     work();

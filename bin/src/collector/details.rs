@@ -1,4 +1,4 @@
-//! What a collector tells of a connection besides, for columns that few reports have.
+//! Details of a connection, which only few columns show.
 
 use super::Reason;
 
@@ -7,6 +7,6 @@ use super::Reason;
 pub struct Details {
     /// Index of a network interface, in the network namespace of the socket; 0: the collector does not know it.
     pub interface: u32,
-    /// Why it ended; `None` while it is open, and where nobody knows.
+    /// Why the connection ended; `None` while it is open, or if the collector does not know.
     pub reason: Option<Reason>,
 }

@@ -1,8 +1,8 @@
-//! What a source of network activity offers, and the words for what it hands up.
+//! The interface of a collector, which is a source of network activity, and the types of what it hands up.
 //!
-//! A collector watches connections by means of its own, and keeps what belongs to these means to itself: where it stores
-//! a connection, how it recognizes one, how it recovers from losses. It hands up observations. Once per interval the
-//! reader asks for all of them; in between, a collector that runs short of room may ask to be drained.
+//! A collector hands up observations of connections. It hides how it gets them: where it stores a connection, how it
+//! recognizes one, and how it recovers from losses. Once per interval the monitor asks for everything that happened. In
+//! between, a collector that runs short of room may ask to be drained.
 
 mod details;
 mod key;
@@ -29,7 +29,7 @@ pub use self::{
 };
 use crate::error::Error;
 
-/// Something that a collector hands up.
+/// An event that a collector hands up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CollectorEvent {
     /// A connection existed at the start, and has not moved since.
@@ -40,9 +40,9 @@ pub enum CollectorEvent {
     Ended(Observation),
     /// A TCP socket listens at the local end.
     Listening(Observation),
-    /// It no longer does; its key is free.
+    /// A TCP socket no longer listens. Its key is free.
     StoppedListening(ConnectionKey),
-    /// A process begins to use sockets: what is to be known of it should be read at once. By its id in /proc.
+    /// The process with this id in /proc begins to use sockets. What reports need of it should be read at once.
     ProcessSeen(u32),
 }
 
@@ -51,7 +51,7 @@ pub enum CollectorEvent {
 pub struct Missing {
     /// Its name.
     pub what: &'static str,
-    /// What cannot be told without it.
+    /// What tcptop cannot do without it.
     pub lost: &'static str,
 }
 
@@ -64,26 +64,27 @@ pub struct Detached {
     pub lost: Option<&'static str>,
 }
 
-/// What a collector could not attribute or notice in one interval.
+/// What a collector could not attribute, or did not notice, in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Payload bytes of connections that it had no room for.
+    /// Payload bytes of connections for which the collector had no room.
     pub untracked: Traffic,
-    /// Notifications that were dropped. What they said was found in another way.
+    /// Notifications that were dropped. The collector found what they said in another way.
     pub notifications: u64,
-    /// Bytes of packets that are neither TCP nor UDP, or not their socket's own.
+    /// Bytes of packets that are neither TCP nor UDP, or that carry their socket's packet inside them.
     pub other: Traffic,
-    /// How often it had no room for a connection.
+    /// How often the collector had no room for a connection.
     pub full: u64,
-    /// How often a socket had no memory left for what the collector keeps beside it.
+    /// How often a socket had no memory left for the state that the collector keeps in it.
     pub refused: u64,
-    /// Connections whose changes of state it does not see any more, because another program keeps them from it.
+    /// Connections whose changes of state the collector does not see any more, because another BPF program turned the reports
+    /// off.
     pub unreported: u64,
-    /// Datagrams sent inside other packets, whose length it cannot see.
+    /// Datagrams sent inside other packets, where the collector cannot see their length.
     pub encapsulated: u64,
-    /// Entries of the kernel's tables that make no sense to it, and were left out.
+    /// Entries of the kernel's tables that make no sense and were left out.
     pub malformed: u64,
-    /// How often it missed the end of a forwarded connection, or had no room for one.
+    /// How often the collector missed the end of a forwarded connection, or had no room for one.
     pub forwarded: u64,
 }
 
@@ -101,51 +102,51 @@ impl AddAssign for Losses {
     }
 }
 
-/// Takes what a collector hands up.
+/// The function that takes the events that a collector hands up.
 pub type Sink<'a> = &'a mut dyn FnMut(CollectorEvent);
 
-/// A source of network activity. One thread; nothing blocks for longer than some milliseconds.
+/// A source of network activity. All calls come from one thread, and none blocks for longer than some milliseconds.
 pub trait NetworkCollector {
     /// Begins to count.
     ///
     /// # Errors
-    /// What the kernel lacks or refuses.
+    /// The kernel lacks or refuses something.
     fn start(&mut self) -> Result<(), Error>;
 
-    /// What it must do without, after the start.
+    /// Returns the parts that the collector must do without. Call it after the start.
     fn missing(&self) -> &[Missing];
 
-    /// Each becomes readable when the collector should be drained before the interval ends.
+    /// Returns descriptors. Each becomes readable when the collector should be drained before the interval ends.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>>;
 
-    /// Hands up connections that ended, so that there is room for others. False: there was no news.
+    /// Hands up connections that ended, which makes room for others. Returns false if there was nothing new.
     fn drain(&mut self, sink: Sink<'_>) -> bool;
 
     /// Ends an interval and begins the next.
     ///
     /// # Errors
-    /// The kernel's refusal, or somebody took away what it cannot do without.
+    /// The kernel refused, or somebody took away a required part.
     fn begin_interval(&mut self) -> Result<(), Error>;
 
-    /// What others took away from it since the last call.
+    /// Returns the parts that others took away since the last call.
     fn take_detached(&mut self) -> Vec<Detached>;
 
-    /// Hands up every connection that moved or ended in the interval that ended at `now` (`CLOCK_MONOTONIC`). `last`: no
-    /// other call will follow, so that nothing is held back for it.
+    /// Hands up every connection that moved or ended in the interval that ended at `now` (`CLOCK_MONOTONIC`). `last` says that
+    /// no other call will follow, so nothing is held back for it.
     fn collect(&mut self, now: Duration, last: bool, sink: Sink<'_>) -> Losses;
 
-    /// Ends connections that another source has seen end: hands up the last observation of each.
+    /// Ends connections whose end another source has seen, and hands up the last observation of each.
     fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>);
 
-    /// Hands up no more of connections that another collector counts.
+    /// Stops handing up these connections, because another collector counts them.
     fn leave(&mut self, keys: &[ConnectionKey]);
 
-    /// How soon it should be drained although its descriptor is not readable; `None`: there is no need.
+    /// Returns how soon the collector should be drained although no descriptor is readable; `None`: there is no need.
     fn patience(&mut self) -> Option<Duration>;
 
-    /// Makes room again where connections that were handed up had theirs. To be called when the report is out.
+    /// Frees the room of ended connections that were handed up. Call it when the report is printed.
     fn make_room(&mut self);
 
-    /// Ends counting; nothing stays behind in the kernel.
+    /// Stops counting, and removes everything from the kernel.
     fn stop(&mut self);
 }

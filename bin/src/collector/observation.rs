@@ -1,4 +1,4 @@
-//! What a collector knows of one connection.
+//! An observation: what a collector knows about one connection.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tcptop_abi::{COMM_LEN, Counters, Endpoints, Owner};
 use super::{ConnectionKey, Details, Protocol, TcpState, Traffic};
 use crate::sys::clock::Moment;
 
-/// One connection, as it is now.
+/// The present state of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Which connection it is.
     pub key: ConnectionKey,
-    /// TCP or UDP; others only of forwarded connections.
+    /// TCP or UDP. Only forwarded connections have other protocols.
     pub protocol: Protocol,
     /// Both ends, as the local socket sees them.
     pub ends: Endpoints,
@@ -20,85 +20,85 @@ pub struct Observation {
     pub opening: Opening,
     /// TCP state; `None` for a UDP flow.
     pub state: Option<TcpState>,
-    /// Payload bytes, packets, retransmits and RTT since the connection began. Of [`Opening::Unseen`], `tx_bytes` has one
-    /// more if this side connected: its SYN (RFC 9293 section 3.4).
+    /// Payload bytes, packets, retransmits and RTT since the connection began. With [`Opening::Unseen`], `tx_bytes` includes
+    /// one byte for the SYN if this side connected (RFC 9293 section 3.4).
     pub totals: Counters,
-    /// The part of `totals` that was moved until the collector saw the connection, its first packet seen included.
+    /// The part of `totals` that was moved before the collector saw the connection. The first packet seen is part of it.
     pub earlier: Traffic,
-    /// The process that it belongs to, as far as the collector has seen.
+    /// The process that owns the connection, if the collector has seen it.
     pub owner: Option<ObservedOwner>,
     /// When it began; `None` while unknown.
     pub began: Option<Moment>,
     /// When it ended; `None` while it is open, and for UDP.
     pub ended: Option<Moment>,
-    /// Its socket is closed, or may be, and the collector will not see the end of the connection: another source must be
-    /// asked.
+    /// The socket is closed, or may be, and the collector will not see the connection end. Another source must be asked.
     pub end_unconfirmed: bool,
-    /// Between two other hosts: this one passes its packets on. `totals` are then of whole IP packets.
+    /// Set if the connection is between two other hosts and this host forwards its packets. `totals` then count whole IP
+    /// packets.
     pub forwarded: Option<Forwarded>,
-    /// Of a forwarded one with both ends translated: the address and port that the near end sends its packets to.
+    /// Forwarded with both ends translated: the address and port to which the near end sends its packets.
     pub sent_to: Option<([u8; 16], u16)>,
-    /// What a column may show besides.
+    /// Details that only few columns show.
     pub details: Details,
 }
 
-/// What is known of a connection that this host passes on.
+/// What is known about a connection that this host forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forwarded {
     /// The near end's address and port as the far end sees them, if they are translated.
     pub translated: Option<([u8; 16], u16)>,
-    /// Packets pass by the kernel's stack or the CPU, so that counters may lag behind or stand still.
+    /// Packets bypass the kernel's stack or the CPU, so counters may lag behind or not change.
     pub offloaded: bool,
 }
 
 /// Which side opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// This side connected. Also every UDP flow.
+    /// This side connected. Every UDP flow has this value too.
     Active,
     /// This side accepted.
     Passive,
-    /// It was open before the collector began.
+    /// The connection was open before the collector began.
     Unseen,
 }
 
 /// A process that a collector saw use a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedOwner {
-    /// Process id, as /proc numbers processes; 0: it has none there.
+    /// Process id in /proc; 0: the process has none there.
     pub pid: u32,
     /// Effective user id.
     pub uid: u32,
     /// Name of the thread that was seen, NUL-padded; all zero if the collector could not read it.
     pub comm: [u8; COMM_LEN],
-    /// The thread is not the process's first, so that the process's name may be another one.
+    /// The thread is not the process's first, so the process may have another name.
     pub is_other_thread: bool,
-    /// When it was seen, rounded down: time since the boot, with the time that the machine slept.
+    /// When the process was seen, rounded down: time since the boot, including time that the machine slept.
     pub seen: Duration,
-    /// Id of its cgroup in the v2 tree; 0: not known.
+    /// Id of the process's cgroup in the v2 tree; 0: not known.
     pub cgroup: u64,
-    /// How it got the connection.
+    /// How the process got the connection.
     pub claim: Claim,
 }
 
-/// How a process got the connection that it owns; the better later.
+/// How a process got the connection that it owns. Later variants are more certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
-    /// It owns the listener that the connection was accepted from.
+    /// The process owns the listener from which the connection was accepted.
     Listener,
-    /// It asked for the connection's address after another process had, and may have closed it since.
+    /// The process asked for the connection's address after another process had. Either may have closed it since.
     Shared,
-    /// It accepted the connection, and may have left it to a child.
+    /// The process accepted the connection, and may have left it to a child.
     Accepted,
-    /// It connected, sent from, or closed the socket.
+    /// The process connected, sent from, or closed the socket.
     Used,
 }
 
 impl ObservedOwner {
-    /// `seen` may be so much too early.
+    /// `seen` may be this much too early.
     pub const SEEN_WITHIN: Duration = Duration::from_nanos(1 << Owner::SEEN_SHIFT);
 
-    /// Whether `comm` is the name of the process, and not of another thread of it, or missing.
+    /// Returns true if `comm` is the name of the process. Otherwise it is missing, or the name of another thread.
     pub fn names_process(&self) -> bool {
         self.comm != [0; COMM_LEN] && !self.is_other_thread
     }

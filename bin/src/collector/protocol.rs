@@ -5,11 +5,11 @@
 pub enum Protocol {
     Tcp,
     Udp,
-    /// Its number in the IP header (RFC 791, RFC 8200).
+    /// Another protocol, by its number in the IP header (RFC 791, RFC 8200).
     Other(u8),
 }
 
-/// Protocols that have a name besides these two: their numbers (<https://www.iana.org/assignments/protocol-numbers>).
+/// Numbers and names of other protocols (<https://www.iana.org/assignments/protocol-numbers>).
 const NAMES: [(u8, &str); 12] = [
     (1, "icmp"),
     (2, "igmp"),
@@ -26,7 +26,7 @@ const NAMES: [(u8, &str); 12] = [
 ];
 
 impl Protocol {
-    /// From its number in the IP header.
+    /// Returns the protocol with this number in the IP header.
     pub const fn from_number(number: u8) -> Self {
         match number {
             tcptop_abi::IPPROTO_TCP => Self::Tcp,
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// The name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",

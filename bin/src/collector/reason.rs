@@ -1,28 +1,28 @@
-//! Why a TCP connection ended.
+//! The reasons why TCP connections end.
 
-/// As far as its collector can tell.
+/// Why a TCP connection ended, if its collector knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// In order: both sides have sent all that they had to send, or this side has, and the peer has received it.
+    /// In order: both sides have sent everything, or this side has and the peer has received it.
     Fin,
-    /// By a reset of the local side.
+    /// The local side sent a reset.
     ResetLocal,
-    /// By a reset of the remote side.
+    /// The remote side sent a reset.
     ResetRemote,
-    /// By a reset of either.
+    /// One of the two sides sent a reset.
     Reset,
-    /// It never began: the remote side refused it by a reset.
+    /// The connection never began: the remote side refused it by a reset.
     Refused,
-    /// It never began: the network reported that there is no way to the remote side, or that it may not be reached.
+    /// The connection never began: the network reported that the remote side cannot be reached, or may not be.
     Unreachable,
-    /// It never began: the process gave it up before there was an answer.
+    /// The connection never began: the process gave it up before an answer came.
     Abandoned,
     /// The remote side has not answered for too long.
     Timeout,
 }
 
 impl Reason {
-    /// As a word.
+    /// Returns the word for reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fin => "fin",

@@ -1,26 +1,26 @@
-//! Several collectors as one: of local sockets, and of connections that this host passes on.
+//! Joins several collectors into one: that of local sockets, and that of connections that this host forwards.
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use super::{CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation, Sink};
 use crate::error::Error;
 
-/// Collectors that have started. Where several see the same connection, the first one counts it.
+/// Collectors that have started. If several see the same connection, the first one counts it.
 ///
-/// Each collector numbers its connections from 0. As keys of this one, the indices of `n` collectors interleave: index `i` of
-/// collector `c` is `n * i + c`.
+/// Each collector numbers its connections from 0. In the keys of the joint collector, the indices of `n` collectors
+/// interleave: index `i` of collector `c` becomes `n * i + c`.
 pub struct Several {
     collectors: Vec<Box<dyn NetworkCollector>>,
     missing: Vec<Missing>,
 }
 
 impl Several {
-    /// Of these, each of which has started. `missing`: what they must do without.
+    /// Joins collectors, each of which has started. `missing` are the parts that they must do without.
     pub const fn new(collectors: Vec<Box<dyn NetworkCollector>>, missing: Vec<Missing>) -> Self {
         Self { collectors, missing }
     }
 
-    /// Every collector, with what makes its keys ours, and ours its own.
+    /// Iterates over the collectors, each with the numbering that converts its keys.
     fn each(&mut self) -> impl Iterator<Item = (Numbering, &mut Box<dyn NetworkCollector>)> {
         let count = self.collectors.len();
         self.collectors
@@ -30,7 +30,7 @@ impl Several {
     }
 }
 
-/// Which of how many collectors.
+/// Converts keys of one collector, the one at position `at` of `count`.
 #[derive(Clone, Copy)]
 struct Numbering {
     count: usize,
@@ -38,13 +38,13 @@ struct Numbering {
 }
 
 impl Numbering {
-    /// The collector's key as ours.
+    /// Converts a key of the collector into ours.
     fn ours(self, key: ConnectionKey) -> ConnectionKey {
         let index = key.index as usize * self.count + self.at;
         ConnectionKey { index: u32::try_from(index).unwrap_or(u32::MAX), ..key }
     }
 
-    /// Those of our keys that are the collector's, as it numbers them.
+    /// Converts those of our keys that belong to the collector into its own.
     fn own(self, keys: &[ConnectionKey]) -> Vec<ConnectionKey> {
         let is_own = |key: &&ConnectionKey| key.index as usize % self.count == self.at;
         let own = |key: &ConnectionKey| ConnectionKey {
@@ -69,7 +69,7 @@ impl Numbering {
 }
 
 impl NetworkCollector for Several {
-    /// They have started.
+    /// Does nothing: the collectors have started.
     fn start(&mut self) -> Result<(), Error> {
         Ok(())
     }
@@ -90,7 +90,7 @@ impl NetworkCollector for Several {
         news
     }
 
-    /// The last one first: what it reads now is compared with what those before it have seen since.
+    /// Begins with the last collector: what it reads now is compared with what those before it have seen since.
     fn begin_interval(&mut self) -> Result<(), Error> {
         self.collectors.iter_mut().rev().try_for_each(|collector| collector.begin_interval())
     }

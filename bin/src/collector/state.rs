@@ -34,23 +34,24 @@ const STATES: [(TcpState, u8, &str); 11] = [
 ];
 
 impl TcpState {
-    /// From the kernel's number; `NEW_SYN_RECV` (a pending handshake) is `SYN_RECV`. `None`: not a state.
+    /// Returns the state with the kernel's number, or `None` if there is none. `NEW_SYN_RECV` (a pending handshake) becomes
+    /// `SYN_RECV`.
     pub fn from_code(code: u8) -> Option<Self> {
         let code = if code == Code::NEW_SYN_RECV { Code::SYN_RECV } else { code };
         STATES.iter().find(|(_, number, _)| *number == code).map(|(state, _, _)| *state)
     }
 
-    /// The state with this name.
+    /// Returns the state with this name.
     pub fn named(name: &str) -> Option<Self> {
         STATES.iter().find(|(_, _, known)| *known == name).map(|(state, _, _)| *state)
     }
 
-    /// Every name.
+    /// Returns every name.
     pub fn names() -> impl Iterator<Item = &'static str> {
         STATES.iter().map(|(_, _, name)| *name)
     }
 
-    /// The name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         STATES.iter().find(|(state, _, _)| *state == self).map_or("", |(_, _, name)| name)
     }

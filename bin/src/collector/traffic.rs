@@ -1,8 +1,8 @@
-//! Bytes both ways.
+//! A number of bytes in each direction.
 
 use std::ops::AddAssign;
 
-/// Payload bytes, both ways.
+/// Payload bytes in each direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Received.
@@ -12,7 +12,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Both ways together.
+    /// Returns the sum of both directions.
     pub const fn sum(self) -> u64 {
         self.rx.saturating_add(self.tx)
     }

@@ -1,4 +1,4 @@
-//! One connection while it is watched: its record, and what the next report needs to know besides.
+//! A connection in the table: the record that reports show, and what the table must know besides.
 
 use tcptop_abi::{Counters, Endpoints};
 
@@ -11,32 +11,32 @@ use crate::collector::{Claim, Observation, Opening};
 /// A connection in the table.
 #[derive(Debug)]
 pub struct Connection {
-    /// What reports show.
+    /// The part that reports show.
     pub record: ConnectionRecord,
-    /// How `record.process` is known.
+    /// How `record.owner` is known.
     pub source: OwnerSource,
-    /// How its collector will know its end.
-    pub end: End,
-    /// The table's lists that it is in.
+    /// How the collector will learn of its end.
+    pub end: EndStatus,
+    /// The lists of the table that contain the connection.
     pub lists: Lists,
-    /// /proc is not asked for its owner before this interval.
+    /// The first interval in which /proc is asked for its owner again.
     pub retry_at: u32,
-    /// The wait that led to it, in intervals.
+    /// The wait before `retry_at`, in intervals.
     pub retry_wait: u8,
 }
 
-/// How a collector knows that a connection ended.
+/// How a collector learns that a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It will see the end.
+pub enum EndStatus {
+    /// The collector will see the end.
     Seen,
-    /// It waits for /proc to confirm the end.
+    /// The connection may have ended, and /proc must confirm it.
     Unconfirmed,
-    /// Likewise, and /proc did not show the connection when it was asked last.
+    /// The connection may have ended, and /proc did not show it when it was asked last.
     Missing,
 }
 
-/// Some of the table's lists.
+/// A set of the table's lists.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lists(u8);
 
@@ -46,29 +46,30 @@ impl Lists {
     /// Connections whose owner is pending.
     pub const OWNER_PENDING: u8 = 1 << 1;
 
-    /// Whether this list is one of them.
+    /// Returns true if the set has this list.
     pub const fn has(self, list: u8) -> bool {
         self.0 & list != 0
     }
 
-    /// Adds a list. True: it was none of them.
+    /// Adds a list. Returns true if the set did not have it.
     pub const fn enter(&mut self, list: u8) -> bool {
         let is_new = !self.has(list);
         self.0 |= list;
         is_new
     }
 
-    /// Takes a list out.
+    /// Removes a list.
     pub const fn leave(&mut self, list: u8) {
         self.0 &= !list;
     }
 }
 
-// With tens of thousands of them, each byte counts.
+// There may be tens of thousands of connections. If a field must be added, raise this limit and measure the memory that it
+// takes.
 const _: () = assert!(size_of::<Option<Connection>>() <= 176);
 
 impl Connection {
-    /// A connection of which nothing is counted yet.
+    /// Makes a connection of which nothing is counted yet.
     pub fn new(protocol: Protocol, ends: Endpoints, state: Option<TcpState>) -> Self {
         let record = ConnectionRecord {
             key: ConnectionKey { index: 0, generation: 0 },
@@ -88,28 +89,28 @@ impl Connection {
         Self {
             record,
             source: OwnerSource::Unknown,
-            end: End::Seen,
+            end: EndStatus::Seen,
             lists: Lists(0),
             retry_at: 0,
             retry_wait: 0,
         }
     }
 
-    /// Keeps of it, from now on, what is wanted besides.
+    /// Allocates the optional parts of the record that `keep` asks for.
     #[inline(never)]
     pub fn keep(&mut self, keep: Keep) {
         let extra = || Extra { history: keep.history.then(Box::default), ..Extra::default() };
         self.record.extra = keep.extra.then(|| Box::new(extra()));
     }
 
-    /// The side of a connection whose beginning nobody saw.
+    /// Sets which side opened a connection whose beginning nobody saw.
     pub const fn assume_accepted(&mut self, accepted: bool) {
         if matches!(self.record.protocol, Protocol::Tcp) {
             self.record.opener = Some(if accepted { Opener::Remote } else { Opener::Local });
         }
     }
 
-    /// Takes in what a collector knows now, but for the process. True: something changed.
+    /// Applies an observation, except for its owner. Returns true if something changed.
     pub fn observe(&mut self, seen: &Observation) -> bool {
         let record = &mut self.record;
         let is_new = !record.counted;
@@ -122,26 +123,26 @@ impl Connection {
         if is_new {
             (record.key, record.ends, record.began) = (seen.key, seen.ends, seen.began);
             record.opener = match seen.opening {
-                // Every flow looks as if this side had opened it.
+                // The collector of local sockets reports every UDP flow as opened by this side.
                 _ if record.protocol == Protocol::Udp && seen.forwarded.is_none() => None,
                 Opening::Active => Some(Opener::Local),
                 Opening::Passive => Some(Opener::Remote),
                 Opening::Unseen => record.opener,
             };
         }
-        // TCP numbers its SYN like a byte, on the side that connects. It left before all else.
+        // TCP numbers the SYN of the side that connects like a byte. The SYN left before all else.
         let may_have_syn = seen.opening == Opening::Unseen
             && record.protocol == Protocol::Tcp
             && record.opener != Some(Opener::Remote);
         let syn = u64::from(may_have_syn && seen.earlier.tx > 0);
         let mut totals = seen.totals;
         totals.tx_bytes = totals.tx_bytes.saturating_sub(syn);
-        // What was moved before the collector saw it is part of its totals and of no interval's rate.
+        // Bytes that were moved before the collector saw the connection count in its totals, but in no interval's rate.
         let earlier = Traffic { rx: seen.earlier.rx, tx: seen.earlier.tx.saturating_sub(syn) };
         let before = record.counters;
         let is_final = seen.state == Some(TcpState::Close);
         if !is_new && !is_final && (totals.rx_bytes < before.rx_bytes || totals.tx_bytes < before.tx_bytes) {
-            // Read while it was being written, in halves, on a host of 32 bits.
+            // A 32-bit host has read a counter in two halves while the kernel changed it.
             totals.rx_bytes = totals.rx_bytes.max(before.rx_bytes);
             totals.tx_bytes = totals.tx_bytes.max(before.tx_bytes);
         }
@@ -156,26 +157,26 @@ impl Connection {
         (record.counters, record.counted) = (totals, true);
         record.state = seen.state;
         self.end = match (seen.end_unconfirmed, self.end) {
-            (false, _) => End::Seen,
-            (true, End::Seen) => End::Unconfirmed,
+            (false, _) => EndStatus::Seen,
+            (true, EndStatus::Seen) => EndStatus::Unconfirmed,
             (true, end) => end,
         };
         changed
     }
 
-    /// Learns which process a collector has seen last. True: it is another one than before.
+    /// Sets the process that a collector has seen last. Returns true if the owner changed.
     pub fn learn_observed(&mut self, owner: &Identified, claim: Claim) -> bool {
         let Identified { process, is_gone } = *owner;
         let source = match claim {
             _ if is_gone => OwnerSource::Exited,
-            // One of another PID namespace. /proc may know a process of ours that has the very connection open; of a UDP
-            // flow it might only know a process at the same port.
+            // The process is in another PID namespace. /proc may show a process of ours that has this TCP connection open. For
+            // a UDP flow, /proc could show only a process at the same port.
             _ if process.pid == 0 && self.record.protocol == Protocol::Tcp => OwnerSource::Accepted,
             Claim::Listener | Claim::Shared => OwnerSource::Listener,
             Claim::Accepted => OwnerSource::Accepted,
             Claim::Used => OwnerSource::Seen,
         };
-        // What /proc showed since is better than who accepted it, and than who has exited.
+        // What /proc showed since then is more certain than who accepted the connection, or a process that has exited.
         let is_better_known = match self.source {
             OwnerSource::Proc => source < OwnerSource::Proc,
             OwnerSource::Exited => is_gone,
@@ -187,24 +188,24 @@ impl Connection {
         self.own(process, source)
     }
 
-    /// Its owner has exited: another process may have it.
+    /// Records that the owner has exited. Another process may have the connection.
     pub fn lose_owner(&mut self) {
         self.source = OwnerSource::Exited;
         (self.retry_at, self.retry_wait) = (0, 0);
     }
 
-    /// Nobody knows any more whose it is.
+    /// Forgets the owner.
     pub fn forget_owner(&mut self) {
         self.source = OwnerSource::Unknown;
         self.record.owner = ConnectionOwner::Unknown;
     }
 
-    /// Learns who it belongs to, unless that is known better. True: it is another process than before.
+    /// Sets the owner, unless a more certain one is known. Returns true if the owner changed.
     pub fn learn(&mut self, process: Process, source: OwnerSource) -> bool {
         source >= self.source && self.own(process, source)
     }
 
-    /// It belongs to this process. True: it is another one than before.
+    /// Sets the owner. Returns true if it changed.
     fn own(&mut self, process: Process, source: OwnerSource) -> bool {
         self.source = source;
         let is_other = self.record.process() != Some(&process);

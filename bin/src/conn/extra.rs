@@ -1,26 +1,26 @@
-//! What is kept of a connection only if a column shows it.
+//! The parts of a record that are kept only if a column shows them.
 
 use super::History;
 use crate::collector::Details;
 
-/// The extra knowledge of one connection.
+/// The optional parts of one record.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
-    /// What its collector tells.
+    /// Details from the collector.
     pub details: Details,
-    /// What waits at its socket now; `None`: unknown.
+    /// The queues of the socket; `None`: unknown.
     pub queues: Option<Queues>,
-    /// Its past.
+    /// The rates of past intervals.
     pub history: Option<Box<History>>,
 }
 
-// Besides a connection's own bytes: musl's allocator takes 48 for it.
+// Each `Extra` is a box of its own, for which musl's allocator takes 48 bytes.
 const _: () = assert!(size_of::<Extra>() <= 44);
 
-/// What waits at a TCP socket.
+/// The queues and the congestion window of a TCP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
-    /// Sequence numbers that the process has written, and that the remote side has not acknowledged.
+    /// Sequence numbers that the process has written and the remote side has not acknowledged.
     pub unacknowledged: u32,
     /// Sequence numbers received that the process has not read.
     pub unread: u32,
@@ -28,13 +28,13 @@ pub struct Queues {
     pub window: u32,
 }
 
-/// Which of it is wanted.
+/// Which optional parts are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
-    /// Anything.
+    /// Any of them.
     pub extra: bool,
-    /// What /proc is asked for in each interval.
+    /// The queues, for which /proc is asked in each interval.
     pub queues: bool,
-    /// Rates of the past.
+    /// The rates of past intervals.
     pub history: bool,
 }

@@ -1,19 +1,19 @@
-//! The first of many items, without sorting them all.
+//! Finds the first of many items without sorting them all.
 //!
-//! std has `select_nth_unstable_by_key` for this, whose guard against bad luck takes 1.5 KB of the binary for each type. Here
-//! pivots are chosen at random instead: whoever makes connections cannot know them.
+//! std has `select_nth_unstable_by_key` for this, but its protection against bad pivots takes 1.5 KB of the binary per type.
+//! This function chooses pivots at random instead, so nobody who makes connections can predict them.
 
 use std::cmp::Ordering;
 
-/// Puts the `count` items that are first by `key` in front of the others, in no order.
+/// Moves the `count` items that are first by `key` before the others, in no particular order.
 pub fn foremost<T, K: Ord>(items: &mut [T], mut count: usize, key: impl Fn(&T) -> K) {
     let mut rest = items;
-    // Knuth's linear congruential generator (MMIX), begun at an address that differs from run to run.
+    // Knuth's linear congruential generator (MMIX). The seed is an address that differs from run to run.
     let mut random = (&raw const count).addr() as u64;
     while count > 0 && count < rest.len() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pivot = key(&rest[usize::try_from(random >> 33).unwrap_or(0) % rest.len()]);
-        // Before the pivot, equal to it, not looked at, behind it.
+        // The slice has four parts: before the pivot, equal to it, not yet compared, and after it.
         let (mut equal, mut at, mut behind) = (0, 0, rest.len());
         while at < behind {
             match key(&rest[at]).cmp(&pivot) {

@@ -1,14 +1,14 @@
-//! The rates of a connection in the past: those of the last intervals, and averages.
+//! The past rates of a connection: those of the last intervals, and averages.
 
 use std::time::Duration;
 
-/// So many intervals are remembered.
+/// The number of intervals that are remembered.
 const INTERVALS: u8 = 10;
 
 /// The spans of the averages, in seconds.
 const SPANS: [f32; 2] = [10.0, 60.0];
 
-/// What an interval leaves of what was there before, by span.
+/// By how much an interval reduces the weight of earlier intervals, by span.
 #[derive(Clone, Copy, Debug)]
 pub struct Decay {
     seconds: f32,
@@ -16,10 +16,11 @@ pub struct Decay {
 }
 
 impl Decay {
-    /// That of an interval of this length.
+    /// Computes the weights for an interval of this length.
     pub fn over(interval: Duration) -> Self {
         let seconds = interval.as_secs_f32().max(f32::MIN_POSITIVE);
-        // e to the power of -seconds/span, as the 64th power of 1 - seconds/span/64: a library for it would be too large.
+        // e to the power of -seconds/span, computed as the 64th power of 1 - seconds/span/64. A library for it would be too
+        // large.
         let keeps = SPANS.map(|span| {
             let part = (1.0 - seconds / span / 64.0).max(0.0);
             (0..6).fold(part, |power, _| power * power)
@@ -28,11 +29,11 @@ impl Decay {
     }
 }
 
-/// The past of one connection, in both directions together.
+/// The past rates of one connection, as the sum of both directions.
 ///
-/// An average is the mean of the rates of all intervals, each of which counts the less the longer ago it was, as in the
-/// kernel's pressure stall information (Documentation/accounting/psi.rst, v6.1). Of a connection that is younger than the
-/// span, it is the mean since it began.
+/// An average is the weighted mean of the rates of all intervals. Older intervals count less, as in the kernel's pressure
+/// stall information (Documentation/accounting/psi.rst, v6.1). For a connection younger than the span, it is the mean since
+/// the connection began.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Bytes per second, the newest first.
@@ -59,7 +60,7 @@ impl History {
         }
     }
 
-    /// The average over 10 seconds (`span` 0) or 60 (1), in bytes per second; `None`: nothing is known.
+    /// Returns the average over 10 seconds (`span` 0) or 60 (1), in bytes per second; `None`: nothing is known.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -70,7 +71,7 @@ impl History {
         (weight > 0.0).then(|| (sum / weight + 0.5) as u64)
     }
 
-    /// Hands up the rates of the last intervals, the oldest first, in eight steps: 0 is nothing, 7 the largest.
+    /// Calls `each` for the rate of each of the last intervals, the oldest first, in eight steps: 0 is nothing, 7 the largest.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
     pub fn each_step(&self, each: &mut dyn FnMut(u8)) {
         let known = &self.rates[..usize::from(self.known)];

@@ -1,4 +1,4 @@
-//! Listening TCP sockets: whose they are, and so whose the connections are that nobody else is known to own.
+//! Listening TCP sockets and their owners. A connection without a known owner belongs to the owner of its listener.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,16 +10,16 @@ use super::{ConnectionKey, Process};
 #[derive(Debug, Default)]
 pub struct Listeners {
     by_port: HashMap<u16, Vec<Listener>>,
-    /// Listeners that closed, with the interval in which they did.
+    /// Listeners that closed, and the interval in which they did.
     gone: Vec<(ConnectionKey, u32)>,
-    /// Listeners whose owner no hook has seen: the kernel makes those of MPTCP for itself. With what /proc is asked for, and
-    /// how often it still will be.
+    /// Listeners whose owner no hook has seen, because the kernel makes the listeners of MPTCP itself. Each has the endpoints
+    /// for which /proc is asked, and how often it will still be asked.
     ownerless: Vec<(ConnectionKey, Endpoints, u8)>,
 }
 
 #[derive(Debug)]
 struct Listener {
-    /// `None`: known from /proc only.
+    /// `None`: the listener is known from /proc only.
     key: Option<ConnectionKey>,
     laddr: [u8; 16],
     process: Option<Process>,
@@ -28,11 +28,11 @@ struct Listener {
 /// The two wildcard addresses, `::` and `::ffff:0.0.0.0`.
 const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
 
-/// How often /proc is asked for the owner of a listener. Some are the kernel's own.
+/// How often /proc is asked for the owner of a listener. Some listeners are the kernel's own and have none.
 const ASKED: u8 = 4;
 
 impl Listeners {
-    /// Adds one; `key`: its collector's, `None` when only /proc knows it.
+    /// Adds a listener. `key` is its collector's; `None` if it is known from /proc only.
     pub fn add(&mut self, key: Option<ConnectionKey>, ends: &Endpoints, process: Option<Process>) {
         if let (Some(key), None) = (key, process) {
             self.ownerless.push((key, *ends, ASKED));
@@ -40,7 +40,7 @@ impl Listeners {
         self.by_port.entry(ends.lport).or_default().push(Listener { key, laddr: ends.laddr, process });
     }
 
-    /// Listeners whose owner /proc is to be asked for now.
+    /// Returns the listeners for whose owner /proc must be asked now.
     pub fn ownerless(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         self.ownerless.retain_mut(|(.., left)| {
             *left = left.saturating_sub(1);
@@ -49,7 +49,7 @@ impl Listeners {
         self.ownerless.iter().map(|(key, ends, _)| (*key, *ends)).collect()
     }
 
-    /// The owner of one of these was found.
+    /// Stores the owner of such a listener.
     pub fn learn(&mut self, key: ConnectionKey, process: Process) {
         let Some(at) = self.ownerless.iter().position(|(other, ..)| *other == key) else { return };
         let (_, ends, _) = self.ownerless.swap_remove(at);
@@ -59,7 +59,7 @@ impl Listeners {
         }
     }
 
-    /// Forgets listeners that only /proc has shown, and whose process has exited: nobody tells of their end.
+    /// Forgets listeners that are known from /proc only and whose process has exited. No collector reports their end.
     pub fn forget_exited(&mut self, mut is_gone: impl FnMut(&Process) -> bool) {
         self.by_port.retain(|_, listeners| {
             listeners.retain(|listener| {
@@ -69,13 +69,13 @@ impl Listeners {
         });
     }
 
-    /// A listener is gone. It still owns the connections that it never accepted, which end with it and are reported an
-    /// interval later.
+    /// Marks a listener as closed. It is kept for one more interval, because it owns the connections that were never accepted:
+    /// they end with it, and are reported an interval later.
     pub fn remove(&mut self, key: ConnectionKey, interval: u32) {
         self.gone.push((key, interval));
     }
 
-    /// An interval ends: forgets the listeners that were gone before it.
+    /// Forgets the listeners that closed before this interval. Called at the end of an interval.
     pub fn prune(&mut self, interval: u32) {
         let Self { by_port, gone, ownerless } = self;
         let forgotten: HashSet<u64> =
@@ -90,14 +90,14 @@ impl Listeners {
         }
     }
 
-    /// True when something listened on this local port: then this side accepted.
+    /// Returns true if a socket listens on this local port. Then this side has accepted the connection.
     pub fn has_port(&self, port: u16) -> bool {
         self.by_port.contains_key(&port)
     }
 
-    /// The owner of the listeners that may have accepted for this local end: those with the exact address, before those
-    /// with a wildcard. `None` as well when they have several owners: they are in different network namespaces, or share
-    /// the port, and nothing here tells which one it was.
+    /// Returns the owner of the listener that may have accepted a connection with this local end. Listeners with the exact
+    /// address come before those with a wildcard. Returns `None` if there are several owners: their listeners are in different
+    /// network namespaces or share the port, and nothing shows which of them accepted.
     pub fn owner(&self, ends: &Endpoints) -> Option<Process> {
         let listeners = self.by_port.get(&ends.lport)?;
         let owner = |fits: &dyn Fn(&Listener) -> bool| {

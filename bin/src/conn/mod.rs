@@ -1,4 +1,4 @@
-//! What is known of each connection: who, where, how much, how fast.
+//! The table of all connections, and the reports that are made from it.
 
 mod connection;
 mod extra;
@@ -17,6 +17,6 @@ pub use history::{Decay, History};
 pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};
-pub use table::{Beside, Forwarding, Table};
+pub use table::{Beside, ConnectionTable, Forwarding};
 
 pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, Reason, TcpState, Traffic};

@@ -1,22 +1,22 @@
-//! Whose a connection is, and how that is known.
+//! The owner of a connection, and how it is known.
 
 use super::{Forwarded, Process};
 use crate::collector::ObservedOwner;
 
-/// Whose a connection is.
+/// The owner of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectionOwner {
-    /// Nobody knows so far.
+    /// Not known so far.
     #[default]
     Unknown,
-    /// A process has it.
+    /// A process of this host.
     Process(Process),
-    /// No process has it, because this host passes it on.
+    /// No process, because this host only forwards the connection.
     Forwarded(Forwarded),
 }
 
 impl ConnectionOwner {
-    /// The process.
+    /// Returns the process, if a process is the owner.
     pub const fn process(&self) -> Option<&Process> {
         match self {
             Self::Process(process) => Some(process),
@@ -24,7 +24,7 @@ impl ConnectionOwner {
         }
     }
 
-    /// What is known of a connection that this host passes on; `None`: a socket of this host has it.
+    /// Returns what is known about a forwarded connection; `None`: the connection belongs to a socket of this host.
     pub const fn forwarded(&self) -> Option<&Forwarded> {
         match self {
             Self::Forwarded(forwarded) => Some(forwarded),
@@ -32,38 +32,38 @@ impl ConnectionOwner {
         }
     }
 
-    /// Whether this host passes it on.
+    /// Returns true if this host forwards the connection.
     pub const fn is_forwarded(&self) -> bool {
         matches!(self, Self::Forwarded(_))
     }
 }
 
-/// How a connection's owner is known; later ones are better.
+/// How a connection's owner is known. Later variants are more certain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OwnerSource {
-    /// Not at all.
+    /// The owner is not known.
     #[default]
     Unknown,
-    /// It is the owner of the listener that accepted it.
+    /// The process owns the listener that accepted the connection.
     Listener,
-    /// It used the connection, and has exited. Another process may have it now.
+    /// The process used the connection, and has exited. Another process may have it now.
     Exited,
-    /// It accepted the connection. A server may have left it to a child since.
+    /// The process accepted the connection. It may have left it to a child since.
     Accepted,
-    /// A process had it open when /proc was read.
+    /// The process had the connection open when /proc was read.
     Proc,
     /// A collector saw the process connect, send, or close.
     Seen,
 }
 
-/// The process that a collector has seen.
+/// A process that a collector has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identified {
-    /// Under its name.
+    /// The process with its name.
     pub process: Process,
-    /// It has exited.
+    /// The process has exited.
     pub is_gone: bool,
 }
 
-/// Tells which process was seen. `None`: one that works for others.
+/// Finds the process that a collector saw. Returns `None` for a process that works for others.
 pub type Identify<'a> = &'a mut dyn FnMut(&ObservedOwner) -> Option<Identified>;

@@ -1,4 +1,4 @@
-//! One interval's report, ready to be printed.
+//! The report of one interval, ready to be printed.
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ pub struct Report<'a> {
     pub now: Moment,
     /// Measured length of the interval (monotonic clock).
     pub interval: Duration,
-    /// Open TCP connections known.
+    /// Number of open TCP connections.
     pub tcp: usize,
-    /// UDP flows known.
+    /// Number of UDP flows.
     pub udp: usize,
-    /// Connections that this host passes on; `None`: nobody watches them. They are no part of the total.
+    /// Connections that this host forwards; `None`: no collector watches them. `total` does not include them.
     pub forwarding: Option<Forwarding>,
     /// Payload bytes received and sent in this interval by all connections, shown or not, untracked ones included.
     pub total: Traffic,
-    /// The part of it by flows that found no room in the kernel's table.
+    /// The part of `total` that belongs to flows for which the kernel's table had no room.
     pub untracked: Traffic,
-    /// Bytes of other packets in this interval: no part of the total.
+    /// Bytes of other packets in this interval. `total` does not include them.
     pub other: Traffic,
     /// Notifications that the kernel dropped in this interval because the ring was full.
     pub lost: u64,
-    /// Times in this interval that the kernel's table had no room for a flow.
+    /// How often the kernel's table had no room for a flow in this interval.
     pub full: u64,
-    /// Times in this interval that a socket had no memory for what is kept beside it.
+    /// How often a socket had no memory for its state in this interval.
     pub refused: u64,
-    /// Connections whose changes of state are kept from the collector, since this interval.
+    /// Connections whose changes of state the collector does not see any more, since this interval.
     pub unreported: u64,
-    /// Datagrams sent in this interval inside other packets, so that their length is not known.
+    /// Datagrams sent inside other packets in this interval. Their length is not known.
     pub encapsulated: u64,
-    /// Entries of the kernel's tables in this interval that make no sense.
+    /// Entries of the kernel's tables that made no sense in this interval.
     pub malformed: u64,
-    /// Times in this interval that the end of a forwarded connection was missed, or one found no room.
+    /// How often a collector missed the end of a forwarded connection, or had no room for one, in this interval.
     pub missed_forwarded: u64,
     /// Open connections, in no order.
     pub live: Vec<&'a ConnectionRecord>,
     /// Connections that ended in this interval, in the order of their end, with final totals.
     pub closed: Vec<&'a ConnectionRecord>,
-    /// How many others ended after they had moved bytes in this interval. They moved less than those in `closed`.
+    /// How many other connections moved bytes in this interval and ended. They moved less than those in `closed`.
     pub left_out: usize,
     /// Sockets that wait for connections or datagrams, if they were asked for.
     pub listening: &'a [ConnectionRecord],
 }
 
-/// `bytes` in `interval` as bytes per second, rounded to the nearest.
+/// Converts `bytes` in `interval` into bytes per second, rounded to the nearest.
 pub fn per_second(bytes: u64, interval: Duration) -> u64 {
     const SECOND: u64 = 1_000_000_000;
     let nanos = interval.as_nanos().max(1);
-    // A division of 128 bits takes many times as long.
+    // Avoid a 128-bit division, which takes many times as long.
     if let (Some(bytes), Ok(nanos)) = (bytes.checked_mul(SECOND), u64::try_from(nanos))
         && let Some(rounded) = bytes.checked_add(nanos / 2)
     {

@@ -18,7 +18,7 @@ use tcptop_abi::Endpoints;
 use self::{listening::ListeningSockets, proc_query::Schedule};
 use crate::{
     collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, Decay, Keep, Protocol, Report, Table, TcpState},
+    conn::{Beside, Connection, ConnectionTable, Decay, Keep, Protocol, Report, TcpState},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -30,7 +30,7 @@ pub struct Monitor<C> {
     collector: C,
     /// The path of `/proc`.
     proc: PathBuf,
-    table: Table,
+    table: ConnectionTable,
     names: Names,
     /// Monotonic time at which the current interval began.
     since: Duration,
@@ -76,7 +76,7 @@ impl<C: NetworkCollector> Monitor<C> {
         openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
     ) -> Self {
         let since = clock::monotonic();
-        let mut table = Table::new(scope.ended);
+        let mut table = ConnectionTable::new(scope.ended);
         table.keep(scope.keep);
         if let Some(beside) = scope.forwarded {
             table.expect_forwarded(beside);
@@ -208,7 +208,7 @@ impl<C: NetworkCollector> Monitor<C> {
 
 /// Adds the sockets that existed at the start to the table.
 fn fill(
-    table: &mut Table,
+    table: &mut ConnectionTable,
     snapshot: &proc::Snapshot,
     openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
 ) {
@@ -234,7 +234,7 @@ fn tcp_state(socket: &proc::SocketEntry) -> Option<TcpState> {
 }
 
 /// Applies an event of the collector.
-fn take_in(table: &mut Table, names: &mut Names, event: CollectorEvent) {
+fn take_in(table: &mut ConnectionTable, names: &mut Names, event: CollectorEvent) {
     match event {
         CollectorEvent::ProcessSeen(pid) => names.read_now(pid),
         event => table.apply(event, &mut |owner| names.identify(owner)),

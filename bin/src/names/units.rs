@@ -9,7 +9,7 @@ use std::{
 use super::unit;
 use crate::{
     proc,
-    sys::cgroup::{self, Place},
+    sys::cgroup::{self, CgroupRoot},
 };
 
 /// The largest number of units kept.
@@ -19,7 +19,7 @@ const ENOUGH: usize = 1024;
 #[derive(Default)]
 pub struct Units {
     /// The root of the cgroup v2 tree. `None`: there is none, or it was not opened yet.
-    root: Option<(OwnedFd, Place)>,
+    root: Option<(OwnedFd, CgroupRoot)>,
     by_id: HashMap<u64, Vec<u8>>,
 }
 

@@ -54,7 +54,7 @@ impl Console {
     /// # Errors
     /// epoll_ctl(2)'s.
     pub fn watch_keys(&mut self, epoll: &Epoll) -> Result<(), Error> {
-        if !self.listens && self.keys.take() {
+        if !self.listens && self.keys.set_modes() {
             epoll.add(self.keys.descriptor(), Source::Keys).map_err(epoll_error)?;
             self.listens = true;
         }
@@ -88,7 +88,7 @@ impl Console {
     /// epoll_ctl(2)'s and sigprocmask(2)'s.
     pub fn suspend(&mut self, epoll: &Epoll) -> Result<(), Error> {
         self.ignore(epoll)?;
-        self.keys.give_back();
+        self.keys.restore_modes();
         // The signal is still pending. Once it is unblocked, it stops the process.
         let stopped = signal::release(&[libc::SIGTSTP]).and_then(|()| signal::block(&[libc::SIGTSTP]));
         stopped.map_err(|error| Error::System("sigprocmask", error))?;

@@ -1,13 +1,14 @@
-//! Memory that the system refuses, be it for a limit of this process (`ulimit -v`) or because it does not overcommit.
+//! Ends tcptop with a message when the system refuses memory, because of a limit of this process (`ulimit -v`) or because the
+//! system does not overcommit.
 //!
-//! std then ends a process by SIGABRT, and a static build does so without a word. A service is to be told apart from one
-//! that is broken, and started again.
+//! std ends a process by SIGABRT then, and a static build prints no message. A service manager must be able to distinguish a
+//! lack of memory from a crash, and start tcptop again.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::exit;
 
-/// The system's allocator, which never returns without a block.
+/// The system's allocator. If it has no memory, it ends the process.
 struct Telling;
 
 #[global_allocator]
@@ -43,7 +44,7 @@ fn given(block: *mut u8) -> *mut u8 {
     block
 }
 
-/// Ends the process, with what needs no memory.
+/// Ends the process with a message, without using more memory.
 #[cold]
 fn end() -> ! {
     const SAID: &[u8] = b"error: out of memory: free some, allow this process more, or count fewer connections with --flows\n";

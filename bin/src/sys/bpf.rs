@@ -1,22 +1,22 @@
-//! bpf(2), where aya has no word for it.
+//! The commands of bpf(2) that aya does not offer.
 
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
-/// What is attached to one hook of a cgroup.
+/// The programs that are attached to one hook of a cgroup.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Attached {
-    /// The flags that it was attached with, `BPF_F_*`; 0 of an empty hook.
+    /// The flags with which they were attached, `BPF_F_*`; 0 if the hook is empty.
     pub flags: u32,
     /// Ids of the first programs.
     pub ids: Vec<u32>,
 }
 
 impl Attached {
-    /// The program that keeps others away: attached without `BPF_F_ALLOW_MULTI` (kernel/bpf/cgroup.c
-    /// `__cgroup_bpf_attach`, v6.1).
+    /// Returns the id of a program that excludes others, because it was attached without `BPF_F_ALLOW_MULTI`
+    /// (kernel/bpf/cgroup.c `__cgroup_bpf_attach`, v6.1).
     pub fn exclusive(&self) -> Option<u32> {
         const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
         self.ids.first().copied().filter(|_| self.flags & BPF_F_ALLOW_MULTI == 0)
@@ -35,7 +35,7 @@ struct Query {
     pad: u32,
 }
 
-/// Asks what is attached to a cgroup: `BPF_PROG_QUERY`.
+/// Asks which programs are attached to a hook of a cgroup: `BPF_PROG_QUERY`.
 ///
 /// # Errors
 /// `ENOSYS` without CONFIG_BPF_SYSCALL, `EINVAL` without CONFIG_CGROUP_BPF or for an unknown type, `EPERM` without
@@ -73,10 +73,10 @@ struct Load {
     license: u64,
 }
 
-/// Loads the smallest program for packets of a cgroup, and forgets it: `BPF_PROG_LOAD`.
+/// Loads the smallest program for packets of a cgroup, and unloads it: `BPF_PROG_LOAD`.
 ///
 /// # Errors
-/// Why the kernel loads no program.
+/// The kernel loads no program. The error says why.
 pub fn try_load() -> io::Result<()> {
     const BPF_PROG_LOAD: libc::c_int = 5;
     const BPF_PROG_TYPE_CGROUP_SKB: u32 = 8;
@@ -114,11 +114,11 @@ struct LinkInfo {
     end: u32,
 }
 
-/// Whether a link to a cgroup still attaches its program: `BPF_OBJ_GET_INFO_BY_FD`, for links since Linux 5.8. A link that was
-/// detached has no cgroup any more (kernel/bpf/cgroup.c `bpf_cgroup_link_fill_link_info`, v6.1).
+/// Returns true if a link to a cgroup still attaches its program: `BPF_OBJ_GET_INFO_BY_FD`, for links since Linux 5.8. A link
+/// that was detached has no cgroup any more (kernel/bpf/cgroup.c `bpf_cgroup_link_fill_link_info`, v6.1).
 ///
 /// # Errors
-/// The kernel's, which do not tell whether it does.
+/// The kernel's. They do not say whether the program is attached.
 pub fn is_attached(link: BorrowedFd<'_>) -> io::Result<bool> {
     const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
     const INFO_LEN: u32 = 32;
@@ -144,14 +144,14 @@ struct Create {
     flags: u32,
 }
 
-/// Attaches a program to a cgroup, beside others, until the link is closed: `BPF_LINK_CREATE`.
+/// Attaches a program to a cgroup beside others, until the link is closed: `BPF_LINK_CREATE`.
 ///
-/// aya would make a link as well, but where it takes the kernel to be older than 5.7, as on Raspberry Pi OS (it reads
-/// `1:6.12.47-1+rpt1` as version 1), it attaches for good, and keeps others away.
+/// aya usually makes a link too. But if it takes the kernel to be older than 5.7, as on Raspberry Pi OS (it reads
+/// `1:6.12.47-1+rpt1` as version 1), it attaches the program permanently, and excludes others.
 ///
 /// # Errors
 /// `EINVAL` without CONFIG_CGROUP_BPF or for an unknown type, `EPERM` without CAP_NET_ADMIN or beside a program that
-/// keeps others away.
+/// excludes others.
 pub fn link(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<OwnedFd> {
     const BPF_LINK_CREATE: libc::c_int = 28;
     let attr = Create {

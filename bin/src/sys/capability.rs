@@ -1,4 +1,4 @@
-//! capget(2) and capset(2): what this process may do, and how it gives that up.
+//! capget(2) and capset(2): reads and drops the capabilities of this process.
 
 use std::io;
 
@@ -13,17 +13,17 @@ struct Sets {
     inheritable: u64,
 }
 
-/// The effective capabilities of this process.
+/// Returns the effective capabilities of this process.
 ///
 /// # Errors
-/// capget(2)'s: none are known.
+/// capget(2)'s.
 pub fn effective() -> io::Result<u64> {
     get().map(|sets| sets.effective)
 }
 
-/// Drops every capability of this thread that is not in `wanted`, for good: from the effective, the permitted and the ambient
-/// set, and from the bounding set if CAP_SETPCAP allows that. The inheritable set is emptied. Returns the capabilities that
-/// are left.
+/// Drops every capability of this thread that is not in `wanted`. The thread cannot get them back. They are removed from the
+/// effective, the permitted and the ambient set, and from the bounding set if CAP_SETPCAP allows that. The inheritable set is
+/// emptied. Returns the capabilities that are left.
 ///
 /// # Errors
 /// capget(2)'s and capset(2)'s. A seccomp filter of whoever started tcptop may refuse them.
@@ -43,7 +43,7 @@ pub fn keep_only(wanted: u64) -> io::Result<u64> {
     Ok(kept)
 }
 
-/// Has execve(2) give no privileges from now on, neither by the set-user-id bit nor by file capabilities: `no_new_privs`.
+/// Sets `no_new_privs`: from now on execve(2) gives no privileges, neither by the set-user-id bit nor by file capabilities.
 ///
 /// # Errors
 /// prctl(2)'s. A seccomp filter of whoever started tcptop may refuse it.
@@ -85,13 +85,13 @@ fn set(sets: Sets) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The effective user.
+/// Returns the effective user id.
 pub fn user() -> u32 {
     // SAFETY: a call without pointers, which always succeeds.
     unsafe { libc::geteuid() }
 }
 
-/// Whether the effective user is 0.
+/// Returns true if the effective user id is 0.
 pub fn is_root() -> bool {
     user() == 0
 }

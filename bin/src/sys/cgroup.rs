@@ -1,4 +1,4 @@
-//! The root of the cgroup v2 tree, mounted or not.
+//! Finds the root of the cgroup v2 tree, and the paths of cgroups in it.
 
 use std::{
     ffi::{CStr, OsString},
@@ -13,48 +13,46 @@ use std::{
 
 use memchr::memmem;
 
-/// Where mountinfo's fields are described: Documentation/filesystems/proc.rst section 3.5.
+/// The mounts of this process. Documentation/filesystems/proc.rst section 3.5 describes the fields.
 pub const MOUNTINFO: &str = "/proc/self/mountinfo";
 
-/// Where the root was found.
+/// Where the root of the cgroup v2 tree is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Mounted there.
+pub enum CgroupRoot {
+    /// Mounted at this path.
     Mounted(PathBuf),
-    /// Mounted nowhere: reached by a mount that no other process sees and that goes away with the descriptor.
+    /// Not mounted. tcptop has made a mount that no other process sees, and that goes away with the descriptor.
     Private,
 }
 
-/// A descriptor of the cgroup v2 root, to which programs attach.
-///
-/// Where no cgroup2 is mounted (some OpenWrt images), a private mount is made.
+/// Opens the cgroup v2 root, to which programs attach. Makes a private mount if no cgroup2 is mounted (some OpenWrt images).
 ///
 /// # Errors
 /// Those of fsopen(2) and fsmount(2): `ENODEV` means a kernel without cgroups.
-pub fn open_root() -> io::Result<(OwnedFd, Place)> {
-    // Without /proc nothing is known to be mounted.
+pub fn open_root() -> io::Result<(OwnedFd, CgroupRoot)> {
+    // If /proc cannot be read, no mount is known.
     for path in mounted_roots(&fs::read(MOUNTINFO).unwrap_or_default()) {
         // What was mounted over it later may hide it.
         if let Some(root) = fs::File::open(&path).map(OwnedFd::from).ok().filter(is_cgroup2) {
-            return Ok((root, Place::Mounted(path)));
+            return Ok((root, CgroupRoot::Mounted(path)));
         }
     }
-    Ok((private_root()?, Place::Private))
+    Ok((private_root()?, CgroupRoot::Private))
 }
 
-/// Whether this is the root of the machine's tree, and not of the part that a container sees: the machine's alone has
-/// no cgroup.events (kernel/cgroup/cgroup.c `cgroup_base_files`, v6.1).
+/// Returns true if this is the root of the machine's tree, and not of the part that a container sees. Only the machine's root
+/// has no cgroup.events (kernel/cgroup/cgroup.c `cgroup_base_files`, v6.1).
 pub fn is_whole(root: BorrowedFd<'_>) -> bool {
     // SAFETY: a descriptor and a string that ends with NUL.
     unsafe { libc::faccessat(root.as_raw_fd(), c"cgroup.events".as_ptr(), libc::F_OK, 0) != 0 }
 }
 
-/// The path of a cgroup below the root, `/` for the root, by its id (`bpf_get_current_cgroup_id`). Takes
+/// Returns the path of the cgroup with this id (`bpf_get_current_cgroup_id`) below the root; `/` for the root. Needs
 /// CAP_DAC_READ_SEARCH.
 ///
 /// # Errors
-/// `ESTALE`: it is gone. Others: those of open_by_handle_at(2).
-pub fn path(root: BorrowedFd<'_>, place: &Place, id: u64) -> io::Result<Vec<u8>> {
+/// `ESTALE`: the cgroup is gone. Others: those of open_by_handle_at(2).
+pub fn path(root: BorrowedFd<'_>, place: &CgroupRoot, id: u64) -> io::Result<Vec<u8>> {
     /// `struct file_handle` of include/linux/fs.h, with the handle of a kernfs file: `FILEID_KERNFS` of
     /// include/linux/exportfs.h and the id (fs/kernfs/mount.c `kernfs_encode_fh`, v5.10).
     #[repr(C)]
@@ -79,8 +77,8 @@ pub fn path(root: BorrowedFd<'_>, place: &Place, id: u64) -> io::Result<Vec<u8>>
     let directory = super::descriptor(opened)?;
     let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?.into_os_string().into_vec();
     let mount = match place {
-        Place::Mounted(mount) => mount.as_os_str().as_bytes(),
-        Place::Private => b"",
+        CgroupRoot::Mounted(mount) => mount.as_os_str().as_bytes(),
+        CgroupRoot::Private => b"",
     };
     let below = path.strip_prefix(mount).unwrap_or(&path);
     Ok(if below.is_empty() { b"/".to_vec() } else { below.to_vec() })
@@ -97,7 +95,7 @@ fn is_cgroup2(directory: &OwnedFd) -> bool {
     }
 }
 
-/// The mount points of whole cgroup2 trees in mountinfo.
+/// Returns the mount points of whole cgroup2 trees in mountinfo.
 fn mounted_roots(mountinfo: &[u8]) -> Vec<PathBuf> {
     let roots = mounts(mountinfo).filter(|mount| mount.is_cgroup2() && mount.root == b"/");
     roots.map(|mount| mount.point).collect()
@@ -105,21 +103,21 @@ fn mounted_roots(mountinfo: &[u8]) -> Vec<PathBuf> {
 
 /// A line of mountinfo.
 pub struct Mount<'a> {
-    /// Which part of the file system is mounted.
+    /// The part of the file system that is mounted.
     pub root: Vec<u8>,
-    /// Where.
+    /// The mount point.
     pub point: PathBuf,
     /// The type of the file system, what is mounted, and options of the file system.
     rest: &'a [u8],
 }
 
 impl Mount<'_> {
-    /// Whether it is of the cgroup v2 tree.
+    /// Returns true if this mounts the cgroup v2 tree.
     pub fn is_cgroup2(&self) -> bool {
         self.rest.starts_with(b"cgroup2 ")
     }
 
-    /// Whether it is of the tree of a controller of cgroup v1.
+    /// Returns true if this mounts the tree of a cgroup v1 controller.
     pub fn is_cgroup1(&self, controller: &[u8]) -> bool {
         let options = self.rest.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
         self.rest.starts_with(b"cgroup ")
@@ -127,7 +125,7 @@ impl Mount<'_> {
     }
 }
 
-/// The lines of mountinfo.
+/// Iterates over the lines of mountinfo.
 pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         let separator = memmem::find(line, b" - ")?;
@@ -137,7 +135,7 @@ pub fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     })
 }
 
-/// Undoes mountinfo's `\040` for a space, and its kin (fs/seq_file.c `mangle_path`, v6.1).
+/// Decodes mountinfo's `\040` for a space and similar sequences (fs/seq_file.c `mangle_path`, v6.1).
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,8 +1,8 @@
-//! Clocks: the wall for time stamps, the monotonic one for intervals and rates, the one that counts from the boot for how
-//! long something lasts, the local zone for people.
+//! Reads clocks: the wall clock for time stamps, the monotonic clock for intervals and rates, and the clock since the boot for
+//! durations.
 //!
-//! The monotonic clock stands still while the machine sleeps. So the rate of an interval is that of the time in which
-//! something could be sent, while a connection goes on lasting.
+//! The monotonic clock stops while the machine sleeps. Rates therefore cover only the time in which something could be sent.
+//! The clock since the boot goes on, so the duration of a connection includes the sleep.
 
 use std::{
     mem::MaybeUninit,
@@ -17,12 +17,12 @@ use super::time_namespace;
 pub struct Moment(NonZero<u64>);
 
 impl Moment {
-    /// `nanos` after the clock's beginning; `None` for 0, which stands for an unknown one.
+    /// Makes the moment `nanos` nanoseconds after the boot; `None` for 0, which stands for an unknown moment.
     pub fn new(nanos: u64) -> Option<Self> {
         NonZero::new(nanos).map(Self)
     }
 
-    /// Time from `earlier` to this moment; zero when it is not.
+    /// Returns the time from `earlier` to this moment, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
@@ -34,30 +34,30 @@ impl From<Duration> for Moment {
     }
 }
 
-/// Time since the Unix epoch; zero while the clock is set before it, as on a board without a battery.
+/// Returns the time since the Unix epoch, or zero if the clock is set before it, as on a board without a battery.
 pub fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Time since some fixed point; never set, never goes back (`CLOCK_MONOTONIC`).
+/// Returns the time since a fixed point (`CLOCK_MONOTONIC`). Nobody sets this clock, and it never goes back.
 pub fn monotonic() -> Duration {
     read(libc::CLOCK_MONOTONIC)
 }
 
-/// Time since the boot, with the time that the machine slept (`CLOCK_BOOTTIME`): as the kernel programs count it, also
-/// where this process is in a time namespace.
+/// Returns the time since the boot, including time that the machine slept (`CLOCK_BOOTTIME`). It agrees with the clock of the
+/// kernel programs, even if this process is in a time namespace.
 pub fn boot() -> Duration {
     let shown = u64::try_from(read(libc::CLOCK_BOOTTIME).as_nanos()).unwrap_or(u64::MAX);
     unshifted(shown, time_namespace::boot_offset())
 }
 
-/// When a process began, of which /proc says that it was so many clock ticks after the boot: on the clock of [`boot`],
-/// rounded down by less than a tick.
+/// Returns when a process began, given the clock ticks since the boot that /proc shows. The result is on the clock of
+/// [`boot`], rounded down by less than a tick.
 pub fn start(ticks: u64) -> Duration {
     unshifted(ticks.wrapping_mul(TICK_NANOS), time_namespace::boot_offset())
 }
 
-/// A time that is shown with an offset. What is before the beginning of the namespace is shown modulo 2^64
+/// Removes the offset from a time that /proc shows. /proc shows times before the beginning of the namespace modulo 2^64
 /// (fs/proc/array.c `do_task_stat`, v6.1).
 fn unshifted(shown: u64, offset: i64) -> Duration {
     let nanos = shown.wrapping_sub(offset.cast_unsigned()).cast_signed();
@@ -70,12 +70,12 @@ fn unshifted(shown: u64, offset: i64) -> Duration {
 pub const TICK: Duration = Duration::from_nanos(TICK_NANOS);
 const TICK_NANOS: u64 = 10_000_000;
 
-/// CPU time that this process has used (`CLOCK_PROCESS_CPUTIME_ID`).
+/// Returns the CPU time that this process has used (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Likewise, of this thread (`CLOCK_THREAD_CPUTIME_ID`).
+/// Returns the CPU time that this thread has used (`CLOCK_THREAD_CPUTIME_ID`).
 #[cfg(test)]
 pub fn thread() -> Duration {
     read(libc::CLOCK_THREAD_CPUTIME_ID)

@@ -26,13 +26,13 @@ extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u8, stop: *mut u8) 
 pub struct Seen(Vec<u8>);
 
 impl Seen {
-    /// What is reached from now on is an input's.
+    /// Begins an input: clears the counters.
     pub fn begin(&self) {
         each_reached(|_, counter| counter.store(0, Ordering::Relaxed));
     }
 
-    /// Whether something was reached that no input before had reached, or more often than any before: 1, 2, 3, 4, 8, 16, 32
-    /// and 128 times make a difference.
+    /// Returns true if the input reached code that no earlier input had reached, or reached code more often than any earlier
+    /// one: 1, 2, 3, 4, 8, 16, 32 and 128 times make a difference.
     pub fn has_news(&mut self) -> bool {
         let Self(seen) = self;
         let mut news = false;

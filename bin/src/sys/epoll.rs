@@ -1,4 +1,4 @@
-//! epoll(7): the one place where tcptop waits.
+//! epoll(7), by which tcptop waits for all its descriptors.
 
 use std::{
     io,
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What became readable.
+/// The source of an event that tcptop waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The event ring filled up to its wake-up mark.
@@ -17,13 +17,13 @@ pub enum Source {
     Signal = 2,
     /// Nobody reads the output any more.
     Hangup = 3,
-    /// A signal asks to open the output anew.
+    /// A signal asks to open the output again.
     Reopen = 4,
     /// Somebody pressed a key.
     Keys = 5,
     /// The terminal asks to stop for a while.
     Suspend = 6,
-    /// That is over.
+    /// A signal says that tcptop continues after a stop.
     Continue = 7,
 }
 
@@ -44,7 +44,7 @@ const COUNT: libc::c_int = 8;
 pub struct Epoll(OwnedFd);
 
 impl Epoll {
-    /// A new, empty instance.
+    /// Makes an empty instance.
     ///
     /// # Errors
     /// epoll_create1(2)'s.
@@ -53,7 +53,7 @@ impl Epoll {
         super::owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Self)
     }
 
-    /// Waits for `fd` to become readable, from now on; level-triggered.
+    /// Begins to wait for `fd` to become readable, level-triggered.
     ///
     /// # Errors
     /// epoll_ctl(2)'s.
@@ -61,7 +61,7 @@ impl Epoll {
         self.watch(fd, libc::EPOLLIN as u32, source)
     }
 
-    /// Watches `fd` for its other end to go away. A file has none, and is not watched.
+    /// Begins to wait until the other end of `fd` closes. A file has no other end, and is not watched.
     ///
     /// # Errors
     /// epoll_ctl(2)'s, but for EPERM.
@@ -72,7 +72,7 @@ impl Epoll {
         }
     }
 
-    /// Stops waiting for `fd`, until it is listened to again.
+    /// Stops waiting for `fd` until [`Self::listen`] is called.
     ///
     /// # Errors
     /// epoll_ctl(2)'s.
@@ -88,7 +88,7 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN as u32, source)
     }
 
-    /// Stops waiting for `fd`, also for its other end to go away.
+    /// Removes `fd`, whatever was waited for.
     ///
     /// # Errors
     /// epoll_ctl(2)'s.
@@ -114,7 +114,8 @@ impl Epoll {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Blocks until something is readable, and says what; after this time, nothing. `None`: without end.
+    /// Blocks until a source is ready, at most for `patience`. Returns the ready sources; none if the time is over. `None`
+    /// waits without limit.
     ///
     /// # Errors
     /// epoll_wait(2)'s, except EINTR.

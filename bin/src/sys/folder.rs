@@ -1,5 +1,5 @@
-//! openat(2) and its kin: files by their names in an open directory. Whatever happens to the path that led to the
-//! directory, the names stay in it.
+//! openat(2) and related calls: access files by their names in an open directory. The names refer to that directory even if
+//! its path changes.
 
 use std::{
     ffi::CStr,
@@ -11,15 +11,15 @@ use std::{
     },
 };
 
-/// Bytes of a symbolic link's target at most (`PATH_MAX`, include/uapi/linux/limits.h).
+/// The largest number of bytes of a symbolic link's target (`PATH_MAX`, include/uapi/linux/limits.h).
 const TARGET: usize = 4096;
 
-/// An open directory. It need not be readable: looking a name up takes search permission only.
+/// An open directory. It need not be readable, because looking up a name needs search permission only.
 #[derive(Debug)]
 pub struct Folder(File);
 
 impl Folder {
-    /// The directory that this process works in, or the root.
+    /// Opens the root, or the working directory of this process.
     ///
     /// # Errors
     /// open(2)'s.
@@ -29,7 +29,7 @@ impl Folder {
         options.open(if root { "/" } else { "." }).map(Self)
     }
 
-    /// A directory in it. (`O_DIRECTORY` makes the kernel mount an automount point, which `O_PATH` alone does not:
+    /// Opens a directory in this one. (`O_DIRECTORY` makes the kernel mount an automount point, which `O_PATH` alone does not:
     /// fs/namei.c `follow_automount`, v6.12.)
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Folder {
         self.open(name, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Self)
     }
 
-    /// Whatever has this name, also a symbolic link: to be asked what it is, not to be read.
+    /// Opens what has this name, even a symbolic link, for queries only. It cannot be read.
     ///
     /// # Errors
     /// openat(2)'s.
@@ -46,7 +46,7 @@ impl Folder {
         self.open(name, libc::O_PATH | libc::O_NOFOLLOW, 0)
     }
 
-    /// A file in it, by the flags and the mode of openat(2).
+    /// Opens a file in this directory with the flags and the mode of openat(2).
     ///
     /// # Errors
     /// openat(2)'s.
@@ -65,7 +65,7 @@ impl Folder {
         })
     }
 
-    /// Gives what is called `from` the name `to`, in place of what had that.
+    /// Renames `from` to `to`, and replaces what had that name.
     ///
     /// # Errors
     /// renameat(2)'s.
@@ -75,7 +75,7 @@ impl Folder {
         done(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) })
     }
 
-    /// Removes a name that is no directory's.
+    /// Removes a name that does not belong to a directory.
     ///
     /// # Errors
     /// unlinkat(2)'s.
@@ -84,7 +84,7 @@ impl Folder {
         done(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
-    /// Its owner, mode and the like.
+    /// Returns the owner, mode and other metadata of the directory.
     ///
     /// # Errors
     /// fstat(2)'s.
@@ -93,10 +93,10 @@ impl Folder {
     }
 }
 
-/// Where a symbolic link leads that [`Folder::entry`] found.
+/// Returns the target of a symbolic link that [`Folder::entry`] opened.
 ///
 /// # Errors
-/// readlinkat(2)'s; EINVAL for what is no link.
+/// readlinkat(2)'s; EINVAL if it is not a symbolic link.
 pub fn target(link: &File) -> io::Result<Vec<u8>> {
     let mut text = vec![0u8; TARGET];
     // SAFETY: the descriptor is open, the name ends with a NUL, and the kernel writes so many bytes at most.

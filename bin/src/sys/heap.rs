@@ -1,4 +1,4 @@
-//! How much memory a test holds: an allocator that counts, for the tests of this program alone.
+//! Measures how much memory a test holds, by an allocator that counts. Only the tests of this program use it.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -11,7 +11,7 @@ thread_local! {
     static MOST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What an act returns, and the most bytes that it held at a time on this thread.
+/// Calls `act`. Returns its result, and the most bytes that it held at one time on this thread.
 pub fn most_held<T>(act: impl FnOnce() -> T) -> (T, usize) {
     HELD.set(0);
     MOST.set(0);

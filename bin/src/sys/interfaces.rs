@@ -8,11 +8,11 @@ const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /// Addresses of every interface of this network namespace. IPv4 is mapped into IPv6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// The host's own.
+    /// The host's own addresses.
     pub own: Vec<[u8; 16]>,
-    /// Those with which an interface reaches every host of its IPv4 network, as its mask has it.
+    /// The broadcast addresses, by which an interface reaches every host of its IPv4 network.
     pub broadcast: Vec<[u8; 16]>,
-    /// Of each of `own`, the index of the interface that has it; 0: not known.
+    /// For each address of `own`, the index of the interface that has it; 0: not known.
     pub on: Vec<u32>,
     /// Index and name of each interface.
     pub names: Vec<(u32, Vec<u8>)>,

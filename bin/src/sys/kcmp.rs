@@ -1,7 +1,7 @@
 //! kcmp(2): what two threads have in common.
 
-/// Whether two threads, by their ids, have the same table of descriptors. `None`: one of them is gone, this process may
-/// not ask, or the kernel has no kcmp(2) (`CONFIG_KCMP`).
+/// Returns true if the two threads with these ids share one table of descriptors. Returns `None` if one of them is gone, this
+/// process may not ask, or the kernel has no kcmp(2) (`CONFIG_KCMP`).
 pub fn same_descriptors(one: u32, other: u32) -> Option<bool> {
     /// `KCMP_FILES` of include/uapi/linux/kcmp.h.
     const FILES: libc::c_long = 2;

@@ -2,13 +2,14 @@
 
 use std::{ffi::CStr, mem::MaybeUninit};
 
-/// Its release, such as `6.1.0-50-armmp`, and its machine, such as `armv7l`; empty when uname(2) fails.
+/// Returns the kernel's release, such as `6.1.0-50-armmp`, and the machine, such as `armv7l`. Both are empty if uname(2)
+/// fails.
 pub fn release() -> (String, String) {
     let names = names();
     (text(&names.release).to_string_lossy().into_owned(), text(&names.machine).to_string_lossy().into_owned())
 }
 
-/// The host's name, as the kernel has it.
+/// Returns the host name that the kernel has.
 pub fn host_name() -> Vec<u8> {
     text(&names().nodename).to_bytes().to_vec()
 }
@@ -27,7 +28,7 @@ fn text(field: &[libc::c_char]) -> &CStr {
     unsafe { CStr::from_ptr(field.as_ptr()) }
 }
 
-/// Major and minor version at the beginning of a release; `None` where there is none.
+/// Returns the major and minor version at the beginning of a release; `None` if there is no version.
 pub fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     let major = numbers.next()?.ok()?;

@@ -1,7 +1,8 @@
-//! Keys that somebody presses at the terminal: they arrive at once, and are not shown.
+//! Reads keys from the terminal. They arrive at once, and the terminal does not echo them.
 //!
-//! Job control decides whose keys they are. A process in the background that reads the terminal gets SIGTTIN, and one that
-//! changes its modes SIGTTOU: both stop it. So this room asks first which process group is in the foreground.
+//! Job control decides which process gets the keys. A process in the background that reads the terminal gets SIGTTIN, and one
+//! that changes the terminal's modes gets SIGTTOU. Both stop the process, so this module first checks which process group is
+//! in the foreground.
 //!
 //! The modes are read and set by ioctl(2), not by tcsetattr(3), which makes other calls in newer C libraries (glibc 2.42).
 
@@ -13,17 +14,17 @@ use std::{
 
 use super::{signal, tty};
 
-/// The keys of the terminal at standard input. When dropped, the terminal is as it was.
+/// The keys of the terminal at standard input. Dropping this restores the modes of the terminal.
 pub struct Keys {
     /// Our process group.
     group: libc::pid_t,
-    /// The modes of the terminal before they became ours.
+    /// The modes of the terminal before we changed them.
     before: Option<libc::termios>,
     stdin: io::Stdin,
 }
 
 impl Keys {
-    /// `None`: standard input or standard output is no terminal, so that nobody expects keys to do something.
+    /// Returns `None` if standard input or standard output is not a terminal. Then nobody expects keys to do something.
     pub fn new() -> Option<Self> {
         if !tty::is_terminal(io::stdin().as_fd()) || !tty::is_terminal(io::stdout().as_fd()) {
             return None;
@@ -35,12 +36,12 @@ impl Keys {
         Some(Self { group, before: None, stdin: io::stdin() })
     }
 
-    /// Where they come from.
+    /// Returns the descriptor that becomes readable when a key is pressed.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.stdin.as_fd()
     }
 
-    /// Whether keys are for us: this is the terminal that controls us, and we are in the foreground.
+    /// Returns true if keys are for us: this is our controlling terminal, and we are in the foreground.
     fn are_ours(&self) -> bool {
         let mut group: libc::pid_t = 0;
         // SAFETY: TIOCGPGRP writes one process group.
@@ -48,8 +49,8 @@ impl Keys {
         result == 0 && group == self.group
     }
 
-    /// Has each key arrive at once from now on. False: they are not for us now.
-    pub fn take(&mut self) -> bool {
+    /// Sets the modes in which each key arrives at once. Returns false if keys are not for us now.
+    pub fn set_modes(&mut self) -> bool {
         if !self.are_ours() {
             return false;
         }
@@ -61,7 +62,7 @@ impl Keys {
         if result < 0 {
             return false;
         }
-        // Whoever continues us may have changed them, or may have left ours.
+        // Keep the first modes: the shell that continues us may have changed the modes, or may have left ours.
         self.before.get_or_insert(modes);
         modes.c_lflag &= !(libc::ICANON | libc::ECHO);
         // epoll has seen a key before each read. Where a shell finds these modes, because tcptop was killed, it can read on.
@@ -70,8 +71,8 @@ impl Keys {
         set(&modes)
     }
 
-    /// Gives the terminal its own modes back.
-    pub fn give_back(&mut self) {
+    /// Restores the modes that the terminal had before.
+    pub fn restore_modes(&mut self) {
         if let Some(before) = self.before.take()
             && self.are_ours()
         {
@@ -79,7 +80,7 @@ impl Keys {
         }
     }
 
-    /// Reads what was pressed; nothing if there is nothing to read, for good or for now.
+    /// Returns the bytes of the keys pressed; empty if there is nothing to read, now or for good.
     pub fn pressed<'a>(&self, buffer: &'a mut [u8]) -> &'a [u8] {
         // SAFETY: the buffer is ours, and as long as that.
         let read = unsafe { libc::read(libc::STDIN_FILENO, buffer.as_mut_ptr().cast(), buffer.len()) };
@@ -94,6 +95,6 @@ fn set(modes: &libc::termios) -> bool {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.give_back();
+        self.restore_modes();
     }
 }

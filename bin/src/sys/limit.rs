@@ -1,8 +1,8 @@
-//! getrlimit(2) and setrlimit(2): how many files this process may open, how large its stack may be.
+//! getrlimit(2) and setrlimit(2): limits of open files, of locked memory and of the stack.
 
 use std::{io, mem::MaybeUninit};
 
-/// Whether this process can open so many files besides those that are open.
+/// Checks that this process can open `count` more files.
 ///
 /// # Errors
 /// `EMFILE`: it cannot. Others: those of epoll_create1(2) and dup(2).
@@ -16,15 +16,15 @@ pub fn can_open(count: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that this process may lock; `None`: as many as it wants.
+/// Returns how many bytes this process may lock; `None`: no limit.
 pub fn lockable() -> Option<u64> {
     let limit = get(libc::RLIMIT_MEMLOCK).ok()?.rlim_cur;
     #[allow(clippy::useless_conversion, reason = "the conversion is one on some targets only")]
     (limit != libc::RLIM_INFINITY).then(|| limit.into())
 }
 
-/// Lets the stack of the first thread grow to so many bytes, if this process may. The kernel asks for the limit whenever the
-/// stack grows (mm/vma.c `acct_stack_growth`, v6.18). False: it may not grow as far.
+/// Lets the stack of the first thread grow to this many bytes. The kernel checks the limit whenever the stack grows (mm/vma.c
+/// `acct_stack_growth`, v6.18). Returns false if this process may not raise the limit that far.
 pub fn widen_stack(bytes: libc::rlim_t) -> bool {
     let Ok(limit) = get(libc::RLIMIT_STACK) else { return true };
     // Beyond the hard limit it takes CAP_SYS_RESOURCE.
@@ -32,10 +32,10 @@ pub fn widen_stack(bytes: libc::rlim_t) -> bool {
     limit.rlim_cur >= bytes || set(libc::RLIMIT_STACK, &raised).is_ok()
 }
 
-/// The type of a resource's number, which differs between C libraries.
+/// The type of a resource's number with glibc. It differs between C libraries.
 #[cfg(target_env = "gnu")]
 type Resource = libc::__rlimit_resource_t;
-/// As above.
+/// The type of a resource's number with other C libraries.
 #[cfg(not(target_env = "gnu"))]
 type Resource = libc::c_int;
 

@@ -1,7 +1,8 @@
-//! A BPF array in this process's memory: `BPF_F_MMAPABLE`, Linux 5.5.
+//! Maps a BPF array into this process's memory: `BPF_F_MMAPABLE`, Linux 5.5.
 //!
-//! All pages of a mapping are resident at once (kernel/bpf/arraymap.c `array_map_mmap`, v5.10: `remap_vmalloc_range`). So
-//! the array is mapped in pieces, each when it is first used, and unmapped when it was not used for a while.
+//! All pages of a mapping become resident at once (kernel/bpf/arraymap.c `array_map_mmap`, v5.10: `remap_vmalloc_range`).
+//! Therefore the array is mapped in pieces. A piece is mapped when it is first used, and unmapped when it was not used for a
+//! while.
 
 use std::{
     io,
@@ -17,30 +18,30 @@ use super::page_size;
 #[cfg(target_pointer_width = "32")]
 use super::whole;
 
-/// A piece stays mapped for so many calls of [`MappedArray::age`] after its last use.
+/// A piece stays mapped for this many calls of [`MappedArray::age`] after its last use.
 const KEPT: u8 = 16;
 
-/// Where a room begins. CPUs whose data cache finds memory by its virtual address must see shared memory at addresses that agree
-/// in their lower bits with those of the kernel's own mapping, which it aligns to its SHMLBA (kernel/bpf/syscall.c
-/// `__bpf_map_area_alloc`, v6.1); otherwise mmap(2) says EINVAL. That is 16 KiB on ARMv6 (arch/arm/include/asm/shmparam.h) and
-/// 256 KiB on MIPS (arch/mips/include/asm/shmparam.h), a page elsewhere.
+/// The alignment of the address space reserved for an array. If a CPU's data cache finds memory by its virtual address, shared
+/// memory must be at addresses whose lower bits agree with the kernel's own mapping, which the kernel aligns to its SHMLBA
+/// (kernel/bpf/syscall.c `__bpf_map_area_alloc`, v6.1); otherwise mmap(2) says EINVAL. That is 16 KiB on ARMv6
+/// (arch/arm/include/asm/shmparam.h) and 256 KiB on MIPS (arch/mips/include/asm/shmparam.h), a page elsewhere.
 const COLOUR: usize = 256 * 1024;
 
-/// Distance of two entries is a multiple of this (`array_map_alloc`).
+/// The distance of two entries is a multiple of this (`array_map_alloc`).
 const ALIGNMENT: usize = 8;
 
 /// A BPF array whose values are `T`.
 pub struct MappedArray<T> {
     map: OwnedFd,
-    /// Room in our address space for the whole array.
+    /// The address space reserved for the whole array.
     base: *mut u8,
-    /// Bytes of that room.
+    /// Bytes of that address space.
     room: usize,
     /// Entries of the array.
     count: u32,
     /// Entries of a piece.
     piece: u32,
-    /// Of each piece: calls of `age` that are left to it; 0: it is not mapped.
+    /// For each piece, after how many calls of `age` it is unmapped; 0: it is not mapped.
     left: Vec<u8>,
     value: PhantomData<T>,
 }
@@ -49,7 +50,7 @@ impl<T: Pod> MappedArray<T> {
     /// Bytes from one entry to the next.
     const STRIDE: usize = size_of::<T>().next_multiple_of(ALIGNMENT);
 
-    /// Of a map with `count` values `T`, in pieces of at least `least` bytes.
+    /// Prepares the mapping of an array with `count` values `T`, in pieces of at least `least` bytes.
     ///
     /// # Errors
     /// No descriptor or no address space is left.
@@ -65,13 +66,14 @@ impl<T: Pod> MappedArray<T> {
         Ok(Self { map: map.try_clone_to_owned()?, base, room, count, piece, left, value: PhantomData })
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// A copy of an entry; `None` when there is none or it cannot be mapped. Programs may write to it meanwhile: each eight
-    /// bytes of the copy were there at one moment, but not all of them at the same. On a 32-bit host see `whole`.
+    /// Copies an entry. Returns `None` if there is no such entry, or if it cannot be mapped. Programs may write to the entry
+    /// meanwhile: each eight bytes of the copy were in the entry at one moment, but not all at the same moment. For 32-bit
+    /// hosts see `whole`.
     pub fn read(&mut self, index: u32) -> Option<T> {
         let entry = self.entry(index)?;
         let mut value = std::mem::MaybeUninit::<T>::uninit();
@@ -86,8 +88,8 @@ impl<T: Pod> MappedArray<T> {
         }
     }
 
-    /// Replaces the 32-bit word at a byte offset of an entry; what was written before is visible to whoever sees it. False:
-    /// there is no such entry.
+    /// Stores a 32-bit word at a byte offset of an entry. A program that sees the word also sees everything that was stored
+    /// before it. Returns false if there is no such entry, or if it cannot be mapped.
     pub fn store(&mut self, index: u32, offset: usize, value: u32) -> bool {
         assert!(offset.is_multiple_of(4) && offset + 4 <= Self::STRIDE);
         let Some(entry) = self.entry(index) else { return false };
@@ -97,7 +99,7 @@ impl<T: Pod> MappedArray<T> {
         true
     }
 
-    /// Where an entry is mapped.
+    /// Returns the address of an entry, and maps its piece if necessary.
     fn entry(&mut self, index: u32) -> Option<*mut u8> {
         if index >= self.count {
             return None;
@@ -111,7 +113,7 @@ impl<T: Pod> MappedArray<T> {
         Some(unsafe { self.base.add(index as usize * Self::STRIDE) })
     }
 
-    /// Maps a piece, or leaves its room empty.
+    /// Maps a piece, or leaves its addresses reserved if that fails.
     fn change(&mut self, piece: u32, map: bool) -> io::Result<()> {
         let start = (piece * self.piece) as usize * Self::STRIDE;
         let length = (self.piece as usize * Self::STRIDE).min(self.room - start);
@@ -129,13 +131,13 @@ impl<T: Pod> MappedArray<T> {
         if result == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Unmaps pieces that were not used in the last calls of this.
+    /// Unmaps pieces that were not used since the last few calls.
     pub fn age(&mut self) {
         for piece in 0..self.left.len() {
             match self.left[piece] {
                 0 => {}
                 1 => {
-                    // A piece that cannot be unmapped costs memory and nothing else.
+                    // If a piece cannot be unmapped, it only costs memory.
                     if u32::try_from(piece).is_ok_and(|piece| self.change(piece, false).is_ok()) {
                         self.left[piece] = 0;
                     }
@@ -153,7 +155,7 @@ impl<T> Drop for MappedArray<T> {
     }
 }
 
-/// Address space of so many bytes, which nobody may touch yet, at a multiple of [`COLOUR`].
+/// Reserves this many bytes of address space without access, at a multiple of [`COLOUR`].
 fn reserve(room: usize) -> io::Result<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping wherever the kernel finds room; what lies before and behind the part that is used is given back.
@@ -182,10 +184,10 @@ unsafe fn load(at: *mut u64) -> u64 {
     unsafe { at.read_volatile() }
 }
 
-/// As above.
+/// Reads eight bytes that programs may write to, in two halves.
 ///
 /// # Safety
-/// As above.
+/// `at` is mapped, and aligned to eight bytes.
 #[cfg(target_pointer_width = "32")]
 unsafe fn load(at: *mut u64) -> u64 {
     let upper = usize::from(cfg!(target_endian = "little"));

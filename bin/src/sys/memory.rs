@@ -1,4 +1,4 @@
-//! How much memory there is: the machine's, by sysinfo(2), and what memory cgroups allow this process.
+//! Reads how much memory the machine has, by sysinfo(2), and how much the memory cgroups allow this process.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,7 @@ use std::{
 
 use super::cgroup::{MOUNTINFO, Mount, mounts};
 
-/// Bytes of RAM; 0 when unknown.
+/// Returns the bytes of RAM; 0 if unknown.
 #[allow(clippy::useless_conversion, reason = "the conversion is one on 32 bits only")]
 pub fn total() -> u64 {
     let mut info = MaybeUninit::<libc::sysinfo>::zeroed();
@@ -22,13 +22,13 @@ pub fn total() -> u64 {
     u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
 }
 
-/// Bytes that the memory cgroups of this process allow, as far as they can be seen; `None`: they set no limit.
+/// Returns the bytes that the visible memory cgroups of this process allow; `None`: they set no limit.
 pub fn allowed() -> Option<u64> {
     let cgroups = fs::read("/proc/self/cgroup").ok()?;
     limit(&cgroups, &fs::read(MOUNTINFO).ok()?, |file| fs::read(file).ok())
 }
 
-/// The lowest limit of a process with these lines of `/proc/self/cgroup` (cgroups(7)) and this mountinfo.
+/// Returns the lowest limit of a process with these lines of `/proc/self/cgroup` (cgroups(7)) and this mountinfo.
 fn limit(cgroups: &[u8], mountinfo: &[u8], read: impl Fn(&Path) -> Option<Vec<u8>>) -> Option<u64> {
     let limit_of = |directory: PathBuf, file: &str| {
         // `max`, of version 2, is no number. Without a limit, version 1 has one that no machine reaches.
@@ -48,7 +48,7 @@ fn limit(cgroups: &[u8], mountinfo: &[u8], read: impl Fn(&Path) -> Option<Vec<u8
     limits.min()
 }
 
-/// The path of the cgroup in the tree of a controller; in that of version 2, whose line names none, for `b""`.
+/// Returns the path of the cgroup in the tree of a controller. `b""` stands for the tree of version 2.
 fn own<'a>(cgroups: &'a [u8], controller: &[u8]) -> Option<&'a [u8]> {
     cgroups.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.splitn(3, |byte| *byte == b':').skip(1);
@@ -57,7 +57,7 @@ fn own<'a>(cgroups: &'a [u8], controller: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// The directories of a cgroup and of those that it is in, as far as they are mounted.
+/// Returns the directories of a cgroup and of its parents, if they are mounted.
 fn directories(mount: &Mount<'_>, own: &[u8]) -> Vec<PathBuf> {
     let root = mount.root.strip_suffix(b"/").unwrap_or(&mount.root);
     let below = own.strip_prefix(root).and_then(|below| below.strip_prefix(b"/"));

@@ -1,4 +1,4 @@
-//! The system calls that std has no word for. The only rooms with `unsafe`.
+//! Wrappers for system calls that std does not offer. Only these modules have `unsafe` code.
 
 // Unit tests count what they allocate: `heap`.
 #[cfg(not(test))]
@@ -40,7 +40,7 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
-/// The result of a system call that returns a descriptor.
+/// Converts the result of a system call that returns a descriptor.
 fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -49,7 +49,7 @@ fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Likewise, of syscall(2).
+/// Converts the result of syscall(2) for a call that returns a descriptor.
 fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
     owned(libc::c_int::try_from(result).unwrap_or(-1))
 }
@@ -64,7 +64,7 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// After a read that does not block and has failed: there was nothing to read, which is no error.
+/// Handles the failure of a read that does not block. Returns an error unless there was just nothing to read.
 fn nothing_yet() -> io::Result<()> {
     let error = io::Error::last_os_error();
     match error.kind() {
@@ -78,9 +78,9 @@ fn nothing_yet() -> io::Result<()> {
 /// arch/arm/net/bpf_jit_32.c `emit_str_r`, arch/mips/net/bpf_jit_comp32.c `emit_stx`, v6.1. The latter stores the upper half
 /// first in big-endian order: there, on several CPUs, a reading in between would be 4 GiB too much.)
 ///
-/// The result is never more than a number that only grows: a lower half is taken only if the upper half was the same before
-/// and after it. It is 4 GiB less if the program has stored only the lower half so far. The table keeps the highest number
-/// that it was told, so such a reading changes nothing.
+/// If the number only grows, the result is never too high: a lower half counts only if the upper half was the same before and
+/// after it. The result is 4 GiB too low if the program has stored only the lower half so far. The table keeps the highest
+/// number that it has read, so such a reading changes nothing.
 fn whole(mut read: impl FnMut(bool) -> u32) -> u64 {
     let mut upper = read(true);
     loop {
@@ -93,7 +93,7 @@ fn whole(mut read: impl FnMut(bool) -> u32) -> u64 {
     }
 }
 
-/// Bytes of a page.
+/// Returns the number of bytes of a page.
 pub fn page_size() -> usize {
     // SAFETY: a call without pointers.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)

@@ -1,7 +1,7 @@
-//! Netlink sockets: requests for whole tables, and messages that the kernel sends by itself (include/uapi/linux/netlink.h).
+//! Netlink sockets: requests for whole tables, and messages that the kernel sends on its own (include/uapi/linux/netlink.h).
 //!
-//! Numbers are in the machine's byte order. Messages and attributes begin at multiples of four bytes; their lengths count
-//! their headers, and not the padding behind them.
+//! Numbers are in the machine's byte order. Messages and attributes begin at multiples of four bytes. Their lengths include
+//! their headers, but not the padding after them.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -17,9 +17,9 @@ use std::{
 const HEADER: usize = 16;
 /// Bytes of `struct nlattr`.
 const ATTRIBUTE: usize = 4;
-/// What remains of an attribute's type without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
+/// Masks NLA_F_NESTED and NLA_F_NET_BYTEORDER out of an attribute's type.
 const TYPE_MASK: u16 = 0x3fff;
-/// The kernel fills at most so many bytes of a dump into one datagram (net/netlink/af_netlink.c `netlink_dump`, v6.1).
+/// The kernel puts at most this many bytes of a dump into one datagram (net/netlink/af_netlink.c `netlink_dump`, v6.1).
 const DATAGRAM: usize = 32 * 1024;
 
 /// A netlink socket.
@@ -35,12 +35,12 @@ pub struct Netlink {
 pub struct Message<'a> {
     /// `nlmsg_type`.
     pub kind: u16,
-    /// The rest.
+    /// The bytes after the header.
     pub payload: &'a [u8],
 }
 
 impl Netlink {
-    /// A socket of this protocol, such as `NETLINK_NETFILTER`. Nothing blocks but [`Netlink::dump`].
+    /// Opens a socket of this protocol, such as `NETLINK_NETFILTER`. Only [`Netlink::dump`] blocks.
     ///
     /// # Errors
     /// socket(2)'s, if the kernel lacks the protocol, and bind(2)'s.
@@ -49,15 +49,15 @@ impl Netlink {
         // SAFETY: no memory is passed.
         let socket = super::owned(unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) })?;
         let netlink = Self { socket, sequence: 0, buffer: vec![0; DATAGRAM] };
-        // A reply that never comes is an error, and no reason to hang.
+        // If a reply never comes, fail instead of hanging.
         let patience = libc::timeval { tv_sec: 2, tv_usec: 0 };
         netlink.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)?;
         netlink.bind()?;
         Ok(netlink)
     }
 
-    /// Has the kernel choose the socket's port. Without one, the socket has the kernel's own, 0, and takes no message of a
-    /// group: the kernel takes it for the sender (net/netlink/af_netlink.c `do_one_broadcast`, v6.1).
+    /// Lets the kernel choose the socket's port. Without that, the socket has the kernel's own port, 0. It then gets no
+    /// message of a group, because the kernel takes it for the sender (net/netlink/af_netlink.c `do_one_broadcast`, v6.1).
     fn bind(&self) -> io::Result<()> {
         let address = kernel();
         let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
@@ -66,7 +66,7 @@ impl Netlink {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Has the kernel send the messages of a multicast group too.
+    /// Joins a multicast group, whose messages the kernel then sends to this socket.
     ///
     /// # Errors
     /// setsockopt(2)'s, if the kernel does not know the group.
@@ -74,10 +74,10 @@ impl Netlink {
         self.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, &group)
     }
 
-    /// Has the kernel keep up to so many bytes of messages until they are read, as far as it allows.
+    /// Sets how many bytes of unread messages the kernel keeps. The kernel may keep fewer.
     pub fn keep(&self, bytes: u32) {
         if self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes).is_err() {
-            // Without CAP_NET_ADMIN there is a limit, to which the kernel cuts the number.
+            // Without CAP_NET_ADMIN, the kernel reduces the number to a limit.
             let _ = self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes);
         }
     }
@@ -90,8 +90,8 @@ impl Netlink {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Asks for a whole table by a request of this type, and hands up each message of the answer. True: the table changed
-    /// meanwhile, so that entries may be missing, or be there twice.
+    /// Asks for a whole table by a request of this type, and calls `each` for every message of the answer. Returns true if the
+    /// table changed meanwhile, so that entries may be missing or doubled.
     ///
     /// # Errors
     /// The kernel's refusal, or the answer does not come.
@@ -133,8 +133,8 @@ impl Netlink {
         }
     }
 
-    /// Hands up the messages that have come from the groups that were joined, and waits for none. True: the kernel had to
-    /// drop some before.
+    /// Calls `each` for every message that has arrived from the joined groups, and waits for none. Returns true if the kernel
+    /// had to drop messages before.
     pub fn drain(&mut self, each: &mut dyn FnMut(Message<'_>)) -> bool {
         let mut dropped = false;
         loop {
@@ -144,7 +144,7 @@ impl Netlink {
                     dropped = true;
                     continue;
                 }
-                // There is no more, or nothing can be read: then the next dump shows what is missing.
+                // No message is left, or reading fails. Then the next dump shows what is missing.
                 Err(_) => return dropped,
             };
             let mut datagram = &self.buffer[..received];
@@ -174,7 +174,7 @@ impl Netlink {
         })
     }
 
-    /// Receives one datagram of the kernel into the buffer. A datagram of somebody else is taken for an empty one.
+    /// Receives one datagram into the buffer. A datagram that is not from the kernel counts as empty.
     fn receive(&mut self, flags: libc::c_int) -> io::Result<usize> {
         let (fd, buffer) = (self.socket.as_raw_fd(), &mut self.buffer);
         super::retry(|| {
@@ -203,7 +203,7 @@ impl AsFd for Netlink {
     }
 }
 
-/// The kernel's address.
+/// The netlink address of the kernel.
 fn kernel() -> libc::sockaddr_nl {
     // SAFETY: plain integers, for which zero is valid.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
@@ -211,14 +211,15 @@ fn kernel() -> libc::sockaddr_nl {
     address
 }
 
-/// What is read of `struct nlmsghdr`.
+/// The fields of `struct nlmsghdr` that are used.
 struct Header {
     kind: u16,
     flags: u16,
     sequence: u32,
 }
 
-/// The first message of a datagram: its header, what follows it, and the rest of the datagram. `None`: there is no whole one.
+/// Splits the first message from a datagram: its header, its payload, and the rest of the datagram. Returns `None` if there is
+/// no whole message.
 fn message_of(datagram: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     let header: &[u8; HEADER] = datagram.first_chunk()?;
     let [a, b, c, d, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *header;
@@ -232,22 +233,22 @@ fn message_of(datagram: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     Some((header, payload, datagram.get(padded(length)..).unwrap_or_default()))
 }
 
-/// A length up to the next multiple of four.
+/// Rounds a length up to a multiple of four.
 const fn padded(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 
-/// The attributes of a message or of another attribute: type and value. Ends at the first that is not whole.
+/// The attributes of a message or of another attribute. Iteration ends at the first that is not whole.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Those in these bytes.
+    /// Reads the attributes in these bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Value of the first attribute of this type.
+    /// Returns the value of the first attribute of this type.
     pub fn value(&self, kind: u16) -> Option<&'a [u8]> {
         self.clone().find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
@@ -265,7 +266,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// The messages of a datagram.
+/// Iterates over the messages of a datagram.
 #[cfg(test)]
 pub fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {

@@ -1,9 +1,9 @@
-//! Failures that say nothing of what was asked for: there was no descriptor or no memory to do it with. The same call may
-//! succeed later.
+//! Failures for lack of a resource: no descriptor or no memory was left. They say nothing about what was asked for, and the
+//! same call may succeed later.
 
 use std::io;
 
-/// What there is no more of.
+/// The resource that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutOf {
     /// Descriptors that this process may have.
@@ -17,12 +17,12 @@ pub enum OutOf {
 }
 
 impl OutOf {
-    /// What an error says there is no more of. `None`: it says something else.
+    /// Returns the resource that this error says is used up; `None`: the error has another cause.
     pub fn of(error: &io::Error) -> Option<Self> {
         Self::of_errno(error.raw_os_error()?)
     }
 
-    /// Likewise, of an error's number. One of locked memory is not told from others by its number.
+    /// Does the same for an error's number. Locked memory has no number of its own.
     pub const fn of_errno(errno: i32) -> Option<Self> {
         match errno {
             libc::EMFILE => Some(Self::Descriptors),
@@ -41,7 +41,7 @@ impl OutOf {
         }
     }
 
-    /// What has happened.
+    /// Says what has happened.
     pub const fn what(self) -> &'static str {
         match self {
             Self::Descriptors => "too many open files",
@@ -51,7 +51,7 @@ impl OutOf {
         }
     }
 
-    /// What to do about it.
+    /// Says what to do about it.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Descriptors => "raise the limit to 80 or more (`ulimit -n`, LimitNOFILE)",
@@ -63,7 +63,7 @@ impl OutOf {
         }
     }
 
-    /// What ends it while tcptop runs.
+    /// Says what ends the lack while tcptop runs.
     pub const fn end(self) -> &'static str {
         match self {
             Self::Descriptors => "the limit is raised (`ulimit -n`, prlimit)",
@@ -81,10 +81,10 @@ impl From<OutOf> for io::Error {
     }
 }
 
-/// What was read. `None`: it is gone, or may not be read.
+/// Sorts the result of reading something. Returns `None` if it is gone or may not be read.
 ///
 /// # Errors
-/// It could not be tried.
+/// A resource for the attempt was missing.
 pub fn found<T>(result: io::Result<T>) -> Result<Option<T>, OutOf> {
     result.map(Some).or_else(|error| OutOf::of(&error).map_or(Ok(None), Err))
 }

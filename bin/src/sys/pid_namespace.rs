@@ -5,12 +5,12 @@ use std::{
     os::{linux::fs::MetadataExt, unix::ffi::OsStrExt},
 };
 
-/// Which namespace it is.
+/// A PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PidNamespace {
-    /// The machine's first one: its ids are those that the kernel tells BPF programs.
+    /// The initial one of the machine. BPF programs get its process ids from the kernel.
     Initial,
-    /// Another one, by the device and the inode of its file, as the kernel numbers them.
+    /// Another one, identified by the device and the inode of its file.
     Other {
         /// `dev_t` inside the kernel: twelve bits of the major number, then twenty of the minor (include/linux/kdev_t.h).
         device: u64,
@@ -22,8 +22,8 @@ pub enum PidNamespace {
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h, the same since v3.8; in include/uapi/linux/nsfs.h since v6.18.
 const INITIAL: &[u8] = b"pid:[4026531836]";
 
-/// The namespace of /proc: that of its process 1. Where that may not be inspected, our own, if /proc knows us by our id; if
-/// it does not, it was mounted outside.
+/// Returns the namespace of /proc, which is that of its process 1. If that process may not be inspected, and /proc shows us
+/// under our own id, it is our own namespace. If /proc does not show us so, it was mounted outside.
 pub fn of_proc() -> PidNamespace {
     read("/proc/1/ns/pid").unwrap_or_else(|| {
         let id = fs::read_link("/proc/self").unwrap_or_default();
@@ -41,7 +41,7 @@ fn read(file: &str) -> Option<PidNamespace> {
     if name == INITIAL {
         return Some(PidNamespace::Initial);
     }
-    // Of a process that may not be inspected, Linux 5.10 gives an empty name.
+    // Linux 5.10 gives an empty name for a process that may not be inspected.
     if name.is_empty() {
         return None;
     }

@@ -1,15 +1,15 @@
-//! poll(2): room in the output, or a reason to wait no longer.
+//! poll(2): waits for room in the output, or for a reason to stop waiting.
 
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-/// How long a slow reader is waited for once a stop is asked for.
+/// How long tcptop waits for a slow reader once a stop is asked for.
 const GRACE_MS: libc::c_int = 1000;
 
-/// Blocks until `output` takes bytes, or has failed for good: true. False when `stop` is readable and the output takes
-/// nothing for a second.
+/// Blocks until `output` takes bytes or has failed for good, and returns true then. Returns false if `stop` is readable and
+/// the output takes nothing for a second.
 ///
 /// # Errors
 /// poll(2)'s, except EINTR.

@@ -1,12 +1,12 @@
-//! A BPF ring buffer in this process's memory: `BPF_MAP_TYPE_RINGBUF`, Linux 5.8.
+//! Maps a BPF ring buffer into this process's memory: `BPF_MAP_TYPE_RINGBUF`, Linux 5.8.
 //!
-//! It has three parts (kernel/bpf/ringbuf.c `struct bpf_ringbuf`, v6.1): a page with the position up to which userspace has
-//! read, a page with the position up to which the kernel has written, and the data. The kernel lets userspace write to the
+//! The ring has three parts (kernel/bpf/ringbuf.c `struct bpf_ringbuf`, v6.1): a page with the position up to which userspace
+//! has read, a page with the position up to which the kernel has written, and the data. The kernel lets userspace write to the
 //! first page only, and only if that page is mapped by itself.
 //!
-//! Behind the data the kernel offers the same pages again, so that a record is one piece also where it crosses the end of
-//! the ring. They are not mapped here, because they would count as resident a second time: records begin at multiples of
-//! eight bytes, and so no word of eight bytes crosses the end.
+//! After the data the kernel offers the same pages again, so that a record is in one piece even if it crosses the end of the
+//! ring. They are not mapped here, because they would count as resident twice. They are not needed: records begin at multiples
+//! of eight bytes, so no word of eight bytes crosses the end.
 
 use std::{
     io,
@@ -19,8 +19,8 @@ use super::{page_size, whole};
 
 /// The memory of a ring buffer.
 ///
-/// A position counts bytes since the ring was made. It is an `unsigned long` of the kernel, which may be wider than that of
-/// this program. Therefore each position is accessed as two words of 32 bits, at the offsets 0 and 4 of its page.
+/// A position counts bytes since the ring was made. It is an `unsigned long` of the kernel, which may be wider than the one of
+/// this program. Therefore each position is accessed as two 32-bit words, at the offsets 0 and 4 of its page.
 pub struct MappedRing {
     /// The page that userspace writes to.
     read: Mapping,
@@ -32,7 +32,7 @@ pub struct MappedRing {
 }
 
 impl MappedRing {
-    /// Of a map with so many bytes of data: a power of two, and whole pages.
+    /// Maps a ring with this many bytes of data, a power of two and whole pages.
     ///
     /// # Errors
     /// mmap(2)'s.
@@ -44,28 +44,28 @@ impl MappedRing {
         Ok(Self { read, written, data: page, mask: bytes - 1 })
     }
 
-    /// Bytes of data that fit into it.
+    /// Returns the number of bytes of data that fit into the ring.
     pub const fn bytes(&self) -> u32 {
         self.mask + 1
     }
 
-    /// A word of the position up to which the kernel has written. What it wrote before is visible then.
+    /// Returns a word of the position up to which the kernel has written. What it wrote before is visible then.
     pub fn written(&self, word: usize) -> u32 {
         // SAFETY: the first two words of the page.
         unsafe { acquire(self.written.base.cast::<u32>().add(index(word))) }
     }
 
-    /// The position up to which the kernel has written, where `lower` is its lower word.
+    /// Returns the position up to which the kernel has written, given the index of its lower word.
     pub fn whole_written(&self, lower: usize) -> u64 {
         whole(|is_upper| self.written(if is_upper { 1 - lower } else { lower }))
     }
 
-    /// A word of the position up to which userspace has read.
+    /// Returns a word of the position up to which userspace has read.
     pub fn read(&self, word: usize) -> u32 {
         self.read_word(word).load(Ordering::Relaxed)
     }
 
-    /// Sets a word of that position: the kernel may write over what was read before.
+    /// Sets a word of that position. The kernel may then overwrite what was read before it.
     pub fn set_read(&self, word: usize, value: u32) {
         self.read_word(word).store(value, Ordering::Release);
     }
@@ -75,19 +75,19 @@ impl MappedRing {
         unsafe { AtomicU32::from_ptr(self.read.base.cast::<u32>().add(index(word))) }
     }
 
-    /// The first word of the record at a position. What the kernel wrote into the record before is visible then.
+    /// Returns the first word of the record at a position. What the kernel wrote into the record before is visible then.
     pub fn header(&self, position: u32) -> u32 {
         // SAFETY: inside the data, and aligned.
         unsafe { acquire(self.at(position).cast()) }
     }
 
-    /// The eight bytes at a position. The kernel is not writing to them.
+    /// Returns the eight bytes at a position. The kernel must not be writing to them.
     pub fn word(&self, position: u32) -> [u8; 8] {
         // SAFETY: inside the data, and aligned.
         unsafe { self.at(position).cast::<[u8; 8]>().read_volatile() }
     }
 
-    /// Where the eight bytes of a position are.
+    /// Returns the address of the eight bytes at a position.
     fn at(&self, position: u32) -> *const u8 {
         let offset = (position & self.mask & !7) as usize;
         // SAFETY: inside the mapping.

@@ -1,4 +1,4 @@
-//! seccomp(2): a list of the system calls that this process may make from now on.
+//! seccomp(2): limits this process to a list of system calls.
 //!
 //! The list becomes a program of classic BPF, which the kernel runs before each system call on a `struct seccomp_data`
 //! (include/uapi/linux/seccomp.h).
@@ -8,47 +8,48 @@ use std::io;
 /// A system call that is allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Its number, `libc::SYS_*`.
+    /// The number of the system call, `libc::SYS_*`.
     call: libc::c_long,
-    /// What one of its arguments must be; `None`: anything.
+    /// A condition for one of the arguments; `None`: any arguments are allowed.
     argument: Option<Argument>,
 }
 
-/// An argument of a system call. Only its lower 32 bits are looked at: the kernel takes no more of a flag, a command or a
-/// protocol family.
+/// A condition for an argument of a system call. Only the lower 32 bits are compared: the kernel uses no more of a flag, a
+/// command or a protocol family.
 #[derive(Clone, Copy, Debug)]
 struct Argument {
     index: u8,
-    /// Bits that matter.
+    /// The bits that are compared.
     mask: u32,
-    /// What these may be.
+    /// The values that these bits may have.
     values: &'static [u32],
 }
 
 impl Rule {
-    /// With any arguments.
+    /// Allows a system call with any arguments.
     pub const fn any(call: libc::c_long) -> Self {
         Self { call, argument: None }
     }
 
-    /// Only if the bits of `mask` in argument number `index`, from 0, are one of `values`.
+    /// Allows a system call only if the bits of `mask` in argument number `index`, from 0, are one of `values`.
     pub const fn with(call: libc::c_long, index: u8, mask: u32, values: &'static [u32]) -> Self {
         Self { call, argument: Some(Argument { index, mask, values }) }
     }
 }
 
-/// What becomes of a system call that no rule allows.
+/// What the kernel does on a system call that no rule allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It fails: with ENOSYS, as on a kernel that does not have it, so that a C library tries another one; or with EPERM, if
-    /// a rule names it and its arguments are not allowed.
+    /// The call fails with ENOSYS, as on a kernel that does not have it, so that a C library tries another one. It fails with
+    /// EPERM if a rule names the call but does not allow the arguments.
     Error,
     /// The kernel ends this process by SIGSYS. For tests.
     Death,
 }
 
-/// Allows the system calls of `rules` to this process, and no others; to this thread, if only prctl(2) can say so. `no_new_privs` must be set, or CAP_SYS_ADMIN effective.
-/// False: this kernel has no filters (`CONFIG_SECCOMP_FILTER`), or the CPU is one whose number this room does not know.
+/// Allows this process only the system calls of `rules`, or only this thread if just prctl(2) can set the filter. Requires
+/// `no_new_privs` or an effective CAP_SYS_ADMIN. Returns false if this kernel has no filters (`CONFIG_SECCOMP_FILTER`), or if
+/// this module does not know the number of the CPU.
 ///
 /// # Errors
 /// prctl(2)'s. A seccomp filter of whoever started tcptop may refuse it.

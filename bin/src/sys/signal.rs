@@ -1,4 +1,4 @@
-//! signalfd(2): signals as something to read, so that the report under way is finished.
+//! signalfd(2): receives signals through a descriptor, so that tcptop finishes the current report before it stops.
 
 use std::{
     io,
@@ -6,11 +6,11 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-/// The signals that ask tcptop to stop, whoever started it.
+/// The signals that always ask tcptop to stop.
 const STOP: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
 
-/// Those that would end a process that does not expect them, and are no sign of a mistake in it (signal(7)). Its last report
-/// would be lost, and what it has changed on this host would stay. So they ask it to stop as well.
+/// Signals that would end a process that does not handle them, and do not mean a bug in it (signal(7)). The last report would
+/// be lost, and changes to this host would stay. Therefore they ask tcptop to stop too.
 const OTHERS: &[libc::c_int] = &[
     libc::SIGQUIT,
     libc::SIGUSR1,
@@ -25,22 +25,23 @@ const OTHERS: &[libc::c_int] = &[
     libc::SIGSTKFLT,
 ];
 
-/// The terminal is gone, or a log file is to be opened anew.
+/// The terminal is gone, or tcptop must open the log file again.
 pub const HANGUP: libc::c_int = libc::SIGHUP;
 
-/// Every signal that is to stop tcptop. The C library keeps the first real-time signals for itself: 32 and 33, and musl 34 as
-/// well, which `kill -RTMIN` sends. One of [`OTHERS`], or a real-time one, that whoever started it had it ignore is none.
+/// Returns every signal that stops tcptop. A signal of [`OTHERS`] or a real-time signal does not, if the parent process had it
+/// ignored. The C library keeps the first real-time signals for itself: 32 and 33, and musl 34 as well, which
+/// `kill -RTMIN` sends.
 pub fn stops() -> impl Iterator<Item = libc::c_int> {
     let others = OTHERS.iter().copied().chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     STOP.into_iter().chain(others.filter(|signal| !is_ignored(*signal)))
 }
 
-/// A descriptor that becomes readable when one of some signals came.
+/// A descriptor that becomes readable when one of its signals has arrived.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);
 
 impl Signals {
-    /// Blocks the signals' own effect, from now on.
+    /// Blocks the signals, and opens a descriptor for them.
     ///
     /// # Errors
     /// sigprocmask(2)'s and signalfd(2)'s.
@@ -51,7 +52,7 @@ impl Signals {
             .map(Self)
     }
 
-    /// Takes what came: from now on the descriptor is readable with the next one.
+    /// Reads the signals that have arrived. The descriptor becomes readable again with the next one.
     ///
     /// # Errors
     /// read(2)'s, except EAGAIN and EINTR. The descriptor stays readable then.
@@ -64,7 +65,7 @@ impl Signals {
     }
 }
 
-/// Keeps signals from having an effect, from now on.
+/// Blocks signals.
 ///
 /// # Errors
 /// sigprocmask(2)'s.
@@ -72,7 +73,7 @@ pub fn block(signals: &[libc::c_int]) -> io::Result<()> {
     mask(libc::SIG_BLOCK, &mut signals.iter().copied()).map(drop)
 }
 
-/// Lets signals have their effect again; that of pending ones comes before this returns.
+/// Unblocks signals. Pending ones take effect before this returns.
 ///
 /// # Errors
 /// sigprocmask(2)'s.
@@ -96,14 +97,15 @@ fn mask(how: libc::c_int, signals: &mut dyn Iterator<Item = libc::c_int>) -> io:
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(set) }
 }
 
-/// A file beyond the process's limit is an error of the write, like a full disk, and no reason to die of.
+/// Ignores SIGXFSZ, so that writing beyond the file size limit is an error, like a full disk, and does not end the process.
 pub fn ignore_file_size_limit() {
     // SAFETY: SIG_IGN is a handler; the signal has no other use here.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// True for a signal that whoever started tcptop had it ignore. nohup(1) does so with SIGHUP; blocked, it would arrive
-/// all the same. (A shell does so with SIGINT for background jobs, but `kill -INT` means what it says.)
+/// Returns true if the process that started tcptop had it ignore this signal. nohup(1) does so with SIGHUP. If tcptop blocked
+/// it, the signal would arrive all the same. (A shell does so with SIGINT for background jobs, but `kill -INT` means what it
+/// says.)
 pub fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: asks only; the kernel fills `action`, for which zeros are valid besides.

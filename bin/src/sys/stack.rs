@@ -1,6 +1,6 @@
-//! A wider stack than the limit allows: that of a second thread, pthread_create(3).
+//! Runs code on a larger stack than the limit allows, in a second thread: pthread_create(3).
 //!
-//! `std::thread` does the same, and takes 25 KB of the binary for it.
+//! `std::thread` does the same, but takes 25 KB of the binary.
 
 use std::{
     io,
@@ -17,8 +17,8 @@ struct Work<T> {
     result: Option<T>,
 }
 
-/// Calls `function` in a thread with a stack of so many bytes, and waits for its end. Before it begins, this thread has called
-/// `first`, the effect of which does not reach the new one.
+/// Calls `function` in a thread with a stack of this many bytes, and waits for its end. Before the function begins, this
+/// thread calls `first`, whose effect on this thread does not reach the new one.
 ///
 /// # Errors
 /// There is no memory for the thread, or there may be no more threads.

@@ -1,4 +1,4 @@
-//! Whether whoever started tcptop gave it a standard output.
+//! Finds out whether tcptop was started with a standard output.
 //!
 //! Before `main`, std opens /dev/null for each of the descriptors 0 to 2 that is closed (library/std/src/sys/pal/unix/mod.rs
 //! `sanitize_standard_fds`, 1.96), so that `tcptop >&-` would lose its reports without a word. In `main` that /dev/null

@@ -1,4 +1,4 @@
-//! The time namespace of this process: how far its clock is from that of the kernel programs.
+//! The offset of the clock in the time namespace of this process from the clock of the kernel programs.
 
 use std::{fs, sync::OnceLock};
 
@@ -9,7 +9,7 @@ pub fn boot_offset() -> i64 {
     *OFFSET.get_or_init(|| read().unwrap_or(0))
 }
 
-/// `None`: the kernel has no time namespaces, or /proc does not tell.
+/// Returns `None` if the kernel has no time namespaces, or /proc does not show the offset.
 fn read() -> Option<i64> {
     // The file is about the namespace that children will be in (kernel/time/namespace.c `proc_timens_show_offsets`, v6.1). A
     // process that has made one for them, and became tcptop before Linux moved it there too, is mostly in the first one.

@@ -1,4 +1,4 @@
-//! timerfd(2): the end of each interval, without drift.
+//! timerfd(2): signals the end of each interval, without drift.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 pub struct Timer(OwnedFd);
 
 impl Timer {
-    /// Expires after each `period` from now.
+    /// Makes a timer that expires after each `period` from now.
     ///
     /// # Errors
     /// timerfd_create(2)'s and timerfd_settime(2)'s.
@@ -30,7 +30,7 @@ impl Timer {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(fd)) }
     }
 
-    /// Takes the expirations since the last call; 0 when there was none. More than one: intervals were missed.
+    /// Returns the number of expirations since the last call. If it is more than 1, intervals were missed.
     ///
     /// # Errors
     /// read(2)'s, except EAGAIN and EINTR. The descriptor stays readable then, so that a caller that goes on would not sleep.

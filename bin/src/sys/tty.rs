@@ -1,4 +1,4 @@
-//! What is known about a terminal.
+//! Queries a terminal.
 
 use std::{
     io::IsTerminal,
@@ -15,15 +15,15 @@ pub struct Screen {
     pub rows: u16,
 }
 
-/// The size that serial consoles, which cannot tell theirs, are taken to have.
+/// The assumed size of a serial console, which does not know its size.
 const UNKNOWN: Screen = Screen { columns: 80, rows: 24 };
 
-/// True when `fd` is a terminal.
+/// Returns true if `fd` is a terminal.
 pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
     fd.is_terminal()
 }
 
-/// The size of the terminal at `fd` now; `None` when it is not a terminal.
+/// Returns the present size of the terminal at `fd`; `None` if it is not a terminal.
 pub fn size(fd: BorrowedFd<'_>) -> Option<Screen> {
     if !is_terminal(fd) {
         return None;

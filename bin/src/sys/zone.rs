@@ -14,12 +14,12 @@ use super::zone_file;
 /// The zone where `TZ` names none.
 const OWN: &str = "/etc/localtime";
 
-/// Where the C libraries look for a zone's name (musl 1.2.5, src/time/__tz.c).
+/// The folders in which C libraries look for a zone's name (musl 1.2.5, src/time/__tz.c).
 const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo"];
 
-/// Takes the zone from /etc/TZ if there is neither `TZ` nor /etc/localtime. OpenWrt keeps it there, as POSIX writes zones, and
-/// has no zone files: its own C library reads that file, the one in a static binary does not. Where the zone's file is
-/// broken, takes UTC. To be called at the start, while this process has one thread.
+/// Takes the zone from /etc/TZ if there is neither `TZ` nor /etc/localtime. OpenWrt stores the zone there in POSIX notation,
+/// and has no zone files. Its own C library reads that file, but the one in a static binary does not. If the zone's file is
+/// broken, takes UTC. Call this at the start, while this process has one thread.
 pub fn adopt() {
     let given = env::var_os("TZ");
     let files = files(given.as_deref());

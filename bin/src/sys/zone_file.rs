@@ -1,17 +1,17 @@
-//! Files of time zones, TZif (RFC 9636): whether one can be given to the C library.
+//! Checks whether a time zone file, TZif (RFC 9636), is safe to give to the C library.
 //!
-//! musl's believes what the file says of its own lengths, and reads where they lead (src/time/__tz.c `do_tzset`, 1.2.5). A file
-//! that a failing disk has damaged would end tcptop by a signal.
+//! musl trusts the lengths in the file, and reads wherever they lead (src/time/__tz.c `do_tzset`, 1.2.5). A file that a
+//! failing disk has damaged would end tcptop by a signal.
 
 use std::{fs, path::Path};
 
 /// Bytes of a header: a magic number, a version, fifteen unused bytes, and six counts.
 const HEADER: usize = 44;
 
-/// No zone has as many changes as would fill so much.
+/// The largest file size. No zone has enough changes to fill it.
 const MOST: u64 = 1 << 20;
 
-/// Whether there is a file at this path that must not be used.
+/// Returns true if the file at this path must not be used.
 pub fn is_broken(path: &Path) -> bool {
     let Ok(metadata) = fs::metadata(path) else { return false };
     // The C library does not use what is no file.
@@ -19,12 +19,12 @@ pub fn is_broken(path: &Path) -> bool {
         && (metadata.len() > MOST || fs::read(path).is_ok_and(|bytes| is_zone(&bytes) && !is_sound(&bytes)))
 }
 
-/// Whether it says that it is one: the C library leaves others alone.
+/// Returns true if the file claims to be a TZif file. The C library ignores other files.
 fn is_zone(bytes: &[u8]) -> bool {
     bytes.len() >= HEADER && bytes.starts_with(b"TZif")
 }
 
-/// Whether all of it is where its lengths say.
+/// Returns true if all parts are where the lengths say.
 fn is_sound(bytes: &[u8]) -> bool {
     let Some(rest) = block(bytes, 4) else { return false };
     // The version that the RFC marks with NUL has one block, too. musl looks for a second one then, behind the file's end.
@@ -37,7 +37,8 @@ fn is_sound(bytes: &[u8]) -> bool {
     rule.is_some_and(|rule| !rule.contains(&b'\n') && !rule.contains(&0))
 }
 
-/// What follows a header and its data, in which times have so many bytes. `None`: the data are cut, or contradict each other.
+/// Returns what follows a header and its data, given the number of bytes of a time. Returns `None` if the data are cut or
+/// contradict each other.
 fn block(bytes: &[u8], time: usize) -> Option<&[u8]> {
     let (header, data) = bytes.split_first_chunk::<HEADER>()?;
     let count =

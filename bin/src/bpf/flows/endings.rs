@@ -1,56 +1,56 @@
-//! How flows end, and how their places become free.
+//! Ends flows, and frees their places.
 
 use std::{collections::HashSet, mem::offset_of, time::Duration};
 
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP};
 
-use super::{Flows, Silent, Tracked, is_unused};
+use super::{FlowTable, IdleFlow, Tracked, is_unused};
 use crate::{
     bpf::decode,
     collector::{CollectorEvent, Sink},
     sys::clock,
 };
 
-/// Userspace reads the final counters this long after a flow has ended, so that programs that were counting in it have
-/// finished. A run takes less than a microsecond, and so does the arrival of a store; on ARM, two stores may arrive in
-/// either order.
+/// How long userspace waits after a flow has ended before it reads the final counters, so that programs that were counting
+/// have finished. A run takes less than a microsecond. A store reaches other CPUs in less than a microsecond too; on ARM, two
+/// stores may arrive in either order.
 const SETTLING: Duration = Duration::from_micros(50);
 
 /// A TCP connection or a listener that has ended.
 pub(super) struct Closed {
     pub place: u32,
     pub is_listener: bool,
-    /// `Flow::ended`: time since the boot. Now, if the kernel programs did not see the end: they count there until this
-    /// moment.
+    /// `Flow::ended`, as time since the boot. If no program saw the end, this is the present moment, because programs may have
+    /// counted there until now.
     pub ended: Duration,
 }
 
 impl Closed {
-    /// What was found at a place.
+    /// Makes one from the flow at a place.
     pub fn new(place: u32, flow: &Flow, is_listener: bool) -> Self {
         let ended = if flow.ended == 0 { clock::boot() } else { Duration::from_nanos(flow.ended) };
         Self { place, is_listener, ended }
     }
 }
 
-/// What a walk found to have ended.
+/// The flows that a walk over the listed places found to have ended.
 #[derive(Default)]
 pub(super) struct Ended {
-    /// Few places are left: no ended flow keeps its own for long.
+    /// Few places are left, so ended flows must free theirs soon.
     pub places_are_short: bool,
-    /// TCP: no program counts there any more.
+    /// TCP connections and listeners. No program counts in them any more.
     pub closed: Vec<Closed>,
-    /// UDP: programs may still count there.
+    /// Places of UDP flows. Programs may still count in them.
     pub flows: Vec<u32>,
     /// Cookies of UDP sockets that were closed and have other flows.
     pub sockets: HashSet<u64>,
 }
 
-impl Flows {
-    /// Adds the other flows of UDP sockets that were closed. One that is there already does no harm.
+impl FlowTable {
+    /// Adds the other flows of UDP sockets that were closed. A flow may be added twice, which does no harm.
     pub(super) fn find_siblings(&mut self, ended: &mut Ended) {
-        let silent = self.silent.iter().filter(|silent| self.is_current(silent)).map(|silent| silent.place);
-        let places: Vec<u32> = self.listed.iter().copied().chain(silent).collect();
+        let idle = self.idle.iter().filter(|idle| self.is_current(idle)).map(|idle| idle.place);
+        let places: Vec<u32> = self.listed.iter().copied().chain(idle).collect();
         for place in places {
             let is_sibling =
                 |flow: &Flow| flow.protocol == IPPROTO_UDP && ended.sockets.contains(&flow.cookie);
@@ -60,38 +60,38 @@ impl Flows {
         }
     }
 
-    /// Whether a flow was not seen to move since it fell silent. A listed one counts too: it may be listed only because its
-    /// entry could not be mapped.
-    pub(super) fn is_current(&self, silent: &Silent) -> bool {
-        let tracked = &self.tracked[silent.place as usize];
-        tracked.generation == silent.generation && tracked.silent == silent.epoch
+    /// Returns true if the flow was not seen to move since it became idle. The flow may still be listed, because its entry
+    /// could not be mapped.
+    pub(super) fn is_current(&self, idle: &IdleFlow) -> bool {
+        let tracked = &self.tracked[idle.place as usize];
+        tracked.generation == idle.generation && tracked.idle == idle.epoch
     }
 
-    /// Adds UDP flows that were silent for too long.
+    /// Adds UDP flows that were idle for too long.
     pub(super) fn find_expired(&mut self, now: Duration, expired: &mut Vec<u32>) {
         while let Some(oldest) =
-            self.silent.pop_front_if(|oldest| now.saturating_sub(oldest.since) >= self.udp_timeout)
+            self.idle.pop_front_if(|oldest| now.saturating_sub(oldest.since) >= self.udp_timeout)
         {
             if !self.is_current(&oldest) {
                 continue;
             }
             match self.entries.read(oldest.place) {
-                // It cannot be mapped now; later, perhaps.
-                None => return self.silent.push_front(oldest),
+                // The entry cannot be mapped now. Try again later.
+                None => return self.idle.push_front(oldest),
                 Some(flow) if flow.epoch == oldest.epoch => expired.push(oldest.place),
-                // One that has moved since is announced again.
+                // The flow has moved since, and is announced again.
                 Some(_) => {}
             }
         }
     }
 
-    /// Hands up TCP connections and listeners that have ended: no program counts in their entries any more.
+    /// Hands up TCP connections and listeners that have ended. No program counts in their entries any more.
     pub(super) fn close(&mut self, ended: &mut Ended, sink: Sink<'_>) {
-        // A connection that was never accepted belongs to its listener, which may have come and gone with it. Otherwise they
-        // end in the order of their ends.
+        // Hand up listeners first: a connection that was never accepted belongs to its listener, which may have appeared and
+        // ended in the same interval. Connections follow in the order of their ends.
         ended.closed.sort_unstable_by_key(|closed| (!closed.is_listener, closed.ended));
         let newest = ended.closed.iter().map(|closed| closed.ended).max();
-        newest.into_iter().for_each(settle);
+        newest.into_iter().for_each(wait_for_programs);
         for Closed { place, is_listener, .. } in ended.closed.drain(..) {
             let Some(flow) = self.flow(place) else { continue };
             let seen = self.observe(place, &flow);
@@ -107,8 +107,9 @@ impl Flows {
         }
     }
 
-    /// Ends flows that programs may still count in: retires them, lets runs under way finish, and hands up the last counters.
-    /// A program that counts in one after that finds the cookie changed, and takes it back (kern/src/udp.rs).
+    /// Ends flows in which programs may still count. Retires them, waits until running programs have finished, and hands up
+    /// the last counters. A program that counts in one after that finds the cookie changed, and subtracts what it added
+    /// (kern/src/udp.rs).
     pub(super) fn expire(&mut self, places: &[u32], sink: Sink<'_>) {
         let mut expired = Vec::with_capacity(places.len());
         for place in places {
@@ -120,16 +121,16 @@ impl Flows {
         if expired.is_empty() {
             return;
         }
-        settle(clock::boot());
+        wait_for_programs(clock::boot());
         for (place, key) in expired {
-            // `visit` never handed up an unused one.
+            // `visit` does not hand up an unused flow, so its end is not handed up either.
             let flow = self.entries.read(place).filter(|flow| !is_unused(flow));
-            let seen = flow.and_then(|flow| decode::observation(&flow, key, self.reading));
+            let seen = flow.and_then(|flow| decode::observation(&flow, key, self.context));
             seen.into_iter().for_each(|seen| sink(CollectorEvent::Ended(seen)));
         }
     }
 
-    /// From now on no program finds the flow by its socket.
+    /// Retires a flow. From now on no program finds it by its socket.
     pub(super) fn retire(&mut self, place: u32, flow: &Flow) {
         let high = if cfg!(target_endian = "little") { 4 } else { 0 };
         let cookie = flow.cookie | Flow::RETIRED;
@@ -148,9 +149,9 @@ impl Flows {
     }
 }
 
-/// Waits until what was written at `since` has arrived, and programs that ran then have finished.
-fn settle(since: Duration) {
-    // Nothing was written later than now, whatever its time says.
+/// Waits until stores made at `since` have arrived, and programs that ran then have finished.
+fn wait_for_programs(since: Duration) {
+    // A time in the future is wrong. Nothing can have been stored later than now.
     let since = since.min(clock::boot());
     while clock::boot().saturating_sub(since) < SETTLING {
         std::hint::spin_loop();

@@ -1,8 +1,9 @@
-//! The flow table as userspace sees it: which places have news, what became of their flows, and when places are free again.
+//! The flow table as userspace sees it. Reads the entries of places that were announced, hands up what changed, ends flows and
+//! frees their places.
 //!
-//! The kernel programs announce a place at most once per interval. A listed place is read at the end of the interval, and
-//! once more at the end of the next: its last packet may have been counted while the entry was being read. What ended is
-//! handed up with its final counters, and its place goes back through the [`Queue`].
+//! The kernel programs announce a place at most once per interval. An announced place is read at the end of the interval, and
+//! once more at the end of the next one, because its last packet may have been counted while the entry was being read. A flow
+//! that has ended is handed up with its final counters, and its place returns to the programs through the [`Queue`].
 
 mod endings;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use tcptop_abi::{Counters, Flow, IPPROTO_UDP};
 
 use self::endings::Ended;
 use super::{
-    decode::{self, Reading},
+    decode::{self, DecodeContext},
     queue::Queue,
 };
 use crate::{
@@ -23,18 +24,18 @@ use crate::{
     sys::{clock, mapped::MappedArray},
 };
 
-/// So long after hooks were attached again, /proc is asked about connections that have not moved since. It is asked twice
+/// How long after hooks were attached again /proc is asked about connections that have not moved since. It is asked twice
 /// about each, and not always at every tick.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// What userspace keeps for one place.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tracked {
-    /// Which flow of this place it is, counted from 0.
+    /// How many flows had this place before the present one.
     generation: u32,
-    /// The interval of the last activity of a UDP flow in `silent`; 0: it is not there.
-    silent: u32,
-    /// The interval in which a TCP connection ended whose owner is awaited; 0: none is.
+    /// The interval of the last activity of a UDP flow in `idle`; 0: the flow is not in `idle`.
+    idle: u32,
+    /// The interval in which a TCP connection ended that now waits for its owner to show itself; 0: it does not wait.
     awaited: u32,
     /// The place is in `listed`.
     listed: bool,
@@ -43,11 +44,12 @@ struct Tracked {
 }
 
 /// A UDP flow that moved nothing in the last interval.
-struct Silent {
+struct IdleFlow {
     place: u32,
     generation: u32,
-    /// The interval of its last activity, and the end of that interval.
+    /// The interval of its last activity.
     epoch: u32,
+    /// The end of that interval.
     since: Duration,
 }
 
@@ -56,37 +58,42 @@ struct Silent {
 pub struct Tick {
     /// `CLOCK_MONOTONIC`.
     pub now: Duration,
-    /// There is no other.
+    /// This is the last interval.
     pub last: bool,
 }
 
 /// The flow table.
-pub struct Flows {
+pub struct FlowTable {
     entries: MappedArray<Flow>,
     queue: Queue,
-    /// Places of flows that ended, to be put into the queue together.
+    /// Places of flows that ended. They are put into the queue together.
     retired: Vec<u32>,
-    /// Cookies of closed sockets whose state is an entry of the hash, and that no hook has seen end.
+    /// Cookies of closed sockets whose state is a hash entry, and whose end no hook has seen.
     left_behind: Vec<u64>,
-    /// By place, as far as places were announced.
+    /// By place. It is only as long as the highest place announced so far requires.
     tracked: Vec<Tracked>,
     /// Places that were announced in this interval or the one before.
     listed: Vec<u32>,
-    /// Oldest first. An entry is out of date if the flow has moved since: then `Tracked::silent` differs.
-    silent: VecDeque<Silent>,
+    /// Oldest first. An entry is out of date if the flow has moved since: then `Tracked::idle` differs.
+    idle: VecDeque<IdleFlow>,
     /// A UDP flow without traffic for this long has ended: UDP has no other end while its socket is open.
     udp_timeout: Duration,
-    /// The end of the interval before.
+    /// The end of the previous interval.
     before: Duration,
-    /// How entries are read.
-    reading: Reading,
-    /// Since when connections are doubted that have not moved.
+    /// What decoding an entry needs to know.
+    context: DecodeContext,
+    /// When hooks were attached again. Connections that have not moved since then may have ended unseen.
     doubted: Option<Duration>,
 }
 
-impl Flows {
-    /// A table of which nothing is known yet.
-    pub fn new(entries: MappedArray<Flow>, queue: Queue, udp_timeout: Duration, reading: Reading) -> Self {
+impl FlowTable {
+    /// Wraps the mapped table. Nothing was announced yet.
+    pub fn new(
+        entries: MappedArray<Flow>,
+        queue: Queue,
+        udp_timeout: Duration,
+        context: DecodeContext,
+    ) -> Self {
         Self {
             entries,
             queue,
@@ -94,32 +101,33 @@ impl Flows {
             left_behind: Vec::new(),
             tracked: Vec::new(),
             listed: Vec::new(),
-            silent: VecDeque::new(),
+            idle: VecDeque::new(),
             udp_timeout,
             before: clock::monotonic(),
-            reading,
+            context,
             doubted: None,
         }
     }
 
-    /// Whether the kernel programs number processes as /proc does.
+    /// Returns true if the kernel programs number processes as /proc does.
     pub const fn pids_are_ours(&self) -> bool {
-        self.reading.pids_are_ours
+        self.context.pids_are_ours
     }
 
-    /// Whether the hook that sees the end of sockets is attached.
+    /// Says whether the hook that sees the end of sockets is attached.
     pub const fn set_sees_releases(&mut self, sees_releases: bool) {
-        self.reading.sees_releases = sees_releases;
+        self.context.sees_releases = sees_releases;
     }
 
-    /// Hooks were detached for a while, and were attached again in this interval, at `now`: TCP connections may have ended unseen.
+    /// Records that hooks were detached for a while and attached again at `now`, in interval `epoch`. TCP connections may have
+    /// ended unseen meanwhile.
     pub fn doubt(&mut self, epoch: u32, now: Duration) {
-        self.reading.doubted = epoch + 1;
+        self.context.doubted = epoch + 1;
         self.doubted = Some(now);
         self.announce_all();
     }
 
-    /// A place was announced.
+    /// Lists a place that a program announced.
     pub fn announce(&mut self, place: u32) {
         if place >= self.entries.count() {
             return;
@@ -133,62 +141,62 @@ impl Flows {
         }
     }
 
-    /// Announcements were lost: every place that was ever used may have news.
+    /// Lists every place that was ever used. Called when announcements were lost.
     pub fn announce_all(&mut self) {
         (0..self.queue.used()).for_each(|place| self.announce(place));
     }
 
-    /// Hands up what has ended, and returns its places.
+    /// Hands up the flows that have ended, and frees their places.
     pub fn drain(&mut self, epoch: u32, sink: Sink<'_>) {
         self.walk(epoch, None, sink);
         self.make_room();
     }
 
-    /// Interval `epoch` has ended: hands up whatever happened in it.
+    /// Hands up everything that happened in interval `epoch`, which has ended.
     pub fn collect(&mut self, epoch: u32, tick: Tick, sink: Sink<'_>) {
         if self.doubted.is_some_and(|since| tick.now.saturating_sub(since) >= DOUBT) {
-            self.reading.doubted = 0;
+            self.context.doubted = 0;
             self.doubted = None;
-            // Whatever is there still has not ended.
+            // A connection that is still in /proc has not ended.
             self.announce_all();
         }
         self.walk(epoch, Some(tick), sink);
         self.before = tick.now;
-        // Ten thousand new connections at once are no reason to keep room for as many.
+        // Give back the memory that a burst of new connections took.
         self.listed.shrink_to(2 * self.listed.len());
-        // A flow that falls silent again and again leaves an entry each time.
-        if self.silent.len() > 2 * self.tracked.len() + 1024 {
-            let silent = mem::take(&mut self.silent);
-            self.silent = silent.into_iter().filter(|silent| self.is_current(silent)).collect();
+        // A flow that becomes idle again and again adds an entry each time.
+        if self.idle.len() > 2 * self.tracked.len() + 1024 {
+            let idle = mem::take(&mut self.idle);
+            self.idle = idle.into_iter().filter(|idle| self.is_current(idle)).collect();
         }
-        self.silent.shrink_to(2 * self.silent.len());
+        self.idle.shrink_to(2 * self.idle.len());
         self.entries.age();
         self.queue.age();
     }
 
-    /// Cookies of ended connections whose state the kernel programs have left behind.
+    /// Takes the cookies of ended connections whose state the kernel programs have not removed.
     pub fn take_left_behind(&mut self) -> Vec<u64> {
         mem::take(&mut self.left_behind)
     }
 
-    /// Returns the places of what was handed up as ended.
+    /// Frees the places of flows that were handed up as ended.
     pub fn make_room(&mut self) {
         let now = clock::monotonic();
         self.queue.put(&mut self.retired, now);
         self.queue.publish(now);
     }
 
-    /// Whether places are needed of flows that have ended.
+    /// Returns true if the programs need the places of flows that have ended.
     pub fn wants_places(&mut self) -> bool {
         self.queue.has_asked() || self.queue.patience().is_some()
     }
 
-    /// How soon to drain although no program asks for it: places rest that may be needed, or none is left.
+    /// Returns how soon to drain although no program asks for it, because resting places may be needed or no place is left.
     pub fn patience(&mut self) -> Option<Duration> {
         self.queue.patience()
     }
 
-    /// Ends flows, and hands each up a last time.
+    /// Ends flows, and hands up the last observation of each.
     pub fn end(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
         let is_current = |key: &&ConnectionKey| {
             self.tracked
@@ -203,18 +211,18 @@ impl Flows {
         ConnectionKey { index: place, generation: self.tracked[place as usize].generation + 1 }
     }
 
-    /// A flow as an observation; `None`: it has no known protocol.
+    /// Makes an observation of a flow. Returns `None` if its protocol is not known.
     fn observe(&self, place: u32, flow: &Flow) -> Option<Observation> {
-        decode::observation(flow, self.key(place), self.reading)
+        decode::observation(flow, self.key(place), self.context)
     }
 
-    /// The flow at a place; `None`: there is none, or it was ended.
+    /// Returns the flow at a place, unless userspace has ended it.
     fn flow(&mut self, place: u32) -> Option<Flow> {
         self.entries.read(place).filter(is_open)
     }
 
     fn walk(&mut self, epoch: u32, tick: Option<Tick>, sink: Sink<'_>) {
-        self.reading.now = clock::boot();
+        self.context.now = clock::boot();
         let mut ended = Ended { places_are_short: self.queue.is_short(), ..Ended::default() };
         let mut listed = mem::take(&mut self.listed);
         listed.retain(|place| {
@@ -227,7 +235,7 @@ impl Flows {
             self.find_siblings(&mut ended);
         }
         if let Some(tick) = tick {
-            // Of reports that come a little early or late, the right one ends a flow whose timeout is a multiple of the
+            // Reports come a little early or late. The slack lets the right one end a flow whose timeout is a multiple of the
             // interval.
             let slack = tick.now.saturating_sub(self.before) / 8;
             self.find_expired(tick.now + slack, &mut ended.flows);
@@ -237,13 +245,13 @@ impl Flows {
     }
 }
 
-/// Whether an entry is a UDP flow's in which nothing was counted: the program that makes it will count in it or abandon it.
+/// Returns true for a UDP flow in which nothing was counted yet. The program that makes it will count in it or abandon it.
 const fn is_unused(flow: &Flow) -> bool {
     let Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, .. } = flow.counters;
     flow.protocol == IPPROTO_UDP && rx_bytes | tx_bytes | rx_packets | tx_packets == 0
 }
 
-/// Whether an entry is a flow's that userspace has not ended.
+/// Returns true if the entry belongs to a flow that userspace has not ended.
 const fn is_open(flow: &Flow) -> bool {
     flow.cookie != 0 && flow.cookie & Flow::RETIRED == 0
 }

@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use tcptop_abi::{Claim, Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
+use tcptop_abi::{ClaimCode, Counters, Flow, IPPROTO_TCP, IPPROTO_UDP, Places, TcpStateCode};
 
-use super::{DOUBT, Flows, Silent, Tick, Tracked};
+use super::{DOUBT, FlowTable, IdleFlow, Tick, Tracked};
 use crate::{
     bpf::{
-        decode::Reading,
+        decode::DecodeContext,
         queue::{Queue, capacity},
     },
     collector::CollectorEvent,
@@ -22,8 +22,8 @@ use crate::{
 };
 
 const PLACES: u32 = 64;
-const READING: Reading =
-    Reading { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::ZERO };
+const READING: DecodeContext =
+    DecodeContext { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::ZERO };
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A file that a map of this many bytes fits into.
@@ -40,7 +40,7 @@ fn file(bytes: u32) -> File {
 
 /// The table, and what the programs see of it.
 struct Scene {
-    flows: Flows,
+    flows: FlowTable,
     kern: MappedArray<Flow>,
     epoch: u32,
 }
@@ -53,7 +53,7 @@ impl Scene {
         let queue = Queue::new(ends.as_fd(), free.as_fd(), PLACES).expect("a mapping");
         let mut places: MappedArray<Places> = MappedArray::new(ends.as_fd(), 1, 0).expect("a mapping");
         assert!(places.store(0, offset_of!(Places, unused), PLACES / 4));
-        Self { flows: Flows::new(map(), queue, TIMEOUT, READING), kern: map(), epoch: 1 }
+        Self { flows: FlowTable::new(map(), queue, TIMEOUT, READING), kern: map(), epoch: 1 }
     }
 
     fn set(&mut self, place: u32, offset: usize, value: u32) {
@@ -118,7 +118,7 @@ fn a_udp_flow_is_handed_up_once_a_datagram_counts_in_it() {
     scene.flows.announce_all();
     assert_eq!(scene.tick(), []);
     // Another CPU was first to make the one, and the other is used.
-    scene.mark(0, IPPROTO_UDP, 0, Claim::ABANDONED);
+    scene.mark(0, IPPROTO_UDP, 0, ClaimCode::ABANDONED);
     scene.send(1, 30);
     let events = scene.tick();
     let moved = |event: &CollectorEvent| matches!(event, CollectorEvent::Moved(seen) if seen.key.index == 1);
@@ -158,8 +158,8 @@ fn a_silent_flow_that_is_listed_expires() {
     scene.send(3, 30);
     // It was announced with all others, and its entry could not be mapped.
     scene.flows.announce(3);
-    scene.flows.tracked[3] = Tracked { silent: 1, ..scene.flows.tracked[3] };
-    scene.flows.silent.push_back(Silent { place: 3, generation: 0, epoch: 1, since: Duration::ZERO });
+    scene.flows.tracked[3] = Tracked { idle: 1, ..scene.flows.tracked[3] };
+    scene.flows.idle.push_back(IdleFlow { place: 3, generation: 0, epoch: 1, since: Duration::ZERO });
     let mut expired = Vec::new();
     scene.flows.find_expired(TIMEOUT, &mut expired);
     assert_eq!(expired, [3]);

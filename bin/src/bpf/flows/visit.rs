@@ -1,18 +1,18 @@
-//! One place with news: what became of its flow.
+//! Reads one listed place, and hands up what happened to its flow.
 
 use std::mem;
 
-use tcptop_abi::{Claim, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
+use tcptop_abi::{ClaimCode, Flow, FlowFlags, IPPROTO_TCP, IPPROTO_UDP, TcpStateCode};
 
 use super::{
-    Flows, Silent, Tick, Tracked,
+    FlowTable, IdleFlow, Tick, Tracked,
     endings::{Closed, Ended},
     is_open, is_unused,
 };
 use crate::collector::{CollectorEvent, Sink};
 
-impl Flows {
-    /// Looks at one listed place. False: it need not be looked at again until it is announced.
+impl FlowTable {
+    /// Visits one listed place. Returns false if the place can leave the list until it is announced again.
     pub(super) fn visit(
         &mut self,
         place: u32,
@@ -21,12 +21,12 @@ impl Flows {
         ended: &mut Ended,
         sink: Sink<'_>,
     ) -> bool {
-        // A piece of the table that cannot be mapped now may be later.
+        // This piece of the table cannot be mapped now. Try again at the next visit.
         let Some(flow) = self.entries.read(place) else { return true };
         if !is_open(&flow) {
             return false;
         }
-        if flow.claim == Claim::ABANDONED {
+        if flow.claim == ClaimCode::ABANDONED {
             self.retire(place, &flow);
             return false;
         }
@@ -60,16 +60,16 @@ impl Flows {
         self.observe(place, &flow).into_iter().for_each(|seen| sink(CollectorEvent::Moved(seen)));
         let announced = flow.epoch >= epoch;
         let tracked = &mut self.tracked[place as usize];
-        if !announced && flow.protocol == IPPROTO_UDP && tracked.silent != flow.epoch {
-            tracked.silent = flow.epoch;
+        if !announced && flow.protocol == IPPROTO_UDP && tracked.idle != flow.epoch {
+            tracked.idle = flow.epoch;
             let Tracked { generation, .. } = *tracked;
-            self.silent.push_back(Silent { place, generation, epoch: flow.epoch, since: self.before });
+            self.idle.push_back(IdleFlow { place, generation, epoch: flow.epoch, since: self.before });
         }
         announced
     }
 
-    /// A TCP connection or a listener has ended. A connection that nobody is known to own waits for one interval, unless
-    /// places are short: the process that still has its socket open shows itself by closing it.
+    /// Visits a TCP connection or a listener that has ended. A connection without a known owner waits for one interval, unless
+    /// places are short: the process that still has its socket open becomes known when it closes the socket.
     fn visit_closed(
         &mut self,
         place: u32,

@@ -1,14 +1,14 @@
-//! The event ring: what the kernel programs announced.
+//! Reads the event ring, in which the kernel programs announce flows and processes.
 //!
-//! Positions in the ring are an `unsigned long` of the kernel, and a program of 32 bits may run on a kernel of 64 (as on
-//! Raspberry Pi OS). aya 0.14 takes them for its own machine words, and reads nothing more once a position has passed 4 GiB.
-//! Here the width need not be known in little-endian order: the ring is far smaller than 4 GiB, so that the lower words of
-//! both positions tell how much there is to read. The position up to which we have read is counted in 64 bits and written in
-//! two words; on a kernel of 32 bits, nothing is behind the first of them.
+//! Positions in the ring are an `unsigned long` of the kernel, and a 32-bit program may run on a 64-bit kernel (as on
+//! Raspberry Pi OS). aya 0.14 reads them as machine words of its own process, and reads nothing more once a position has
+//! passed 4 GiB. This module need not know the width in little-endian order: the ring is far smaller than 4 GiB, so the lower
+//! words of both positions show how much there is to read. We count our own position in 64 bits and write it as two words. On
+//! a 32-bit kernel, nothing is stored after the first of them.
 //!
-//! A kernel of 32 bits itself writes nothing more to a ring after 4 GiB of records: the `pending_pos` of
-//! `__bpf_ringbuf_reserve` (v6.1.176) never passes the end of an `unsigned long`. Each further record is counted as lost, and
-//! then userspace reads the whole table.
+//! A 32-bit kernel itself writes nothing more to a ring after 4 GiB of records: the `pending_pos` of `__bpf_ringbuf_reserve`
+//! (v6.1.176) never passes the end of an `unsigned long`. The programs count each further record as lost, and userspace then
+//! reads the whole table.
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +21,9 @@ use std::{
 use super::decode::{self, Announced};
 use crate::sys::ring::MappedRing;
 
-/// Of a record's first word (include/uapi/linux/bpf.h): the kernel is still writing the record.
+/// Bit of a record's first word (include/uapi/linux/bpf.h): the kernel is still writing the record.
 const BUSY: u32 = 1 << 31;
-/// Likewise: the record is not meant to be read.
+/// Bit of the same word: the record must be skipped.
 const DISCARD: u32 = 1 << 30;
 /// Bytes before the payload of each record, `BPF_RINGBUF_HDR_SZ`. Records begin at multiples of it.
 const HEADER: u32 = 8;
@@ -32,21 +32,21 @@ const HEADER: u32 = 8;
 pub struct Ring {
     map: OwnedFd,
     memory: MappedRing,
-    /// Which word of a position is the lower one; `None`: that is not known yet.
+    /// The index of the lower word of a position; `None`: not known yet.
     lower: Option<usize>,
     /// The position up to which we have read.
     position: u64,
-    /// The last reading stopped at a record that the kernel was still writing.
+    /// The last call of `read` stopped at a record that the kernel was still writing.
     is_held_up: bool,
-    /// How often positions or lengths made no sense since the last question.
+    /// How often positions or lengths made no sense since the last call of `take_skips`.
     skips: u64,
 }
 
 impl Ring {
-    /// Of a ring map with so many bytes of data.
+    /// Maps a ring with this many bytes of data.
     ///
     /// # Errors
-    /// The kernel's, when it cannot be mapped.
+    /// The map cannot be mapped.
     pub fn new(map: BorrowedFd<'_>, bytes: u32) -> io::Result<Self> {
         let mut ring = Self {
             map: map.try_clone_to_owned()?,
@@ -64,7 +64,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Takes out whatever is in it. Returns the number of records.
+    /// Reads all records. Returns their number.
     pub fn read(&mut self, mut take: impl FnMut(Announced)) -> u32 {
         let (mut records, mut available) = (0, 0);
         self.is_held_up = false;
@@ -103,42 +103,43 @@ impl Ring {
         }
     }
 
-    /// Whether a record waits that the kernel was still writing, perhaps with others behind it.
+    /// Returns true if the last call of `read` stopped at a record that the kernel was still writing. More may follow it.
     pub const fn is_held_up(&self) -> bool {
         self.is_held_up
     }
 
-    /// How often records were passed over since the last call, because a position or a length made no sense: what they
+    /// Returns how often records were skipped since the last call, because a position or a length made no sense. What they
     /// announced is lost.
     pub fn take_skips(&mut self) -> u64 {
         std::mem::take(&mut self.skips)
     }
 
-    /// Bytes that the kernel has written and we have not read. More than the ring has: the positions make no sense.
+    /// Returns the number of bytes that the kernel has written and we have not read. If it is more than the ring has, the
+    /// positions make no sense.
     fn available(&mut self) -> u32 {
         self.find_lower();
         self.lower.map_or(0, |lower| self.memory.written(lower).wrapping_sub(self.offset()))
     }
 
-    /// The lower half of the position.
+    /// Returns the lower half of the position.
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
     const fn offset(&self) -> u32 {
         self.position as u32
     }
 
-    /// Leaves so many bytes to the kernel.
+    /// Moves our position, which gives this many bytes back to the kernel.
     fn move_by(&mut self, length: u32) {
         let before = self.position;
         self.position += u64::from(length);
         let Some(lower) = self.lower else { return };
-        // While only one of the two words is written, the ring seems full to the kernel, which counts a record as lost then.
+        // While only one of the two words is written, the ring seems full to the kernel, and a record is lost and counted.
         if self.position >> 32 != before >> 32 {
             self.memory.set_read(1 - lower, (self.position >> 32) as u32);
         }
         self.memory.set_read(lower, self.offset());
     }
 
-    /// Goes on at the kernel's position: what was announced before is lost.
+    /// Moves our position to the kernel's. What was announced before is lost.
     fn skip(&mut self) {
         let Some(lower) = self.lower else { return };
         self.skips += 1;
@@ -163,10 +164,10 @@ impl Ring {
     }
 }
 
-/// Which word of a position is the lower one in big-endian order, from the words of the page that the kernel writes to.
+/// Returns the index of the lower word of a position in big-endian order, given two words of the page that the kernel writes.
 ///
-/// On a kernel of 64 bits, the first word stays zero for the first 4 GiB. On one of 32 bits it is the position, and the second
-/// word is zero or `pending_pos`, which follows the position.
+/// On a 64-bit kernel, the first word is zero until 4 GiB were written. On a 32-bit kernel the first word is the position, and
+/// the second is zero or `pending_pos`, which follows the position.
 const fn lower_of_big_endian(first: u32, second: u32) -> Option<usize> {
     match (first, second) {
         (0, 0) => None,

@@ -1,17 +1,17 @@
-//! How connections leave the table.
+//! Removes connections from the table when they end.
 
 use std::{cmp::Reverse, mem};
 
 use tcptop_abi::Endpoints;
 
-use super::{End, Table, at};
+use super::{ConnectionTable, EndStatus, at};
 use crate::{
     conn::{ConnectionKey, Protocol, TcpState, foremost},
     sys::clock::Moment,
 };
 
-impl Table {
-    /// A connection ended: its totals are final. `ended`: when, if the collector knows.
+impl ConnectionTable {
+    /// Ends a connection, whose totals are final. `ended` is the time of its end, if the collector knows it.
     pub(super) fn end(&mut self, key: ConnectionKey, ended: Option<Moment>) {
         if self.get(key).is_none() {
             return;
@@ -30,7 +30,7 @@ impl Table {
         if record.protocol == Protocol::Tcp {
             record.state = Some(TcpState::Close);
         }
-        // A UDP flow, or an end that nobody saw: the last interval in which it moved.
+        // For a UDP flow, or an end that nobody saw, take the last interval in which the connection moved.
         record.last_active =
             if ended.is_some() { ended } else { record.last_active.filter(|_| record.growth.sum() == 0) };
         self.ended.push(connection);
@@ -41,26 +41,26 @@ impl Table {
         }
     }
 
-    /// Connections whose end /proc must confirm.
+    /// Takes the connections whose end /proc must confirm.
     pub fn take_end_unconfirmed(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         let keys = mem::take(&mut self.end_unconfirmed);
         let ends = |key| {
-            let connection = self.get(key).filter(|connection| connection.end != End::Seen)?;
+            let connection = self.get(key).filter(|connection| connection.end != EndStatus::Seen)?;
             Some((key, connection.record.ends))
         };
         keys.into_iter().filter_map(ends).collect()
     }
 
-    /// Gives back one that has not ended yet, as far as known. `missing`: /proc did not show it.
+    /// Puts back a connection whose end is not confirmed yet. `missing` says that /proc did not show it.
     pub fn keep_end_unconfirmed(&mut self, key: ConnectionKey, missing: bool) {
         if let Some(connection) = at(&mut self.connections, key) {
-            connection.end = if missing { End::Missing } else { End::Unconfirmed };
+            connection.end = if missing { EndStatus::Missing } else { EndStatus::Unconfirmed };
             self.end_unconfirmed.push(key);
         }
     }
 
-    /// Whether a connection was given back as missing.
+    /// Returns true if a connection was put back as missing.
     pub fn was_missing(&self, key: ConnectionKey) -> bool {
-        self.get(key).is_some_and(|connection| connection.end == End::Missing)
+        self.get(key).is_some_and(|connection| connection.end == EndStatus::Missing)
     }
 }

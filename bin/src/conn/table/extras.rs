@@ -1,12 +1,13 @@
-//! What is kept of connections only if a column shows it.
+//! Fills the parts of records that are kept only if a column shows them.
 
 use tcptop_abi::Endpoints;
 
-use super::Table;
+use super::ConnectionTable;
 use crate::conn::{ConnectionRecord, Decay, Extra, Protocol, Queues};
 
-impl Table {
-    /// The ends of open TCP connections of local sockets, in an order that stays until a connection comes or goes.
+impl ConnectionTable {
+    /// Returns the ends of open TCP connections of local sockets. Their order stays the same until a connection begins or
+    /// ends.
     pub fn sockets(&mut self) -> Vec<(Protocol, Endpoints)> {
         let mut sockets = Vec::new();
         self.each_extra(&mut |record, _| {
@@ -17,7 +18,7 @@ impl Table {
         sockets
     }
 
-    /// Takes in what waits at sockets: one answer for each, in the order of [`Table::sockets`].
+    /// Stores the queues of sockets, one item for each in the order of [`ConnectionTable::sockets`].
     pub fn learn_queues(&mut self, queues: &mut dyn Iterator<Item = Option<Queues>>) {
         self.each_extra(&mut |record, extra| {
             if has_queues(record) {
@@ -26,7 +27,7 @@ impl Table {
         });
     }
 
-    /// The interval is over: adds its rates to the past of each connection.
+    /// Adds the rates of the interval to the history of each connection. Called at the end of an interval.
     pub fn remember(&mut self, decay: &Decay) {
         self.each_extra(&mut |record, extra| {
             if let Some(history) = &mut extra.history {
@@ -35,12 +36,12 @@ impl Table {
         });
     }
 
-    /// Passes each connection, open or just ended, of which something is kept.
+    /// Calls `each` for every connection with optional parts, open or ended in this interval.
     fn each_extra(&mut self, each: &mut dyn FnMut(&ConnectionRecord, &mut Extra)) {
         let Self { connections, unseen, twins, ended, .. } = self;
         let boxed = unseen.values_mut().chain(twins).map(|connection| &mut **connection);
         for connection in connections.iter_mut().chain(boxed).chain(ended) {
-            // Taken out, so that the rest of the record can be read.
+            // Take the box out, so that `each` can read the rest of the record.
             if let Some(mut extra) = connection.record.extra.take() {
                 each(&connection.record, &mut extra);
                 connection.record.extra = Some(extra);

@@ -1,26 +1,27 @@
-//! Connections that this host passes on: which of them are connections of its own sockets too.
+//! Finds forwarded connections that are also connections of local sockets.
 //!
-//! A container's traffic passes the host's connection tracking, and so does what a transparent proxy takes over. Sockets of
-//! this machine have both. They are counted there, so that each byte is shown once.
+//! The traffic of a container passes the host's connection tracking, and so does the traffic of a transparent proxy. In both
+//! cases a socket of this machine has the connection too. The table keeps only the socket's connection, so that each byte is
+//! shown once.
 
 use std::hash::{BuildHasher, RandomState};
 
 use tcptop_abi::Endpoints;
 
-use super::Table;
+use super::ConnectionTable;
 use crate::{
     collector::{Forwarded, Observation},
     conn::{ConnectionKey, ConnectionRecord, Protocol, Traffic},
 };
 
-/// Connections that this host passes on, in one interval.
+/// The connections that this host forwards, in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forwarding {
-    /// Open ones.
+    /// Number of open ones.
     pub count: usize,
     /// Bytes of IP packets that they moved, as their near ends see them.
     pub moved: Traffic,
-    /// Nobody watches local connections: sums of these mean nothing.
+    /// No collector watches local connections, so their sums mean nothing.
     pub alone: bool,
 }
 
@@ -36,17 +37,17 @@ pub enum Beside {
     EveryNamespace,
 }
 
-/// The ends of local connections, to be found by forwarded ones.
+/// The ends of local connections, with which forwarded ones are compared.
 #[derive(Debug, Default)]
 pub struct LocalEnds {
     beside: Beside,
     hasher: RandomState,
-    /// Hashes of connections that ended in this interval and in the one before: a collector that reads connection tracking
-    /// may show these later than their own.
+    /// Hashes of connections that ended in this interval and in the one before. The collector that reads connection tracking
+    /// may show them later than the collector of local sockets.
     ended: [Vec<u64>; 2],
-    /// Hashes of all local connections, sorted. `None`: one has come since they were sorted.
+    /// Hashes of all local connections, sorted. `None`: a connection has begun since they were sorted.
     sorted: Option<Vec<u64>>,
-    /// Forwarded connections that turned out to be local. The monitor takes them, and tells their collector to leave them.
+    /// Forwarded connections that are local. The monitor takes this list, and makes their collector leave them.
     found: Vec<ConnectionKey>,
 }
 
@@ -59,18 +60,18 @@ impl LocalEnds {
         self.hasher.hash_one((protocol, ends))
     }
 
-    /// A local connection has come.
+    /// Records that a local connection has begun.
     pub fn begin(&mut self) {
         self.sorted = None;
     }
 
-    /// A local connection has ended.
+    /// Records that a local connection has ended.
     pub fn end(&mut self, record: &ConnectionRecord) {
         let hash = self.hash(record.protocol, &record.ends);
         self.ended[0].push(hash);
     }
 
-    /// Forgets connections that ended in the interval before.
+    /// Forgets connections that ended before the previous interval.
     pub fn begin_interval(&mut self) {
         self.ended.swap(0, 1);
         self.ended[0].clear();
@@ -78,13 +79,14 @@ impl LocalEnds {
     }
 }
 
-impl Table {
-    /// Whether a forwarded connection is a local one too. Then its collector is to leave it to the other.
+impl ConnectionTable {
+    /// Returns true if a forwarded connection is also a local one. Then the collector of forwarded connections must leave it.
     pub(super) fn is_local(&mut self, seen: &Observation, forwarded: &Forwarded) -> bool {
         let Self { connections, unseen, twins, local, .. } = self;
         let Some(local) = local else { return false };
         if local.sorted.is_none() {
-            // /proc shows sockets of every namespace. The collector of one namespace will not count the others.
+            // Unseen connections come from /proc, which shows sockets of every namespace. The collector of one namespace will
+            // not count those of others.
             let unseen = (local.beside == Beside::EveryNamespace).then(|| unseen.values().chain(&*twins));
             let open = connections.iter().chain(unseen.into_iter().flatten().map(|connection| &**connection));
             let open =
@@ -97,9 +99,9 @@ impl Table {
         let Endpoints { laddr, raddr, lport, rport } = seen.ends;
         let (address, port) = forwarded.translated.unwrap_or((laddr, lport));
         let far = Endpoints { laddr: raddr, lport: rport, raddr: address, rport: port };
-        // A socket behind a translation of its destination has that address as its remote end.
-        let near = seen.sent_to.map(|(raddr, rport)| Endpoints { raddr, rport, ..seen.ends });
-        let is_known = [seen.ends, far].iter().chain(&near).any(|ends| {
+        // If the destination is translated, the socket has the address before the translation as its remote end.
+        let local_endpoint = seen.sent_to.map(|(raddr, rport)| Endpoints { raddr, rport, ..seen.ends });
+        let is_known = [seen.ends, far].iter().chain(&local_endpoint).any(|ends| {
             let hash = local.hash(seen.protocol, ends);
             local.sorted.as_ref().is_some_and(|all| all.binary_search(&hash).is_ok())
         });
@@ -109,12 +111,12 @@ impl Table {
         is_known
     }
 
-    /// Forwarded connections that are local ones, since this was asked last.
+    /// Takes the forwarded connections that were found to be local since the last call.
     pub fn take_local(&mut self) -> Vec<ConnectionKey> {
         self.local.as_mut().map(|local| std::mem::take(&mut local.found)).unwrap_or_default()
     }
 
-    /// Connections that this host passes on; `None`: nobody watches them.
+    /// Returns the sums of forwarded connections; `None`: no collector watches them.
     pub fn forwarding(&self) -> Option<Forwarding> {
         self.forwarding
     }
@@ -153,7 +155,7 @@ mod tests {
     /// Whether a connection from 10.0.0.1:1000 to 10.0.0.2:443, which is translated like this, is found to be that of a socket
     /// with these ends.
     fn is_found(translated: Option<(u8, u16)>, sent_to: Option<(u8, u16)>, socket: [(u8, u16); 2]) -> bool {
-        let mut table = Table::default();
+        let mut table = ConnectionTable::default();
         table.expect_forwarded(Beside::EveryNamespace);
         let mut apply = |seen| table.apply(CollectorEvent::Moved(seen), &mut |_| None);
         apply(observation(0, socket[0], socket[1]));

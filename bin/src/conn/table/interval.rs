@@ -1,15 +1,15 @@
-//! The end of an interval: what connections moved in it, and which of them the report lists.
+//! Ends an interval: sums what connections moved, and selects the ended connections that the report lists.
 
 use std::time::Duration;
 
-use super::{Lists, Table, at, forwarded::LocalEnds};
+use super::{ConnectionTable, Lists, at, forwarded::LocalEnds};
 use crate::{
     conn::{ConnectionRecord, OwnerSource, Traffic},
     sys::clock::Moment,
 };
 
-impl Table {
-    /// Ends the interval, and returns what all connections of local sockets moved in it. `now`: time since the boot.
+impl ConnectionTable {
+    /// Ends the interval, and returns what all connections of local sockets moved in it. `now` is the time since the boot.
     pub fn close_interval(&mut self, now: Duration) -> Traffic {
         let now = Moment::from(now);
         let Self { connections, active, owner_pending, listeners, .. } = self;
@@ -31,7 +31,7 @@ impl Table {
                 connection.learn(process, OwnerSource::Listener);
             }
         }
-        // A collector hands them up in this order, but for connections whose end it did not see.
+        // A collector hands ended connections up in this order, except for those whose end it did not see.
         if !self.ended.is_sorted_by_key(|connection| connection.record.last_active) {
             self.ended
                 .sort_unstable_by_key(|connection| (connection.record.last_active, connection.record.key));
@@ -39,7 +39,7 @@ impl Table {
         self.moved
     }
 
-    /// The report is printed: begins the next interval.
+    /// Begins the next interval. Called when the report is printed.
     pub fn begin_interval(&mut self) {
         let Self { connections, active, listeners, .. } = self;
         for key in &*active {
@@ -50,7 +50,7 @@ impl Table {
             }
         }
         active.clear();
-        // Ten thousand new connections at once are no reason to keep room for as many.
+        // Give back the memory that a burst of new connections took.
         active.shrink_to(1024);
         self.ended.clear();
         self.left_out = 0;
@@ -62,17 +62,17 @@ impl Table {
         self.local.iter_mut().for_each(LocalEnds::begin_interval);
     }
 
-    /// Connections that were active in the interval just ended, in no order.
+    /// Iterates over the connections that were active in the interval just ended, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.active.iter().filter_map(|key| self.get(*key)).map(|connection| &connection.record)
     }
 
-    /// Connections that ended, in the order of their end.
+    /// Iterates over the connections that ended, in the order of their end.
     pub fn ended(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.ended.iter().map(|connection| &connection.record)
     }
 
-    /// How many others ended after they had moved bytes in the interval.
+    /// Returns how many other connections moved bytes in the interval and ended.
     pub const fn left_out(&self) -> usize {
         self.left_out
     }

@@ -1,4 +1,4 @@
-//! Every connection known, fed by a collector and by /proc, and read by reports.
+//! The table of all connections. A collector and /proc feed it, and reports read it.
 
 mod endings;
 mod extras;
@@ -18,50 +18,51 @@ use tcptop_abi::Endpoints;
 
 use super::{
     Connection, ConnectionKey, ConnectionRecord, Keep, OwnerSource, Process, Protocol, Traffic,
-    connection::{End, Lists},
+    connection::{EndStatus, Lists},
     listeners::Listeners,
     owner::Identify,
 };
 use crate::collector::{CollectorEvent, Observation, Opening};
 
-/// The connections, open and just ended.
+/// All connections that are open or ended in this interval.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct ConnectionTable {
     /// By the index of their keys.
     connections: Slots<Connection>,
-    /// Open connections of local sockets: of TCP, of UDP.
+    /// Number of open connections of local sockets: TCP, UDP.
     open: (usize, usize),
-    /// Connections that this host passes on, if somebody watches them; and the ends of local ones, if somebody does, too.
+    /// The forwarded connections, if a collector watches them.
     forwarding: Option<Forwarding>,
+    /// The endpoints of local connections, if collectors watch both these and forwarded ones.
     local: Option<LocalEnds>,
-    /// From /proc, without a packet so far.
+    /// Connections from /proc that no collector has seen so far.
     unseen: HashMap<(Protocol, Endpoints), Box<Connection>>,
-    /// More of these, with the ends of one of them, in other network namespaces.
+    /// Further unseen connections that have the same ends as one in `unseen`, but are in other network namespaces.
     #[expect(clippy::vec_box, reason = "as in `unseen`")]
     twins: Vec<Box<Connection>>,
     /// Connections that changed in this interval.
     active: Vec<ConnectionKey>,
-    /// Connections that fell silent before their owner was found for certain.
+    /// Connections that became idle before their owner was known for certain.
     owner_pending: Vec<ConnectionKey>,
     /// Connections whose end /proc must confirm.
     end_unconfirmed: Vec<ConnectionKey>,
     /// Connections that ended in this interval.
     ended: Vec<Connection>,
     listeners: Listeners,
-    /// Number of the interval under way.
+    /// Number of the current interval.
     interval: u32,
-    /// How many connections that ended are kept for a report: the busiest. Of others only the bytes are.
+    /// How many ended connections are kept for a report. The busiest are kept; of the others only the bytes count.
     most_ended: usize,
-    /// How many of the others moved bytes in this interval.
+    /// How many of those others moved bytes in this interval.
     left_out: usize,
-    /// Bytes that all connections of local sockets moved in this interval.
+    /// The bytes that all connections of local sockets moved in this interval.
     moved: Traffic,
-    /// What is kept of each connection besides.
+    /// Which optional parts are kept of each connection.
     keep: Keep,
 }
 
-impl Table {
-    /// Adds a connection that exists before any packet of it was seen, and whose owner /proc has shown.
+impl ConnectionTable {
+    /// Adds a connection that was found in /proc, with the owner that /proc shows, before a collector has seen it.
     pub fn add_unseen(&mut self, mut connection: Connection, owner: Option<Process>) {
         connection.keep(self.keep);
         if let Some(process) = owner {
@@ -73,8 +74,8 @@ impl Table {
         }
     }
 
-    /// Takes the unseen connection with these ends. Of several, nothing tells which one it is: then nobody owns it for now,
-    /// nor those that stay.
+    /// Takes the unseen connection with these ends. If there are several, nothing shows which one it is. Then the owners of
+    /// all of them are forgotten.
     fn take_unseen(&mut self, key: (Protocol, Endpoints)) -> Option<Box<Connection>> {
         let Self { unseen, twins, .. } = self;
         let is_twin = |twin: &Connection| (twin.record.protocol, twin.record.ends) == key;
@@ -92,28 +93,28 @@ impl Table {
         Some(twins.swap_remove(at))
     }
 
-    /// Adds a listener that exists before the start.
+    /// Adds a listener that existed before the start.
     pub fn add_listener(&mut self, ends: &Endpoints, process: Option<Process>) {
         self.listeners.add(None, ends, process);
     }
 
-    /// An empty table, which keeps so many of the connections that end in an interval: the busiest.
+    /// Makes an empty table, which keeps the `most_ended` busiest of the connections that end in an interval.
     pub fn new(most_ended: usize) -> Self {
         Self { most_ended, ..Self::default() }
     }
 
-    /// Keeps these things besides of the connections to come.
+    /// Sets which optional parts are kept of connections that are added later.
     pub const fn keep(&mut self, keep: Keep) {
         self.keep = keep;
     }
 
-    /// Expects forwarded connections, beside these. Those that are local too are not taken in.
+    /// Prepares the table for forwarded connections. A connection that is also a local one is not added as forwarded.
     pub fn expect_forwarded(&mut self, beside: Beside) {
         self.forwarding = Some(Forwarding { alone: beside == Beside::Nothing, ..Forwarding::default() });
         self.local = (beside != Beside::Nothing).then(|| LocalEnds::new(beside));
     }
 
-    /// Takes in what a collector hands up.
+    /// Applies an event from a collector.
     pub fn apply(&mut self, event: CollectorEvent, identify: Identify<'_>) {
         match event {
             CollectorEvent::Existed(seen) => self.observe(&seen, identify, false),
@@ -131,7 +132,7 @@ impl Table {
         }
     }
 
-    /// `has_moved`: the connection is active in this interval if something changed.
+    /// Applies an observation. With `has_moved`, a connection that changed is active in this interval.
     fn observe(&mut self, seen: &Observation, identify: Identify<'_>, has_moved: bool) {
         let owner = seen.owner.and_then(|owner| Some((identify(&owner)?, owner.claim)));
         if self.get(seen.key).is_none() {
@@ -146,14 +147,15 @@ impl Table {
         let moved =
             if seen.forwarded.is_none() { moved } else { &mut forwarding.get_or_insert_default().moved };
         let Some(connection) = at(connections, seen.key) else { return };
-        let was_unconfirmed = connection.end != End::Seen;
+        let was_unconfirmed = connection.end != EndStatus::Seen;
         let before = connection.record.growth;
         let is_new = !connection.record.counted;
         let mut changed = connection.observe(seen);
         if let Some((owner, claim)) = owner {
             changed |= connection.learn_observed(&owner, claim);
             if is_new && connection.source == OwnerSource::Accepted {
-                // Whether a child has it by now is worth a look at /proc only if it lives longer than a report.
+                // A child may have the connection by now. Searching /proc for it pays only if the connection outlives a
+                // report.
                 connection.retry_at = *interval + 1;
             }
         }
@@ -162,14 +164,14 @@ impl Table {
         if changed && has_moved && connection.lists.enter(Lists::ACTIVE) {
             active.push(seen.key);
         }
-        if connection.end != End::Seen && !was_unconfirmed {
+        if connection.end != EndStatus::Seen && !was_unconfirmed {
             end_unconfirmed.push(seen.key);
         }
     }
 
-    /// Makes the connection of a key that is not known yet.
+    /// Adds the connection of a key that is not known yet.
     fn adopt(&mut self, seen: &Observation) {
-        // One with the same ends that began after the start is another connection.
+        // A connection that began after the start is not the one from /proc, even if it has the same ends.
         let may_be_known = seen.forwarded.is_none() && !self.unseen.is_empty();
         let known = may_be_known.then(|| self.take_unseen((seen.protocol, seen.ends))).flatten();
         let is_older = seen.opening == Opening::Unseen || seen.began.is_none();
@@ -184,13 +186,13 @@ impl Table {
         });
         connection.record.key = seen.key;
         if seen.forwarded.is_some() {
-            // No process has it.
+            // No process owns a forwarded connection.
             connection.source = OwnerSource::Seen;
         } else if let Some(local) = &mut self.local {
             local.begin();
         }
         let former = self.connections.insert(seen.key.index as usize, connection);
-        // One that its collector gave up without a word.
+        // The collector gave up the former connection of this index without an event.
         former.into_iter().for_each(|former| self.count(&former.record, -1));
         self.count_kind(seen.protocol, seen.forwarded.is_some(), 1);
     }
@@ -213,36 +215,36 @@ impl Table {
         (connection.record.key == key).then_some(connection)
     }
 
-    /// Protocol and ends of a connection.
+    /// Returns the protocol and ends of a connection.
     pub fn ends(&self, key: ConnectionKey) -> Option<(Protocol, Endpoints)> {
         self.get(key).map(|connection| (connection.record.protocol, connection.record.ends))
     }
 
-    /// Connections from /proc that no collector has seen so far.
+    /// Iterates over the connections from /proc that no collector has seen so far.
     pub fn unseen(&self) -> impl Iterator<Item = &(Protocol, Endpoints)> {
         self.unseen.keys()
     }
 
-    /// Whether some of these have no owner, or one that has exited.
+    /// Returns true if an unseen connection has no owner, or one that has exited.
     pub fn are_unseen_ownerless(&self) -> bool {
         self.unseen.values().any(|connection| connection.source < OwnerSource::Proc)
     }
 
-    /// The owner of an unseen connection was found.
+    /// Stores the owner of an unseen connection.
     pub fn learn_unseen(&mut self, key: &(Protocol, Endpoints), process: Process) {
         if let Some(connection) = self.unseen.get_mut(key) {
             connection.learn(process, OwnerSource::Proc);
         }
     }
 
-    /// Forgets unseen connections that are gone.
+    /// Forgets unseen connections that no longer exist.
     pub fn forget_unseen<'a>(&mut self, gone: impl Iterator<Item = &'a (Protocol, Endpoints)>) {
         let Self { unseen, twins, .. } = self;
         gone.for_each(|key| drop(unseen.remove(key)));
         twins.retain(|twin| unseen.contains_key(&(twin.record.protocol, twin.record.ends)));
     }
 
-    /// Open TCP connections and UDP flows of local sockets.
+    /// Returns the numbers of open TCP connections and UDP flows of local sockets.
     pub fn counts(&self) -> (usize, usize) {
         let (mut tcp, mut udp) = self.open;
         for connection in self.unseen.values().chain(&self.twins) {
@@ -251,19 +253,19 @@ impl Table {
         (tcp, udp)
     }
 
-    /// Every connection, open or ended in this interval, in no order.
+    /// Iterates over all connections that are open or ended in this interval, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.live().chain(self.ended())
     }
 
-    /// Every open connection, in no order.
+    /// Iterates over all open connections, in no particular order.
     pub fn live(&self) -> impl Iterator<Item = &ConnectionRecord> {
         let unseen = self.unseen.values().chain(&self.twins).map(|connection| &**connection);
         self.connections.iter().chain(unseen).map(|connection| &connection.record)
     }
 }
 
-/// The connection of a key, to be changed.
+/// Returns the connection of a key for changes.
 fn at(connections: &mut Slots<Connection>, key: ConnectionKey) -> Option<&mut Connection> {
     connections.get_mut(key.index as usize).filter(|connection| connection.record.key == key)
 }

@@ -1,16 +1,16 @@
-//! Who owns the connections in the table: what is still to be searched for, and what was found.
+//! The owners of connections: which ones must still be searched for, and which were found.
 
 use tcptop_abi::Endpoints;
 
-use super::{Lists, Table, at};
+use super::{ConnectionTable, Lists, at};
 use crate::conn::{Connection, ConnectionKey, OwnerSource, Process};
 
-/// Longest wait, in intervals, between two searches for an owner that /proc does not show.
+/// The longest wait, in intervals, between two searches for an owner that /proc does not show.
 const LONGEST_RETRY: u8 = 64;
 
-impl Table {
-    /// Connections without a certain owner, for which it is time to search: active ones, and those that fell silent
-    /// before theirs was found.
+impl ConnectionTable {
+    /// Returns the connections without a certain owner whose next search is due: active ones, and those that became idle
+    /// before their owner was found.
     pub fn ownerless(&mut self) -> Vec<ConnectionKey> {
         let Self { connections, active, owner_pending, interval, .. } = self;
         let mut wanted = Vec::new();
@@ -42,8 +42,8 @@ impl Table {
         wanted
     }
 
-    /// Takes connections from owners that have exited, so that whoever has them now is searched for. `idle`: also those that
-    /// did not move.
+    /// Marks connections whose owner has exited, so that their present owner is searched for. With `idle`, includes
+    /// connections that did not move.
     pub fn leave_exited(&mut self, idle: bool, mut is_gone: impl FnMut(&Process) -> bool) {
         let Self { connections, unseen, active, owner_pending, listeners, .. } = self;
         listeners.forget_exited(&mut is_gone);
@@ -72,7 +72,7 @@ impl Table {
         }
     }
 
-    /// A connection's owner was found. One that was reported as somebody else's, or nobody's, is reported again.
+    /// Stores the owner of a connection. If the owner changed, the connection is reported again.
     pub fn learn(&mut self, key: ConnectionKey, process: Process, source: OwnerSource) {
         let Some(connection) = at(&mut self.connections, key) else { return };
         if connection.learn(process, source) && connection.lists.enter(Lists::ACTIVE) {
@@ -80,23 +80,23 @@ impl Table {
         }
     }
 
-    /// The process most likely to have an accepted connection: the one that accepted it, or its listener's.
+    /// Returns the process that most likely has an accepted connection: the one that accepted it, or its listener's owner.
     pub fn likely_owner(&self, key: ConnectionKey, ends: &Endpoints) -> Option<Process> {
         let known = self.get(key).and_then(|connection| connection.record.process().copied());
         known.or_else(|| self.listeners.owner(ends))
     }
 
-    /// Listeners whose owner no hook has seen, for which it is time to search.
+    /// Returns the listeners whose owner no hook has seen, and whose next search is due.
     pub fn ownerless_listeners(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         self.listeners.ownerless()
     }
 
-    /// A listener's owner was found.
+    /// Stores the owner of a listener.
     pub fn learn_listener(&mut self, key: ConnectionKey, process: Process) {
         self.listeners.learn(key, process);
     }
 
-    /// The owner of the listener that accepted a connection.
+    /// Returns the owner of the listener that accepted a connection.
     pub fn listener_owner(&self, ends: &Endpoints) -> Option<Process> {
         self.listeners.owner(ends)
     }

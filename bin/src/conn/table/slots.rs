@@ -1,8 +1,8 @@
-//! Values by position, in pieces of one size.
+//! Values by position, stored in pieces of one size.
 //!
-//! The static binary's allocator (SmpAllocator of Zig's C library) gives what has up to 32 KiB the next power of two, its 16
-//! bytes of bookkeeping included, and keeps it when it is freed: a value of 184 bytes would take 256 by itself, for ever. A
-//! piece is whole pages. One in which no value is left goes back to the kernel, wherever it is.
+//! The static binary's allocator (SmpAllocator of Zig's C library) rounds allocations of up to 32 KiB, with its 16 bytes of
+//! bookkeeping, to the next power of two, and never gives them back to the kernel. A value of 184 bytes would take 256 by
+//! itself. A piece consists of whole pages, and returns to the kernel when no value is left in it.
 
 /// Bytes of a piece.
 const PIECE: usize = 64 * 1024 - 16;
@@ -13,9 +13,9 @@ type Piece<T> = Vec<Option<T>>;
 /// Values of a type at positions that are mostly dense.
 #[derive(Debug)]
 pub struct Slots<T> {
-    /// Empty: no value is there.
+    /// A piece without values is empty.
     pieces: Vec<Piece<T>>,
-    /// How many values each piece has.
+    /// The number of values in each piece.
     counts: Vec<u16>,
 }
 
@@ -26,7 +26,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Values in a piece.
+    /// The number of values that fit into a piece.
     const EACH: usize = PIECE / size_of::<Option<T>>();
 
     /// Puts a value at a position, and returns the one that was there.
@@ -46,12 +46,12 @@ impl<T> Slots<T> {
         former
     }
 
-    /// The value at a position.
+    /// Returns the value at a position.
     pub fn get(&self, index: usize) -> Option<&T> {
         self.pieces.get(index / Self::EACH)?.get(index % Self::EACH)?.as_ref()
     }
 
-    /// The value at a position, to be changed.
+    /// Returns the value at a position for changes.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.pieces.get_mut(index / Self::EACH)?.get_mut(index % Self::EACH)?.as_mut()
     }
@@ -68,12 +68,12 @@ impl<T> Slots<T> {
         Some(value)
     }
 
-    /// Every value, by position.
+    /// Iterates over all values by position.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pieces.iter().flatten().flatten()
     }
 
-    /// Every value, to be changed.
+    /// Iterates over all values for changes.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.pieces.iter_mut().flatten().flatten()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{CollectorEvent, Connection, ConnectionKey, Observation, Opening, Table, Traffic};
+use super::{CollectorEvent, Connection, ConnectionKey, ConnectionTable, Observation, Opening, Traffic};
 use crate::{
     collector::{Claim, Details, ObservedOwner},
     conn::{Identified, OwnerSource, Process, Protocol, TcpState},
@@ -60,21 +60,21 @@ fn process(pid: u32) -> Process {
     Process { pid, uid: 0, start: 1, comm: [b'x'; 16] }
 }
 
-fn apply(table: &mut Table, event: CollectorEvent) {
+fn apply(table: &mut ConnectionTable, event: CollectorEvent) {
     table.apply(event, &mut |owner| Some(Identified { process: process(owner.pid), is_gone: false }));
 }
 
-fn moved(table: &mut Table, seen: Observation) {
+fn moved(table: &mut ConnectionTable, seen: Observation) {
     apply(table, CollectorEvent::Moved(seen));
 }
 
-fn ended(table: &mut Table, seen: Observation) {
+fn ended(table: &mut ConnectionTable, seen: Observation) {
     let state = seen.state.map(|_| TcpState::Close);
     apply(table, CollectorEvent::Ended(Observation { state, ..seen }));
 }
 
 /// Ends interval `number`: what moved, how many connections it lists as active, and the owners of those that ended.
-fn tick(table: &mut Table, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
+fn tick(table: &mut ConnectionTable, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
     let sum = table.close_interval(SECOND * number);
     let active = table.active().count();
     let ended = table.ended().map(|record| record.process().map(|process| process.pid)).collect();
@@ -94,7 +94,7 @@ const fn rx(rx: u64) -> Traffic {
 
 #[test]
 fn a_connection_that_lives_and_ends() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     moved(&mut table, owned(tcp(3, 10), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(10), 1, vec![]));
     assert_eq!((table.counts(), table.live().count()), ((1, 0), 1));
@@ -108,14 +108,14 @@ fn a_connection_that_lives_and_ends() {
 
 #[test]
 fn begun_and_ended_in_one_interval() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     ended(&mut table, owned(tcp(0, 15), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![Some(7)]));
 }
 
 #[test]
 fn an_index_that_is_used_again_is_another_connection() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     ended(&mut table, owned(tcp(0, 15), 7, true));
     let key = ConnectionKey { index: 0, generation: 2 };
     moved(&mut table, owned(Observation { key, ..tcp(0, 4) }, 8, true));
@@ -128,7 +128,7 @@ fn an_index_that_is_used_again_is_another_connection() {
 
 #[test]
 fn an_owner_that_does_not_show_itself_is_the_listener_s() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     let listener = Observation { state: Some(TcpState::Listen), ends: ends(80, 0), ..tcp(5, 0) };
     apply(&mut table, CollectorEvent::Listening(owned(listener, 5, true)));
     assert_eq!(table.counts(), (0, 0), "a listener is no connection");
@@ -143,7 +143,7 @@ fn an_owner_that_does_not_show_itself_is_the_listener_s() {
 
 #[test]
 fn what_no_report_lists_is_counted_all_the_same() {
-    let mut table = Table::new(0);
+    let mut table = ConnectionTable::new(0);
     moved(&mut table, owned(tcp(1, 10), 7, true));
     ended(&mut table, owned(tcp(1, 15), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![]));
@@ -152,7 +152,7 @@ fn what_no_report_lists_is_counted_all_the_same() {
 
 #[test]
 fn connections_end_in_the_order_of_their_ends() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     for (index, time) in [(1, 30), (2, 10), (3, 20)] {
         ended(&mut table, owned(Observation { ended: Moment::new(time), ..tcp(index, 1) }, index, true));
     }
@@ -161,7 +161,7 @@ fn connections_end_in_the_order_of_their_ends() {
 
 #[test]
 fn a_udp_flow_ends_with_its_last_active_interval() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     moved(&mut table, owned(udp(1, 10), 7, true));
     tick(&mut table, 1);
     tick(&mut table, 2);
@@ -173,7 +173,7 @@ fn a_udp_flow_ends_with_its_last_active_interval() {
 
 #[test]
 fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     let key = tcp(1, 0).key;
     moved(&mut table, owned(tcp(1, 10), 7, false));
     assert_eq!(table.ownerless(), []);
@@ -189,7 +189,7 @@ fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
 
 #[test]
 fn a_search_for_an_owner_is_repeated_less_and_less_often() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     let mut searched = Vec::new();
     for number in 1..=40 {
         moved(&mut table, tcp(1, u64::from(number)));
@@ -203,7 +203,7 @@ fn a_search_for_an_owner_is_repeated_less_and_less_often() {
 
 #[test]
 fn an_idle_connection_s_owner_is_searched_for_too() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     moved(&mut table, tcp(1, 1));
     let mut searched = Vec::new();
     for number in 1..=40 {
@@ -217,7 +217,7 @@ fn an_idle_connection_s_owner_is_searched_for_too() {
 
 #[test]
 fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     let seen = || Observation { end_unconfirmed: true, ..tcp(1, 1) };
     moved(&mut table, seen());
     moved(&mut table, seen());
@@ -233,7 +233,7 @@ fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
 
 #[test]
 fn a_connection_known_from_proc_is_found_by_its_ends() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     older(&mut table, 4);
     assert_eq!(table.counts(), (1, 0));
     moved(&mut table, Observation { opening: Opening::Unseen, earlier: rx(70), ..tcp(1, 100) });
@@ -244,7 +244,7 @@ fn a_connection_known_from_proc_is_found_by_its_ends() {
 
 #[test]
 fn of_many_that_ended_the_busiest_are_kept() {
-    let mut table = Table::new(3);
+    let mut table = ConnectionTable::new(3);
     for index in 0..20 {
         ended(&mut table, owned(tcp(index, u64::from(index * 7 % 20)), index, true));
     }
@@ -260,12 +260,12 @@ fn of_many_that_ended_the_busiest_are_kept() {
 }
 
 /// An older connection with the ends of `tcp`, which /proc has shown.
-fn older(table: &mut Table, pid: u32) {
+fn older(table: &mut ConnectionTable, pid: u32) {
     let connection = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
     table.add_unseen(connection, Some(process(pid)));
 }
 
-fn pids(table: &Table) -> Vec<Option<u32>> {
+fn pids(table: &ConnectionTable) -> Vec<Option<u32>> {
     let mut pids: Vec<_> = table.live().map(|record| record.process().map(|process| process.pid)).collect();
     pids.sort_unstable();
     pids
@@ -273,7 +273,7 @@ fn pids(table: &Table) -> Vec<Option<u32>> {
 
 #[test]
 fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     older(&mut table, 10);
     older(&mut table, 20);
     assert_eq!((pids(&table), table.counts()), (vec![Some(10), Some(20)], (2, 0)));
@@ -284,7 +284,7 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
     table.forget_unseen([(Protocol::Tcp, ends(80, 9))].iter());
     assert_eq!(table.counts(), (2, 0));
 
-    let mut table = Table::new(usize::MAX);
+    let mut table = ConnectionTable::new(usize::MAX);
     older(&mut table, 10);
     older(&mut table, 10);
     moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
@@ -293,8 +293,8 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
 
 #[test]
 fn whoever_has_it_now_takes_it_from_an_owner_that_has_exited() {
-    let mut table = Table::new(usize::MAX);
-    let gone = |table: &mut Table| {
+    let mut table = ConnectionTable::new(usize::MAX);
+    let gone = |table: &mut ConnectionTable| {
         let seen = owned(Observation { opening: Opening::Active, ..tcp(1, 70) }, 10, true);
         table.apply(CollectorEvent::Moved(seen), &mut |owner| {
             Some(Identified { process: process(owner.pid), is_gone: true })
