@@ -19,8 +19,8 @@ _arguments -s \
     '(-p --pid)--pid=[Of these processes]:value:' \
     '(-c --comm)-c[Of processes with these names]:value:' \
     '(-c --comm)--comm=[Of processes with these names]:value:' \
-    '(-P --port)-P[With these ports at either end 80,domain, or all but !ssh]:value:_sequence _ports' \
-    '(-P --port)--port=[With these ports at either end 80,domain, or all but !ssh]:value:_sequence _ports' \
+    '(-P --port)-P[With these ports at either end; !ssh leaves out]:value:_sequence _ports' \
+    '(-P --port)--port=[With these ports at either end; !ssh leaves out]:value:_sequence _ports' \
     '(-L --lport)-L[With these local ports]:value:_sequence _ports' \
     '(-L --lport)--lport=[With these local ports]:value:_sequence _ports' \
     '(-D --rport)-D[With these remote ports]:value:_sequence _ports' \

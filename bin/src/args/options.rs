@@ -33,7 +33,7 @@ pub static OPTIONS: [Opt; 50] = [
         "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::new(OptionId::Port, "--port", OptionGroup::Which,
-        "With these ports at either end: 80,domain, or all but '!ssh'", "Ports, ranges like 8000-8100, and names of /etc/services").letter('P').takes("LIST", PORTS),
+        "With these ports at either end; '!ssh' leaves out", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
     Opt::new(OptionId::LocalPort, "--lport", OptionGroup::Which,
         "With these local ports", "").letter('L').takes("LIST", PORTS),
     Opt::new(OptionId::RemotePort, "--rport", OptionGroup::Which,

@@ -92,10 +92,11 @@ fn bars_where_the_terminal_has_them() {
     let pair = Pair::new(V4);
     for (locale, digits) in [("C.UTF-8", false), ("C", true)] {
         let port = pair.flow.local.port().to_string();
-        let mut command = tcptop(&["-d", "0.2", "-n", "2", "--columns", "lport,trend", "--lport", &port]);
+        let mut command = tcptop(&["-d", "0.5", "-n", "3", "--columns", "lport,trend", "--lport", &port]);
         command.env("LC_ALL", locale);
         let process = Process::start(&mut command, |_| ());
-        for _ in 0..40 {
+        // A slow machine is late to begin.
+        for _ in 0..250 {
             send(&pair.client, 500);
             thread::sleep(Duration::from_millis(10));
         }
