@@ -10,7 +10,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
     signature::{Signature, Verdict},
     write::write_all,
 };
+use crate::sys::clock;
 
 /// How long the start waits for another tcptop to release the file: cron may start one before the previous one has
 /// ended.
@@ -56,11 +57,11 @@ impl Log {
             begun: false,
             renamed: Renamed::default(),
         };
-        let start = Instant::now();
+        let start = clock::monotonic();
         loop {
             match log.prepare(0, stop) {
                 Err(OutputError::Refused { why: LogRefusal::Locked, .. })
-                    if start.elapsed() < LOCK_TIMEOUT =>
+                    if clock::monotonic().saturating_sub(start) < LOCK_TIMEOUT =>
                 {
                     thread::sleep(LOCK_RETRY);
                 }

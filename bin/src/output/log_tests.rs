@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::PathBuf,
+    time::Instant,
 };
 
 use super::*;

@@ -4,11 +4,7 @@
 //! The monotonic clock stops while the machine sleeps. Rates therefore cover only the time in which something could be sent.
 //! The clock since the boot goes on, so the duration of a connection includes the sleep.
 
-use std::{
-    mem::MaybeUninit,
-    num::NonZero,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{mem::MaybeUninit, num::NonZero, time::Duration};
 
 use super::time_namespace;
 
@@ -36,7 +32,7 @@ impl From<Duration> for Moment {
 
 /// Returns the time since the Unix epoch, or zero if the clock is set before it, as on a board without a battery.
 pub fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    read(libc::CLOCK_REALTIME)
 }
 
 /// Returns the time since a fixed point (`CLOCK_MONOTONIC`). Nobody sets this clock, and it never goes back.
