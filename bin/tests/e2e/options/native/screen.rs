@@ -71,8 +71,8 @@ fn a_command_line_loses_the_folder_of_its_program_first() {
             && !lines[2..].iter().any(|line| line.contains('/')),
         "{lines:#?}"
     );
-    let csv = crate::harness::run(&["--csv", "--cmdline", "--once", "--listen", "-d", "0.2"]);
     let _listener = listen(V4);
+    let csv = crate::harness::run(&["--csv", "--cmdline", "--once", "--listen", "-d", "0.2"]);
     assert!(csv.assert_success().stdout.contains('/'), "{}", csv.stdout);
 }
 
