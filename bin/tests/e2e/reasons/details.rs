@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use crate::{
     harness::{Process, eventually, tcptop},
     options::{Cells, cells, csv},
-    traffic::{Pair, SIOCINQ, SIOCOUTQ, V4, V6, fill, queue, send, transfer},
+    traffic::{Pair, SIOCINQ, SIOCOUTQ, V4, V6, fill, queue, transfer},
 };
 
 fn of(rows: &[Cells], port: u16) -> &Cells {
@@ -96,11 +96,14 @@ fn bars_where_the_terminal_has_them() {
         command.env("LC_ALL", locale);
         let process = Process::start(&mut command, |_| ());
         // A slow machine is late to begin.
-        for _ in 0..250 {
-            send(&pair.client, 500);
-            thread::sleep(Duration::from_millis(10));
-        }
-        let finished = process.wait();
+        let finished = thread::scope(|scope| {
+            let finished = scope.spawn(move || process.wait());
+            while !finished.is_finished() {
+                transfer(&pair.client, &pair.server, 500);
+                thread::sleep(Duration::from_millis(10));
+            }
+            finished.join().expect("no panic")
+        });
         finished.assert_success();
         let rows = finished.stdout.lines().filter_map(|line| line.trim().split_once(' '));
         let trends: Vec<&str> = rows.filter(|row| row.0 == port).map(|row| row.1.trim()).collect();
