@@ -82,9 +82,11 @@ fn assert_closed(log: Log, expected: &[End]) {
         let row = log.closed(local, remote);
         let number = |name: &str| row[name].parse::<u64>().expect("a number");
         assert_eq!(number("tx_bytes"), *tx, "{row:?}");
-        let missing = rx.checked_sub(number("rx_bytes")).unwrap_or_else(|| panic!("{rx}: {row:?}"));
-        assert!(missing <= 1, "{rx}: {row:?}");
-        short += missing;
+        // On an emulated machine a FIN was once counted as a byte.
+        let most = rx + u64::from(std::env::var_os("TCPTOP_SLOW").is_some());
+        let received = number("rx_bytes");
+        assert!(received + 1 >= *rx && received <= most, "{rx}: {row:?}");
+        short += rx.saturating_sub(received);
         assert!(row["comm"].is_empty() || row["comm"] == me.comm, "{row:?}");
     }
     let is_ours = |row: &&Cells| {
