@@ -79,7 +79,7 @@ _tcptop_words() {
     mapfile -t COMPREPLY < <(compgen -P "$head" "$@" -- "$word")
 }
 
-# _tcptop_list HEAD WORD COMPGEN...: likewise, for the last item of a list; it may have ! or ^ in front.
+# _tcptop_list HEAD WORD COMPGEN...: completes the last item of a list, which may have ! or ^ in front.
 _tcptop_list() {
     local head=$1 word=$2 item
     shift 2

@@ -214,7 +214,7 @@ pub static COLUMNS: [Column; 40] = [
     column(ColumnId::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
         "rate on average over 10 seconds: older intervals count less; since it began, if that is not as long ago"),
     column(ColumnId::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
-        "likewise over 60 seconds"),
+        "the same over 60 seconds"),
     column(ColumnId::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
         "rates of the last ten intervals as bars, the highest for the row's largest; as digits from 0 to 7 in \
          CSV and where the locale is not UTF-8"),
