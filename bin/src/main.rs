@@ -29,7 +29,7 @@ mod view;
 
 use std::{env, io::Write, process::ExitCode};
 
-use args::{CollectorName, Command};
+use args::Command;
 use error::Error;
 use run::Stopped;
 use sys::{
@@ -66,7 +66,7 @@ fn run_command() -> ExitCode {
         Ok(Command::Version) => return print(&args::version()),
         Err(error) => return fail(&error, exit::USAGE),
     };
-    if !(privilege::sufficient() || privilege::is_root() || settings.collector == CollectorName::Diag) {
+    if !(privilege::sufficient() || privilege::is_root() || !settings.collector.tries_bpf()) {
         return fail(&Error::Privileges, exit::PRIVILEGES);
     }
     match run::run(*settings) {

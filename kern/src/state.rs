@@ -70,4 +70,5 @@ impl SocketState {
 // SAFETY: `repr(C)` integers, 80 bytes without padding, alignment eight.
 unsafe impl Words for SocketState {}
 
+// If you add a field, change the size here and in the comment above, and place the field so that no padding arises.
 const _: () = assert!(size_of::<SocketState>() == 80);

@@ -103,7 +103,7 @@ _tcptop() {
     case $before in
 "#,
     );
-    for opt in &OPTIONS {
+    for opt in OPTIONS {
         let behind = vec![format!("{}=", opt.long)];
         let patterns = if is_optional(opt) { behind } else { [spellings(opt), behind].concat() };
         let reply = match words(opt) {
@@ -152,7 +152,7 @@ pub fn zsh() -> String {
          # Columns, also with a minus in front.\n_tcptop_signed() {\n    compset -P -\n    compadd -- \"$@\"\n}\n\n\
          _arguments -s \\\n",
     );
-    for opt in &OPTIONS {
+    for opt in OPTIONS {
         let brief = opt.brief.replace('\'', "").replace('[', "(").replace(']', ")").replace(':', "");
         let action = match words(opt) {
             Completion::Nothing => String::new(),
@@ -182,7 +182,7 @@ pub fn fish() -> String {
     let mut text = String::from(
         "# fish completion for tcptop, made from its table of options: see bin/src/args/completions.rs.\n\ncomplete -c tcptop -f\n",
     );
-    for opt in &OPTIONS {
+    for opt in OPTIONS {
         let short = opt.short.map_or_else(String::new, |letter| format!(" -s {letter}"));
         let signed =
             |list: &[String]| list.iter().map(|name| format!("-{name}")).collect::<Vec<_>>().join(" ");

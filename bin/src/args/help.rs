@@ -155,16 +155,20 @@ mod tests {
         let text = help();
         let short = short_help();
         for line in short.lines() {
-            assert!(line.len() <= WIDTH, "{line:?}");
+            assert!(line.len() <= WIDTH, "wider than {WIDTH} columns: {line:?}");
         }
         for word in ["--by", "--csv", "--closed", "--columns", "--pid"] {
             assert!(short.contains(word), "{word}");
         }
-        for opt in &OPTIONS {
+        for opt in OPTIONS {
             assert_eq!(text.lines().filter(|line| line.starts_with(&names(opt))).count(), 1, "{}", opt.long);
         }
         for line in text.lines() {
-            assert!(line.len() <= WIDTH && line.is_ascii() && line == line.trim_end(), "{line:?}");
+            let is_plain = line.is_ascii() && line == line.trim_end();
+            assert!(
+                line.len() <= WIDTH && is_plain,
+                "wider than {WIDTH} columns, or not plain ASCII: {line:?}"
+            );
         }
         assert!(text.contains("\nUsage: tcptop [options] [interval [count]]\n"));
         assert!(text.contains("\n  77                       Missing privileges"), "{text}");

@@ -75,7 +75,7 @@ fn nothing_given_is_the_default() {
 
 #[test]
 fn every_option_of_the_table_is_parsed_and_does_something() {
-    for opt in &OPTIONS {
+    for opt in OPTIONS {
         let (value, needed) = sample(opt);
         let mut words = Vec::new();
         match &opt.value {
@@ -90,8 +90,8 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
         }
         let with = |words: &str| parse_line(&format!("{needed} {words}"));
         let first = with(&words[0]);
-        assert!(first.is_ok(), "{}: {first:?}", opt.long);
-        assert_ne!(first, with(""), "{}", opt.long);
+        assert!(first.is_ok(), "{}, with the value that `sample` has for it: {first:?}", opt.long);
+        assert_ne!(first, with(""), "{} changes no setting", opt.long);
         for words in &words {
             assert_eq!(with(words), first, "{words}");
         }
@@ -100,7 +100,7 @@ fn every_option_of_the_table_is_parsed_and_does_something() {
 
 #[test]
 fn a_missing_value_names_the_option() {
-    for opt in &OPTIONS {
+    for opt in OPTIONS {
         let Some(takes) = opt.value.as_ref().filter(|takes| !takes.optional) else { continue };
         let line = format!("missing value for '{}': expected {}", opt.long, takes.expected);
         assert_eq!(refusal(opt.long), line);

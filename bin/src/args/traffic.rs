@@ -34,3 +34,13 @@ pub enum CollectorName {
     /// sock_diag.
     Diag,
 }
+
+impl CollectorName {
+    /// Returns true if tcptop loads the kernel programs, or tries to.
+    pub fn tries_bpf(self) -> bool {
+        match self {
+            Self::Auto | Self::Bpf => true,
+            Self::Diag => false,
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! The list of kernel hooks. The loader attaches every hook of this list. `benches/cost` measures the same list, so this file
-//! imports nothing from the crate.
+//! The list of kernel hooks. The loader attaches every hook of this list. `benches/cost` and the tests include this file and
+//! read the same list, so it imports nothing from the crate.
 
 /// A place in the kernel where one of our programs attaches.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ const DATAGRAM: Option<&str> = Some("a UDP flow belongs to the process that crea
 
 /// Every hook, in the order of attaching. Hooks that find owners come before those that count packets. The TCP lifecycle comes
 /// last, so that every packet of a connection that it sees begin is counted, above all the FINs.
-pub static HOOKS: [Hook; 13] = [
+pub static HOOKS: &[Hook] = &[
     Hook::new("tcptop_sock_create", CGROUP_SOCK, 2, CREATE),
     Hook::new(RELEASE_PROGRAM, CGROUP_SOCK, 34, RELEASE),
     Hook::new("tcptop_connect4", CGROUP_SOCK_ADDR, 10, CONNECT),

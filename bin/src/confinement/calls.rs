@@ -142,7 +142,7 @@ const EVERY_BIT: u32 = u32::MAX;
 /// Flags of open(2) that can change a file, or make one. (musl's `O_ACCMODE` has `O_PATH` in it, which opens nothing to write.)
 const CHANGES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u32;
 const _: () = assert!(CHANGES & (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW) as u32 == 0);
-/// The flags to read, and those with which `output/place.rs` opens a log and creates a new one.
+/// The flags to read, and those with which `output/location.rs` opens a log and creates a new one.
 const READ: u32 = libc::O_RDONLY as u32;
 const APPEND: u32 = (libc::O_WRONLY | libc::O_APPEND) as u32;
 const CREATE: u32 = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u32;

@@ -28,6 +28,7 @@ impl Packed {
     }
 }
 
+// `Flow` contains it. If it must be larger, raise this limit and that of `Flow`.
 const _: () = assert!(size_of::<Packed>() <= 16);
 
 #[cfg(test)]

@@ -66,11 +66,7 @@ impl CollectorPlan {
     ///
     /// Fails if it may not.
     pub fn has_descriptors(&self) -> Result<(), Error> {
-        if self.traffic.has_local() && self.collector != CollectorName::Diag {
-            bpf::has_descriptors()
-        } else {
-            Ok(())
-        }
+        if self.traffic.has_local() && self.collector.tries_bpf() { bpf::has_descriptors() } else { Ok(()) }
     }
 
     /// Starts the collectors of the plan.
@@ -129,32 +125,32 @@ impl CollectorPlan {
 
     /// Returns the collector of local connections, and whether it sees UDP.
     fn local(&self) -> Result<(Box<dyn NetworkCollector>, bool), Error> {
-        if self.collector != CollectorName::Diag {
-            let mut bpf = BpfCollector::new(self.bpf);
-            match bpf.start() {
-                Ok(()) => return Ok((Box::new(bpf), true)),
-                Err(error) if self.collector == CollectorName::Bpf || !error.is_bpf_unavailable() => {
+        match self.collector {
+            CollectorName::Auto | CollectorName::Bpf => {
+                let mut bpf = BpfCollector::new(self.bpf);
+                let Err(error) = bpf.start() else { return Ok((Box::new(bpf), true)) };
+                if self.collector == CollectorName::Bpf || !error.is_bpf_unavailable() {
                     return Err(error);
                 }
-                Err(error) => {
-                    let mut diag = DiagCollector::new();
-                    // If both fail, report why BPF failed, because that is what the user can fix.
-                    let Ok(()) = diag.start() else { return Err(error) };
-                    let udp = if self.conntrack_counts() {
-                        "and UDP as far as connection tracking has it"
-                    } else {
-                        "no UDP"
-                    };
-                    let _ = writeln!(
-                        io::stderr(),
-                        "tcptop: {error}; sock_diag counts instead: TCP of this network namespace, {udp}"
-                    );
-                    return Ok((Box::new(diag), false));
-                }
+                let mut diag = DiagCollector::new();
+                // If both fail, report why BPF failed, because that is what the user can fix.
+                let Ok(()) = diag.start() else { return Err(error) };
+                let udp = if self.conntrack_counts() {
+                    "and UDP as far as connection tracking has it"
+                } else {
+                    "no UDP"
+                };
+                let _ = writeln!(
+                    io::stderr(),
+                    "tcptop: {error}; sock_diag counts instead: TCP of this network namespace, {udp}"
+                );
+                Ok((Box::new(diag), false))
+            }
+            CollectorName::Diag => {
+                let mut diag = DiagCollector::new();
+                diag.start()?;
+                Ok((Box::new(diag), false))
             }
         }
-        let mut diag = DiagCollector::new();
-        diag.start()?;
-        Ok((Box::new(diag), false))
     }
 }

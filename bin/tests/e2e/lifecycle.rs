@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, thread, time:
 
 use crate::{
     harness::{Process, Tcptop, eventually, tcptop},
+    hooks::HOOKS,
     programs,
     traffic::{Pair, V4},
 };
@@ -16,7 +17,7 @@ fn attached(process: &Process) -> BTreeSet<u32> {
         // On the router's kernel of ci/matrix they have no names.
         assert!(name.is_empty() || name.starts_with("tcptop_"), "{name}");
     }
-    assert_eq!((ids.len(), links), (13, 13), "hooks of bpf/hooks.rs, attached by links");
+    assert_eq!((ids.len(), links), (HOOKS.len(), HOOKS.len()), "the programs and links of all hooks");
     ids
 }
 

@@ -26,6 +26,9 @@ mod forwarded;
 mod handing;
 mod harness;
 mod hidden;
+#[path = "../../src/bpf/hooks.rs"]
+#[allow(dead_code, reason = "the tests read only the names of the hooks")]
+mod hooks;
 mod hosts;
 mod interpose;
 #[cfg(target_arch = "x86_64")]
