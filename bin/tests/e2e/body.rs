@@ -1,4 +1,4 @@
-//! The sockets that a puppet process holds, and the orders that it obeys.
+//! Executes the orders that a puppet process gets, and holds its sockets.
 
 use std::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -28,14 +28,14 @@ pub struct Body {
 }
 
 impl Body {
-    /// Obeys until there are no orders, or one to leave.
+    /// Obeys orders until the input ends or the order `leave` comes.
     pub fn obey(&mut self) {
         let mut line = String::new();
         if let Some(fd) = handing::inherited() {
             self.keep(fd.into());
             println!("{}", std::env::var(MARK).expect("a name"));
         }
-        // Unbuffered, so that a fork shares every byte that was not read.
+        // Orders are read without a buffer, so a child that `fork` makes can read the rest of them.
         while read_line(&mut line) {
             let mut words = line.split_whitespace();
             let order = words.next().expect("an order");
@@ -188,19 +188,19 @@ impl Body {
         self.stream.as_ref().expect("a connection")
     }
 
-    /// Makes a child that has the same connection and obeys from now on. The parent closes its own copy, waits until
-    /// the child has left, and obeys again.
+    /// Makes a child that has the same connection and obeys from now on. Returns the child's answer in the child. The parent
+    /// closes its own copy of the connection, waits until the child has left, and obeys again.
     fn fork(&mut self) -> Option<String> {
-        // SAFETY: this process has one thread, so that the child's memory is whole.
+        // SAFETY: this process has one thread, so no other thread can hold a lock that the child would wait for.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
-            // Not getpid(2): /proc tells the id outside of a container.
+            // In a PID namespace, getpid(2) would return the id inside it. /proc shows the one outside.
             let pid = std::fs::read_link("/proc/self").expect("/proc");
             return Some(pid.to_str().expect("digits").into());
         }
         self.stream = None;
-        // SAFETY: waits for our own child, nothing is written.
+        // SAFETY: the pointer for the status is null, so the kernel writes nothing.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         None
     }
@@ -210,7 +210,7 @@ fn read_line(line: &mut String) -> bool {
     line.clear();
     loop {
         let mut byte = 0u8;
-        // SAFETY: one byte of this stack frame.
+        // SAFETY: the kernel writes one byte, which is in this stack frame.
         if unsafe { libc::read(0, (&raw mut byte).cast(), 1) } != 1 {
             return false;
         }

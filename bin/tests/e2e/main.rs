@@ -1,9 +1,9 @@
-//! The built binary against real traffic on this machine's kernel, as root.
+//! Runs the built binary as root against real traffic on this machine's kernel.
 //!
-//! Every test starts a tcptop of its own and looks only at the rows of its own ports. They run one at a time: a flood in
-//! one of them is traffic to all others, and a child that is being made has every socket of this process open for a
-//! while, and may be the last one to close it. No other program is needed: the same test binary runs inside a virtual
-//! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
+//! Every test starts its own tcptop and looks only at the rows of its own ports. The tests run one at a time, because a
+//! flood in one test is traffic to all others. Also, between fork and exec a child has every socket of this process open,
+//! and may be the last one to close it. The tests need no other program: the same test binary runs inside a virtual
+//! machine that has nothing else, where `TCPTOP_BIN` names the tcptop to test.
 
 mod balance;
 mod body;
@@ -17,7 +17,7 @@ mod descriptors;
 mod detached;
 mod diag;
 mod exact;
-// MIPS has other system calls, which these tests do not know.
+// These tests do not know the system calls of MIPS, which has other ones.
 #[cfg(not(target_arch = "mips"))]
 mod faults;
 mod files;

@@ -1,8 +1,8 @@
-//! Another process with sockets, moved by strings.
+//! Other processes with sockets, which a test controls by orders.
 //!
-//! A puppet is this same binary: with `TCPTOP_E2E_PUPPET` set it obeys lines of its standard input, each answered by
-//! one line, and never reaches the test runner's `main`. It has one thread, whose name is the process's, until an order
-//! makes another (`threads`), or unless it is asked to obey in another one.
+//! A puppet runs this same binary. If `TCPTOP_E2E_PUPPET` is set, the process reads one order from each line of its standard
+//! input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A puppet has one thread,
+//! which has the name of the process. It has more if an order makes another (see `threads`), or if [`threaded`] starts it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,12 +12,12 @@ use std::{
 
 use crate::{body::Body, harness::spawn, rows::Owner, traffic};
 
-/// Names a puppet.
+/// The variable that makes a process a puppet, and names it.
 pub const MARK: &str = "TCPTOP_E2E_PUPPET";
-/// Names the thread in which a puppet obeys, if that is not its first one.
+/// The variable that names the thread in which a puppet obeys, if that is not its main thread.
 const THREAD: &str = "TCPTOP_E2E_THREAD";
 
-/// A puppet, killed when dropped.
+/// A running puppet. Dropping it kills the process.
 pub struct Puppet {
     child: Child,
     orders: ChildStdin,
@@ -26,12 +26,12 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    /// Starts a process of this name (15 bytes at most).
+    /// Starts a puppet with this name, which has at most 15 bytes.
     pub fn new(name: &str) -> Self {
         Self::by(&mut command(name), name)
     }
 
-    /// Starts the process of a command for a puppet of this name.
+    /// Starts a puppet with the caller's command, which must be for this name.
     pub fn by(command: &mut Command, name: &str) -> Self {
         let mut child = spawn(command);
         let orders = child.stdin.take().expect("piped");
@@ -42,7 +42,7 @@ impl Puppet {
         puppet
     }
 
-    /// Gives an order, waits for it to be obeyed, returns the answer.
+    /// Gives an order, waits until the puppet has obeyed it, and returns the answer.
     pub fn tell(&mut self, order: &str) -> String {
         writeln!(self.orders, "{order}").unwrap_or_else(|error| panic!("{order}: {error}"));
         if self.answers.buffer().is_empty() {
@@ -50,23 +50,23 @@ impl Puppet {
         }
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("UTF-8");
-        assert!(answer.ends_with('\n'), "the puppet fell at {order:?}: its message is above");
+        assert!(answer.ends_with('\n'), "the puppet ended at {order:?}; its message is above");
         answer.trim_end().into()
     }
 
-    /// Makes the puppet execute another program of this name, which inherits its connection.
+    /// Makes the puppet execute this binary again. The new program has this name, and inherits the connection.
     pub fn exec(&mut self, name: &str) {
         assert_eq!(self.tell(&format!("exec {name}")), name);
         self.owner.comm = name.into();
     }
 
-    /// Kills it with SIGKILL, and waits for its end.
+    /// Kills the puppet with SIGKILL, and waits for its end.
     pub fn kill(mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
 
-    /// Makes the puppet create a child that inherits its connection, and kills the parent. The child obeys from now on, under
+    /// Makes the puppet create a child that inherits its connection, and kills the parent. From then on the child obeys. It has
     /// this name.
     pub fn bequeath(&mut self, name: &str) -> Owner {
         let heir = self.tell("fork").parse().expect("a number");
@@ -77,29 +77,29 @@ impl Puppet {
         self.owner.clone()
     }
 
-    /// Makes it exit with all its sockets open.
+    /// Makes the puppet exit while all its sockets are open.
     pub fn leave(mut self) {
         writeln!(self.orders, "leave").expect("alive");
         self.child.wait().expect("a child of ours");
     }
 }
 
-/// A command for a puppet of this name.
+/// Makes a command that starts a puppet with this name.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("/proc/self/exe"));
     command.env(MARK, name).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
-/// A command for a puppet of this name that obeys in a thread of another name.
+/// Makes a command that starts a puppet with this name, which obeys in a second thread. That thread has another name.
 pub fn threaded(name: &str, thread: &str) -> Command {
     let mut command = command(name);
     command.env(THREAD, thread);
     command
 }
 
-/// Runs a puppet that gets all its orders at its start, so that it lives for milliseconds. Waits for its end, and returns its
-/// pid.
+/// Runs a puppet that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and returns
+/// its pid.
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();
@@ -116,7 +116,7 @@ impl Drop for Puppet {
     }
 }
 
-/// Run by the C library before `main`.
+/// The C library calls this before `main`.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
@@ -125,7 +125,7 @@ extern "C" fn before_main() {
     let Some(name) = std::env::var_os(MARK) else { return };
     let mut name = name.into_encoded_bytes();
     name.push(0);
-    // SAFETY: a NUL-terminated string. Read by the kernel, for the calling thread.
+    // SAFETY: the kernel reads a string that ends with NUL and outlives the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
     let obey = || Body::default().obey();
     let obeyed = match std::env::var(THREAD) {

@@ -1,4 +1,4 @@
-//! Tests the owners that a log file and its folder may have. tcptop does not touch a file that another user may have put there.
+//! Tests logs in folders of several users. tcptop must not touch a file that another user may have put there.
 
 use std::{
     ffi::CString,
@@ -20,7 +20,7 @@ use crate::{harness::Scratch, rows::HEADER};
 
 const NOBODY: u32 = 65_534;
 
-/// A folder like /tmp in the scratch directory.
+/// Makes a folder like /tmp in the scratch directory: every user may create files, but not rename those of others.
 fn sticky(scratch: &Scratch) -> PathBuf {
     let folder = scratch.0.join("sticky");
     fs::create_dir(&folder).expect("made");
@@ -30,12 +30,12 @@ fn sticky(scratch: &Scratch) -> PathBuf {
 
 fn special(path: &Path, mode: libc::mode_t, device: libc::dev_t) {
     let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
-    // SAFETY: a string that lives until the call returns.
+    // SAFETY: the string ends with NUL and outlives the call.
     assert_eq!(unsafe { libc::mknod(name.as_ptr(), mode, device) }, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]
-fn links_of_other_users_lead_nowhere() {
+fn symbolic_links_of_other_users_are_not_followed() {
     let scratch = Scratch::new("links");
     let folder = sticky(&scratch);
     let (file, target) = (folder.join("log.csv"), scratch.0.join("secret.csv"));
@@ -43,7 +43,7 @@ fn links_of_other_users_lead_nowhere() {
     fs::write(&target, &content).expect("written");
     fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).expect("ours");
     let new = scratch.0.join("new.csv");
-    for (target, what) in [(&target, "a log"), (&new, "nothing yet")] {
+    for (target, what) in [(&target, "a link to a log"), (&new, "a link to nothing")] {
         symlink(target, &file).expect("made");
         lchown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
         for args in FORMS {
@@ -54,14 +54,14 @@ fn links_of_other_users_lead_nowhere() {
     }
     assert!(!new.exists() && fs::read_to_string(&target).expect("there") == content);
     assert_eq!(fs::metadata(&target).expect("there").mode() & 0o777, 0o600);
-    // In the middle of a path too.
+    // The link may also be in the middle of the path.
     let way = folder.join("way");
     symlink(&scratch.0, &way).expect("made");
     once(&way.join("through.csv"), &["--csv"]).assert_success();
     lchown(&way, Some(NOBODY), Some(NOBODY)).expect("root may");
     let through = way.join("other.csv");
     assert_refused(&once(&through, &["--csv"]), &through, "another user's symbolic link");
-    // And so in a folder that is another user's.
+    // A folder that another user owns needs no sticky bit for that.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("ours");
     chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
     assert_refused(&once(&through, &["--csv"]), &through, "another user's symbolic link");
@@ -80,13 +80,13 @@ fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
         assert_eq!(fs::read_to_string(&file).expect("there"), text);
         fs::remove_file(&file).expect("root may");
     }
-    // A hard link to an empty file, as some lock files are.
+    // The file is a hard link to an empty file, such as a lock file.
     let lock = scratch.0.join("lock");
     fs::write(&lock, "").expect("written");
     fs::hard_link(&lock, &file).expect("made");
     assert_refused(&once(&file, &["--csv"]), &file, "second name");
     fs::remove_file(&file).expect("ours");
-    // A pipe whose reader would be somebody else.
+    // The file is a pipe, which another user would read.
     special(&file, libc::S_IFIFO | 0o600, 0);
     chown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");
     let _reader = fs::File::options().read(true).write(true).open(&file).expect("opened");
@@ -94,7 +94,7 @@ fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
     fs::remove_file(&file).expect("root may");
     once(&file, &["--csv"]).assert_success();
     once(&file, &["--csv"]).assert_success();
-    // Elsewhere, the file may be whose it will.
+    // In a folder where only root may create files, any user may own the log.
     let elsewhere = scratch.0.join("log.csv");
     fs::write(&elsewhere, &content).expect("written");
     chown(&elsewhere, Some(NOBODY), Some(NOBODY)).expect("root may");
@@ -102,7 +102,7 @@ fn files_of_other_users_in_a_folder_like_tmp_are_left_alone() {
 }
 
 #[test]
-fn what_takes_the_place_of_a_running_log_is_checked_too() {
+fn a_file_that_replaces_the_log_of_a_run_is_checked_too() {
     let scratch = Scratch::new("swapped");
     let folder = sticky(&scratch);
     let (file, secret) = (folder.join("log.csv"), scratch.0.join("secret"));
@@ -121,7 +121,7 @@ fn what_takes_the_place_of_a_running_log_is_checked_too() {
         lay();
         fs::rename(&strange, &file).expect("renamed");
         thread::sleep(Duration::from_millis(600));
-        fs::remove_file(&file).expect("it is still there");
+        fs::remove_file(&file).expect("tcptop leaves the file alone");
     }
     grows(&file);
     let said = end(process);
@@ -139,7 +139,7 @@ fn what_takes_the_place_of_a_running_log_is_checked_too() {
 fn devices_are_neither_overwritten_nor_renamed() {
     let scratch = Scratch::new("devices");
     let block = scratch.0.join("block");
-    // A RAM disk, if the kernel has one: it must not come to an open for writing and a rename.
+    // This is the first RAM disk, if the kernel has one. tcptop must neither open it for writing nor rename it.
     special(&block, libc::S_IFBLK | 0o600, libc::makedev(1, 0));
     once(&block, &["--csv"]).assert_code(74);
     assert!(fs::symlink_metadata(&block).expect("there").file_type().is_block_device());
@@ -152,7 +152,7 @@ fn a_private_log_stays_private() {
     let scratch = Scratch::new("private");
     let file = scratch.0.join("log.csv");
     once(&file, &["--csv"]).assert_success();
-    assert_eq!(fs::metadata(&file).expect("made").mode() & 0o137, 0, "no more than 640");
+    assert_eq!(fs::metadata(&file).expect("made").mode() & 0o137, 0, "the mode must be 640 or less");
     for mode in [0o600, 0o644] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("ours");
         chown(&file, Some(NOBODY), Some(NOBODY)).expect("root may");

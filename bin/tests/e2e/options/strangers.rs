@@ -1,4 +1,4 @@
-//! Tests that tcptop leaves files alone that it did not write, or that another tcptop writes.
+//! Tests that tcptop leaves a file alone if another program wrote it, or if another tcptop writes it.
 
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::{
     rows::HEADER,
 };
 
-/// Options of each form of output.
+/// The options of each form of output.
 pub const FORMS: [&[&str]; 5] =
     [&["--csv"], &["--csv", "--no-header"], &[], &["--no-header"], &["--closed=only"]];
 
-/// A report into this file.
+/// Appends one report to this file.
 pub fn once(file: &Path, args: &[&str]) -> Finished {
     run(&[args, &["-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")]].concat())
 }
@@ -25,7 +25,7 @@ pub fn assert_refused(finished: &Finished, file: &Path, why: &str) {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_left_as_it_is() {
+fn a_file_of_another_program_stays_as_it_is() {
     let scratch = Scratch::new("foreign");
     let file = scratch.0.join("file");
     for args in FORMS {
@@ -70,7 +70,7 @@ fn one_file_has_one_form_and_one_header() {
 }
 
 #[test]
-fn of_two_that_start_at_once_one_logs() {
+fn one_of_two_runs_that_start_together_gets_the_log() {
     let scratch = Scratch::new("two");
     let file = scratch.0.join("log.csv");
     let name = file.to_str().expect("UTF-8");
@@ -91,7 +91,7 @@ fn of_two_that_start_at_once_one_logs() {
 }
 
 #[test]
-fn the_next_one_of_cron_may_come_a_little_early() {
+fn a_run_waits_a_little_for_the_one_before_to_end() {
     let scratch = Scratch::new("cron");
     let file = scratch.0.join("log.csv");
     let first = logging(&file, &[]);
@@ -105,7 +105,7 @@ fn the_next_one_of_cron_may_come_a_little_early() {
 }
 
 #[test]
-fn what_has_a_number_already_does_not_stop_the_log() {
+fn rotation_skips_numbers_that_other_files_have() {
     let scratch = Scratch::new("numbers");
     let file = scratch.0.join("log.csv");
     let numbered = |number: u32| scratch.0.join(format!("log.csv.{number}"));

@@ -1,4 +1,4 @@
-//! Tests services and containers, in cgroups that have the names that their managers give.
+//! Tests the names of services and containers. The cgroups have the names that their managers would give them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     traffic::{V4, accept, listen, receive},
 };
 
-/// Cgroups below that of the test, and the units to show for them. `<id>` is an id of sixty-four digits.
+/// Cgroups below the test's own, and the units that tcptop must show for them. `<id>` stands for an id of sixty-four digits.
 const UNITS: [(&str, &str); 12] = [
     ("system.slice/cron.service", "cron.service"),
     ("lxc.payload.a/system.slice/cron.service", "lxc:a/cron.service"),
@@ -26,16 +26,16 @@ const UNITS: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn of_every_manager() {
+fn each_manager_s_units_have_their_names() {
     inside("units", |cgroup| assert_eq!(grouped(cgroup), expected()));
 }
 
-/// Each process sends another amount, so that no row is taken for another.
+/// Returns how many bytes a process sends. Each sends another amount, so rows cannot be confused.
 const fn amount(number: usize) -> u64 {
     1_000 + number as u64
 }
 
-/// Units with the number of their connections and the bytes that these sent.
+/// The number of connections of each unit, and the bytes that these have sent.
 type Sums = BTreeMap<String, (String, String)>;
 
 fn expected() -> Sums {
@@ -45,7 +45,7 @@ fn expected() -> Sums {
     UNITS.iter().enumerate().map(sums).collect()
 }
 
-/// The units that tcptop shows when a process in each cgroup sends something.
+/// Starts a process in each cgroup, which sends its amount. Returns the units that tcptop shows.
 fn grouped(cgroup: &Cgroup) -> Sums {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
