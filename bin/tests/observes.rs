@@ -227,8 +227,9 @@ impl Program<'_> {
         let instruction = self.instructions[at];
         let (code, offset, immediate) = (instruction.code, i32::from(instruction.off), instruction.imm);
         let (to, from) = (usize::from(instruction.dst_reg()), usize::from(instruction.src_reg()));
-        let target =
-            |distance: i32| (at + 1).checked_add_signed(distance as isize).expect("the target is within the program");
+        let target = |distance: i32| {
+            (at + 1).checked_add_signed(distance as isize).expect("the target is within the program")
+        };
         let source = state.registers[from];
         // The lower three bits are the class. Names are those of include/uapi/linux/bpf_common.h and bpf.h.
         match (code & 7, code) {

@@ -217,7 +217,11 @@ fn a_filter_that_refuses_seccomp_is_no_obstacle() {
     let mut command = tcptop(&["--csv", "-d", "0.2"]);
     refuse(&mut command, |call| (call.number == SYS_SECCOMP).then_some(libc::EPERM));
     let process = started(&mut command);
-    assert_eq!(status(&process.pid().to_string(), "Seccomp_filters"), "2", "the test and tcptop each have a filter");
+    assert_eq!(
+        status(&process.pid().to_string(), "Seccomp_filters"),
+        "2",
+        "the test and tcptop each have a filter"
+    );
     end(process);
 }
 

@@ -27,7 +27,9 @@ fn limit(pid: u32, count: u64) {
 
 /// Returns the lowest number that is not a descriptor of the process.
 fn first_free(pid: u32) -> u64 {
-    (0..).find(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err()).expect("a process has few descriptors")
+    (0..)
+        .find(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err())
+        .expect("a process has few descriptors")
 }
 
 /// A connection between two puppets.

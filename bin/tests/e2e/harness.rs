@@ -298,7 +298,11 @@ impl Tcptop {
         for end in ends {
             if !self.wait_for(live_limit(), |rows| end.is_live_in(rows)) {
                 let rows = self.rows();
-                panic!("no exact live row appeared in {:?}: {end:?}{}", live_limit(), listed(&rows, &end.flow));
+                panic!(
+                    "no exact live row appeared in {:?}: {end:?}{}",
+                    live_limit(),
+                    listed(&rows, &end.flow)
+                );
             }
         }
     }

@@ -45,8 +45,12 @@ fn owners(
     let older = Pair::new(V4);
     let check = Process::start(&mut with_proc(&scratch, &["--check"], options, capabilities), |_| ()).wait();
     check.assert_success();
-    let says =
-        check.stdout.lines().find(|line| line.contains(" owners ")).expect("--check has a line about owners").to_owned();
+    let says = check
+        .stdout
+        .lines()
+        .find(|line| line.contains(" owners "))
+        .expect("--check has a line about owners")
+        .to_owned();
 
     let args = ["--csv", "--closed", "-d", "0.2"];
     let mut tcptop = Tcptop::run(&mut with_proc(&scratch, &args, options, capabilities));

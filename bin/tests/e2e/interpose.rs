@@ -1,7 +1,10 @@
 //! Intercepts system calls of tcptop. The kernel asks this process about them before it executes them
 //! (`SECCOMP_RET_USER_NOTIF` of seccomp(2), Linux 5.0). The answer to execute a call exists since Linux 5.5.
 
-#![cfg_attr(target_arch = "mips", allow(dead_code, reason = "the tests that use the rest are not built there"))]
+#![cfg_attr(
+    target_arch = "mips",
+    allow(dead_code, reason = "the tests that use the rest are not built there")
+)]
 
 use std::{
     fs::File,

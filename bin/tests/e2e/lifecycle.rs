@@ -22,7 +22,9 @@ fn attached(process: &Process) -> BTreeSet<u32> {
 
 /// Waits until the kernel has freed these programs, which it does after a grace period.
 fn assert_gone(ids: &BTreeSet<u32>) {
-    eventually("the end of all programs", || ids.iter().all(|id| programs::name(*id).is_none()).then_some(()));
+    eventually("the end of all programs", || {
+        ids.iter().all(|id| programs::name(*id).is_none()).then_some(())
+    });
 }
 
 #[test]

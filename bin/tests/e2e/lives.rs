@@ -28,7 +28,11 @@ impl Lives {
             if line.contains(",shown,") {
                 let cells = fields(line).unwrap_or_else(|mistake| panic!("{mistake}"));
                 let [rx, tx] = [&cells[10], &cells[11]].map(|cell| cell.parse().expect("a number"));
-                assert_eq!(lives.take(mem::take(&mut report)), (rx, tx), "the rows above {line:?} do not add up to it");
+                assert_eq!(
+                    lives.take(mem::take(&mut report)),
+                    (rx, tx),
+                    "the rows above {line:?} do not add up to it"
+                );
                 continue;
             }
             match Line::parse(line).unwrap_or_else(|mistake| panic!("{mistake}")) {

@@ -89,7 +89,8 @@ fn hide_fast_calls(pid: u32) {
     // the arguments, zero, those of the environment, zero, and the auxiliary vector, which has pairs of words.
     let stack =
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(25)?.parse().ok()).expect("an address");
-    let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).expect("root may open it");
+    let memory =
+        File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).expect("root may open it");
     let word = |at: u64| {
         let mut bytes = [0; size_of::<usize>()];
         memory.read_exact_at(&mut bytes, at).expect("the address is in the stack");

@@ -204,14 +204,20 @@ fn rates_are_bytes_per_second_of_the_interval() {
         // machine may do other things in between.
         let (first, last) = (mine[0], mine[mine.len() - 1]);
         let check = |rate: fn(&Row) -> Option<u64>, total: fn(&Row) -> Option<u64>| {
-            let grown = total(last).zip(total(first)).map(|(last, first)| last - first).expect("the rows have totals");
+            let grown = total(last)
+                .zip(total(first))
+                .map(|(last, first)| last - first)
+                .expect("the rows have totals");
             let interval = |pair: &[&Row]| {
                 // Add a day, in case midnight has passed in between.
                 let interval = (milliseconds(pair[1]) + 86_400_000 - milliseconds(pair[0])) % 86_400_000;
                 rate(pair[1]).expect("the row has a rate") * interval / 1_000
             };
             let moved: u64 = mine.windows(2).map(interval).sum();
-            assert!(moved.abs_diff(grown) <= grown / 4, "the rates say {moved}, the totals {grown}: {mine:?}");
+            assert!(
+                moved.abs_diff(grown) <= grown / 4,
+                "the rates say {moved}, the totals {grown}: {mine:?}"
+            );
         };
         check(|row| row.rx_rate, |row| row.rx_bytes);
         check(|row| row.tx_rate, |row| row.tx_bytes);
