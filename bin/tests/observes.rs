@@ -1,15 +1,15 @@
-//! Tests that the kernel programs only observe. The test reads the object that tcptop embeds, links it as aya does for the
-//! kernel, and follows every path through every program.
+//! Tests that the kernel programs only observe. The test reads the object that tcptop embeds, links it as aya does for
+//! the kernel, and follows every path through every program.
 //!
 //! - Each path of each program returns 1, which lets the operation proceed.
 //! - No program writes to its context, which has the fields of the packet, the socket, the address or the reply.
-//! - No program reads more than two bytes of a packet at once. A header may begin at any multiple of two, and on CPUs that
-//!   need aligned accesses (MIPS, RISC-V) the verifier refuses larger reads.
+//! - No program reads more than two bytes of a packet at once. A header may begin at any multiple of two, and on CPUs
+//!   that need aligned accesses (MIPS, RISC-V) the verifier refuses larger reads.
 //! - Programs call only the kernel functions of a list. Each of these only reads, or only changes tcptop's own data.
 //!
-//! The verifier refuses other ways to change something. Programs of these types can write neither to the sockets that kernel
-//! functions return nor to the bytes of a packet (net/core/filter.c `cg_skb_is_valid_access`, kernel/bpf/verifier.c
-//! `may_access_direct_pkt_data`, v6.1).
+//! The verifier refuses other ways to change something. Programs of these types can write neither to the sockets that
+//! kernel functions return nor to the bytes of a packet (net/core/filter.c `cg_skb_is_valid_access`,
+//! kernel/bpf/verifier.c `may_access_direct_pkt_data`, v6.1).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -48,8 +48,8 @@ const ALLOWED: [(i32, &str); 20] = [
 /// The code of the instruction that ends a function.
 const EXIT: u8 = 0x95;
 
-/// The offsets of `data` and `data_end` in `struct __sk_buff` (include/uapi/linux/bpf.h). Other contexts have numbers there. The
-/// test takes these for pointers too, which makes it only stricter.
+/// The offsets of `data` and `data_end` in `struct __sk_buff` (include/uapi/linux/bpf.h). Other contexts have numbers
+/// there. The test takes these for pointers too, which makes it only stricter.
 const DATA: [i32; 2] = [76, 80];
 
 /// What a register or a place in a stack may hold.
@@ -66,7 +66,8 @@ enum Value {
     Context,
 }
 
-/// A place in a stack: the number of callers of the function that owns the stack, and the distance from the stack's end.
+/// A place in a stack: the number of callers of the function that owns the stack, and the distance from the stack's
+/// end.
 type Place = (usize, i32);
 
 impl Value {
@@ -130,8 +131,8 @@ impl State {
         Self { registers, spilled: self.spilled.clone() }
     }
 
-    /// Returns the state after a call. `end` is the callee's last state: it may have used the first six registers, and written
-    /// to any stack.
+    /// Returns the state after a call. `end` is the callee's last state: it may have used the first six registers, and
+    /// written to any stack.
     fn returned(mut self, callers: usize, end: &Self) -> Self {
         self.registers[..6].fill(Value::Unknown);
         self.registers[0] = end.registers[0];
@@ -192,8 +193,8 @@ impl Program<'_> {
         panic!("{name}, instruction {at} ({:?}): {what}", instructions[at]);
     }
 
-    /// Follows all paths of the function that begins at `entry`, and of those that it calls. Returns its last state, which joins
-    /// those of all paths.
+    /// Follows all paths of the function that begins at `entry`, and of those that it calls. Returns its last state,
+    /// which joins those of all paths.
     fn follow(&mut self, entry: usize, callers: usize, state: State) -> State {
         if let Some(end) = self.ends.get(&(entry, state.clone())) {
             return end.clone();
@@ -330,8 +331,8 @@ fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> bpf_i
     bpf_insn { code, _bitfield_align_1: [], _bitfield_1: registers, off: offset, imm: immediate }
 }
 
-/// Returns the message of the test about these instructions: (code, destination, source, offset, number). It is empty if the
-/// test accepts them.
+/// Returns the message of the test about these instructions: (code, destination, source, offset, number). It is empty
+/// if the test accepts them.
 fn verdict(instructions: &[(u8, u8, u8, i16, i32)]) -> String {
     let instructions: Vec<_> = instructions
         .iter()

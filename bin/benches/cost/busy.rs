@@ -15,8 +15,8 @@ const RESIDENT: &str = "resident memory at full speed, MiB";
 /// tcptop reports on the end of a load at the next tick, which comes within this time.
 const TICK: Duration = Duration::from_millis(1_100);
 
-/// Runs each load for three times the time of the settings. That should be whole intervals of tcptop, so that its ticks have the
-/// same share as in a longer run. The last report on a load counts as part of it.
+/// Runs each load for three times the time of the settings. That should be whole intervals of tcptop, so that its ticks
+/// have the same share as in a longer run. The last report on a load counts as part of it.
 pub fn measure(settings: &Settings) {
     let time = settings.time * 3;
     let mut cells = Cells::default();

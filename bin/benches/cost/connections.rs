@@ -1,5 +1,5 @@
-//! Holds many connections at once. Child processes of this program hold them, because a process may open only a limited number
-//! of files.
+//! Holds many connections at once. Child processes of this program hold them, because a process may open only a limited
+//! number of files.
 
 use std::{
     env,

@@ -1,4 +1,5 @@
-//! Attaches programs that do nothing to the hooks that tcptop uses. They show what Linux itself needs to run any program.
+//! Attaches programs that do nothing to the hooks that tcptop uses. They show what Linux itself needs to run any
+//! program.
 
 use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
 
@@ -16,8 +17,8 @@ pub fn root() -> OwnedFd {
     File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
 }
 
-/// Returns the hooks of these programs. Empty programs go only to hooks at which tcptop has attached its own, because the kernel
-/// may lack others.
+/// Returns the hooks of these programs. Empty programs go only to hooks at which tcptop has attached its own, because
+/// the kernel may lack others.
 pub fn hooks(held: &[Held]) -> Vec<&'static Hook> {
     held.iter().filter_map(Held::hook).collect()
 }

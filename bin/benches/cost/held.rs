@@ -1,7 +1,7 @@
 //! Finds the programs that a process has attached to cgroups, by its descriptors in /proc.
 //!
-//! The kernel keeps only 15 bytes of a program's name, so `tcptop_getpeername4` and `tcptop_getpeername6` have the same one. The
-//! attach type of the link distinguishes them.
+//! The kernel keeps only 15 bytes of a program's name, so `tcptop_getpeername4` and `tcptop_getpeername6` have the same
+//! one. The attach type of the link distinguishes them.
 
 use std::fs;
 
@@ -22,7 +22,8 @@ impl Held {
         HOOKS.iter().find(|hook| hook.attach_type == self.attach_type)
     }
 
-    /// Returns the name of its hook. If the hook is not in the list, returns the name that the kernel keeps of the program.
+    /// Returns the name of its hook. If the hook is not in the list, returns the name that the kernel keeps of the
+    /// program.
     pub fn name(&self) -> String {
         match self.hook() {
             Some(hook) => hook.name().into(),

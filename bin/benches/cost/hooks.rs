@@ -1,5 +1,5 @@
-//! Measures what each of tcptop's programs costs per run, minus what a program that does nothing costs at the same hook. Also
-//! measures what all programs that do not run for packets cost per connection.
+//! Measures what each of tcptop's programs costs per run, minus what a program that does nothing costs at the same
+//! hook. Also measures what all programs that do not run for packets cost per connection.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
@@ -20,9 +20,9 @@ const LIFECYCLE: &str = "lifecycle hooks per connection, both ends, ns";
 const RATIO: &str = "lifecycle hooks per connection, %";
 const KINDS: [&str; 2] = ["net of empty programs", "clocks included"];
 
-/// Measures the watcher, and the last release if there is one. Each round starts them again, because the times depend on where
-/// the kernel puts a program and its maps. Prints the medians for each load and each program that ran at least once in a
-/// hundred operations.
+/// Measures the watcher, and the last release if there is one. Each round starts them again, because the times depend
+/// on where the kernel puts a program and its maps. Prints the medians for each load and each program that ran at least
+/// once in a hundred operations.
 pub fn measure(settings: &Settings) {
     let cgroup = empty::root();
     let mut cells = Cells::default();
@@ -78,12 +78,12 @@ impl Use {
     }
 }
 
-/// The use of a program of the watcher, and that of the empty one at the same hook. There is no empty one at a hook that only
-/// the last release has.
+/// The use of a program of the watcher, and that of the empty one at the same hook. There is no empty one at a hook
+/// that only the last release has.
 type Uses = [Option<Use>; 2];
 
-/// Starts a watcher, and runs each load once. If connections are among the loads, returns the nanoseconds per connection that the
-/// lifecycle hooks take, one value for each of [`KINDS`].
+/// Starts a watcher, and runs each load once. If connections are among the loads, returns the nanoseconds per
+/// connection that the lifecycle hooks take, one value for each of [`KINDS`].
 fn round(
     settings: &Settings,
     cgroup: &OwnedFd,

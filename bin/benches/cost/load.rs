@@ -1,7 +1,7 @@
 //! The loads: loopback traffic at full speed, on every CPU at once.
 //!
-//! Each CPU has a connection, and runs both of its ends. So no CPU is ever idle, and all CPU time that a watcher takes, in
-//! hooks or in its own process, slows the load.
+//! Each CPU has a connection, and runs both of its ends. So no CPU is ever idle, and all CPU time that a watcher takes,
+//! in hooks or in its own process, slows the load.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -200,7 +200,8 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
                 server.write_all(&byte).expect("write");
             }
         });
-        // Use another address each time: the ports of one would be used up in a second, and could not be used for a minute.
+        // Use another address each time: the ports of one would be used up in a second, and could not be used for a
+        // minute.
         let mut host = u32::from(Ipv4Addr::LOCALHOST);
         let mut byte = [b'x'];
         let lane = exchanges(ready, span, || {
@@ -208,8 +209,8 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
             let mut client = TcpStream::connect((Ipv4Addr::from(host), port)).expect("connect");
             client.write_all(&byte).expect("write");
             client.read_exact(&mut byte).expect("read");
-            // The server closes first, and the client resets. So no connection stays in TIME_WAIT, which would slow every
-            // reader of /proc/net/tcp.
+            // The server closes first, and the client resets. So no connection stays in TIME_WAIT, which would slow
+            // every reader of /proc/net/tcp.
             assert_eq!(client.read(&mut byte).expect("read"), 0);
             reset_at_close(&client);
         });

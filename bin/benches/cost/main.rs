@@ -87,7 +87,8 @@ impl Settings {
         self.watchers.first().expect("--watch NAME=COMMAND")
     }
 
-    /// Returns the watcher and the last release, if there is one. Which of them comes first changes from round to round.
+    /// Returns the watcher and the last release, if there is one. Which of them comes first changes from round to
+    /// round.
     fn in_turns(&self, round: usize) -> Vec<&Watcher> {
         let mut both: Vec<&Watcher> = std::iter::once(self.watcher()).chain(&self.last).collect();
         if round % 2 == 1 {

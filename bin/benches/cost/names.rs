@@ -1,4 +1,5 @@
-//! Measures for how many processes that live for some milliseconds tcptop shows the name, the command line and the unit.
+//! Measures for how many processes that live for some milliseconds tcptop shows the name, the command line and the
+//! unit.
 
 use std::{
     fs::{self, File},
@@ -20,8 +21,8 @@ const RATES: [u32; 3] = [5, 50, 200];
 /// The cgroup in which the processes run, below the v2 root.
 const CGROUP: &str = "tcptop-cost.service";
 
-/// Programs that use a socket and exit, with their command lines. PORT stands for the server's port, and PATH for a path that
-/// only one process uses.
+/// Programs that use a socket and exit, with their command lines. PORT stands for the server's port, and PATH for a
+/// path that only one process uses.
 const PROGRAMS: [(&str, &str); 4] = [
     ("curl", "curl -s -o /dev/null http://127.0.0.1:PORT/PATH"),
     ("wget", "wget -q -O /dev/null http://127.0.0.1:PORT/PATH"),

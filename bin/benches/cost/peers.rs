@@ -1,5 +1,6 @@
-//! Measures throughput and latency under tcptop and its peers, as ratios to those without a watcher just before and just after.
-//! A peer takes seconds to start, so each start serves all loads. `throughput` compares tcptop more precisely.
+//! Measures throughput and latency under tcptop and its peers, as ratios to those without a watcher just before and
+//! just after. A peer takes seconds to start, so each start serves all loads. `throughput` compares tcptop more
+//! precisely.
 
 use std::time::{Duration, Instant};
 

@@ -33,8 +33,8 @@ impl Process {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// Returns the kernel memory in bytes of the maps or programs whose descriptors it holds, by `memlock` in their fdinfo. `kind`
-    /// is the name of a field that only these descriptors have.
+    /// Returns the kernel memory in bytes of the maps or programs whose descriptors it holds, by `memlock` in their
+    /// fdinfo. `kind` is the name of a field that only these descriptors have.
     pub fn bpf_memory(self, kind: &str) -> u64 {
         let entries = fs::read_dir(format!("/proc/{}/fdinfo", self.0)).expect("the process is alive");
         let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());

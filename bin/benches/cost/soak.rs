@@ -1,5 +1,5 @@
-//! Measures whether a long run needs more and more memory, descriptors or map entries, while connections, processes, network
-//! namespaces and cgroups come and go.
+//! Measures whether a long run needs more and more memory, descriptors or map entries, while connections, processes,
+//! network namespaces and cgroups come and go.
 
 use std::{
     fs,
@@ -79,7 +79,8 @@ impl Sample {
     }
 }
 
-/// Runs rounds of all kinds for the time of the settings. Fails if something grew between the second round and the last one.
+/// Runs rounds of all kinds for the time of the settings. Fails if something grew between the second round and the last
+/// one.
 pub fn measure(settings: &Settings) -> ExitCode {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
     let port = listener.local_addr().expect("bound").port();

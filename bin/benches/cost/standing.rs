@@ -21,8 +21,8 @@ const TRACED: [&str; 3] = ["100 live", "1,000 live, all active", "10,000 live, 1
 const STANDING: &str = "ends of connections";
 const CALLS: &str = "system calls per tick, besides /proc and output";
 
-/// Measures over ten ticks of a second each. Before that, it waits until tcptop has found the owners of accepted connections in
-/// /proc, which takes one or two looks.
+/// Measures over ten ticks of a second each. Before that, it waits until tcptop has found the owners of accepted
+/// connections in /proc, which takes one or two looks.
 pub fn measure(settings: &Settings) {
     let most = if settings.rounds == 1 { 1_000 } else { usize::MAX };
     for (what, live, active) in SCENES.into_iter().filter(|(_, live, _)| *live <= most) {

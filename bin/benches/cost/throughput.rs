@@ -3,10 +3,10 @@
 //! The speed of a virtual machine drifts within seconds by more than tcptop costs. So each ratio compares slices of one
 //! cycle, which follow each other within two seconds, and the result is the median over many cycles.
 //!
-//! tcptop does part of its work at the tick that ends each interval, and a slice is shorter than an interval. So in each
-//! cycle the slice begins later after tcptop's start, by the length of a slice, until the slices have covered an interval.
-//! One value is the mean ratio of such a group of cycles, in which the tick has the same weight as in a longer run. The load
-//! runs from tcptop's start on, so the tick has its full work to do.
+//! tcptop does part of its work at the tick that ends each interval, and a slice is shorter than an interval. So in
+//! each cycle the slice begins later after tcptop's start, by the length of a slice, until the slices have covered an
+//! interval. One value is the mean ratio of such a group of cycles, in which the tick has the same weight as in a
+//! longer run. The load runs from tcptop's start on, so the tick has its full work to do.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
@@ -93,8 +93,8 @@ fn compare(states: &[State], outcomes: &[Outcome], load: &str, cells: &mut Cells
     cells.add(ALONE, load, "per second", outcomes[0].rate);
 }
 
-/// Returns the order of the states in a cycle. Over all cycles, each state has each place equally often, so a drift of the
-/// machine's speed favours none.
+/// Returns the order of the states in a cycle. Over all cycles, each state has each place equally often, so a drift of
+/// the machine's speed favours none.
 fn order(cycle: usize, states: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..states).collect();
     order.rotate_left(cycle % states);

@@ -40,8 +40,8 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
-/// Calls `begun` for each system call that this process begins within this time. The process must be a child of ours with one
-/// thread, and must not end meanwhile.
+/// Calls `begun` for each system call that this process begins within this time. The process must be a child of ours
+/// with one thread, and must not end meanwhile.
 pub fn calls(pid: u32, time: Duration, mut begun: impl FnMut(&Call)) {
     let pid = libc::pid_t::try_from(pid).expect("a pid");
     ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD);
@@ -79,8 +79,8 @@ fn begun_call(pid: libc::pid_t) -> Option<Call> {
 
 /// Calls ptrace(2), which must succeed.
 fn ptrace(request: libc::c_long, pid: libc::pid_t, address: usize, data: usize) {
-    // SAFETY: only PTRACE_GET_SYSCALL_INFO makes the kernel write. It writes at most `address` bytes to `data`, where the caller
-    // has room for as many.
+    // SAFETY: only PTRACE_GET_SYSCALL_INFO makes the kernel write. It writes at most `address` bytes to `data`, where
+    // the caller has room for as many.
     let result = unsafe { libc::syscall(libc::SYS_ptrace, request, pid, address, data) };
     assert!(result >= 0, "ptrace({request:#x}): {}", io::Error::last_os_error());
 }

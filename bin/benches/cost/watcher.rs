@@ -16,7 +16,8 @@ pub struct Watcher {
     pub name: String,
     /// The command for a shell.
     command: String,
-    /// The number of links to programs that the process had at its first start. Zero if it has not been started yet, or has none.
+    /// The number of links to programs that the process had at its first start. Zero if it has not been started yet, or
+    /// has none.
     links: Cell<usize>,
 }
 
@@ -61,8 +62,8 @@ impl Watcher {
             });
             running.settle();
         } else {
-            // The program watches when it adds nothing more to the kernel. If it holds no programs itself, look at those of all
-            // processes, which others may change too.
+            // The program watches when it adds nothing more to the kernel. If it holds no programs itself, look at
+            // those of all processes, which others may change too.
             let mut seen = (0, 0);
             self.wait(&mut running, Duration::from_secs(1), || {
                 let (programs, links) = programs::held_by(pid);

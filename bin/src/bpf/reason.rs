@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(
             of(State::ESTABLISHED, FlowFlags::HASHED_STATE),
             None,
-            "a state from the hash has no reason"
+            "a removed hash entry hides the cause"
         );
         assert_eq!(of(0, fins), Some(Reason::Fin), "both FINs are a reason by themselves");
         let open = Flow { state: State::ESTABLISHED, flags: fins, ..Flow::default() };

@@ -75,7 +75,8 @@ impl FlowScene {
         scene
     }
 
-    /// Gives the table some events, and then a reading with events that come during it. Returns what the table hands up.
+    /// Gives the table some events, and then a reading with events that come during it. Returns what the table hands
+    /// up.
     fn read_with(
         &mut self,
         before: &[Entry],

@@ -175,7 +175,8 @@ fn hostile_input() {
         for message in messages(datagram) {
             if let (Some(whole), Some(part)) = (entry(message.payload), entry(hostile::cut(message.payload)))
             {
-                // A cut message lacks what follows the cut. If an attribute comes twice, the cut may leave only the first one.
+                // A cut message lacks what follows the cut. If an attribute comes twice, the cut may leave only the
+                // first one.
                 let is_plain =
                     Attributes::new(&message.payload[REQUEST.len()..]).filter(|(kind, _)| *kind < 3).count()
                         == 2;

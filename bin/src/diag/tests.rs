@@ -205,8 +205,8 @@ fn ends_well(way: &Way, reads_between: bool) -> bool {
     assert_eq!(client.totals.tx_bytes, sent, "{name}, {reads_between}");
     assert_eq!(server.totals.tx_bytes, answered, "{name}, {reads_between}");
     assert!(client.earlier.sum() == 0 && client.totals.rx_packets > 2 && client.totals.rtt_us > 0);
-    // A total may lack one byte. If the ACK of a FIN and the other FIN came separately, the collector assumes that the socket
-    // has counted the other FIN, and subtracts it.
+    // A total may lack one byte. If the ACK of a FIN and the other FIN came separately, the collector assumes that the
+    // socket has counted the other FIN, and subtracts it.
     let slack = way.slack.max(1);
     [(&client, answered), (&server, sent)].into_iter().all(|(end, bytes)| {
         let received = end.totals.rx_bytes;

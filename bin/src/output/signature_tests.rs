@@ -10,7 +10,8 @@ fn signature(format: ReportFormat, columns: &[ColumnId], headings: bool) -> Sign
     Signature::new(&OutputOptions { format, columns: columns.to_vec(), headings, ..samples::options() })
 }
 
-/// Returns the beginning of each form of log: a header line of CSV, a report, a journal's titles, rows of CSV and of text.
+/// Returns the beginning of each form of log: a header line of CSV, a report, a journal's titles, rows of CSV and of
+/// text.
 fn begins() -> [(&'static str, String); 5] {
     let mut header = Vec::new();
     csv::header(&CSV, &mut header);

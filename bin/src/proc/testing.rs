@@ -13,11 +13,11 @@ use crate::conn::Protocol;
 
 use super::SocketEntry;
 
-/// Returns the root of a captured /proc. Its tables come from a network namespace on a little-endian Linux 6.18, which had
-/// the addresses 192.0.2.1 and 2001:db8::1. A Python script made these sockets: TCP servers on 0.0.0.0:8080, [::]:8081 and
-/// [2001:db8::1]:8082, clients on ports 40001 and up (IPv4, IPv6, mapped; accepted or not yet; half-closed, TIME_WAIT,
-/// SYN_SENT), UDP servers on 53, 5353 and 5354, and connected UDP sockets on 50001 and up. The kernel addresses of the
-/// sockets were replaced by zeros.
+/// Returns the root of a captured /proc. Its tables come from a network namespace on a little-endian Linux 6.18, which
+/// had the addresses 192.0.2.1 and 2001:db8::1. A Python script made these sockets: TCP servers on 0.0.0.0:8080,
+/// [::]:8081 and [2001:db8::1]:8082, clients on ports 40001 and up (IPv4, IPv6, mapped; accepted or not yet;
+/// half-closed, TIME_WAIT, SYN_SENT), UDP servers on 53, 5353 and 5354, and connected UDP sockets on 50001 and up. The
+/// kernel addresses of the sockets were replaced by zeros.
 pub fn captured() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/proc")
 }

@@ -4,8 +4,8 @@
 pub struct Random(pub u64);
 
 impl Random {
-    /// Mixes the seed by the finalizer of SplitMix64 (Steele, Lea and Flood 2014), so that neighbouring seeds give unrelated
-    /// numbers.
+    /// Mixes the seed by the finalizer of SplitMix64 (Steele, Lea and Flood 2014), so that neighbouring seeds give
+    /// unrelated numbers.
     pub const fn new(seed: u64) -> Self {
         let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -70,7 +70,8 @@ impl Balance {
     }
 }
 
-/// Returns whether a flow belongs to a process that is neither this one nor a descendant. The age of such a flow is unknown.
+/// Returns whether a flow belongs to a process that is neither this one nor a descendant. The age of such a flow is
+/// unknown.
 fn is_foreign(row: &Row) -> bool {
     let Some(owner) = &row.owner else { return false };
     let parent = |pid: u32| -> Option<u32> {
@@ -89,7 +90,8 @@ fn interval(sum: &Sum) -> Option<f64> {
     (rate > 100).then(|| bytes as f64 / rate as f64)
 }
 
-/// Returns whether a new flow has moved more bytes than its rates explain. It then moved the others before tcptop began.
+/// Returns whether a new flow has moved more bytes than its rates explain. It then moved the others before tcptop
+/// began.
 fn is_older(row: &Row, interval: Option<f64>) -> bool {
     let unexplained = |total: Option<u64>, rate: Option<u64>| {
         let (total, rate) = (total.unwrap_or(0) as f64, rate.unwrap_or(0) as f64);

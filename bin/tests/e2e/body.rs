@@ -188,8 +188,8 @@ impl Body {
         self.stream.as_ref().expect("a connection")
     }
 
-    /// Makes a child that has the same connection and obeys from now on. Returns the child's answer in the child. The parent
-    /// closes its own copy of the connection, waits until the child has left, and obeys again.
+    /// Makes a child that has the same connection and obeys from now on. Returns the child's answer in the child. The
+    /// parent closes its own copy of the connection, waits until the child has left, and obeys again.
     fn fork(&mut self) -> Option<String> {
         // SAFETY: this process has one thread, so no other thread can hold a lock that the child would wait for.
         let pid = unsafe { libc::fork() };

@@ -1,5 +1,5 @@
-//! Runs tcptop beside a foreign program that switches off the callbacks for TCP states. It calls `bpf_sock_ops_cb_flags_set`
-//! without the flags that tcptop has set.
+//! Runs tcptop beside a foreign program that switches off the callbacks for TCP states. It calls
+//! `bpf_sock_ops_cb_flags_set` without the flags that tcptop has set.
 
 use std::{fs::File, net::TcpStream, os::fd::OwnedFd};
 

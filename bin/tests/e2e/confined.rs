@@ -141,8 +141,8 @@ fn a_log_of_another_user_is_rotated() {
     end(process);
 }
 
-/// If the stack is small and tcptop may not enlarge it, a second thread does the work. The main thread only waits, and must keep
-/// no privilege.
+/// If the stack is small and tcptop may not enlarge it, a second thread does the work. The main thread only waits, and
+/// must keep no privilege.
 #[test]
 fn a_waiting_main_thread_keeps_no_privilege() {
     #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]

@@ -1,5 +1,5 @@
-//! Lowers the limit of descriptors while tcptop runs. tcptop must say so, continue to report, and show names again when the
-//! limit is raised.
+//! Lowers the limit of descriptors while tcptop runs. tcptop must say so, continue to report, and show names again when
+//! the limit is raised.
 
 use std::{
     sync::{Arc, Mutex},
@@ -105,7 +105,8 @@ fn lower_limit(limit_of: impl Fn(u64) -> u64) {
 
     limit(process.pid(), first_free(process.pid()));
     newer.move_bytes();
-    // tcptop needs a descriptor once in a second, when it checks whether owners have exited. An emulated machine takes longer.
+    // tcptop needs a descriptor once in a second, when it checks whether owners have exited. An emulated machine takes
+    // longer.
     for _ in 0..15 {
         newer.move_bytes();
         thread::sleep(Duration::from_millis(200));

@@ -72,9 +72,9 @@ fn end_in_each_way(address: &str) -> Vec<End> {
     expected
 }
 
-/// Panics unless each end has one closed row with the bytes that it sent and received. If the kernel does not show whether
-/// a FIN has arrived, one received byte may be missing. If a connection lived only for a moment, its owner is unknown or
-/// that of the listener.
+/// Panics unless each end has one closed row with the bytes that it sent and received. If the kernel does not show
+/// whether a FIN has arrived, one received byte may be missing. If a connection lived only for a moment, its owner is
+/// unknown or that of the listener.
 fn assert_closed(log: Log, expected: &[End]) {
     let me = Owner::me();
     let mut short = 0;

@@ -1,4 +1,5 @@
-//! Measures the memory of a running tcptop, and the work of the verifier. The limits of memory apply to static binaries.
+//! Measures the memory of a running tcptop, and the work of the verifier. The limits of memory apply to static
+//! binaries.
 
 use std::{fs, path::Path};
 

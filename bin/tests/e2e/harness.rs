@@ -24,8 +24,8 @@ pub fn live_limit() -> Duration {
     Duration::from_secs(if std::env::var_os("TCPTOP_SLOW").is_some() { 20 } else { 3 })
 }
 
-/// A thread locks this for writing while it makes a child, and for reading while it closes a socket. Between its fork and
-/// its exec, a child has every socket of this process open, so a close in that moment would not be the last one.
+/// A thread locks this for writing while it makes a child, and for reading while it closes a socket. Between its fork
+/// and its exec, a child has every socket of this process open, so a close in that moment would not be the last one.
 pub static SPAWNING: RwLock<()> = RwLock::new(());
 
 /// Starts a child that shares no socket with this process.
@@ -39,8 +39,8 @@ pub fn binary() -> PathBuf {
     std::env::var_os(GIVEN).map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
 }
 
-/// If this variable is set, SIGSYS ends tcptop when it makes a system call that its filter does not allow. So each test here
-/// also tests that the list of allowed calls is complete.
+/// If this variable is set, SIGSYS ends tcptop when it makes a system call that its filter does not allow. So each test
+/// here also tests that the list of allowed calls is complete.
 pub const STRICT: &str = "TCPTOP_STRICT";
 
 /// This variable names the tcptop to test. ci/build has built it as a static binary.
@@ -65,8 +65,8 @@ pub fn tcptop(args: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // A shell may start its background jobs with SIGINT and SIGQUIT ignored, and nohup(1) ignores SIGHUP. A child inherits
-    // ignored signals, so reset them.
+    // A shell may start its background jobs with SIGINT and SIGQUIT ignored, and nohup(1) ignores SIGHUP. A child
+    // inherits ignored signals, so reset them.
     // SAFETY: signal(2) is allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {

@@ -13,7 +13,8 @@ use crate::{
 pub const CAP_DAC_READ_SEARCH: u32 = 2;
 pub const CAP_SYS_PTRACE: u32 = 19;
 
-/// Makes a command that runs tcptop as an unprivileged user with these capabilities. /proc is mounted with these options.
+/// Makes a command that runs tcptop as an unprivileged user with these capabilities. /proc is mounted with these
+/// options.
 fn with_proc(
     scratch: &Scratch,
     args: &[&str],

@@ -19,8 +19,9 @@ const SOCK_CREATE: u32 = 2;
 const CONNECT4: u32 = 10;
 const SOCK_RELEASE: u32 = 34;
 
-/// Checks three runs on a host that `prepare` makes. With BPF alone, tcptop must end with this code and one line on stderr
-/// that has all of `words`. If the host has sock_diag, tcptop must use it by default, and say why. --check must say the same.
+/// Checks three runs on a host that `prepare` makes. With BPF alone, tcptop must end with this code and one line on
+/// stderr that has all of `words`. If the host has sock_diag, tcptop must use it by default, and say why. --check must
+/// say the same.
 fn assert_fails(code: i32, words: &[&str], prepare: impl Fn(&mut Command)) {
     let mut command = tcptop(&["--once", "--collector", "bpf"]);
     prepare(&mut command);
@@ -204,8 +205,8 @@ fn another_program_allows_others() {
     });
 }
 
-/// Returns the lines of --check about missing features. It leaves out those that tcptop does not need besides BPF, because many
-/// kernels lack them.
+/// Returns the lines of --check about missing features. It leaves out those that tcptop does not need besides BPF,
+/// because many kernels lack them.
 fn missing(check: &str) -> Vec<&str> {
     let is_missing = |line: &&str| line.starts_with("no ");
     let is_other = |line: &&str| {
@@ -246,7 +247,8 @@ fn assert_degrades(attach_types: &'static [u32], note: &'static str) {
     tcptop.expect_live(&expected);
     tcptop.expect_live(&expected_of_older);
     drop((pair, older));
-    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last packets.
+    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last
+    // packets.
     tcptop.expect_closed(&expected_of_older);
     tcptop.finish(&expected);
 }

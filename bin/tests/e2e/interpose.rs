@@ -71,8 +71,8 @@ pub enum Calls<'a> {
     AllBut(&'a [libc::c_long]),
 }
 
-/// Returns a program of classic BPF that picks these calls. It does not check the architecture, because tcptop only makes calls
-/// of its own one.
+/// Returns a program of classic BPF that picks these calls. It does not check the architecture, because tcptop only
+/// makes calls of its own one.
 fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     const ALLOW: u32 = 0x7fff_0000;
     const USER_NOTIF: u32 = 0x7fc0_0000;
@@ -92,8 +92,8 @@ fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     program
 }
 
-/// Makes the kernel ask `decide` about calls of this command's process. It begins before execve(2). The calls must not include
-/// sendmsg(2), by which the child passes the descriptor of the listener to this process.
+/// Makes the kernel ask `decide` about calls of this command's process. It begins before execve(2). The calls must not
+/// include sendmsg(2), by which the child passes the descriptor of the listener to this process.
 pub fn ask(
     command: &mut Command,
     calls: &Calls<'_>,

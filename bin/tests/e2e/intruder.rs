@@ -28,8 +28,8 @@ type Request = c_int;
 #[cfg(not(target_env = "musl"))]
 type Request = libc::c_uint;
 
-/// `TIOCSTI` of ioctls.h in include/uapi/asm-generic and in arch/mips/include/uapi/asm. libc's has another type in each C
-/// library.
+/// `TIOCSTI` of ioctls.h in include/uapi/asm-generic and in arch/mips/include/uapi/asm. libc's has another type in each
+/// C library.
 const TIOCSTI: u64 = if cfg!(target_arch = "mips") { 0x5472 } else { 0x5412 };
 
 fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
@@ -62,8 +62,8 @@ fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
     // SAFETY: PTRACE_GETREGS has filled it.
     let mut before = unsafe { before.assume_init() };
     let mut registers = before;
-    // `rip` is behind the instruction `syscall`, which has two bytes. -1 in `orig_rax` keeps the kernel from restarting the call
-    // that the process waited in.
+    // `rip` is behind the instruction `syscall`, which has two bytes. -1 in `orig_rax` keeps the kernel from restarting
+    // the call that the process waited in.
     registers.rip -= 2;
     registers.orig_rax = u64::MAX;
     registers.rax = number.cast_unsigned();

@@ -1,5 +1,5 @@
-//! Sets up IPsec policies (RFC 4301) on the loopback of a network namespace. The sockets there then send ESP (RFC 4303) with
-//! the null cipher, which encrypts nothing.
+//! Sets up IPsec policies (RFC 4301) on the loopback of a network namespace. The sockets there then send ESP (RFC 4303)
+//! with the null cipher, which encrypts nothing.
 
 use std::{
     fs, io,

@@ -1,5 +1,5 @@
-//! Tests tcptop on kernels that were built without an option. Each test runs on one machine of ci/matrix, which calls it by
-//! the option's name.
+//! Tests tcptop on kernels that were built without an option. Each test runs on one machine of ci/matrix, which calls
+//! it by the option's name.
 
 use crate::{
     harness::{Process, Tcptop, run, tcptop},

@@ -1,5 +1,5 @@
-//! Adds up all rows of a log for each flow. A UDP flow ends when it is silent for long, and may begin again, so a flow can have
-//! several lives.
+//! Adds up all rows of a log for each flow. A UDP flow ends when it is silent for long, and may begin again, so a flow
+//! can have several lives.
 
 use std::{collections::HashMap, mem};
 
@@ -20,8 +20,8 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// Parses CSV of a run with `--total` and a filter. Panics if a flow's totals shrink, or if the rows of a report do not add
-    /// up to its row `shown`.
+    /// Parses CSV of a run with `--total` and a filter. Panics if a flow's totals shrink, or if the rows of a report do
+    /// not add up to its row `shown`.
     pub fn of(csv: &str) -> Self {
         let (mut lives, mut report) = (Self::default(), Vec::new());
         for line in csv.strip_prefix(HEADER).expect("a header").trim_start().lines() {
@@ -47,8 +47,8 @@ impl Lives {
         lives
     }
 
-    /// Adds a report, and returns how much its rows grew. If a flow has a live and a closed row, the live one belongs to its next
-    /// life.
+    /// Adds a report, and returns how much its rows grew. If a flow has a live and a closed row, the live one belongs
+    /// to its next life.
     fn take(&mut self, rows: Vec<Row>) -> Moved {
         let moved = |row: &Row| (row.rx_bytes.unwrap_or(0), row.tx_bytes.unwrap_or(0));
         let mut sum = (0, 0);

@@ -1,9 +1,9 @@
 //! Runs the built binary as root against real traffic on this machine's kernel.
 //!
 //! Every test starts its own tcptop and looks only at the rows of its own ports. The tests run one at a time, because a
-//! flood in one test is traffic to all others. Also, between fork and exec a child has every socket of this process open,
-//! and may be the last one to close it. The tests need no other program: the same test binary runs inside a virtual
-//! machine that has nothing else, where `TCPTOP_BIN` names the tcptop to test.
+//! flood in one test is traffic to all others. Also, between fork and exec a child has every socket of this process
+//! open, and may be the last one to close it. The tests need no other program: the same test binary runs inside a
+//! virtual machine that has nothing else, where `TCPTOP_BIN` names the tcptop to test.
 
 mod balance;
 mod body;

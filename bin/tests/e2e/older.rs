@@ -50,8 +50,8 @@ fn the_listener_was_closed() {
     transfer(&server, &client, 7);
     let mut expected = ends(flow, 606, 707);
     if !diag::is_available() {
-        // No counter that a BPF program may read shows which side of an older connection this is. Without a listener, tcptop
-        // assumes that this side has connected, and takes one byte to be its SYN: see `bin/doc/numbers.md`.
+        // No counter that a BPF program may read shows which side of an older connection this is. Without a listener,
+        // tcptop assumes that this side has connected, and takes one byte to be its SYN: see `bin/doc/numbers.md`.
         for end in &mut expected {
             end.tx -= u64::from(end.tx == 707);
         }

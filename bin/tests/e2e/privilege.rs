@@ -60,8 +60,8 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     let none: libc::c_ulong = 0;
     // SAFETY: the system calls read memory of this stack frame, in a child that has one thread.
     unsafe {
-        // Kernels before 5.11 charge maps to this limit, which an unprivileged user may not raise. Ignore an error: where root
-        // may not raise it either, the start of tcptop shows whether it had to.
+        // Kernels before 5.11 charge maps to this limit, which an unprivileged user may not raise. Ignore an error:
+        // where root may not raise it either, the start of tcptop shows whether it had to.
         libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited);
         done(libc::prctl(libc::PR_SET_KEEPCAPS, 1).into())?;
         done(libc::setgroups(0, std::ptr::null()).into())?;
@@ -76,8 +76,8 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether tcptop uses socket storage. Since Linux 6.19 it does so only on x86-64 and 64-bit ARM. If it does not,
-/// prints that a test is skipped, and why.
+/// Returns whether tcptop uses socket storage. Since Linux 6.19 it does so only on x86-64 and 64-bit ARM. If it does
+/// not, prints that a test is skipped, and why.
 pub fn has_storage(why: &str) -> bool {
     let has = cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) || kernel() < (6, 19);
     if !has {
@@ -162,8 +162,8 @@ mod native {
     }
 }
 
-/// Makes the command's process mount a file system of this type over /sys/fs, where cgroup trees are mounted. The process must
-/// still be root.
+/// Makes the command's process mount a file system of this type over /sys/fs, where cgroup trees are mounted. The
+/// process must still be root.
 pub fn cover_sys_fs(command: &mut Command, filesystem: &'static CStr) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe {
@@ -176,15 +176,16 @@ pub fn cover_sys_fs(command: &mut Command, filesystem: &'static CStr) {
     };
 }
 
-/// Checks that an unprivileged user with these capabilities sees the traffic of others: the bytes, and the owners that hooks
-/// see.
+/// Checks that an unprivileged user with these capabilities sees the traffic of others: the bytes, and the owners that
+/// hooks see.
 fn suffices(name: &str, capabilities: &'static [u32]) {
     let scratch = Scratch::new(name);
     let mut command = reachable(&scratch, &["--csv", "--closed", "-d", "0.2"]);
     // Mount the tree here: tcptop would need CAP_SYS_ADMIN for that.
     cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, capabilities);
-    // tcptop may not read /proc/<pid>/fd of other users' processes, and says so when it looks for the owner of this one.
+    // tcptop may not read /proc/<pid>/fd of other users' processes, and says so when it looks for the owner of this
+    // one.
     let _older = Pair::new(V4);
     let tcptop = Tcptop::run(&mut command).noting("the open files of some processes may not be read");
     let pair = Pair::new(V4);

@@ -172,8 +172,8 @@ pub fn refuse_packets(cgroup: &OwnedFd) -> [OwnedFd; 2] {
     })
 }
 
-/// Attaches a program to the ingress hook of a cgroup with these flags (`BPF_F_*`), and returns its id. The kernel detaches it
-/// when the cgroup is removed.
+/// Attaches a program to the ingress hook of a cgroup with these flags (`BPF_F_*`), and returns its id. The kernel
+/// detaches it when the cgroup is removed.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
     attach_to(cgroup, CGROUP_SKB, BPF_CGROUP_INET_INGRESS, flags)

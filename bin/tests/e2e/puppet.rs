@@ -1,8 +1,9 @@
 //! Other processes with sockets, which a test controls by orders.
 //!
-//! A puppet runs this same binary. If `TCPTOP_E2E_PUPPET` is set, the process reads one order from each line of its standard
-//! input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A puppet has one thread,
-//! which has the name of the process. It has more if an order makes another (see `threads`), or if [`threaded`] starts it.
+//! A puppet runs this same binary. If `TCPTOP_E2E_PUPPET` is set, the process reads one order from each line of its
+//! standard input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A puppet has
+//! one thread, which has the name of the process. It has more if an order makes another (see `threads`), or if
+//! [`threaded`] starts it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -66,8 +67,8 @@ impl Puppet {
         self.child.wait().expect("a child of ours");
     }
 
-    /// Makes the puppet create a child that inherits its connection, and kills the parent. From then on the child obeys. It has
-    /// this name.
+    /// Makes the puppet create a child that inherits its connection, and kills the parent. From then on the child
+    /// obeys. It has this name.
     pub fn bequeath(&mut self, name: &str) -> Owner {
         let heir = self.tell("fork").parse().expect("a number");
         self.child.kill().expect("a child of ours");
@@ -98,8 +99,8 @@ pub fn threaded(name: &str, thread: &str) -> Command {
     command
 }
 
-/// Runs a puppet that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and returns
-/// its pid.
+/// Runs a puppet that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and
+/// returns its pid.
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();

@@ -1,5 +1,5 @@
-//! Tests the event ring after more bytes have passed through it than 32 bits can count. A program of this test writes large
-//! records to fill it.
+//! Tests the event ring after more bytes have passed through it than 32 bits can count. A program of this test writes
+//! large records to fill it.
 
 use std::{
     ffi::CStr,
@@ -19,8 +19,8 @@ use crate::{
 /// The longest time for which the ring may refuse a record while tcptop reads.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// Returns a program that writes a record of `bytes` bytes and discards it, so the reader is woken and skips it. The program
-/// returns 0 if the ring is full.
+/// Returns a program that writes a record of `bytes` bytes and discards it, so the reader is woken and skips it. The
+/// program returns 0 if the ring is full.
 fn filler(ring: i32, bytes: i32) -> [[u8; 8]; 13] {
     const RESERVE: i32 = 131;
     const DISCARD: i32 = 133;
@@ -56,7 +56,8 @@ fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1000 / per_second)
 }
 
-/// Returns whether this kernel's `unsigned long` has 32 bits. To a 32-bit program, a 64-bit ARM kernel calls itself armv8l.
+/// Returns whether this kernel's `unsigned long` has 32 bits. To a 32-bit program, a 64-bit ARM kernel calls itself
+/// armv8l.
 fn kernel_has_32_bits() -> bool {
     let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
     // SAFETY: the kernel fills `name` with strings that end with NUL. If it does not, the zeros are empty strings.

@@ -54,7 +54,8 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Returns this process. Its name is the name of its main thread. Tests run in other threads, which have their names.
+    /// Returns this process. Its name is the name of its main thread. Tests run in other threads, which have their
+    /// names.
     pub fn me() -> Self {
         Self::of(std::process::id())
     }

@@ -1,7 +1,7 @@
 //! Sets the clock while tcptop runs: a day back, a day ahead, and more. Totals, rates and durations must stay right.
 //!
-//! The test does not set this machine's clock. It hides the vDSO from tcptop, so tcptop asks for the time by a system call,
-//! and the test answers that call.
+//! The test does not set this machine's clock. It hides the vDSO from tcptop, so tcptop asks for the time by a system
+//! call, and the test answers that call.
 
 use std::{
     fs::{self, File},
@@ -72,8 +72,8 @@ fn stop_at_exec(command: &mut Command) {
     unsafe { command.pre_exec(stop) };
 }
 
-/// Removes the address of the vDSO (`AT_SYSINFO_EHDR` of getauxval(3)) from the stopped process's auxiliary vector, and lets
-/// the process continue.
+/// Removes the address of the vDSO (`AT_SYSINFO_EHDR` of getauxval(3)) from the stopped process's auxiliary vector, and
+/// lets the process continue.
 fn hide_fast_calls(pid: u32) {
     const AT_NULL: usize = 0;
     const AT_IGNORE: usize = 1;
@@ -85,8 +85,9 @@ fn hide_fast_calls(pid: u32) {
     let stopped = unsafe { libc::waitpid(id, &raw mut status, 0) };
     assert!(stopped == id && libc::WIFSTOPPED(status), "{status:#x}: {}", io::Error::last_os_error());
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is stopped");
-    // Field 28 of proc_pid_stat(5), `startstack`, is the address of the number of arguments. Behind it lie the addresses of
-    // the arguments, zero, those of the environment, zero, and the auxiliary vector, which has pairs of words.
+    // Field 28 of proc_pid_stat(5), `startstack`, is the address of the number of arguments. Behind it lie the
+    // addresses of the arguments, zero, those of the environment, zero, and the auxiliary vector, which has pairs of
+    // words.
     let stack =
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(25)?.parse().ok()).expect("an address");
     let memory =

@@ -42,8 +42,8 @@ impl Sheet {
         Self { total, rows: lines.map(Entry::parse).collect() }
     }
 
-    /// Panics unless the rates of the rows add up to the rate in the header. Each rate is rounded, so the sum may differ by half a
-    /// byte for each row.
+    /// Panics unless the rates of the rows add up to the rate in the header. Each rate is rounded, so the sum may
+    /// differ by half a byte for each row.
     pub fn assert_adds_up(&self) {
         let sum = |rate: fn(&Entry) -> u64| self.rows.iter().map(rate).sum::<u64>();
         let rows = (sum(|row| row.rx_rate), sum(|row| row.tx_rate));

@@ -46,7 +46,8 @@ impl Servers {
         datagram(&self.udp, 5_000);
     }
 
-    /// Runs tcptop, and lets clients come and go from before its start until after its end. Returns what tcptop printed.
+    /// Runs tcptop, and lets clients come and go from before its start until after its end. Returns what tcptop
+    /// printed.
     fn watched_by(&self, args: &[&str]) -> String {
         let stop = AtomicBool::new(false);
         let finished = thread::scope(|scope| {
@@ -168,6 +169,7 @@ fn the_number_of_further_rows_counts_all_flows_that_ended() {
     let more: Vec<usize> =
         text.lines().filter_map(|line| line.strip_suffix(" more")?.trim().parse().ok()).collect();
     let all: usize = more.iter().map(|more| more + 10).sum();
-    // On a slow machine, several reports may show a flow: that of its datagrams, those while it is silent, and that of its end.
+    // On a slow machine, several reports may show a flow: that of its datagrams, those while it is silent, and that of
+    // its end.
     assert!(all >= 9_000 && all < 4 * 9_000 + 300 * more.len(), "{more:?} more: {text}");
 }

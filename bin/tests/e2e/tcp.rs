@@ -200,8 +200,8 @@ fn rates_are_bytes_per_second_of_the_interval() {
     for end in &expected {
         let mine: Vec<&Row> = rows.iter().filter(|row| row.flow == end.flow).collect();
         assert!(mine.len() >= 3, "{mine:?}");
-        // Compare over all intervals. tcptop reads the clock once for the time in a row and once for the rate, and a busy
-        // machine may do other things in between.
+        // Compare over all intervals. tcptop reads the clock once for the time in a row and once for the rate, and a
+        // busy machine may do other things in between.
         let (first, last) = (mine[0], mine[mine.len() - 1]);
         let check = |rate: fn(&Row) -> Option<u64>, total: fn(&Row) -> Option<u64>| {
             let grown = total(last)

@@ -1,5 +1,5 @@
-//! Tests sockets of threads that outlive the main thread of their process, or that have their own table of descriptors. The
-//! sockets are older than tcptop, so it finds their owners only in /proc.
+//! Tests sockets of threads that outlive the main thread of their process, or that have their own table of descriptors.
+//! The sockets are older than tcptop, so it finds their owners only in /proc.
 
 use std::{fs, io, process, thread, time::Duration};
 

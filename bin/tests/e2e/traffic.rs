@@ -92,7 +92,8 @@ impl Pair {
         Self { client, server, flow, listener }
     }
 
-    /// Returns what to expect of the client's and the server's end after `up` bytes to the server and `down` to the client.
+    /// Returns what to expect of the client's and the server's end after `up` bytes to the server and `down` to the
+    /// client.
     pub fn ends(&self, up: u64, down: u64) -> [End; 2] {
         ends(self.flow, up, down)
     }
@@ -155,8 +156,8 @@ pub fn close_by_reset(stream: Own<TcpStream>) {
 /// Makes the socket drop every received segment that is longer than `longer` bytes, TCP header included. 0 drops all.
 pub fn deafen(stream: &TcpStream, longer: u32) {
     let code = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
-    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, which skips one instruction if false; BPF_RET, which keeps no byte; BPF_RET, which
-    // keeps all.
+    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, which skips one instruction if false; BPF_RET, which keeps no byte; BPF_RET,
+    // which keeps all.
     let longer = libc::sock_filter { jf: 1, ..code(0x25, longer) };
     let mut program = [code(0x80, 0), longer, code(6, 0), code(6, u32::MAX)];
     let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };

@@ -217,7 +217,8 @@ fn the_first_words_of_a_big_endian_kernel_tell_how_wide_it_is() {
     assert_eq!(lower_of_big_endian(32, 16), Some(0));
 }
 
-/// The pages of the ring may hold anything. A reading must end, and the next one must begin at what the kernel writes then.
+/// The pages of the ring may hold anything. A reading must end, and the next one must begin at what the kernel writes
+/// then.
 #[test]
 fn hostile_input() {
     let record = |payload: u32, kind: u32, word: u32| [payload, 0, kind, word].map(u32::to_ne_bytes).concat();
@@ -227,8 +228,8 @@ fn hostile_input() {
     let tokens: [&[u8]; 4] = [&[8, 0, 0, 0x80], &[8, 0, 0, 0x40], &[0xf8, 0xff, 0xff, 0x3f], &[0xff; 4]];
     hostile::Input { corpus, tokens: &tokens }.run(|bytes| {
         for width in [Width::Bits32, Width::Bits64] {
-            // Begin at a position near the end of 32 bits. The kernel says that it has written as much as there is, or any other
-            // number of bytes.
+            // Begin at a position near the end of 32 bits. The kernel says that it has written as much as there is, or
+            // any other number of bytes.
             let begin = (1 << 32) - 16;
             let (mut kern, mut ring) = Kern::at(width, begin);
             let page = 2 * page_size() as u64;

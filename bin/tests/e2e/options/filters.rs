@@ -3,8 +3,8 @@
 use super::{Cells, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived};
 use crate::harness::run;
 
-/// Returns the bytes sent in each row that passes the filters in `args`, and those of the row `total`. Checks that the rows add
-/// up to the row `shown`.
+/// Returns the bytes sent in each row that passes the filters in `args`, and those of the row `total`. Checks that the
+/// rows add up to the row `shown`.
 fn sent(scene: &mut Scene, args: &[&str]) -> (Vec<u64>, u64) {
     let list = scene.list();
     let all = [args, &["--total", "--port", &list]].concat();

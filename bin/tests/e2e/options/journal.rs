@@ -5,8 +5,8 @@ use std::{thread, time::Duration};
 use super::{cells, during};
 use crate::traffic::{Pair, V4, datagram, udp};
 
-/// Runs tcptop with `args`. Meanwhile a connection of about this length ends, and another one stays open. Returns the run and
-/// the open connection.
+/// Runs tcptop with `args`. Meanwhile a connection of about this length ends, and another one stays open. Returns the
+/// run and the open connection.
 fn ended(args: &[&str], time: Duration) -> (crate::harness::Finished, Pair) {
     let open = Pair::new(V4);
     let finished = during(&[&["-d", "0.2", "--closed=only"], args].concat(), || {

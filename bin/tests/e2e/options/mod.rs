@@ -44,8 +44,8 @@ pub fn cells(csv: &str) -> Vec<Cells> {
     lines.map(row).collect()
 }
 
-/// Runs tcptop with `args`, which must make it write a line when it begins to count. Then calls `traffic`, and interrupts tcptop
-/// afterwards.
+/// Runs tcptop with `args`, which must make it write a line when it begins to count. Then calls `traffic`, and
+/// interrupts tcptop afterwards.
 pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
     during_by(&mut tcptop(args), traffic)
 }
@@ -105,7 +105,8 @@ pub const UDP_BYTES: usize = 2_000;
 pub const OTHER_BYTES: u64 = 1_000;
 
 impl Scene {
-    /// Makes the servers. It makes no connection yet, because tcptop counts an older one only from its first segment on.
+    /// Makes the servers. It makes no connection yet, because tcptop counts an older one only from its first segment
+    /// on.
     pub fn new() -> Self {
         let mut other = Puppet::new("e2e-other");
         let address: SocketAddr = other.tell(&format!("listen {V4}")).parse().expect("an address");

@@ -39,8 +39,8 @@ fn rows_may_be_grouped_by_command_line() {
     );
 }
 
-/// A spreadsheet would take some of these names for formulas. The last one has a character that reverses the direction of
-/// writing.
+/// A spreadsheet would take some of these names for formulas. The last one has a character that reverses the direction
+/// of writing.
 #[test]
 fn names_are_no_formulas() {
     const NAMES: [(&str, &str); 4] =

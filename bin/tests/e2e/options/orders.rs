@@ -102,7 +102,8 @@ fn a_group_counts_what_ended_in_the_interval() {
     assert_eq!(rows.iter().map(sums).collect::<Vec<_>>(), [[2, 770, 770]]);
 }
 
-/// Two clients with the same command line run one after the other. Reports must show their bytes long after they have exited.
+/// Two clients with the same command line run one after the other. Reports must show their bytes long after they have
+/// exited.
 #[test]
 fn sums_since_the_start() {
     let listener = listen(V4);

@@ -42,8 +42,8 @@ fn a_flow_ends_in_the_first_report_after_the_timeout() {
     for (client, last) in [&brief, &steady].into_iter().zip(last) {
         let first =
             reports.iter().copied().find(|time| *time >= last + 2.0).expect("tcptop wrote more reports");
-        // The timeout counts from the end of the flow's last interval. If a slow machine ends that interval late, the flow is
-        // closed one report later.
+        // The timeout counts from the end of the flow's last interval. If a slow machine ends that interval late, the
+        // flow is closed one report later.
         let end = reports.iter().copied().find(|time| *time > last).expect("tcptop wrote more reports");
         let due = reports.iter().copied().find(|time| *time >= end + 1.8).expect("tcptop wrote more reports");
         let near = client.local_addr().expect("bound").port().to_string();
@@ -86,9 +86,10 @@ fn ask(server: &UdpSocket, client: &UdpSocket) {
     }
 }
 
-/// A flow lives for the timeout of one second, and then until the end of the interval of four seconds. So there are up to 275
-/// flows of the socket that stays open, and 32 of sockets that close at once. The table has room for them even if a place is
-/// used again only after two intervals. It would not have room if flows stayed until the third report after their last datagram.
+/// A flow lives for the timeout of one second, and then until the end of the interval of four seconds. So there are up
+/// to 275 flows of the socket that stays open, and 32 of sockets that close at once. The table has room for them even
+/// if a place is used again only after two intervals. It would not have room if flows stayed until the third report
+/// after their last datagram.
 #[test]
 fn a_resolver_s_queries_do_not_fill_the_table() {
     let (server, client) = (udp("0.0.0.0:0"), udp(V4));

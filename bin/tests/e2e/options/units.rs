@@ -9,7 +9,8 @@ use crate::{
     traffic::{V4, accept, listen, receive},
 };
 
-/// Cgroups below the test's own, and the units that tcptop must show for them. `<id>` stands for an id of sixty-four digits.
+/// Cgroups below the test's own, and the units that tcptop must show for them. `<id>` stands for an id of sixty-four
+/// digits.
 const UNITS: [(&str, &str); 12] = [
     ("system.slice/cron.service", "cron.service"),
     ("lxc.payload.a/system.slice/cron.service", "lxc:a/cron.service"),

@@ -1,5 +1,5 @@
-//! Tests hosts that lack a resource such as memory or descriptors. tcptop must say which resource is short and what to do, and
-//! exit with status 71, after which a service manager starts it again. --check must find the same as a run.
+//! Tests hosts that lack a resource such as memory or descriptors. tcptop must say which resource is short and what to
+//! do, and exit with status 71, after which a service manager starts it again. --check must find the same as a run.
 
 pub mod native;
 
@@ -89,8 +89,8 @@ fn eighty_descriptors_are_enough_for_a_log() {
     run(enough).assert_success();
 }
 
-/// Makes calls of bpf(2) fail because the kernel lacks a resource. tcptop must name the resource, and must not use another
-/// collector.
+/// Makes calls of bpf(2) fail because the kernel lacks a resource. tcptop must name the resource, and must not use
+/// another collector.
 #[test]
 fn bpf_calls_lack_a_resource() {
     let of_files = "too many open files in the system: close some, or raise fs.file-max";

@@ -68,8 +68,8 @@ impl Drop for MemoryCgroup {
     }
 }
 
-/// The first limit is below the memory that the verifier needs since Linux 6.17, and the second one below the memory of the
-/// largest tables. A run and --check must say so, and the kernel must kill neither.
+/// The first limit is below the memory that the verifier needs since Linux 6.17, and the second one below the memory of
+/// the largest tables. A run and --check must say so, and the kernel must kill neither.
 #[test]
 fn a_memory_cgroup_that_is_too_small() {
     for (mib, flows) in [(2, "1024"), (24, "262144")] {
