@@ -223,7 +223,7 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
 fn reset_at_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let (value, length) =
-        ((&raw const linger).cast(), libc::socklen_t::try_from(size_of::<libc::linger>()).expect("small"));
+        ((&raw const linger).cast(), libc::socklen_t::try_from(size_of::<libc::linger>()).expect("it fits"));
     // SAFETY: the kernel reads `length` bytes, which is the size of the value.
     let result =
         unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length) };

@@ -69,7 +69,8 @@ impl Cgroup {
 
     /// Starts the command's process in the cgroup.
     pub fn contain(&self, command: &mut Command) {
-        let mut procs = File::options().write(true).open(self.0.join("cgroup.procs")).expect("ours");
+        let mut procs =
+            File::options().write(true).open(self.0.join("cgroup.procs")).expect("the test owns the file");
         // SAFETY: the child only writes one byte to a file that is already open.
         unsafe { command.pre_exec(move || procs.write_all(b"0")) };
     }
@@ -178,8 +179,8 @@ fn one(
     thread::sleep(Duration::from_millis(1_100));
     let cpu = (running.process().cpu() - before).as_secs_f64();
     drop(running);
-    let rows = fs::read_to_string(&file).expect("its reports");
-    fs::remove_file(&file).expect("ours");
+    let rows = fs::read_to_string(&file).expect("tcptop has written reports");
+    fs::remove_file(&file).expect("the test owns the file");
     let measure = format!("processes that live for some ms, shown with their ..., %: {}", watcher.name);
     let what = format!("{program}, {rate} per second");
     for (who, share) in shares(&rows, &pids, program, cgroup.is_some()) {

@@ -30,8 +30,8 @@ pub fn lost(settings: &Settings) {
     let running = settings.watcher().with(&format!("-d 1 -o {}", file.display())).start();
     let outcome = load::run(load::Load::TcpConnect, settings.time.max(Duration::from_secs(1)) * 5);
     drop(running);
-    let text = fs::read_to_string(&file).expect("its reports");
-    fs::remove_file(&file).expect("ours");
+    let text = fs::read_to_string(&file).expect("tcptop has written reports");
+    fs::remove_file(&file).expect("the test owns the file");
     let after = |line: &str| line.split_once("  lost ").map(|(_, rest)| rest.to_owned());
     let lost: f64 = text
         .lines()

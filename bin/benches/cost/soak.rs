@@ -91,7 +91,7 @@ pub fn measure(settings: &Settings) -> ExitCode {
     });
     let running = settings.watcher().start();
     let process = running.process();
-    let kinds = u32::try_from(KINDS.len()).expect("few");
+    let kinds = u32::try_from(KINDS.len()).expect("it fits");
     // Make at least three rounds. The first one only warms up.
     let lasts = (settings.time / (3 * kinds)).saturating_sub(PAUSE).clamp(Duration::from_secs(1), LONGEST);
     let (begin, mut rounds, mut done) = (Instant::now(), Vec::new(), [0u32; KINDS.len()]);

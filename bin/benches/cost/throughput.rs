@@ -69,7 +69,7 @@ pub fn measure(settings: &Settings) {
             for cycle in cycles.clone() {
                 let mut outcomes: Vec<Outcome> = states.iter().map(|_| Outcome::default()).collect();
                 for index in order(cycle + cycle / group, states.len()) {
-                    let late = settings.time * u32::try_from(cycle % group).expect("small");
+                    let late = settings.time * u32::try_from(cycle % group).expect("it fits");
                     outcomes[index] = slice(&states[index], &cgroup, &hooks, *load, late, settings.time);
                 }
                 compare(&states, &outcomes, name, &mut means);

@@ -72,7 +72,7 @@ fn begun_call(pid: libc::pid_t) -> Option<Call> {
     ptrace(PTRACE_GET_SYSCALL_INFO, pid, size_of::<Info>(), (&raw mut info).expose_provenance());
     let entry = info.operation == PTRACE_SYSCALL_INFO_ENTRY;
     entry.then(|| Call {
-        number: libc::c_long::try_from(info.number).expect("small"),
+        number: libc::c_long::try_from(info.number).expect("it fits"),
         arguments: info.arguments,
     })
 }

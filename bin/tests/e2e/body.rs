@@ -149,7 +149,9 @@ impl Body {
                     self.udp = Some(self.take().into());
                     String::new()
                 }
-                "exec" => handing::become_another(MARK, word(), self.stream.take().expect("ours").into()),
+                "exec" => {
+                    handing::become_another(MARK, word(), self.stream.take().expect("a connection").into())
+                }
                 "retire" => threads::retire(std::mem::take(self)),
                 "part" => threads::part(std::mem::take(self)),
                 "contain" => {

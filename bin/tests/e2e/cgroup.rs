@@ -35,7 +35,7 @@ impl Cgroup {
         unsafe {
             done(libc::unshare(libc::CLONE_NEWNS).into()).expect("a namespace");
             done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())
-                .expect("private");
+                .expect("the mounts can be made private");
             done(libc::mount(c"x".as_ptr(), target.as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
                 .expect("cgroup2");
         }
@@ -54,7 +54,7 @@ impl Cgroup {
     pub fn take(&self, below: &str, pid: u32) {
         let path = self.path.join(below);
         fs::create_dir_all(&path).expect("cgroups");
-        fs::write(path.join("cgroup.procs"), pid.to_string()).expect("moved");
+        fs::write(path.join("cgroup.procs"), pid.to_string()).expect("the process can be moved");
     }
 
     /// Creates the cgroups of a path below this one, and starts the command's process in the innermost.

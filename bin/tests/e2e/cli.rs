@@ -92,7 +92,7 @@ fn text_report_sorts_by_rate() {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     report.assert_success();
     let rank = |index: usize| {

@@ -66,7 +66,7 @@ fn check_times_with_offset(seconds: i64) {
     let mut begin = Duration::ZERO;
     let lasts = Duration::from_millis(700);
     let finished = during_by(&mut command, || {
-        begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("after");
+        begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
         client.tell(&format!("connect {tcp}"));
         client.tell(&format!("udp {V4}"));
         let server = accept(&listener);

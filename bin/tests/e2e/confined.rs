@@ -123,11 +123,11 @@ fn sock_diag_needs_only_the_capabilities_for_owners() {
 fn a_log_of_another_user_is_rotated() {
     let scratch = Scratch::new("foreign");
     let file = scratch.0.join("log.csv");
-    fs::write(&file, "").expect("made");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
-    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1700)).expect("ours");
+    fs::write(&file, "").expect("the directory is writable");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the test owns the file");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1700)).expect("the test owns the file");
     for path in [&file, &scratch.0] {
-        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may change owners");
     }
     let args = ["--csv", "--total", "-d", "0.1", "--max-size", "1K", "--keep", "2", "-o"];
     let mut command = tcptop(&args);

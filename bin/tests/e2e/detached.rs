@@ -128,7 +128,7 @@ fn a_needed_hook_that_another_program_has_taken_ends_the_run() {
             detach(&process, &[INGRESS]);
             taken = Some(programs::attach(&cgroup.directory, 0));
         });
-        let id = taken.expect("attached");
+        let id = taken.expect("the program is attached");
         let finished = process.wait();
         finished.assert_code(69);
         let error = format!(

@@ -20,7 +20,7 @@ fn with_traffic(args: &[&str]) {
             datagram(&server, 10);
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let finished = waiter.join().expect("no panic");
+        let finished = waiter.join().expect("the thread does not panic");
         finished.assert_success();
         assert_eq!(finished.stdout, "");
     });
@@ -54,7 +54,7 @@ fn csv_is_appended_under_one_header() {
 fn an_empty_file_gets_the_header() {
     let scratch = Scratch::new("empty");
     let file = scratch.0.join("out.csv");
-    fs::write(&file, "").expect("writable");
+    fs::write(&file, "").expect("the file is writable");
     run(&["--csv", "--once", "-d", "0.1", "--output", file.to_str().expect("UTF-8")]).assert_success();
     assert_eq!(csv(&file)[0], HEADER);
 }
@@ -64,7 +64,7 @@ fn a_torn_last_line_is_ended() {
     let scratch = Scratch::new("torn");
     let file = scratch.0.join("out.csv");
     let torn = "2026-11-23T12:41:52.123Z,live,tcp,192.16";
-    fs::write(&file, format!("{HEADER}\n{torn}")).expect("writable");
+    fs::write(&file, format!("{HEADER}\n{torn}")).expect("the file is writable");
     with_traffic(&["--csv", "-n", "2", "-d", "0.2", "-o", file.to_str().expect("UTF-8")]);
     let lines = csv(&file);
     assert_eq!(lines[..2], [HEADER, torn]);
@@ -111,12 +111,12 @@ fn other_names_of_standard_output_are_standard_output() {
         // tcptop appends to any file that a shell has opened, even if it did not write it.
         let scratch = Scratch::new("stdout");
         let file = scratch.0.join("out");
-        fs::write(&file, "notes\n").expect("written");
+        fs::write(&file, "notes\n").expect("the file is writable");
         let append = fs::File::options().append(true).open(&file).expect("opened");
         let mut command = tcptop(&["--csv", "-1", "-d", "0.1", "-o", name]);
         Process::start(command.stdout(append), |_| ()).wait().assert_success();
         assert!(
-            fs::read_to_string(&file).expect("there").starts_with(&format!("notes\n{HEADER}\n")),
+            fs::read_to_string(&file).expect("the file exists").starts_with(&format!("notes\n{HEADER}\n")),
             "{name}"
         );
     }

@@ -17,7 +17,7 @@ use std::{
 const INHERITED: &str = "TCPTOP_E2E_INHERITED";
 
 fn abstract_name(name: &str) -> SocketAddr {
-    SocketAddr::from_abstract_name(name).expect("short")
+    SocketAddr::from_abstract_name(name).expect("it fits")
 }
 
 /// Opens a gate: a Unix socket that receives descriptors at the abstract address of this name.

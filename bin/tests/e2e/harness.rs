@@ -366,7 +366,8 @@ impl Scratch {
         use std::os::unix::fs::PermissionsExt;
         let path = std::env::temp_dir().join(format!("tcptop-e2e-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("the test owns the file");
         Self(path)
     }
 }

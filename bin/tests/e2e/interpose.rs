@@ -85,7 +85,7 @@ fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     let mut program = vec![op(load, 0, 0)];
     for (at, number) in listed.iter().enumerate() {
         // Jump behind the other comparisons and the answer for calls that are not listed.
-        let jump = u8::try_from(listed.len() - at).expect("few");
+        let jump = u8::try_from(listed.len() - at).expect("it fits");
         program.push(op(equal, jump, u32::try_from(*number).unwrap_or(u32::MAX)));
     }
     program.extend([op(ret, 0, of_others), op(ret, 0, of_listed)]);
@@ -121,7 +121,7 @@ pub fn ask(
 fn install(program: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     const SET_MODE_FILTER: libc::c_long = 1;
     const NEW_LISTENER: libc::c_long = 1 << 3;
-    let length = u16::try_from(program.len()).expect("short");
+    let length = u16::try_from(program.len()).expect("it fits");
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
     // SAFETY: the kernel reads the program and its instructions, which outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, NEW_LISTENER, &raw const program) };

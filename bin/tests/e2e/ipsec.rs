@@ -59,7 +59,7 @@ impl Record {
     }
 
     fn family(self, at: usize) -> Self {
-        let family = u16::try_from(libc::AF_INET).expect("small");
+        let family = u16::try_from(libc::AF_INET).expect("it fits");
         self.put(at, &family.to_ne_bytes())
     }
 
@@ -69,7 +69,7 @@ impl Record {
     }
 
     fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
-        let length = u16::try_from(4 + value.len()).expect("small");
+        let length = u16::try_from(4 + value.len()).expect("it fits");
         self.0.extend_from_slice(&length.to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
         self.0.extend_from_slice(value);
@@ -137,7 +137,7 @@ impl Mode {
 fn ask(socket: &OwnedFd, kind: u16, body: &[u8]) -> io::Result<()> {
     const HEADER: usize = 16;
     const FLAGS: u16 = 1 | 4 | 0x400; // NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE
-    let length = u32::try_from(HEADER + body.len()).expect("small");
+    let length = u32::try_from(HEADER + body.len()).expect("it fits");
     let mut message = Record::new(HEADER)
         .put(0, &length.to_ne_bytes())
         .put(4, &kind.to_ne_bytes())

@@ -47,7 +47,7 @@ fn number(fd: &OwnedFd) -> u32 {
 
 /// Fills `info` with the first words of a `struct bpf_prog_info` or `bpf_map_info`.
 fn info(fd: &OwnedFd, info: &mut [u32]) {
-    let length = u32::try_from(size_of_val(info)).expect("small");
+    let length = u32::try_from(size_of_val(info)).expect("it fits");
     let attr = &mut [pair(number(fd), length), info.as_mut_ptr().addr() as u64, 0, 0];
     bpf(BPF_OBJ_GET_INFO_BY_FD, attr).expect("BPF_OBJ_GET_INFO_BY_FD");
 }

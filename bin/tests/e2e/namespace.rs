@@ -57,7 +57,7 @@ struct FlagsRequest {
 
 fn raise_loopback() {
     const SIOCSIFFLAGS: libc::Ioctl = 0x8914;
-    let up = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("low bits");
+    let up = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("it fits");
     let mut request = FlagsRequest { name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", flags: up, rest: [0; 22] };
     // This socket belongs to the new namespace, because it is created after the move.
     let socket = raw_socket();

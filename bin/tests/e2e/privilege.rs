@@ -27,7 +27,7 @@ pub fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     let alone = SPAWNING.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     fs::copy(binary(), &copy).expect("the directory is writable");
     drop(alone);
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the test owns the file");
     let mut command = Command::new(copy);
     command.env(STRICT, "1");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");

@@ -62,7 +62,7 @@ pub fn info(id: u32) -> Option<Info> {
         Err(error) => panic!("BPF_PROG_GET_FD_BY_ID: {error}"),
     };
     let mut info = [0u64; 26];
-    let length = u32::try_from(size_of_val(&info)).expect("small");
+    let length = u32::try_from(size_of_val(&info)).expect("it fits");
     let pointer = (&raw mut info).addr() as u64;
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut [both(number(&fd), length), pointer]).expect("BPF_OBJ_GET_INFO_BY_FD");
     let name: Vec<u8> =
@@ -142,7 +142,7 @@ pub fn load_instructions(kind: u32, attach_type: u32, instructions: &[[u8; 8]]) 
     // Kernels before 5.11 charge programs to this limit.
     // SAFETY: the limit outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
-    let count = u32::try_from(instructions.len()).expect("few");
+    let count = u32::try_from(instructions.len()).expect("it fits");
     let (instructions, license) = (instructions.as_ptr().addr() as u64, c"GPL".as_ptr().addr() as u64);
     let mut attr = [0u64; 9];
     attr[..3].copy_from_slice(&[both(kind, count), instructions, license]);
@@ -153,7 +153,7 @@ pub fn load_instructions(kind: u32, attach_type: u32, instructions: &[[u8; 8]]) 
 /// Runs a program of type [`CGROUP_SKB`] once on a packet of zeros. Returns what the program returns.
 pub fn run_once(program: &OwnedFd) -> u32 {
     static PACKET: [u8; 64] = [0; 64];
-    let length = u32::try_from(PACKET.len()).expect("short");
+    let length = u32::try_from(PACKET.len()).expect("it fits");
     let mut attr =
         [both(number(program), 0), both(length, 0), (&raw const PACKET).addr() as u64, 0, both(1, 0)];
     bpf(BPF_PROG_TEST_RUN, &mut attr).expect("BPF_PROG_TEST_RUN");
@@ -223,7 +223,7 @@ pub fn links_of(pid: u32) -> Vec<CgroupLink> {
         links.push(CgroupLink {
             id: u32::try_from(id).expect("an id"),
             attach_type: field("attach_type").and_then(|kind| u32::try_from(kind).ok()).expect("a type"),
-            is_attached: field("cgroup_id").expect("of a cgroup") != 0,
+            is_attached: field("cgroup_id").expect("the link has a cgroup") != 0,
         });
     }
     links

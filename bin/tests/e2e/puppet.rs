@@ -80,7 +80,7 @@ impl Puppet {
 
     /// Makes the puppet exit while all its sockets are open.
     pub fn leave(mut self) {
-        writeln!(self.orders, "leave").expect("alive");
+        writeln!(self.orders, "leave").expect("the puppet runs");
         self.child.wait().expect("a child of ours");
     }
 }
@@ -104,7 +104,7 @@ pub fn threaded(name: &str, thread: &str) -> Command {
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();
-    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("alive");
+    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("the puppet runs");
     let status = child.wait().expect("a child of ours");
     assert!(status.success(), "{orders}: {status}");
     pid

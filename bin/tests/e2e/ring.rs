@@ -76,7 +76,7 @@ fn tcptop_counts_after_four_gib_of_records() {
     // The ring has room for two such records.
     let bytes = size / 2 - 64;
     let record = u64::from(bytes) + 8;
-    let fill = filler(ring.as_raw_fd(), i32::try_from(bytes).expect("small"));
+    let fill = filler(ring.as_raw_fd(), i32::try_from(bytes).expect("it fits"));
     let program = programs::load_instructions(CGROUP_SKB, 0, &fill);
     let mut written = 0;
     let mut last = Instant::now();

@@ -35,7 +35,7 @@ const ASKED: &[libc::c_long] = &[libc::SYS_clock_gettime, CLOCK_GETTIME64];
 const ASKED: &[libc::c_long] = &[libc::SYS_clock_gettime];
 
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after")
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970")
 }
 
 /// Answers a call as if the wall clock were `ahead` seconds ahead.
@@ -45,14 +45,14 @@ fn answer(question: &Question, ahead: i64) -> Verdict {
         return Verdict::Made;
     }
     let now = now();
-    let seconds = i64::try_from(now.as_secs()).expect("small") + ahead;
+    let seconds = i64::try_from(now.as_secs()).expect("it fits") + ahead;
     let nanos = i64::from(now.subsec_nanos());
     let is_narrow =
         cfg!(target_pointer_width = "32") && libc::c_long::from(question.number) == libc::SYS_clock_gettime;
     let bytes: Vec<u8> = if is_narrow {
         [seconds, nanos]
             .iter()
-            .flat_map(|part| i32::try_from(*part).expect("32 bits").to_ne_bytes())
+            .flat_map(|part| i32::try_from(*part).expect("it fits").to_ne_bytes())
             .collect()
     } else {
         [seconds, nanos].iter().flat_map(|part| part.to_ne_bytes()).collect()

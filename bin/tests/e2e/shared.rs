@@ -19,7 +19,7 @@ pub fn bound(kind: libc::c_int, protocol: libc::c_int, address: SocketAddr) -> O
     // SAFETY: the descriptor was just opened, and nothing else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
-    let family = libc::sa_family_t::try_from(family).expect("small");
+    let family = libc::sa_family_t::try_from(family).expect("it fits");
     let port = address.port().to_be();
     let result = match address {
         SocketAddr::V4(v4) => {
@@ -44,7 +44,7 @@ pub fn bound(kind: libc::c_int, protocol: libc::c_int, address: SocketAddr) -> O
 }
 
 fn bind<T>(fd: &OwnedFd, name: &T) -> libc::c_int {
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("it fits");
     // SAFETY: the kernel reads `length` bytes, which is the size of `name`.
     unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(name).cast(), length) }
 }

@@ -47,7 +47,7 @@ impl Sheet {
     pub fn assert_adds_up(&self) {
         let sum = |rate: fn(&Entry) -> u64| self.rows.iter().map(rate).sum::<u64>();
         let rows = (sum(|row| row.rx_rate), sum(|row| row.tx_rate));
-        let most = u64::try_from(self.rows.len()).expect("few") / 2 + 1;
+        let most = u64::try_from(self.rows.len()).expect("it fits") / 2 + 1;
         let alike = |one: u64, other: u64| one.abs_diff(other) <= most;
         assert!(
             alike(rows.0, self.total.0) && alike(rows.1, self.total.1),

@@ -59,7 +59,7 @@ impl Servers {
             });
             let finished = std::panic::catch_unwind(|| run(args));
             stop.store(true, Relaxed);
-            clients.join().expect("no panic");
+            clients.join().expect("the thread does not panic");
             finished.unwrap_or_else(|fall| std::panic::resume_unwind(fall))
         });
         finished.assert_success();

@@ -39,7 +39,7 @@ fn open_and_idle() {
     tcptop.expect_live(&expected);
     let rows = tcptop.rows();
     for end in &expected {
-        let row = newest(&rows, &end.flow).expect("live");
+        let row = newest(&rows, &end.flow).expect("the connection has a row");
         assert_eq!(row.state, "ESTABLISHED");
         assert!(row.rtt_us.is_some(), "an established connection has a round-trip time: {row:?}");
     }
@@ -69,7 +69,8 @@ fn half_closed_and_idle() {
     let expected = pair.ends(2_500, 0);
     tcptop.expect_live(&expected);
     let rows = tcptop.rows();
-    let state = |end: usize| newest(&rows, &expected[end].flow).expect("live").state.clone();
+    let state =
+        |end: usize| newest(&rows, &expected[end].flow).expect("the connection has a row").state.clone();
     assert_eq!((state(0), state(1)), ("FIN_WAIT2".into(), "CLOSE_WAIT".into()));
     transfer(&pair.server, &pair.client, 3_500);
     let expected = pair.ends(2_500, 3_500);

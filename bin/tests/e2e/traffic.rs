@@ -63,7 +63,7 @@ fn patient(stream: TcpStream) -> TcpStream {
 /// Waits until the socket has something to read or accept.
 pub fn readable(fd: RawFd, what: &str) {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let limit = i32::try_from(LIMIT.as_millis()).expect("less than a month");
+    let limit = i32::try_from(LIMIT.as_millis()).expect("it fits");
     // SAFETY: the kernel writes to one entry, which is in this stack frame.
     let ready = unsafe { libc::poll(&raw mut poll, 1, limit) };
     assert_eq!(ready, 1, "waited {LIMIT:?} for {what}");
@@ -114,7 +114,7 @@ pub fn ends(client: Flow, up: u64, down: u64) -> [End; 2] {
 /// Sends `count` bytes.
 pub fn send(mut stream: &TcpStream, count: u64) {
     static BYTES: [u8; 65_536] = [b'x'; 65_536];
-    let mut left = usize::try_from(count).expect("fits");
+    let mut left = usize::try_from(count).expect("it fits");
     while left > 0 {
         let chunk = left.min(BYTES.len());
         stream.write_all(&BYTES[..chunk]).expect("send");
@@ -171,7 +171,7 @@ pub fn hear(stream: &TcpStream) {
 
 /// Calls setsockopt(2), which must succeed.
 pub fn set_option<T>(fd: RawFd, level: i32, name: i32, value: &T) {
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("it fits");
     // SAFETY: the kernel reads `length` bytes, which is the size of `value`.
     let result = unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), length) };
     assert_eq!(result, 0, "setsockopt: {}", std::io::Error::last_os_error());
@@ -184,7 +184,7 @@ pub fn fill(mut stream: &TcpStream) -> u64 {
     let mut taken = 0u64;
     loop {
         match stream.write(&bytes) {
-            Ok(count) => taken += u64::try_from(count).expect("fits"),
+            Ok(count) => taken += u64::try_from(count).expect("it fits"),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return taken,
             Err(error) => panic!("send: {error}"),
         }

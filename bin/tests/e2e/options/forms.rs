@@ -86,8 +86,10 @@ fn times_in_three_forms() {
     assert!(utc.ends_with('Z') && local.ends_with("+00:00"), "the test sets TZ to UTC: {utc} {local}");
     let epoch = time(&["--time", "epoch"]);
     let seconds: f64 = epoch.parse().expect("a number");
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after").as_secs_f64();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("the clock is after 1970")
+        .as_secs_f64();
     assert!((now - seconds).abs() < 60.0, "{epoch}");
     let text = run(&["-q", "-1", "-d", "0.1", "--time", "utc"]).stdout;
     assert_eq!(

@@ -36,7 +36,9 @@ fn a_journal_has_only_ended_connections_with_start_and_duration() {
             assert!(ms < 900, "the duration must be exact to milliseconds, not to intervals: {row:?}");
         }
         let start: f64 = row["start"].parse().expect("seconds");
-        let age = before.duration_since(std::time::UNIX_EPOCH).expect("after").as_secs_f64() - start;
+        let age =
+            before.duration_since(std::time::UNIX_EPOCH).expect("the clock is after 1970").as_secs_f64()
+                - start;
         assert!((-30.0..0.1).contains(&age), "{row:?}");
     }
 }

@@ -32,7 +32,7 @@ fn flows_that_find_no_room_are_counted_as_untracked() {
                 datagram(&server, 10);
             }
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     finished.assert_code(0);
     let rows = super::cells(&finished.stdout);
@@ -119,7 +119,7 @@ fn min_rate_and_exit_over_compare_rates() {
             busy.exchange(100_000, 0);
             thread::sleep(Duration::from_millis(20));
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     finished.assert_code(1);
     let last = super::cells(&finished.stdout);

@@ -59,13 +59,13 @@ fn a_renamed_log_is_replaced_at_once_and_on_sighup() {
     let (file, old) = (scratch.0.join("log.csv"), scratch.0.join("log.csv.1"));
     let process = logging(&file, &[]);
     grows(&file);
-    fs::rename(&file, &old).expect("renamed");
+    fs::rename(&file, &old).expect("the file can be renamed");
     grows(&file);
     process.signal(libc::SIGHUP);
     grows(&file);
     // logrotate may create the new file before it sends the signal.
-    fs::rename(&file, scratch.0.join("older")).expect("renamed");
-    fs::write(&file, "").expect("made");
+    fs::rename(&file, scratch.0.join("older")).expect("the file can be renamed");
+    fs::write(&file, "").expect("the directory is writable");
     process.signal(libc::SIGHUP);
     grows(&file);
     assert_eq!(end(process), "");
@@ -78,13 +78,13 @@ fn a_renamed_log_is_replaced_at_once_and_on_sighup() {
 fn a_directory_that_vanishes_is_reported_once_and_ends_nothing() {
     let scratch = Scratch::new("vanished");
     let directory = scratch.0.join("logs");
-    fs::create_dir(&directory).expect("made");
+    fs::create_dir(&directory).expect("the directory is writable");
     let file = directory.join("log.csv");
     let process = logging(&file, &[]);
     grows(&file);
-    fs::remove_dir_all(&directory).expect("removed");
+    fs::remove_dir_all(&directory).expect("the file can be removed");
     some_reports();
-    fs::create_dir(&directory).expect("made");
+    fs::create_dir(&directory).expect("the directory is writable");
     grows(&file);
     let said = end(process);
     let said: Vec<&str> = said.lines().collect();
@@ -142,7 +142,7 @@ fn a_full_disk_loses_whole_reports_only() {
     });
     thread::sleep(Duration::from_millis(400));
     whole(&file);
-    fs::remove_file(&ballast).expect("removed");
+    fs::remove_file(&ballast).expect("the file can be removed");
     grows(&file);
     let said = end(process);
     assert_eq!(said.lines().count(), 2, "{said}");

@@ -51,7 +51,7 @@ pub fn shown(args: &[&str], columns: u16) -> String {
     let (ours, process) = on_terminal(&[&["-n", "2", "-d", "0.2"], args].concat(), columns);
     let reader = thread::spawn(|| read(ours));
     process.wait().assert_success();
-    reader.join().expect("no panic")
+    reader.join().expect("the thread does not panic")
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn an_interrupt_leaves_the_last_whole_report() {
         let reader = thread::spawn(|| read(ours));
         process.signal(libc::SIGINT);
         process.wait().assert_success();
-        let text = String::from_utf8_lossy(&first).into_owned() + &reader.join().expect("no panic");
+        let text =
+            String::from_utf8_lossy(&first).into_owned() + &reader.join().expect("the thread does not panic");
         let reports = text.matches("interval ").count();
         assert_eq!(reports, if option == "-w" { 2 } else { 1 }, "{option}: {text}");
     }
@@ -80,7 +81,7 @@ fn a_message_says_when_the_first_report_comes() {
     thread::sleep(Duration::from_millis(1_000));
     process.signal(libc::SIGINT);
     process.wait().assert_success();
-    let text = reader.join().expect("no panic");
+    let text = reader.join().expect("the thread does not panic");
     assert!(text.contains("The first report comes in 30.0s"), "{text}");
     assert_eq!(text.matches("interval ").count(), 1, "the part of the interval is reported: {text}");
 }
@@ -125,7 +126,7 @@ fn a_journal_may_be_longer_than_the_screen() {
             drop((client, listener.accept().expect("accepted")));
             thread::sleep(Duration::from_millis(5));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     assert!(text.matches("-tcp").count() > 60 && !text.contains(" more"), "{text}");
     assert_eq!(text.matches("START").count(), 1, "{text}");

@@ -22,7 +22,7 @@ fn a_flow_ends_in_the_first_report_after_the_timeout() {
     let say = |client: &UdpSocket| {
         client.send_to(&[0; 100], to).expect("send");
         datagram(&server, 100);
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("after").as_secs_f64()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_secs_f64()
     };
     let mut last = [0.0; 2];
     let form = ["--csv", "--closed", "--total", "--time", "epoch"];

@@ -30,10 +30,10 @@ fn a_file_of_another_program_stays_as_it_is() {
     let file = scratch.0.join("file");
     for args in FORMS {
         for text in ["precious\n", "name,value\nx,1\n", "not even a line"] {
-            fs::write(&file, text).expect("written");
+            fs::write(&file, text).expect("the file is writable");
             assert_refused(&once(&file, args), &file, "tcptop did not write it");
-            assert_eq!(fs::read_to_string(&file).expect("there"), text, "{args:?}");
-            assert_eq!(fs::read_dir(&scratch.0).expect("ours").count(), 1, "{args:?}");
+            assert_eq!(fs::read_to_string(&file).expect("the file exists"), text, "{args:?}");
+            assert_eq!(fs::read_dir(&scratch.0).expect("the test owns the file").count(), 1, "{args:?}");
         }
     }
 }
@@ -45,10 +45,10 @@ fn one_file_has_one_form_and_one_header() {
         for second in FORMS {
             let file = scratch.0.join("log");
             once(&file, &[first, &["--total", "-q"][..if first == ["--csv"] { 2 } else { 0 }]].concat());
-            let before = fs::read_to_string(&file).expect("there");
+            let before = fs::read_to_string(&file).expect("the file exists");
             let finished = once(&file, second);
             let (after, aside) = (fs::read_to_string(&file), fs::read_to_string(scratch.0.join("log.1")));
-            let after = after.expect("there");
+            let after = after.expect("the file exists");
             match aside {
                 Ok(aside) => {
                     assert!(aside == before && finished.status.code() == Some(0), "{first:?} {second:?}");
@@ -63,7 +63,7 @@ fn one_file_has_one_form_and_one_header() {
                     assert!(after.matches(HEADER).count() <= 1);
                 }
             }
-            fs::remove_file(&file).expect("ours");
+            fs::remove_file(&file).expect("the test owns the file");
             let _ = fs::remove_file(scratch.0.join("log.1"));
         }
     }
@@ -84,9 +84,9 @@ fn one_of_two_runs_that_start_together_gets_the_log() {
         assert!([[Some(0), Some(74)], [Some(74), Some(0)]].contains(&codes), "{codes:?} {said}");
         assert!(said.contains("another process has locked it") && said.lines().count() == 1, "{said}");
         assert!(!scratch.0.join("log.csv.1").exists());
-        let text = fs::read_to_string(&file).expect("there");
+        let text = fs::read_to_string(&file).expect("the file exists");
         assert_eq!(text.contains("interval"), !text.contains(','), "{text}");
-        fs::remove_file(&file).expect("ours");
+        fs::remove_file(&file).expect("the test owns the file");
     }
 }
 
@@ -109,13 +109,13 @@ fn rotation_skips_numbers_that_other_files_have() {
     let scratch = Scratch::new("numbers");
     let file = scratch.0.join("log.csv");
     let numbered = |number: u32| scratch.0.join(format!("log.csv.{number}"));
-    fs::write(numbered(1), "precious\n").expect("written");
-    fs::create_dir(numbered(3)).expect("made");
+    fs::write(numbered(1), "precious\n").expect("the file is writable");
+    fs::create_dir(numbered(3)).expect("the directory is writable");
     let process = logging(&file, &["--max-size", "1K", "--keep", "2"]);
     eventually("the second old file", || numbered(4).exists().then_some(()));
     grows(&file);
     assert_eq!(end(process), "");
-    assert_eq!(fs::read_to_string(numbered(1)).expect("there"), "precious\n");
+    assert_eq!(fs::read_to_string(numbered(1)).expect("the file exists"), "precious\n");
     assert!(numbered(3).is_dir() && !numbered(5).exists());
     for file in [file, numbered(2), numbered(4)] {
         whole(&file);

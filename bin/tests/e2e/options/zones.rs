@@ -66,7 +66,7 @@ fn with_etc(command: &mut Command, directory: &Path) {
 #[test]
 fn the_zone_of_etc_tz() {
     let etc = Scratch::new("etc");
-    fs::write(etc.0.join("TZ"), "XYZ-5:30\n").expect("ours");
+    fs::write(etc.0.join("TZ"), "XYZ-5:30\n").expect("the test owns the file");
     let shown = |zone: Option<&str>| {
         offset(|command| {
             command.env_remove("TZ").envs(zone.map(|zone| ("TZ", zone)));
@@ -76,10 +76,10 @@ fn the_zone_of_etc_tz() {
     assert_eq!(shown(None), "+05:30");
     assert_eq!(shown(Some("XYZ+3")), "-03:00", "the environment goes before the file");
     let link = etc.0.join("localtime");
-    symlink("/nonexistent/localtime", &link).expect("ours");
+    symlink("/nonexistent/localtime", &link).expect("the test owns the file");
     assert_eq!(shown(None), "+05:30", "a broken link does not count");
-    fs::remove_file(&link).expect("ours");
-    fs::write(link, "").expect("ours");
+    fs::remove_file(&link).expect("the test owns the file");
+    fs::write(link, "").expect("the test owns the file");
     assert_eq!(shown(None), "+00:00", "/etc/localtime goes before /etc/TZ, even if it is not a zone");
 }
 
@@ -96,7 +96,8 @@ fn a_broken_zone_counts_as_utc() {
     let folder = Scratch::new("broken-zone");
     let file = folder.0.join("zone");
     for (kinds, expected) in [(1, "+01:00"), (0x7fff_ffff, "+00:00"), (0x2000_0000, "+00:00")] {
-        fs::write(&file, [&block(kinds)[..], &block(1), b"\nCET-1\n"].concat()).expect("written");
+        fs::write(&file, [&block(kinds)[..], &block(1), b"\nCET-1\n"].concat())
+            .expect("the file is writable");
         let shown = offset(|command| {
             command.env("TZ", &file);
         });

@@ -59,7 +59,7 @@ pub fn limit(command: &mut Command, resource: i32, value: libc::rlim_t, hard: bo
 }
 
 pub fn resource(number: impl TryInto<i32>) -> i32 {
-    number.try_into().ok().expect("small")
+    number.try_into().ok().expect("it fits")
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Session {
     }
 
     fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).expect("room");
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal has room");
     }
 
     /// Returns whether the terminal edits and echoes lines, as a shell leaves it.
@@ -197,7 +197,7 @@ fn a_run_in_the_background_continues_and_reads_no_keys() {
 
 /// Returns the CPU time that a process has used, in clock ticks.
 fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("running");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
     fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
 }

@@ -30,7 +30,7 @@ fn under_traffic(args: &[&str], columns: u16, pairs: &[Pair]) -> Vec<String> {
             pairs.iter().for_each(|pair| pair.exchange(5_000, 500));
             thread::sleep(Duration::from_millis(20));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     last(&text)
 }
@@ -63,7 +63,7 @@ fn a_short_column_shows_a_command_line_without_the_folder() {
     let pair = Pair::new(V4);
     let port = pair.flow.remote.port().to_string();
     let lines = under_traffic(&["--cmdline", "--port", &port], 60, &[pair]);
-    let program = std::env::current_exe().expect("running");
+    let program = std::env::current_exe().expect("/proc/self/exe");
     let name = program.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let begin = &name[..4];
     assert!(
@@ -89,7 +89,7 @@ fn open_connections_leave_room_for_ended_ones_and_listeners() {
             pairs.iter().for_each(|pair| pair.exchange(5_000, 500));
             thread::sleep(Duration::from_millis(20));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     let lines = last(&text);
     // The report has 23 lines, and 20 of them are rows.
@@ -138,8 +138,8 @@ fn a_few_bytes_do_not_reorder_rows() {
             pairs[1 - ahead].exchange(10_000, 0);
             thread::sleep(Duration::from_millis(50));
         }
-        waiter.join().expect("no panic").assert_success();
-        let text = reader.join().expect("no panic");
+        waiter.join().expect("the thread does not panic").assert_success();
+        let text = reader.join().expect("the thread does not panic");
         let first = |frame: &str| {
             frame
                 .lines()
