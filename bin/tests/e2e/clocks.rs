@@ -13,9 +13,9 @@ use std::{
 
 use crate::{
     harness::tcptop,
+    helper::{Helper, threaded},
     options::{cells, during_by},
     privilege::done,
-    puppet::{Puppet, threaded},
     traffic::{V4, accept, datagram, listen, receive, udp},
 };
 
@@ -56,7 +56,7 @@ fn check_times_with_offset(seconds: i64) {
     let addresses = [listener.local_addr(), receiver.local_addr()].map(|address| address.expect("bound"));
     let [tcp, datagrams] = addresses;
     // tcptop must not show the name of the thread. It recognizes the process by its start time.
-    let mut client = Puppet::by(threaded("e2e-clocks", "clocks-thread").arg("--shifted"), "e2e-clocks");
+    let mut client = Helper::by(threaded("e2e-clocks", "clocks-thread").arg("--shifted"), "e2e-clocks");
     let owner = client.owner.clone();
     let ports = format!("{},{}", tcp.port(), datagrams.port());
     let columns = "proto,pid,comm,cmdline,start,duration_ms,tx_bytes";

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     harness::{Process, eventually, tcptop},
+    helper::Helper,
     options::{Cells, cells},
-    puppet::Puppet,
 };
 
 /// Sets the limit of descriptors of a running process.
@@ -32,16 +32,16 @@ fn first_free(pid: u32) -> u64 {
         .expect("a process has few descriptors")
 }
 
-/// A connection between two puppets.
+/// A connection between two helpers.
 struct Talk {
-    server: Puppet,
-    client: Puppet,
+    server: Helper,
+    client: Helper,
     port: String,
 }
 
 impl Talk {
     fn begin(name: &str) -> Self {
-        let (mut server, mut client) = (Puppet::new(name), Puppet::new("limit-client"));
+        let (mut server, mut client) = (Helper::new(name), Helper::new("limit-client"));
         let address = server.tell("listen 127.0.0.1:0");
         client.tell(&format!("connect {address}"));
         server.tell("accept");

@@ -6,25 +6,26 @@
 //! virtual machine that has nothing else, where `TCPTOP_BIN` names the tcptop to test.
 
 mod balance;
-mod body;
 mod callbacks;
 mod cgroup;
 mod cli;
 mod clocks;
 mod confined;
-mod crew;
 mod descriptors;
 mod detached;
 mod diag;
 mod exact;
+mod executor;
+mod workers;
 // These tests do not know the system calls of MIPS, which has other ones.
 #[cfg(not(target_arch = "mips"))]
 mod faults;
+mod fd_passing;
 mod files;
 mod footprint;
 mod forwarded;
-mod handing;
 mod harness;
+mod helper;
 mod hidden;
 mod hosts;
 mod interpose;
@@ -40,7 +41,6 @@ mod older;
 mod options;
 mod privilege;
 mod programs;
-mod puppet;
 mod reasons;
 mod refusal;
 mod ring;
@@ -48,10 +48,10 @@ mod rows;
 #[cfg(not(target_arch = "mips"))]
 mod set_clock;
 mod shared;
-mod sheet;
 mod shortage;
 mod sums;
 mod tcp;
+mod text_report;
 mod threads;
 mod traffic;
 mod whose;

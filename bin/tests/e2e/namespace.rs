@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     harness::{Tcptop, eventually},
-    puppet::{self, Puppet},
+    helper::{self, Helper},
     rows::{Flow, Owner},
     traffic::{Own, Pair, connect, datagram, ends, finish_sending, receive_to_end, udp},
 };
@@ -118,19 +118,19 @@ fn thread_in_a_namespace_ipv6_half_close() {
 fn processes_in_two_namespaces_with_the_same_ports() {
     let tcptop = Tcptop::start();
     let mut expected = Vec::new();
-    let mut puppets = Vec::new();
+    let mut helpers = Vec::new();
     for (name, up) in [("space-one", 4_000), ("space-two", 5_000)] {
-        let mut puppet = Puppet::new(name);
-        puppet.tell("namespace");
-        let address = puppet.tell("udp 127.0.0.1:11");
+        let mut helper = Helper::new(name);
+        helper.tell("namespace");
+        let address = helper.tell("udp 127.0.0.1:11");
         // The socket sends to itself, so one flow counts both directions.
-        puppet.tell(&format!("send-to {up} {address}"));
-        puppet.tell(&format!("receive-from {up}"));
+        helper.tell(&format!("send-to {up} {address}"));
+        helper.tell(&format!("receive-from {up}"));
         let address = address.parse().expect("an address");
-        expected.push(Flow::udp(address, address).moved(&puppet.owner, up, up));
-        puppets.push(puppet);
+        expected.push(Flow::udp(address, address).moved(&helper.owner, up, up));
+        helpers.push(helper);
     }
-    puppets.into_iter().for_each(Puppet::leave);
+    helpers.into_iter().for_each(Helper::leave);
     // Both namespaces use the same ports, so only the owners distinguish the rows.
     for end in &expected {
         let found = eventually("a closed row", || {
@@ -151,16 +151,16 @@ fn namespaces_and_cgroups_come_and_go() {
         let mut expected = Vec::new();
         for round in 0..20 {
             let below = format!("round-{round}");
-            let mut command = puppet::command("space-brief");
+            let mut command = helper::command("space-brief");
             cgroup.begin_in(&below, &mut command);
-            let mut puppet = Puppet::by(&mut command, "space-brief");
-            puppet.tell("namespace");
-            let address = puppet.tell(&format!("udp 127.0.0.1:{}", 40_000 + round));
-            puppet.tell(&format!("send-to 700 {address}"));
-            puppet.tell("receive-from 700");
+            let mut helper = Helper::by(&mut command, "space-brief");
+            helper.tell("namespace");
+            let address = helper.tell(&format!("udp 127.0.0.1:{}", 40_000 + round));
+            helper.tell(&format!("send-to 700 {address}"));
+            helper.tell("receive-from 700");
             let address = address.parse().expect("an address");
-            expected.push(Flow::udp(address, address).moved(&puppet.owner, 700, 700));
-            puppet.leave();
+            expected.push(Flow::udp(address, address).moved(&helper.owner, 700, 700));
+            helper.leave();
             cgroup.remove(&below);
         }
         tcptop.finish(&expected);

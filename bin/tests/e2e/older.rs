@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use crate::{
     diag,
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::Flow,
     traffic::{Pair, V4, ends, transfer, udp},
 };
@@ -63,7 +63,7 @@ fn the_listener_was_closed() {
 
 #[test]
 fn a_connection_of_other_processes() {
-    let (mut server, mut client) = (Puppet::new("older-server"), Puppet::new("older-client"));
+    let (mut server, mut client) = (Helper::new("older-server"), Helper::new("older-client"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     harness::run,
     options::{cells, during, short_lived},
-    sheet::{Entry, Sheet},
+    text_report::{Entry, TextReport},
     traffic::{Own, V4, datagram, listen, udp},
 };
 
@@ -67,10 +67,10 @@ impl Servers {
     }
 
     /// Does the same, and returns the only report.
-    fn shown_by(&self, args: &[&str]) -> Sheet {
-        let mut sheets = Sheet::all(&self.watched_by(args));
-        assert_eq!(sheets.len(), 1);
-        sheets.remove(0)
+    fn shown_by(&self, args: &[&str]) -> TextReport {
+        let mut reports = TextReport::all(&self.watched_by(args));
+        assert_eq!(reports.len(), 1);
+        reports.remove(0)
     }
 }
 
@@ -80,11 +80,11 @@ const WHOLE: [&str; 4] = ["--bytes", "-r", "0", "-1"];
 #[test]
 fn one_report_lists_ended_connections_and_adds_up() {
     let servers = Servers::new();
-    let sheet = servers.shown_by(&WHOLE);
-    sheet.assert_adds_up();
+    let report = servers.shown_by(&WHOLE);
+    report.assert_adds_up();
     let [used, unused, udp] = servers.ports();
     // A UDP socket may have the same port, so look at TCP only.
-    let ended = sheet.of(used).into_iter().filter(|row| row.ended() && row.proto == "-tcp");
+    let ended = report.of(used).into_iter().filter(|row| row.ended() && row.proto == "-tcp");
     let ended: Vec<_> = ended.collect();
     assert!(ended.len() >= 10, "each end must have a row: {ended:?}");
     // A connection that was open when tcptop began may have moved all its bytes before, so it has no rate.
@@ -93,8 +93,8 @@ fn one_report_lists_ended_connections_and_adds_up() {
         final_totals && row.rx_rate > 0 && row.tx_rate > 0
     };
     assert!(ended.iter().filter(whole).count() + 2 >= ended.len(), "{ended:?}");
-    assert!(sheet.of(udp).iter().any(|row| row.proto == "-udp" && row.tx == 5_000), "{sheet:?}");
-    assert!(!sheet.of(unused).iter().any(|row| row.ended()), "these connections moved nothing: {sheet:?}");
+    assert!(report.of(udp).iter().any(|row| row.proto == "-udp" && row.tx == 5_000), "{report:?}");
+    assert!(!report.of(unused).iter().any(|row| row.ended()), "these connections moved nothing: {report:?}");
 }
 
 #[test]
@@ -106,14 +106,14 @@ fn the_twenty_rows_of_a_pipe_include_ended_connections() {
 #[test]
 fn closed_also_lists_connections_that_moved_nothing() {
     let servers = Servers::new();
-    let sheet = servers.shown_by(&[&WHOLE[..], &["--closed"]].concat());
-    sheet.assert_adds_up();
+    let report = servers.shown_by(&[&WHOLE[..], &["--closed"]].concat());
+    report.assert_adds_up();
     let [used, unused, _] = servers.ports();
     for port in [used, unused] {
-        let ended = sheet.of(port).iter().filter(|row| row.proto == "-tcp").count();
-        assert!(ended >= 10, "{ended} connections of port {port} ended: {sheet:?}");
+        let ended = report.of(port).iter().filter(|row| row.proto == "-tcp").count();
+        assert!(ended >= 10, "{ended} connections of port {port} ended: {report:?}");
     }
-    assert!(sheet.of(unused).iter().all(|row| (row.rx, row.tx) == (0, 0)), "{sheet:?}");
+    assert!(report.of(unused).iter().all(|row| (row.rx, row.tx) == (0, 0)), "{report:?}");
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn csv_lists_ended_connections_only_if_asked_to() {
 fn every_report_adds_up() {
     let servers = Servers::new();
     let text = servers.watched_by(&["--bytes", "-r", "0", "-d", "0.5", "-n", "4"]);
-    let sheets = Sheet::all(&text);
-    assert_eq!(sheets.len(), 4, "{text}");
-    for sheet in sheets {
-        assert!(sheet.total.1 > BYTES.0, "{sheet:?}");
-        sheet.assert_adds_up();
+    let reports = TextReport::all(&text);
+    assert_eq!(reports.len(), 4, "{text}");
+    for report in reports {
+        assert!(report.total.1 > BYTES.0, "{report:?}");
+        report.assert_adds_up();
     }
 }
 
@@ -154,13 +154,13 @@ fn during_nine_thousand(rows: &str) -> String {
 
 #[test]
 fn zero_rows_means_all_rows_however_many_flows_ended() {
-    let sheets = Sheet::all(&during_nine_thousand("0"));
+    let reports = TextReport::all(&during_nine_thousand("0"));
     // On a slow machine, a report may list some as live before the one in which they end.
-    let rows = sheets.iter().flat_map(|sheet| &sheet.rows);
+    let rows = reports.iter().flat_map(|report| &report.rows);
     let seen: HashSet<&str> =
         rows.filter(|row| row.remote.starts_with("127.9.")).map(|row| row.remote.as_str()).collect();
-    assert_eq!(seen.len(), 9_000, "flows are missing from {} reports", sheets.len());
-    sheets.iter().for_each(Sheet::assert_adds_up);
+    assert_eq!(seen.len(), 9_000, "flows are missing from {} reports", reports.len());
+    reports.iter().for_each(TextReport::assert_adds_up);
 }
 
 #[test]

@@ -3,43 +3,43 @@
 
 use std::{fs, io, process, thread, time::Duration};
 
-use crate::{body::Body, harness::Tcptop, puppet::Puppet, rows::Flow};
+use crate::{executor::Executor, harness::Tcptop, helper::Helper, rows::Flow};
 
-/// Ends the main thread of a puppet. Another thread obeys from then on.
-pub fn retire(body: Body) -> ! {
+/// Ends the main thread of a helper. Another thread obeys from then on.
+pub fn retire(executor: Executor) -> ! {
     thread::spawn(|| {
         let fd = format!("/proc/{}/fd", process::id());
         while fs::read_dir(&fd).is_ok_and(|mut descriptors| descriptors.next().is_some()) {
             thread::sleep(Duration::from_millis(1));
         }
-        go_on(body)
+        go_on(executor)
     });
     // SAFETY: exit(2) ends only this thread, which owns nothing that another thread uses.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!("the thread has exited")
 }
 
-/// Makes another thread of a puppet obey from now on. That thread has its own table of descriptors.
-pub fn part(body: Body) -> ! {
+/// Makes another thread of a helper obey from now on. That thread has its own table of descriptors.
+pub fn part(executor: Executor) -> ! {
     let thread = thread::spawn(|| {
         // SAFETY: the call gets no pointer, and all descriptors stay open in both tables.
         let result = unsafe { libc::unshare(libc::CLONE_FILES) };
         assert_eq!(result, 0, "unshare: {}", io::Error::last_os_error());
-        go_on(body)
+        go_on(executor)
     });
     let Err(_) = thread.join();
     process::exit(1)
 }
 
-fn go_on(mut body: Body) -> ! {
+fn go_on(mut executor: Executor) -> ! {
     println!();
-    body.obey();
+    executor.obey();
     process::exit(0)
 }
 
 /// Checks that tcptop finds the owner of an older connection in a server that has obeyed `order`.
 fn check_owner_after(order: &str, name: &str) {
-    let (mut server, mut client) = (Puppet::new(name), Puppet::new("thread-client"));
+    let (mut server, mut client) = (Helper::new(name), Helper::new("thread-client"));
     if order == "part" {
         server.tell(order);
     }

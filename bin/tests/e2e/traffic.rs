@@ -154,7 +154,7 @@ pub fn close_by_reset(stream: Own<TcpStream>) {
 }
 
 /// Makes the socket drop every received segment that is longer than `longer` bytes, TCP header included. 0 drops all.
-pub fn deafen(stream: &TcpStream, longer: u32) {
+pub fn drop_received(stream: &TcpStream, longer: u32) {
     let code = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
     // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, which skips one instruction if false; BPF_RET, which keeps no byte; BPF_RET,
     // which keeps all.
@@ -165,7 +165,7 @@ pub fn deafen(stream: &TcpStream, longer: u32) {
 }
 
 /// Makes the socket receive all segments again.
-pub fn hear(stream: &TcpStream) {
+pub fn stop_dropping(stream: &TcpStream) {
     set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0i32);
 }
 

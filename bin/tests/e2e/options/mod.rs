@@ -25,7 +25,7 @@ use std::{
 
 use crate::{
     harness::{Finished, LIMIT, Process, tcptop},
-    puppet::Puppet,
+    helper::Helper,
     rows::fields,
     traffic::{Own, Pair, V4, V6, connect, datagram, listen, send, udp},
 };
@@ -89,7 +89,7 @@ pub struct Scene {
     pub v4: Own<TcpListener>,
     pub v6: Own<TcpListener>,
     pub server: Own<UdpSocket>,
-    pub other: Puppet,
+    pub other: Helper,
     /// The port at which the other process listens.
     pub other_port: u16,
     /// What was connected.
@@ -108,7 +108,7 @@ impl Scene {
     /// Makes the servers. It makes no connection yet, because tcptop counts an older one only from its first segment
     /// on.
     pub fn new() -> Self {
-        let mut other = Puppet::new("e2e-other");
+        let mut other = Helper::new("e2e-other");
         let address: SocketAddr = other.tell(&format!("listen {V4}")).parse().expect("an address");
         Self {
             v4: listen(V4),

@@ -1,7 +1,7 @@
 //! Tests the names of processes, users and units.
 
 use super::{Scene, cells, csv, text};
-use crate::puppet::Puppet;
+use crate::helper::Helper;
 
 #[test]
 fn command_lines_users_and_units() {
@@ -45,10 +45,10 @@ fn rows_may_be_grouped_by_command_line() {
 fn names_are_no_formulas() {
     const NAMES: [(&str, &str); 4] =
         [("=1+1", "\\x3d1+1"), ("-a", "\\x2da"), ("a;@b", "a;\\x40b"), ("a\u{202e}b", "a\\xe2\\x80\\xaeb")];
-    let mut servers: Vec<(Puppet, Puppet, String)> = NAMES
+    let mut servers: Vec<(Helper, Helper, String)> = NAMES
         .iter()
         .map(|(name, _)| {
-            let (mut server, mut client) = (Puppet::new(name), Puppet::new("client"));
+            let (mut server, mut client) = (Helper::new(name), Helper::new("client"));
             let address = server.tell("listen 127.0.0.1:0");
             client.tell(&format!("connect {address}"));
             server.tell("accept");

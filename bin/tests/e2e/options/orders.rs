@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     harness::{LIMIT, Process, tcptop},
-    puppet::{command, play},
+    helper::{command, play},
     traffic::{V4, listen},
     whose::server::{ANSWER, QUESTION, answer, question},
 };

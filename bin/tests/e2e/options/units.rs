@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::csv;
 use crate::{
     cgroup::{Cgroup, inside},
-    puppet::Puppet,
+    helper::Helper,
     traffic::{V4, accept, listen, receive},
 };
 
@@ -51,17 +51,17 @@ fn grouped(cgroup: &Cgroup) -> Sums {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let id = "0123456789abcdef".repeat(4);
-    let mut puppets = Vec::new();
+    let mut helpers = Vec::new();
     for (path, _) in UNITS {
-        let puppet = Puppet::new("e2e-unit");
-        cgroup.take(&path.replace("<id>", &id), puppet.owner.pid);
-        puppets.push(puppet);
+        let helper = Helper::new("e2e-unit");
+        cgroup.take(&path.replace("<id>", &id), helper.owner.pid);
+        helpers.push(helper);
     }
     let mut streams = Vec::new();
     let rows = csv(&["--by", "unit", "-D", &address.port().to_string()], || {
-        for (number, puppet) in puppets.iter_mut().enumerate() {
-            puppet.tell(&format!("connect {address}"));
-            puppet.tell(&format!("send {}", amount(number)));
+        for (number, helper) in helpers.iter_mut().enumerate() {
+            helper.tell(&format!("connect {address}"));
+            helper.tell(&format!("send {}", amount(number)));
             let stream = accept(&listener);
             receive(&stream, amount(number));
             streams.push(stream);

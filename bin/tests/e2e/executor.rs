@@ -1,4 +1,4 @@
-//! Executes the orders that a puppet process gets, and holds its sockets.
+//! Executes the orders that a helper process gets, and holds its sockets.
 
 use std::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -9,17 +9,17 @@ use std::{
 };
 
 use crate::{
-    crew, handing,
+    fd_passing,
     harness::LIMIT,
-    namespace,
-    puppet::MARK,
-    shared, threads, traffic,
+    helper::MARK,
+    namespace, shared, threads, traffic,
     whose::orders::{self, Sockets},
+    workers,
 };
 
-/// The sockets of a puppet.
+/// The sockets of a helper.
 #[derive(Default)]
-pub struct Body {
+pub struct Executor {
     listener: Option<TcpListener>,
     stream: Option<TcpStream>,
     udp: Option<UdpSocket>,
@@ -27,11 +27,11 @@ pub struct Body {
     gate: Option<UnixDatagram>,
 }
 
-impl Body {
+impl Executor {
     /// Obeys orders until the input ends or the order `leave` comes.
     pub fn obey(&mut self) {
         let mut line = String::new();
-        if let Some(fd) = handing::inherited() {
+        if let Some(fd) = fd_passing::inherited() {
             self.keep(fd.into());
             println!("{}", std::env::var(MARK).expect("a name"));
         }
@@ -109,7 +109,7 @@ impl Body {
                     address.to_string()
                 }
                 "greet" => {
-                    self.greeted = crew::greet_all(self.listener());
+                    self.greeted = workers::greet_all(self.listener());
                     self.greeted.len().to_string()
                 }
                 "dismiss" => {
@@ -117,23 +117,23 @@ impl Body {
                     received.sum::<u64>().to_string()
                 }
                 "prefork" => {
-                    crew::prefork(self.listener(), word().parse().expect("a number"));
+                    workers::prefork(self.listener(), word().parse().expect("a number"));
                     String::new()
                 }
                 "gate" => {
-                    self.gate = Some(handing::gate(word()));
+                    self.gate = Some(fd_passing::gate(word()));
                     String::new()
                 }
                 "hand-stream" => {
-                    handing::hand(word(), self.stream().as_raw_fd());
+                    fd_passing::hand(word(), self.stream().as_raw_fd());
                     String::new()
                 }
                 "hand-listener" => {
-                    handing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
+                    fd_passing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
                     String::new()
                 }
                 "hand-udp" => {
-                    handing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
+                    fd_passing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
                     String::new()
                 }
                 "take-stream" => {
@@ -150,7 +150,7 @@ impl Body {
                     String::new()
                 }
                 "exec" => {
-                    handing::become_another(MARK, word(), self.stream.take().expect("a connection").into())
+                    fd_passing::become_another(MARK, word(), self.stream.take().expect("a connection").into())
                 }
                 "retire" => threads::retire(std::mem::take(self)),
                 "part" => threads::part(std::mem::take(self)),
@@ -183,7 +183,7 @@ impl Body {
     }
 
     fn take(&self) -> OwnedFd {
-        handing::take(self.gate.as_ref().expect("a gate"))
+        fd_passing::take(self.gate.as_ref().expect("a gate"))
     }
 
     fn stream(&self) -> &TcpStream {

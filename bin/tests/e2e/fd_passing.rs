@@ -77,7 +77,7 @@ pub fn take(gate: &UnixDatagram) -> OwnedFd {
     })
 }
 
-/// Executes this binary again as a puppet with this name, which inherits this descriptor.
+/// Executes this binary again as a helper with this name, which inherits this descriptor.
 pub fn become_another(mark: &str, name: &str, fd: OwnedFd) -> ! {
     // SAFETY: fcntl(2) gets no pointer, and the descriptor is open.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) };

@@ -1,7 +1,7 @@
 //! Other processes with sockets, which a test controls by orders.
 //!
-//! A puppet runs this same binary. If `TCPTOP_E2E_PUPPET` is set, the process reads one order from each line of its
-//! standard input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A puppet has
+//! A helper runs this same binary. If `TCPTOP_E2E_HELPER` is set, the process reads one order from each line of its
+//! standard input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A helper has
 //! one thread, which has the name of the process. It has more if an order makes another (see `threads`), or if
 //! [`threaded`] starts it.
 
@@ -11,39 +11,39 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use crate::{body::Body, harness::spawn, rows::Owner, traffic};
+use crate::{executor::Executor, harness::spawn, rows::Owner, traffic};
 
-/// The variable that makes a process a puppet, and names it.
-pub const MARK: &str = "TCPTOP_E2E_PUPPET";
-/// The variable that names the thread in which a puppet obeys, if that is not its main thread.
+/// The variable that makes a process a helper, and names it.
+pub const MARK: &str = "TCPTOP_E2E_HELPER";
+/// The variable that names the thread in which a helper obeys, if that is not its main thread.
 const THREAD: &str = "TCPTOP_E2E_THREAD";
 
-/// A running puppet. Dropping it kills the process.
-pub struct Puppet {
+/// A running helper. Dropping it kills the process.
+pub struct Helper {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub owner: Owner,
 }
 
-impl Puppet {
-    /// Starts a puppet with this name, which has at most 15 bytes.
+impl Helper {
+    /// Starts a helper with this name, which has at most 15 bytes.
     pub fn new(name: &str) -> Self {
         Self::by(&mut command(name), name)
     }
 
-    /// Starts a puppet with the caller's command, which must be for this name.
+    /// Starts a helper with the caller's command, which must be for this name.
     pub fn by(command: &mut Command, name: &str) -> Self {
         let mut child = spawn(command);
         let orders = child.stdin.take().expect("piped");
         let answers = BufReader::new(child.stdout.take().expect("piped"));
-        let mut puppet = Self { child, orders, answers, owner: Owner { pid: 0, comm: name.into() } };
-        puppet.owner.pid = puppet.tell("pid").parse().expect("a number");
-        assert_eq!(puppet.owner, Owner::of(puppet.owner.pid));
-        puppet
+        let mut helper = Self { child, orders, answers, owner: Owner { pid: 0, comm: name.into() } };
+        helper.owner.pid = helper.tell("pid").parse().expect("a number");
+        assert_eq!(helper.owner, Owner::of(helper.owner.pid));
+        helper
     }
 
-    /// Gives an order, waits until the puppet has obeyed it, and returns the answer.
+    /// Gives an order, waits until the helper has obeyed it, and returns the answer.
     pub fn tell(&mut self, order: &str) -> String {
         writeln!(self.orders, "{order}").unwrap_or_else(|error| panic!("{order}: {error}"));
         if self.answers.buffer().is_empty() {
@@ -51,25 +51,25 @@ impl Puppet {
         }
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("UTF-8");
-        assert!(answer.ends_with('\n'), "the puppet ended at {order:?}; its message is above");
+        assert!(answer.ends_with('\n'), "the helper ended at {order:?}; its message is above");
         answer.trim_end().into()
     }
 
-    /// Makes the puppet execute this binary again. The new program has this name, and inherits the connection.
+    /// Makes the helper execute this binary again. The new program has this name, and inherits the connection.
     pub fn exec(&mut self, name: &str) {
         assert_eq!(self.tell(&format!("exec {name}")), name);
         self.owner.comm = name.into();
     }
 
-    /// Kills the puppet with SIGKILL, and waits for its end.
+    /// Kills the helper with SIGKILL, and waits for its end.
     pub fn kill(mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
 
-    /// Makes the puppet create a child that inherits its connection, and kills the parent. From then on the child
+    /// Makes the helper create a child that inherits its connection, and kills the parent. From then on the child
     /// obeys. It has this name.
-    pub fn bequeath(&mut self, name: &str) -> Owner {
+    pub fn replace_by_child(&mut self, name: &str) -> Owner {
         let heir = self.tell("fork").parse().expect("a number");
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
@@ -78,39 +78,39 @@ impl Puppet {
         self.owner.clone()
     }
 
-    /// Makes the puppet exit while all its sockets are open.
+    /// Makes the helper exit while all its sockets are open.
     pub fn leave(mut self) {
-        writeln!(self.orders, "leave").expect("the puppet runs");
+        writeln!(self.orders, "leave").expect("the helper runs");
         self.child.wait().expect("a child of ours");
     }
 }
 
-/// Makes a command that starts a puppet with this name.
+/// Makes a command that starts a helper with this name.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("/proc/self/exe"));
     command.env(MARK, name).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
-/// Makes a command that starts a puppet with this name, which obeys in a second thread. That thread has another name.
+/// Makes a command that starts a helper with this name, which obeys in a second thread. That thread has another name.
 pub fn threaded(name: &str, thread: &str) -> Command {
     let mut command = command(name);
     command.env(THREAD, thread);
     command
 }
 
-/// Runs a puppet that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and
+/// Runs a helper that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and
 /// returns its pid.
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();
-    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("the puppet runs");
+    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("the helper runs");
     let status = child.wait().expect("a child of ours");
     assert!(status.success(), "{orders}: {status}");
     pid
 }
 
-impl Drop for Puppet {
+impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -128,7 +128,7 @@ extern "C" fn before_main() {
     name.push(0);
     // SAFETY: the kernel reads a string that ends with NUL and outlives the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-    let obey = || Body::default().obey();
+    let obey = || Executor::default().obey();
     let obeyed = match std::env::var(THREAD) {
         Ok(thread) => std::thread::Builder::new().name(thread).spawn(obey).expect("a thread").join(),
         Err(_) => std::panic::catch_unwind(obey),

@@ -2,7 +2,7 @@
 
 /// A text report with the default columns and `--bytes`.
 #[derive(Debug)]
-pub struct Sheet {
+pub struct TextReport {
     /// The bytes per second that the header says were received and sent.
     pub total: (u64, u64),
     pub rows: Vec<Entry>,
@@ -22,7 +22,7 @@ pub struct Entry {
     pub tx: u64,
 }
 
-impl Sheet {
+impl TextReport {
     /// Parses the reports of one run, which are separated by blank lines.
     pub fn all(text: &str) -> Vec<Self> {
         text.split("\n\n").map(Self::parse).collect()
