@@ -292,7 +292,7 @@ impl Program<'_> {
             // BPF_JA.
             (5, 0x05) => return ways.push((target(offset), state)),
             (6, 0x06) => return ways.push((target(immediate), state)),
-            // Every other jump.
+            // A conditional jump, which may also continue at the next instruction.
             _ => ways.push((target(offset), state.clone())),
         }
         ways.push((at + 1, state));

@@ -92,7 +92,7 @@ pub struct Scene {
     pub other: Helper,
     /// The port at which the other process listens.
     pub other_port: u16,
-    /// What was connected.
+    /// The connections that `play` has made.
     pairs: Vec<Pair>,
     client: Own<UdpSocket>,
     other_clients: Vec<Own<TcpStream>>,
