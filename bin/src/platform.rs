@@ -75,7 +75,7 @@ mod tests {
     fn maps_of_users() {
         let proc = std::env::temp_dir().join(format!("tcptop-users-{}", std::process::id()));
         fs::create_dir_all(proc.join("self")).expect("a folder of its own");
-        assert!(!is_in_user_namespace(&proc), "a kernel without user namespaces");
+        assert!(!is_in_user_namespace(&proc), "a kernel without user namespaces has no such file");
         for (map, is_in) in [
             ("         0          0 4294967295\n", false),
             ("         0     100000      65536\n", true),

@@ -76,6 +76,6 @@ mod tests {
         assert_eq!(lacks(1 << CAP_BPF, false), "CAP_NET_ADMIN");
         assert_eq!(lacks(1 << CAP_NET_ADMIN | 1 << CAP_PERFMON, false), "CAP_BPF");
         assert_eq!(lacks(1 << CAP_PERFMON, false), "CAP_BPF and CAP_NET_ADMIN");
-        assert_eq!(lacks(0, true), "CAP_BPF and CAP_NET_ADMIN", "root of a container");
+        assert_eq!(lacks(0, true), "CAP_BPF and CAP_NET_ADMIN", "root of a container lacks both");
     }
 }

@@ -1,15 +1,15 @@
-//! Tests that the kernel programs only observe. It reads the object that tcptop embeds, as aya links it for the kernel, and
-//! follows every path through every program.
+//! Tests that the kernel programs only observe. The test reads the object that tcptop embeds, links it as aya does for
+//! the kernel, and follows every path through every program.
 //!
-//! - Each path of each program ends with 1, which lets the operation proceed.
-//! - No program writes to its context: the packet's, the socket's, the address's or the reply's fields.
-//! - No program reads more than two bytes of a packet at once: headers may begin at any multiple of two, and verifiers of CPUs
-//!   for which that matters (MIPS, RISC-V) refuse it.
-//! - Programs call only the kernel functions of a list. Each of these only reads, or changes data of tcptop alone.
+//! - Each path of each program returns 1, which lets the operation proceed.
+//! - No program writes to its context, which has the fields of the packet, the socket, the address or the reply.
+//! - No program reads more than two bytes of a packet at once. A header may begin at any multiple of two, and on CPUs
+//!   that need aligned accesses (MIPS, RISC-V) the verifier refuses larger reads.
+//! - Programs call only the kernel functions of a list. Each of these only reads, or only changes tcptop's own data.
 //!
-//! The verifier refuses other ways to change something: the sockets that helpers return cannot be written to, nor can a
-//! packet's bytes by programs of this type (net/core/filter.c `cg_skb_is_valid_access`, kernel/bpf/verifier.c
-//! `may_access_direct_pkt_data`, v6.1).
+//! The verifier refuses other ways to change something. Programs of these types can write neither to the sockets that
+//! kernel functions return nor to the bytes of a packet (net/core/filter.c `cg_skb_is_valid_access`,
+//! kernel/bpf/verifier.c `may_access_direct_pkt_data`, v6.1).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -19,7 +19,7 @@ use aya_obj::{Object, generated::bpf_insn};
 #[allow(dead_code, reason = "this test reads only the names of the programs")]
 mod hooks;
 
-/// As the build script leaves it, before it packs it for the binary.
+/// The object that the build script has linked and stripped, before it packs it for the binary.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptop-kern"));
 
 /// Functions that programs may call, by their numbers in `enum bpf_func_id` (include/uapi/linux/bpf.h, v6.1).
@@ -45,36 +45,37 @@ const ALLOWED: [(i32, &str); 20] = [
     (107, "sk_storage_get"),
     (130, "ringbuf_output"),
     (134, "ringbuf_query"),
-    // This asks for callbacks of a socket's states, for this program and others. It changes nothing else.
+    // This requests callbacks for a socket's states. All sock_ops programs then get them, but nothing else changes.
     (59, "sock_ops_cb_flags_set"),
 ];
 
-/// The code of the instruction at which a function ends.
+/// The code of the instruction that ends a function.
 const EXIT: u8 = 0x95;
 
-/// `data` and `data_end` in `struct __sk_buff` (include/uapi/linux/bpf.h). In other contexts these are no pointers, which do
-/// no harm here.
+/// The offsets of `data` and `data_end` in `struct __sk_buff` (include/uapi/linux/bpf.h). Other contexts have numbers
+/// there. The test takes these for pointers too, which makes it only stricter.
 const DATA: [i32; 2] = [76, 80];
 
-/// What a register may hold.
+/// What a register or a place in a stack may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Unknown,
     Constant(i32),
     Stack(Place),
-    /// Somewhere in a stack.
+    /// A pointer to an unknown place in a stack.
     Stacked,
-    /// A place in a packet, on one path at least.
+    /// A pointer into a packet, on at least one path.
     Packet,
-    /// The context, or a place in it, on one path at least.
+    /// A pointer to the context or into it, on at least one path.
     Context,
 }
 
-/// A place in a stack: how many callers the function has whose stack it is, and the distance from the stack's end.
+/// A place in a stack: the number of callers of the function that owns the stack, and the distance from the stack's
+/// end.
 type Place = (usize, i32);
 
 impl Value {
-    /// What it may be where two paths meet.
+    /// Returns what the value may be where two paths meet.
     fn or(self, other: Self) -> Self {
         use Value::{Context, Packet, Stack, Stacked, Unknown};
         match (self, other) {
@@ -86,7 +87,7 @@ impl Value {
         }
     }
 
-    /// After arithmetic with something.
+    /// Returns what the value may be after arithmetic with an unknown number.
     fn changed(self) -> Self {
         match self {
             Self::Context => Self::Context,
@@ -97,16 +98,16 @@ impl Value {
     }
 }
 
-/// What is known before an instruction.
+/// What the test knows before an instruction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
     registers: [Value; 11],
-    /// Places that may hold the context, or a pointer to a stack.
+    /// The places in stacks that may hold a pointer.
     spilled: BTreeMap<Place, Value>,
 }
 
 impl State {
-    /// In which a program begins.
+    /// Returns the state in which a program begins.
     fn first() -> Self {
         let mut registers = [Value::Unknown; 11];
         registers[1] = Value::Context;
@@ -121,12 +122,12 @@ impl State {
         Self { registers, spilled }
     }
 
-    /// What a place may hold.
+    /// Returns what a place may hold.
     fn at(&self, place: Place) -> Value {
         self.spilled.get(&place).copied().unwrap_or(Value::Unknown)
     }
 
-    /// In which a function begins that is called now, from a function with so many callers.
+    /// Returns the state in which a called function begins. `callers` is the number of callers of the calling function.
     fn called(&self, callers: usize) -> Self {
         let mut registers = [Value::Unknown; 11];
         registers[1..6].copy_from_slice(&self.registers[1..6]);
@@ -134,7 +135,8 @@ impl State {
         Self { registers, spilled: self.spilled.clone() }
     }
 
-    /// After a call. The callee may have used the first six registers, and written to any stack.
+    /// Returns the state after a call. `end` is the callee's last state: it may have used the first six registers, and
+    /// written to any stack.
     fn returned(mut self, callers: usize, end: &Self) -> Self {
         self.registers[..6].fill(Value::Unknown);
         self.registers[0] = end.registers[0];
@@ -143,13 +145,13 @@ impl State {
         self
     }
 
-    /// After a call of the kernel's.
+    /// Returns the state after a call of a kernel function.
     fn helped(mut self) -> Self {
         self.registers[..6].fill(Value::Unknown);
         self
     }
 
-    /// What a load of 64 bits yields.
+    /// Returns what a load of 64 bits yields.
     fn load(&self, base: Value, offset: i32) -> Value {
         match base {
             Value::Stack((stack, end)) => self.at((stack, end + offset)),
@@ -158,7 +160,7 @@ impl State {
         }
     }
 
-    /// A store. The error is what is wrong.
+    /// Stores a value. The error says which rule the store breaks.
     fn store(&mut self, base: Value, offset: i32, value: Value) -> Result<(), &'static str> {
         let is_pointer = matches!(value, Value::Context | Value::Packet | Value::Stack(_) | Value::Stacked);
         match base {
@@ -167,24 +169,24 @@ impl State {
             Value::Stack((stack, end)) if is_pointer => {
                 self.spilled.insert((stack, end + offset), value);
             }
-            // No pointer can be read any more that was overwritten in part (kernel/bpf/verifier.c `check_stack_read_fixed_off`,
-            // v6.1). Pointers lie at multiples of eight.
+            // If a pointer was overwritten in part, the verifier does not let a program read it (kernel/bpf/verifier.c
+            // `check_stack_read_fixed_off`, v6.1). Pointers lie at multiples of eight.
             Value::Stack((stack, end)) => {
                 self.spilled.remove(&(stack, (end + offset).div_euclid(8) * 8));
             }
             Value::Stacked if is_pointer => return Err("hides a pointer from this test"),
-            // What is read from other memory is no pointer to the verifier.
+            // To the verifier, a value that is read from other memory is no pointer.
             _ => {}
         }
         Ok(())
     }
 }
 
-/// One program: its own instructions, and behind them those of the functions that it calls.
+/// A program. The instructions of the functions that it calls follow its own.
 struct Program<'a> {
     name: &'a str,
     instructions: &'a [bpf_insn],
-    /// Of each function, by its first instruction and what is known there: what is known at its ends.
+    /// The last state of each function, by its first instruction and the state there.
     ends: BTreeMap<(usize, State), State>,
     called: BTreeSet<i32>,
 }
@@ -195,7 +197,8 @@ impl Program<'_> {
         panic!("{name}, instruction {at} ({:?}): {what}", instructions[at]);
     }
 
-    /// Follows all paths of the function that begins there, and of those that it calls. Returns what is known at its ends.
+    /// Follows all paths of the function that begins at `entry`, and of those that it calls. Returns its last state,
+    /// which joins those of all paths.
     fn follow(&mut self, entry: usize, callers: usize, state: State) -> State {
         if let Some(end) = self.ends.get(&(entry, state.clone())) {
             return end.clone();
@@ -224,17 +227,18 @@ impl Program<'_> {
         end
     }
 
-    /// Adds to `ways` where it goes on, and with which state.
+    /// Executes an instruction. Adds to `ways` the next instructions, each with its state.
     fn step(&mut self, at: usize, callers: usize, mut state: State, ways: &mut Vec<(usize, State)>) {
         let instruction = self.instructions[at];
         let (code, offset, immediate) = (instruction.code, i32::from(instruction.off), instruction.imm);
         let (to, from) = (usize::from(instruction.dst_reg()), usize::from(instruction.src_reg()));
-        let target =
-            |distance: i32| (at + 1).checked_add_signed(distance as isize).expect("within the program");
+        let target = |distance: i32| {
+            (at + 1).checked_add_signed(distance as isize).expect("the target is within the program")
+        };
         let source = state.registers[from];
-        // The lower three bits are the class; the names are those of include/uapi/linux/bpf_common.h and bpf.h.
+        // The lower three bits are the class. Names are those of include/uapi/linux/bpf_common.h and bpf.h.
         match (code & 7, code) {
-            // 64 bits, in two instructions.
+            // This load of 64 bits takes the room of two instructions.
             (0, 0x18) => {
                 state.registers[to] = Value::Unknown;
                 return ways.push((at + 2, state));
@@ -244,13 +248,13 @@ impl Program<'_> {
             (1, 0x61) if source == Value::Context && DATA.contains(&offset) => {
                 state.registers[to] = Value::Packet;
             }
-            // The sizes of four and eight bytes.
+            // BPF_LDX of four and of eight bytes.
             (1, 0x61 | 0x79) if source == Value::Packet => {
                 self.fails(at, "reads more than two bytes of a packet")
             }
             (1, 0x79) => state.registers[to] = state.load(source, offset),
             (1, _) => state.registers[to] = Value::Unknown,
-            // BPF_ST and BPF_STX, atomic operations among them.
+            // BPF_ST and BPF_STX, with atomic operations.
             (2 | 3, _) => {
                 let value = if code & 7 == 3 { source } else { Value::Unknown };
                 let result = state.store(state.registers[to], offset, value);
@@ -272,7 +276,7 @@ impl Program<'_> {
                     value => value.changed(),
                 };
             }
-            // Of two registers, either may be a pointer.
+            // Other arithmetic. If it has two registers, either may be a pointer.
             (4 | 7, _) => {
                 let by = if code & 8 == 0 { Value::Unknown } else { source.changed() };
                 state.registers[to] = state.registers[to].changed().or(by);
@@ -292,14 +296,14 @@ impl Program<'_> {
             // BPF_JA.
             (5, 0x05) => return ways.push((target(offset), state)),
             (6, 0x06) => return ways.push((target(immediate), state)),
-            // Every other jump.
+            // A conditional jump, which may also continue at the next instruction.
             _ => ways.push((target(offset), state.clone())),
         }
         ways.push((at + 1, state));
     }
 }
 
-/// Follows a program. Returns the functions of the kernel that it calls.
+/// Follows a program. Returns the numbers of the kernel functions that it calls.
 fn follow(name: &str, instructions: &[bpf_insn]) -> BTreeSet<i32> {
     let mut program = Program { name, instructions, ends: BTreeMap::new(), called: BTreeSet::new() };
     program.follow(0, 0, State::first());
@@ -308,9 +312,9 @@ fn follow(name: &str, instructions: &[bpf_insn]) -> BTreeSet<i32> {
 
 #[test]
 fn the_programs_let_everything_pass_and_change_nothing() {
-    let mut object = Object::parse(OBJECT).expect("the object that the build made");
+    let mut object = Object::parse(OBJECT).expect("the build makes a valid object");
     let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-    object.relocate_calls(&sections).expect("as aya does before it loads");
+    object.relocate_calls(&sections).expect("aya does the same before it loads a program");
     let programs: BTreeSet<&str> = object.programs.keys().map(String::as_str).collect();
     let hooks: BTreeSet<&str> = hooks::HOOKS.iter().map(|hook| hook.program).collect();
     assert_eq!(
@@ -327,16 +331,17 @@ fn the_programs_let_everything_pass_and_change_nothing() {
         }
     }
     let unused: Vec<_> = ALLOWED.iter().filter(|(_, name)| !called.contains(name)).collect();
-    assert!(unused.is_empty(), "the list allows what nobody calls: {unused:?}");
+    assert!(unused.is_empty(), "the list allows functions that no program calls: {unused:?}");
 }
 
-/// An instruction: code, destination and source, offset, number.
+/// Encodes an instruction.
 fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> bpf_insn {
     let registers = bpf_insn::new_bitfield_1(to, from);
     bpf_insn { code, _bitfield_align_1: [], _bitfield_1: registers, off: offset, imm: immediate }
 }
 
-/// What the test says of these instructions; empty if it accepts them.
+/// Returns the message of the test about these instructions: (code, destination, source, offset, number). It is empty
+/// if the test accepts them.
 fn verdict(instructions: &[(u8, u8, u8, i16, i32)]) -> String {
     let instructions: Vec<_> = instructions
         .iter()
@@ -347,15 +352,15 @@ fn verdict(instructions: &[(u8, u8, u8, i16, i32)]) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_found() {
+fn each_violation_is_found() {
     let (set, exit) = ((0xb7, 0, 0, 0, 1), (EXIT, 0, 0, 0, 0));
     assert_eq!(verdict(&[set, exit]), "");
     assert!(verdict(&[(0xb7, 0, 0, 0, 0), exit]).ends_with("returns Constant(0)"));
-    // One of two paths: if r1 == 0, the second instruction is left out.
+    // One of two paths is wrong. If r1 == 0, the program jumps over `set`.
     assert!(verdict(&[(0xb7, 0, 0, 0, 0), (0x15, 1, 0, 1, 0), set, exit]).ends_with("returns Unknown"));
-    // What a helper returns.
+    // The program returns what a kernel function returned.
     assert!(verdict(&[set, (0x85, 0, 0, 0, 14), exit]).ends_with("returns Unknown"));
-    // The context, by a copy of the pointer, and by one that was in the stack.
+    // The program writes to the context by a copy of the pointer, and by one that it has loaded from the stack.
     let write = |register| (0x63, register, 0, 8, 0);
     assert!(
         verdict(&[set, (0xbf, 6, 1, 0, 0), (0x07, 6, 0, 0, 4), write(6), exit])
@@ -366,18 +371,18 @@ fn what_is_wrong_is_found() {
     assert_eq!(
         verdict(&[set, spill, (0x7a, 10, 0, -8, 0), fill, write(7), exit]),
         "",
-        "it holds 0 since then"
+        "the place in the stack holds 0 by then"
     );
-    // A packet's bytes, two and four of them, by the pointer in the context.
+    // The program reads two and four bytes of a packet, by the pointer in the context.
     let packet = [set, (0x61, 2, 1, 76, 0), (0x07, 2, 0, 0, 12)];
     let reads = |code| verdict(&[packet[0], packet[1], packet[2], (code, 3, 2, 0, 0), exit]);
     assert_eq!(reads(0x69), "");
     assert!(reads(0x61).ends_with("reads more than two bytes of a packet"));
-    // A function that is called with it, and returns something else than the program does.
+    // A function gets the context. It may return something other than the program does.
     let call = (0x85, 0, 1, 0, 2);
     assert!(verdict(&[call, set, exit, write(1), exit]).ends_with("writes to the context"));
     assert_eq!(verdict(&[call, set, exit, (0xb7, 0, 0, 0, 7), exit]), "");
-    // It leaves the context in its caller's stack, by a pointer to there.
+    // A function stores the context in its caller's stack.
     let place = [(0xbf, 2, 10, 0, 0), (0x07, 2, 0, 0, -16)];
     let leaves = (0x7b, 2, 1, 0, 0);
     let takes = (0x79, 7, 10, -16, 0);

@@ -1,4 +1,4 @@
-//! CPU and memory that tcptop uses while a load runs as fast as it goes.
+//! Measures the CPU time and memory that tcptop uses while a load runs at full speed.
 
 use std::{thread, time::Duration};
 
@@ -12,11 +12,11 @@ const CPU: &str = "CPU of the watcher at full speed, % of one";
 const PER_CONNECTION: &str = "CPU of the watcher per connection, µs";
 const RESIDENT: &str = "resident memory at full speed, MiB";
 
-/// What tcptop does of a load after its end: it reports at the next tick, which is at most this far away.
+/// tcptop reports on the end of a load at the next tick, which comes within this time.
 const TICK: Duration = Duration::from_millis(1_100);
 
-/// Runs each load for three times the time that is set, in whole intervals of tcptop, so that its ticks take the part
-/// that they take of any longer time. The report on the end of a load counts as the load's.
+/// Runs each load for three times the time of the settings. That should be whole intervals of tcptop, so that its ticks
+/// have the same share as in a longer run. The last report on a load counts as part of it.
 pub fn measure(settings: &Settings) {
     let time = settings.time * 3;
     let mut cells = Cells::default();
@@ -25,7 +25,7 @@ pub fn measure(settings: &Settings) {
         for watcher in settings.in_turns(round) {
             let who = watcher.name.as_str();
             for (name, load) in &settings.loads {
-                // Each load has a process of its own: memory that another load needed is not given back.
+                // Start tcptop again for each load, because it does not give back memory that another load needed.
                 let running = watcher.start();
                 let process = running.process();
                 let before = process.cpu();

@@ -1,4 +1,4 @@
-//! Which system calls a process makes, besides those that read /proc and those that write.
+//! Counts the system calls of a process, except those that read /proc and those that write.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +9,16 @@ use std::{
 
 use crate::trace::{self, Call};
 
-/// Kinds of calls that have a column of their own.
+/// The kinds of calls that have their own columns.
 const KINDS: [(&str, &[libc::c_long]); 3] = [
     ("bpf", &[libc::SYS_bpf]),
     ("epoll_wait", &[libc::SYS_epoll_pwait]),
     ("read", &[libc::SYS_read, libc::SYS_readv, libc::SYS_pread64]),
 ];
 
-/// Calls that write.
+/// The calls that write.
 const WRITES: [libc::c_long; 3] = [libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64];
-/// Calls whose first argument is a descriptor.
+/// The calls whose first argument is a descriptor.
 const OF_DESCRIPTOR: [libc::c_long; 8] = [
     libc::SYS_read,
     libc::SYS_readv,
@@ -29,18 +29,18 @@ const OF_DESCRIPTOR: [libc::c_long; 8] = [
     libc::SYS_fstat,
     libc::SYS_fcntl,
 ];
-/// Calls whose second argument is a path, relative to the descriptor that the first one is.
+/// The calls whose second argument is a path, relative to the descriptor in the first one.
 const OF_PATH_AT: [libc::c_long; 3] = [libc::SYS_openat, libc::SYS_readlinkat, libc::SYS_statx];
-/// Calls whose first argument is a path. Newer architectures lack them.
+/// The calls whose first argument is a path. Newer architectures lack them.
 #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
 const OF_PATH: &[libc::c_long] = &[libc::SYS_open, libc::SYS_readlink, libc::SYS_stat, libc::SYS_access];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "arm")))]
 const OF_PATH: &[libc::c_long] = &[];
 
-/// Counts the calls of a process by kind, for this long.
+/// Counts the calls that a process makes within this time, by kind.
 pub fn count(pid: u32, time: Duration) -> BTreeMap<&'static str, u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive").count();
-    assert_eq!(threads, 1, "only the first thread is traced");
+    assert_eq!(threads, 1, "the tracer follows one thread only");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("root may read it");
     let mut kinds = BTreeMap::new();
     trace::calls(pid, time, |call| {
@@ -52,7 +52,7 @@ pub fn count(pid: u32, time: Duration) -> BTreeMap<&'static str, u64> {
     kinds
 }
 
-/// Whether a call reads /proc: its path is there, or its descriptor is of a file there.
+/// Returns whether a call reads /proc: its path begins there, or its descriptor has a file there open.
 fn of_proc(pid: u32, memory: &File, call: &Call) -> bool {
     let descriptor = |number: u64| {
         let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
@@ -60,7 +60,7 @@ fn of_proc(pid: u32, memory: &File, call: &Call) -> bool {
     };
     let path = |address: u64| {
         let mut start = [0; 6];
-        // A shorter path may end where the memory does.
+        // A shorter path may be at the end of the memory, so fewer bytes are fine.
         let length = memory.read_at(&mut start, address).unwrap_or(0);
         start[..length].to_vec()
     };

@@ -1,4 +1,5 @@
-//! Many connections at once, in child processes of this program, since each may open only so many files.
+//! Holds many connections at once. Child processes of this program hold them, because a process may open only a limited
+//! number of files.
 
 use std::{
     env,
@@ -9,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Connections of one process; both ends are its own.
+/// The number of connections in one process, which has both ends of each.
 const PER_PROCESS: usize = 4_000;
 
-/// Connections that stay until dropped. Each has two ends on this machine, and so two rows.
+/// Open connections. Each has two ends on this machine, and so two rows. Dropping this closes them.
 pub struct Connections(Vec<Child>);
 
 impl Connections {
-    /// Makes so many, `active` of which move a byte both ways ten times a second.
+    /// Makes `count` connections. Of these, `active` move a byte in both directions ten times a second.
     pub fn open(count: usize, active: usize) -> Self {
         let mut children = Vec::new();
         let mut left = (count, active);
@@ -29,7 +30,7 @@ impl Connections {
             let mut ready = String::new();
             let stdout = child.stdout.take().expect("piped");
             BufReader::new(stdout).read_line(&mut ready).expect("UTF-8");
-            assert_eq!(ready, "ready\n", "the connections could not be made: the message is above");
+            assert_eq!(ready, "ready\n", "the child could not make the connections; its message is above");
             children.push(child);
         }
         Self(children)
@@ -39,14 +40,14 @@ impl Connections {
 impl Drop for Connections {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // Its standard input ends, and so does the child.
+            // The child ends when its standard input ends.
             drop(child.stdin.take());
             let _ = child.wait();
         }
     }
 }
 
-/// The child: holds connections until its standard input ends.
+/// Runs in the child, and holds connections until its standard input ends.
 pub fn hold(count: usize, active: usize) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     let address = listener.local_addr().expect("bound");
@@ -55,7 +56,6 @@ pub fn hold(count: usize, active: usize) {
         (client, listener.accept().expect("accept").0)
     };
     let connections: Vec<(TcpStream, TcpStream)> = (0..count).map(connect).collect();
-    // Not by println: its lock would be held when the process ends.
     io::stdout().write_all(b"ready\n").expect("the parent reads");
     thread::spawn(move || {
         loop {

@@ -1,7 +1,7 @@
-//! The programs that a process has attached to cgroups, by the descriptors that /proc lists.
+//! Finds the programs that a process has attached to cgroups, by its descriptors in /proc.
 //!
-//! The kernel keeps 15 bytes of a program's name, so that `tcptop_getpeername4` and `tcptop_getpeername6` look alike. The
-//! attach type of the link tells them apart.
+//! The kernel keeps only 15 bytes of a program's name, so `tcptop_getpeername4` and `tcptop_getpeername6` have the same
+//! one. The attach type of the link distinguishes them.
 
 use std::fs;
 
@@ -17,12 +17,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// Its place in the list of hooks. The last release may have had hooks that the list no longer has.
+    /// Returns its hook in the list. The last release may have hooks that are no longer in the list.
     pub fn hook(&self) -> Option<&'static Hook> {
         HOOKS.iter().find(|hook| hook.attach_type == self.attach_type)
     }
 
-    /// Name of its hook; for a hook that is not in the list, the name of the program as the kernel keeps it.
+    /// Returns the name of its hook. If the hook is not in the list, returns the name that the kernel keeps of the
+    /// program.
     pub fn name(&self) -> String {
         match self.hook() {
             Some(hook) => hook.name().into(),
@@ -31,7 +32,7 @@ impl Held {
     }
 }
 
-/// The programs that this process has attached to cgroups, in the order of the descriptors of their links.
+/// Returns the programs that this process has attached to cgroups, in the order of the descriptors of their links.
 pub fn by(pid: u32) -> Vec<Held> {
     let entries = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive");
     let mut texts: Vec<(u32, String)> = entries
@@ -43,7 +44,8 @@ pub fn by(pid: u32) -> Vec<Held> {
     texts.sort_unstable();
     let held = |text: &str| {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        // kernel/bpf/cgroup.c `bpf_cgroup_link_show_fdinfo`, v5.10.
+        // `prog_id` comes from kernel/bpf/syscall.c `bpf_link_show_fdinfo`, and `attach_type` from kernel/bpf/cgroup.c
+        // `bpf_cgroup_link_show_fdinfo`, both v5.10.
         Some(Held { id: field("prog_id:")?, attach_type: field("attach_type:")? })
     };
     let of_cgroup = |text: &str| text.lines().any(|line| line == "link_type:\tcgroup");

@@ -1,5 +1,5 @@
-//! What each of tcptop's programs costs per run, net of a program that does nothing at the same hook; and what all
-//! programs but those of packets cost per connection.
+//! Measures what each of tcptop's programs costs per run, minus what a program that does nothing costs at the same
+//! hook. Also measures what all programs that do not run for packets cost per connection.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
@@ -20,9 +20,9 @@ const LIFECYCLE: &str = "lifecycle hooks per connection, both ends, ns";
 const RATIO: &str = "lifecycle hooks per connection, %";
 const KINDS: [&str; 2] = ["net of empty programs", "clocks included"];
 
-/// Measures the watcher, and the last release if there is one. Each round starts them again, because where the kernel puts a
-/// program and its maps makes a difference. Prints the medians of each load and program that ran at least once per a
-/// hundred operations.
+/// Measures the watcher, and the last release if there is one. Each round starts them again, because the times depend
+/// on where the kernel puts a program and its maps. Prints the medians for each load and each program that ran at least
+/// once in a hundred operations.
 pub fn measure(settings: &Settings) {
     let cgroup = empty::root();
     let mut cells = Cells::default();
@@ -56,7 +56,7 @@ pub fn measure(settings: &Settings) {
     cells.print(&printed);
 }
 
-/// Time and runs of a program.
+/// The time and the number of a program's runs.
 #[derive(Clone, Copy, Default)]
 struct Use {
     nanos: f64,
@@ -78,11 +78,12 @@ impl Use {
     }
 }
 
-/// A program of the watcher, and the empty one at the same hook. A hook that only the last release has lacks the latter.
+/// The use of a program of the watcher, and that of the empty one at the same hook. There is no empty one at a hook
+/// that only the last release has.
 type Uses = [Option<Use>; 2];
 
-/// One start of a watcher, under which each load runs once. Returns the lifecycle's nanoseconds per connection, as
-/// [`KINDS`], if connections are among the loads.
+/// Starts a watcher, and runs each load once. If connections are among the loads, returns the nanoseconds per
+/// connection that the lifecycle hooks take, one value for each of [`KINDS`].
 fn round(
     settings: &Settings,
     cgroup: &OwnedFd,
@@ -118,14 +119,14 @@ fn round(
     lifecycle
 }
 
-/// Whether a program runs per packet or datagram, not in the life of a connection.
+/// Returns whether a program runs for each packet or datagram, and not for events in the life of a connection.
 fn of_packets(program: &Held) -> bool {
     ["ingress", "egress", "sendmsg", "recvmsg"].iter().any(|name| program.name().starts_with(name))
 }
 
-/// What each program used during a load, and the number of operations.
+/// Runs a load. Returns what each program used, and the number of operations.
 fn uses(held: &[Held], beside: &Empty, load: Load, time: Duration) -> (Vec<Uses>, f64) {
-    // The load runs once before: its code is in the caches then.
+    // Run the load for a while before, so its code is in the caches.
     load::run(load, time / 5);
     let read = || -> Vec<Uses> {
         let ids = held.iter().map(|program| [Some(program.id), beside.id(program.attach_type)]);

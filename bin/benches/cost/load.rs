@@ -1,7 +1,7 @@
-//! The loads: loopback traffic as fast as it goes, on every CPU at once.
+//! The loads: loopback traffic at full speed, on every CPU at once.
 //!
-//! Both ends of a connection run on one CPU, and each CPU has a connection: the machine has no time to spare, so that
-//! whatever a watcher takes, in the packets' way or beside it, is missing here.
+//! Each CPU has a connection, and runs both of its ends. So no CPU is ever idle, and all CPU time that a watcher takes,
+//! in hooks or in its own process, slows the load.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -17,13 +17,13 @@ use crate::cpu;
 /// A kind of traffic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Load {
-    /// One byte there and one back on an open TCP connection.
+    /// One byte to the server and one back, on an open TCP connection.
     TcpRequest,
     /// Writes of 16 KiB.
     TcpStream,
-    /// Connect, one byte there and one back, close.
+    /// Connect, send one byte to the server and one back, close.
     TcpConnect,
-    /// One byte there and one back between two UDP sockets.
+    /// One byte to the server and one back, between two UDP sockets.
     UdpRequest,
     /// Bursts of 64-byte datagrams, each burst received before the next.
     UdpFlood,
@@ -41,14 +41,14 @@ pub const LOADS: [(&str, Load); 5] = [
 /// What a load achieved.
 #[derive(Default)]
 pub struct Outcome {
-    /// Per second, all CPUs together: exchanges, writes, connections, or datagrams.
+    /// Exchanges, writes, connections or datagrams per second, on all CPUs together.
     pub rate: f64,
-    /// Time of each exchange, sorted, nanoseconds.
+    /// The time of each exchange in nanoseconds, sorted.
     pub latencies: Vec<u32>,
 }
 
 impl Outcome {
-    /// The latency below which this part of the exchanges stays, microseconds.
+    /// Returns the quantile `part` of the latencies, in microseconds.
     pub fn latency(&self, part: f64) -> f64 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
         let index = ((self.latencies.len() as f64 - 1.0) * part) as usize;
@@ -59,18 +59,18 @@ impl Outcome {
 /// How long a load runs.
 #[derive(Clone, Copy)]
 pub struct Span {
-    /// Before that it counts: caches and tcptop's tables become what they stay.
+    /// The time before the load counts, in which caches and tcptop's tables fill.
     pub warm: Duration,
-    /// While it counts.
+    /// The time in which it counts.
     pub time: Duration,
 }
 
-/// Runs a load for this long, all of which counts.
+/// Runs a load for this time, all of which counts.
 pub fn run(load: Load, time: Duration) -> Outcome {
     run_warm(load, Span { warm: Duration::ZERO, time })
 }
 
-/// Runs a load that counts after a while. Connections that last are the same from the beginning to the end.
+/// Runs a load that only counts after the time `warm`. Open connections are the same in both times.
 pub fn run_warm(load: Load, span: Span) -> Outcome {
     let cpus = cpu::usable();
     let ready = Barrier::new(cpus.len());
@@ -86,7 +86,7 @@ pub fn run_warm(load: Load, span: Span) -> Outcome {
     };
     let mut outcome = Outcome::default();
     thread::scope(|scope| {
-        // A thread inherits the CPU of the one that makes it: both ends of a lane are on the lane's.
+        // A lane makes a second thread for the other end. That thread inherits the lane's CPU.
         let lanes: Vec<_> = cpus.iter().map(|cpu| scope.spawn(|| lane(*cpu))).collect();
         for lane in lanes {
             let (operations, took, latencies) = lane.join().expect("a load does not panic");
@@ -98,6 +98,7 @@ pub fn run_warm(load: Load, span: Span) -> Outcome {
     outcome
 }
 
+/// What one CPU achieved: the number of operations, the time they took, and their latencies.
 type Lane = (u64, Duration, Vec<u32>);
 
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -112,7 +113,7 @@ fn pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// Waits for the other lanes, and repeats something for this long.
+/// Waits for the other lanes, and then repeats an operation for this time.
 fn warm_up(ready: &Barrier, time: Duration, mut operation: impl FnMut()) {
     ready.wait();
     let start = Instant::now();
@@ -136,7 +137,7 @@ fn exchanges(ready: &Barrier, span: Span, mut exchange: impl FnMut()) -> Lane {
     (latencies.len() as u64, last.duration_since(start), latencies)
 }
 
-/// Repeats operations without an answer until the time is over. Each says how many it stands for.
+/// Repeats an operation without an answer until the time is over. It returns how many operations it counts as.
 fn operations(ready: &Barrier, span: Span, mut operation: impl FnMut() -> u64) -> Lane {
     warm_up(ready, span.warm, || {
         operation();
@@ -199,7 +200,8 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
                 server.write_all(&byte).expect("write");
             }
         });
-        // The ports of one address are used up in a second, and rest for a minute.
+        // Use another address each time: the ports of one would be used up in a second, and could not be used for a
+        // minute.
         let mut host = u32::from(Ipv4Addr::LOCALHOST);
         let mut byte = [b'x'];
         let lane = exchanges(ready, span, || {
@@ -207,8 +209,8 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
             let mut client = TcpStream::connect((Ipv4Addr::from(host), port)).expect("connect");
             client.write_all(&byte).expect("write");
             client.read_exact(&mut byte).expect("read");
-            // The server closes first, the client by a reset: no connection stays behind in TIME_WAIT, which would be
-            // a load of its own to whoever reads /proc/net/tcp.
+            // The server closes first, and the client resets. So no connection stays in TIME_WAIT, which would slow
+            // every reader of /proc/net/tcp.
             assert_eq!(client.read(&mut byte).expect("read"), 0);
             reset_at_close(&client);
         });
@@ -217,12 +219,12 @@ fn tcp_connect(ready: &Barrier, span: Span) -> Lane {
     })
 }
 
-/// SO_LINGER with a time of zero.
+/// Makes close(2) reset the connection: SO_LINGER with a time of zero.
 fn reset_at_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let (value, length) =
-        ((&raw const linger).cast(), libc::socklen_t::try_from(size_of::<libc::linger>()).expect("small"));
-    // SAFETY: the value is of the length that is given.
+        ((&raw const linger).cast(), libc::socklen_t::try_from(size_of::<libc::linger>()).expect("it fits"));
+    // SAFETY: the kernel reads `length` bytes, which is the size of the value.
     let result =
         unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length) };
     assert_eq!(result, 0, "SO_LINGER: {}", std::io::Error::last_os_error());
@@ -241,7 +243,7 @@ fn udp_request(ready: &Barrier, span: Span) -> Lane {
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut byte = [0];
-            // An empty datagram is the end.
+            // An empty datagram ends the load.
             while server.recv(&mut byte).expect("receive") > 0 {
                 server.send(&byte).expect("send");
             }

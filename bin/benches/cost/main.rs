@@ -1,5 +1,5 @@
-//! What watching costs: the measuring program behind `ci/bench`. It prints
-//! records, `measure;row;column;value;low;high`.
+//! Measures what tcptop and its peers cost. `ci/bench` runs this program, which prints records of the form
+//! `measure;row;column;value;low;high`.
 //!
 //!     cost throughput [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
 //!     cost busy       [--seconds S] [--rounds N] [--loads A,B...] --watch NAME=COMMAND [--last NAME=COMMAND]
@@ -13,7 +13,7 @@
 //!     cost load       [--seconds S] [--loads A,B...]
 //!     cost table
 //!
-//! `--last` is the last release, which `throughput`, `busy`, `hooks` and `first` measure in turns with `--watch`.
+//! `--last` names the last release. `throughput`, `busy`, `hooks` and `first` measure it in turns with `--watch`.
 
 mod busy;
 mod calls;
@@ -65,7 +65,7 @@ impl Settings {
             loads: LOADS.to_vec(),
         };
         while let Some(word) = words.next() {
-            // cargo gives it to every benchmark.
+            // cargo passes this argument to every benchmark.
             if word == "--bench" {
                 continue;
             }
@@ -87,7 +87,8 @@ impl Settings {
         self.watchers.first().expect("--watch NAME=COMMAND")
     }
 
-    /// The watcher and the last release, if there is one, in the order of this round: each is first in every other one.
+    /// Returns the watcher and the last release, if there is one. Which of them comes first changes from round to
+    /// round.
     fn in_turns(&self, round: usize) -> Vec<&Watcher> {
         let mut both: Vec<&Watcher> = std::iter::once(self.watcher()).chain(&self.last).collect();
         if round % 2 == 1 {
@@ -97,7 +98,7 @@ impl Settings {
     }
 }
 
-/// Says so if a tcptop is attached already: it slows what is measured as being alone.
+/// Warns if another tcptop is attached. It would also slow the measurements without a watcher.
 fn warn_of_others() {
     let ours = |id| programs::name(id).is_some_and(|name| name.starts_with("tcptop_"));
     if programs::ids().any(ours) {

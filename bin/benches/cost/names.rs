@@ -1,4 +1,5 @@
-//! How many processes that live for some milliseconds are shown under their name, command line and unit.
+//! Measures for how many processes that live for some milliseconds tcptop shows the name, the command line and the
+//! unit.
 
 use std::{
     fs::{self, File},
@@ -14,13 +15,14 @@ use std::{
 
 use crate::{Settings, record::Record, watcher::Watcher};
 
-/// Processes in a second.
+/// The numbers of processes per second.
 const RATES: [u32; 3] = [5, 50, 200];
 
-/// The cgroup that they run in, below the v2 root.
+/// The cgroup in which the processes run, below the v2 root.
 const CGROUP: &str = "tcptop-cost.service";
 
-/// A program that uses a socket and exits; PORT and PATH stand for the server's port and for a path of its own.
+/// Programs that use a socket and exit, with their command lines. PORT stands for the server's port, and PATH for a
+/// path that only one process uses.
 const PROGRAMS: [(&str, &str); 4] = [
     ("curl", "curl -s -o /dev/null http://127.0.0.1:PORT/PATH"),
     ("wget", "wget -q -O /dev/null http://127.0.0.1:PORT/PATH"),
@@ -28,7 +30,7 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("bash", "bash -c exec\t3<>/dev/tcp/127.0.0.1/PORT;echo\tGET\t/PATH>&3;read\tx<&3"),
 ];
 
-/// Answers whoever comes, on one port by TCP and UDP.
+/// Starts a server that answers every client on one port, by TCP and UDP. Returns the port.
 fn serve() -> u16 {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let address = tcp.local_addr().expect("bound");
@@ -43,7 +45,7 @@ fn serve() -> u16 {
     thread::spawn(move || {
         let mut query = [0; 512];
         while let Ok((length, from)) = udp.recv_from(&mut query) {
-            // RFC 1035 section 4.1.1: the bit QR makes it an answer.
+            // The bit QR makes the query an answer (RFC 1035, section 4.1.1).
             query[2] |= 0x80;
             let _ = udp.send_to(&query[..length], from);
         }
@@ -51,10 +53,11 @@ fn serve() -> u16 {
     address.port()
 }
 
-/// The cgroup that the processes run in, if there is a v2 tree.
+/// The cgroup in which the processes run. Dropping it removes the cgroup.
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
+    /// Creates the cgroup. Returns `None` if no v2 tree is mounted.
     pub fn new() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let root = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
@@ -64,24 +67,25 @@ impl Cgroup {
         Some(Self(path))
     }
 
-    /// The command's process begins in it.
+    /// Starts the command's process in the cgroup.
     pub fn contain(&self, command: &mut Command) {
-        let mut procs = File::options().write(true).open(self.0.join("cgroup.procs")).expect("ours");
-        // SAFETY: the child writes one byte to a file that is open already.
+        let mut procs =
+            File::options().write(true).open(self.0.join("cgroup.procs")).expect("the test owns the file");
+        // SAFETY: the child only writes one byte to a file that is already open.
         unsafe { command.pre_exec(move || procs.write_all(b"0")) };
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // It is empty once its processes have been waited for.
+        // The cgroup is empty, because this program has waited for its processes.
         let _ = fs::remove_dir(&self.0);
     }
 }
 
-/// Runs so many of a program, at this rate; their pids, in the order of their paths.
+/// Runs a program `count` times at this rate. Returns the pids in the order of their paths.
 fn run(command: &str, port: u16, count: u32, rate: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
-    // Who has exited is waited for at once, as a shell does.
+    // Another thread waits for the processes, so each is reaped as soon as it exits, as by a shell.
     let (sender, children) = mpsc::channel::<Child>();
     let reaper = thread::spawn(move || {
         let wait = |mut child: Child| {
@@ -99,7 +103,7 @@ fn run(command: &str, port: u16, count: u32, rate: u32, cgroup: Option<&Cgroup>)
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         cgroup.inspect(|cgroup| cgroup.contain(&mut command));
-        sender.send(command.spawn().expect("it was found before")).expect("the reaper runs");
+        sender.send(command.spawn().expect("the program is installed")).expect("the reaper runs");
     }
     drop(sender);
     reaper.join().expect("children end")
@@ -109,7 +113,7 @@ fn path(number: u32) -> String {
     format!("only-{number}.example")
 }
 
-/// Parts of processes, in percent: shown at all, under their name, command line, unit.
+/// Returns the percentages of processes that were shown, and that were shown with their name, command line and unit.
 fn shares(rows: &str, pids: &[u32], program: &str, has_cgroup: bool) -> [(&'static str, f64); 4] {
     let rows: Vec<Vec<&str>> = rows.lines().map(|line| line.splitn(4, ',').collect()).collect();
     let mut counts = [0u32; 4];
@@ -131,7 +135,7 @@ fn shares(rows: &str, pids: &[u32], program: &str, has_cgroup: bool) -> [(&'stat
     ]
 }
 
-/// Measures each program that is installed, at each rate, for four times the time that is set, in turns.
+/// Measures each installed program at each rate, for four times the time of the settings.
 pub fn measure(settings: &Settings) {
     let port = serve();
     let cgroup = Cgroup::new();
@@ -171,12 +175,12 @@ fn one(
     let begin = Instant::now();
     let pids = run(command, port, count, rate, cgroup);
     let took = begin.elapsed();
-    // The next report.
+    // Wait for the next report.
     thread::sleep(Duration::from_millis(1_100));
     let cpu = (running.process().cpu() - before).as_secs_f64();
     drop(running);
-    let rows = fs::read_to_string(&file).expect("its reports");
-    fs::remove_file(&file).expect("ours");
+    let rows = fs::read_to_string(&file).expect("tcptop has written reports");
+    fs::remove_file(&file).expect("the test owns the file");
     let measure = format!("processes that live for some ms, shown with their ..., %: {}", watcher.name);
     let what = format!("{program}, {rate} per second");
     for (who, share) in shares(&rows, &pids, program, cgroup.is_some()) {

@@ -1,4 +1,4 @@
-//! What tcptop does once: how soon it reports, and what it loses at the highest rate of connections.
+//! Measures how soon tcptop reports, and how many event records it loses at the highest rate of connections.
 
 use std::{fs, time::Duration, time::Instant};
 
@@ -10,7 +10,7 @@ use crate::{
 const FIRST: &str = "exec to first report, ms";
 const STORM: &str = "as many connections as go";
 
-/// Time from exec to the end of the first report, with an interval of a tenth of a second.
+/// Measures the time from exec to the end of the first report, with an interval of a tenth of a second.
 pub fn first_report(settings: &Settings) {
     let mut cells = Cells::default();
     for round in 0..settings.rounds.max(3) {
@@ -24,14 +24,14 @@ pub fn first_report(settings: &Settings) {
     cells.print(&[FIRST]);
 }
 
-/// Event records lost at the highest rate of connections that this machine reaches.
+/// Counts the event records that are lost at the highest rate of connections that this machine reaches.
 pub fn lost(settings: &Settings) {
     let file = std::env::temp_dir().join(format!("cost-{}", std::process::id()));
     let running = settings.watcher().with(&format!("-d 1 -o {}", file.display())).start();
     let outcome = load::run(load::Load::TcpConnect, settings.time.max(Duration::from_secs(1)) * 5);
     drop(running);
-    let text = fs::read_to_string(&file).expect("its reports");
-    fs::remove_file(&file).expect("ours");
+    let text = fs::read_to_string(&file).expect("tcptop has written reports");
+    fs::remove_file(&file).expect("the test owns the file");
     let after = |line: &str| line.split_once("  lost ").map(|(_, rest)| rest.to_owned());
     let lost: f64 = text
         .lines()

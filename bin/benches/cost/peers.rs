@@ -1,5 +1,6 @@
-//! Throughput and latency under tcptop and its peers, as ratios to those alone just before and just after. A peer takes
-//! seconds to start, so that each start serves all loads; `throughput` compares tcptop closer.
+//! Measures throughput and latency under tcptop and its peers, as ratios to those without a watcher just before and
+//! just after. A peer takes seconds to start, so each start serves all loads. `throughput` compares tcptop more
+//! precisely.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::{
     record::Cells,
 };
 
-/// All loads, one after the other.
+/// Runs all loads, one after the other.
 fn block(settings: &Settings, time: Duration) -> Vec<Outcome> {
     settings.loads.iter().map(|(_, load)| load::run(*load, time)).collect()
 }

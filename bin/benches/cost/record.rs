@@ -1,13 +1,13 @@
-//! Measured values: a line of CSV each, and tables made of such lines.
+//! Prints each measured value as a line of CSV, and makes tables of such lines.
 
 use std::{collections::BTreeMap, io};
 
-/// A value, with the range it was seen in.
+/// A measured value and its range.
 pub struct Record {
     pub measure: String,
-    /// Row of its table.
+    /// The row in the table of this measure.
     pub what: String,
-    /// Column of its table.
+    /// The column in the table of this measure.
     pub who: String,
     pub value: f64,
     pub range: Option<(f64, f64)>,
@@ -18,10 +18,10 @@ impl Record {
         Self { measure: measure.into(), what: what.into(), who: who.into(), value, range: None }
     }
 
-    /// Of several values: the median, and the quartiles as range.
+    /// Makes a record of several values: their median, with the quartiles as its range.
     pub fn median(measure: &str, what: &str, who: &str, values: &mut [f64]) -> Self {
         values.sort_unstable_by(f64::total_cmp);
-        // Between two values, in proportion.
+        // A quartile between two values is interpolated.
         let at = |quarter: usize| {
             let place = (values.len().max(1) - 1) * quarter;
             let value = |index: usize| values.get(index).or(values.last()).copied().unwrap_or(f64::NAN);
@@ -59,12 +59,12 @@ impl Record {
     }
 }
 
-/// Values of the same cells, round by round.
+/// The values of table cells. Each round adds a value to each cell.
 #[derive(Default)]
 pub struct Cells(Vec<(String, String, String, Vec<f64>)>);
 
 impl Cells {
-    /// Adds a value.
+    /// Adds a value to a cell.
     pub fn add(&mut self, measure: &str, what: &str, who: &str, value: f64) {
         match self.0.iter_mut().find(|cell| cell.0 == measure && cell.1 == what && cell.2 == who) {
             Some(cell) => cell.3.push(value),
@@ -72,14 +72,14 @@ impl Cells {
         }
     }
 
-    /// Adds the mean of each of these cells.
+    /// Adds to each cell the mean of the same cell in `cells`.
     pub fn extend_by_means(&mut self, cells: Self) {
         for (measure, what, who, values) in cells.0 {
             self.add(&measure, &what, &who, values.iter().sum::<f64>() / values.len() as f64);
         }
     }
 
-    /// Prints the medians of these measures.
+    /// Prints the medians of all cells of these measures.
     pub fn print<M: AsRef<str>>(mut self, measures: &[M]) {
         for measure in measures.iter().map(AsRef::as_ref) {
             for (_, what, who, values) in self.0.iter_mut().filter(|cell| cell.0 == measure) {

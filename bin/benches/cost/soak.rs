@@ -1,5 +1,5 @@
-//! Whether a run that goes on for long keeps what it uses: memory, descriptors and entries of its tables, while connections,
-//! processes, network namespaces and cgroups come and go.
+//! Measures whether a long run needs more and more memory, descriptors or map entries, while connections, processes,
+//! network namespaces and cgroups come and go.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use std::{
 
 use crate::{Settings, connections::Connections, maps, names::Cgroup, process::Process, record::Record};
 
-/// Something that comes and goes so many times in a second.
+/// A kind of thing that comes and goes: its name, how often in a second, and the function that makes one.
 type Churn = (&'static str, u32, fn(u16));
 
-/// One kind follows the other.
+/// The kinds, which follow one another.
 const KINDS: [Churn; 5] = [
     ("TCP connections", 200, connect),
     ("UDP ports", 200, datagram),
@@ -25,16 +25,16 @@ const KINDS: [Churn; 5] = [
     ("cgroups", 10, within_cgroup),
 ];
 
-/// Each kind lasts no longer, so that all come many times.
+/// The longest time for one kind, so that every kind comes many times.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// After each kind, until what has ended is forgotten: two reports, and a look at /proc.
+/// The pause after each kind, in which tcptop forgets what has ended. It needs two reports, and a look at /proc.
 const PAUSE: Duration = Duration::from_secs(4);
 
-/// Connections that stay from one end of a round to the next.
+/// The number of connections that stay open during a round.
 const STANDING: usize = 200;
 
-/// How far memory may move, in KiB: an allocator keeps pages of its own, and others use the same tables.
+/// How much memory may grow, in KiB: the allocator keeps some freed pages, and other traffic uses the same tables.
 const SLACK: u64 = 256;
 
 /// What tcptop uses at one moment.
@@ -59,7 +59,7 @@ impl Sample {
         sample
     }
 
-    /// The least of each of several: what was in use by nobody but tcptop's neighbours is left out.
+    /// Returns the smallest value of each field, which contains the least of other traffic on this machine.
     fn least(samples: &[Self]) -> Self {
         let least = |field: fn(&Self) -> u64| samples.iter().map(field).min().unwrap_or(0);
         Self {
@@ -79,7 +79,8 @@ impl Sample {
     }
 }
 
-/// Watches for the time that is set. Fails if something grew between the second round of all kinds and the last one.
+/// Runs rounds of all kinds for the time of the settings. Fails if something grew between the second round and the last
+/// one.
 pub fn measure(settings: &Settings) -> ExitCode {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
     let port = listener.local_addr().expect("bound").port();
@@ -90,8 +91,8 @@ pub fn measure(settings: &Settings) -> ExitCode {
     });
     let running = settings.watcher().start();
     let process = running.process();
-    let kinds = u32::try_from(KINDS.len()).expect("few");
-    // Three rounds at least: the first one warms up.
+    let kinds = u32::try_from(KINDS.len()).expect("it fits");
+    // Make at least three rounds. The first one only warms up.
     let lasts = (settings.time / (3 * kinds)).saturating_sub(PAUSE).clamp(Duration::from_secs(1), LONGEST);
     let (begin, mut rounds, mut done) = (Instant::now(), Vec::new(), [0u32; KINDS.len()]);
     while rounds.len() < 3 || begin.elapsed() + (lasts + PAUSE) * kinds <= settings.time {
@@ -105,7 +106,7 @@ pub fn measure(settings: &Settings) -> ExitCode {
         }
         drop(standing);
         let least = Sample::least(&samples);
-        // A run that is ended early has shown this much.
+        // Print each round, for the case that somebody ends the run early.
         let Sample { resident, descriptors, flows, states } = least;
         eprintln!(
             "cost: round {}: {resident} KiB, {descriptors} descriptors, {flows} flows, {states} states",
@@ -135,7 +136,7 @@ pub fn measure(settings: &Settings) -> ExitCode {
     grown(first, last)
 }
 
-/// Names what has grown.
+/// Prints what has grown, and fails if anything has.
 fn grown(first: Sample, last: Sample) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for (what, before, after, slack) in [
@@ -152,7 +153,7 @@ fn grown(first: Sample, last: Sample) -> ExitCode {
     code
 }
 
-/// Does it at this rate for this long; how often.
+/// Calls `once` at this rate for this time. Returns how often.
 fn churn(once: fn(u16), rate: u32, port: u16, lasts: Duration) -> u32 {
     let begin = Instant::now();
     for count in 0.. {
@@ -172,7 +173,7 @@ fn answer(mut stream: TcpStream) {
     let _ = stream.write_all(&bytes);
 }
 
-/// One connection, which moves some bytes both ways. The processes of `spawn` do this too.
+/// Makes a connection, and moves some bytes in both directions. The processes of [`spawn`] do this, too.
 pub fn connect(port: u16) {
     let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return };
     let _ = stream.write_all(&[1; 100]);
@@ -197,24 +198,24 @@ fn within_cgroup(port: u16) {
     spawn(port, Some(&cgroup));
 }
 
-/// A connection in a network namespace that ends with its thread.
+/// Makes a connection in a new network namespace, which ends with its thread.
 fn within_namespace() {
     let inside = || {
-        // SAFETY: no pointer is passed; the namespace is this thread's own.
+        // SAFETY: the call gets no pointer, and moves only this thread.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
             return;
         }
         raise_loopback();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("its loopback");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback is up");
         let port = listener.local_addr().expect("bound").port();
         let server = thread::spawn(move || listener.accept().map(|(stream, _)| answer(stream)));
         connect(port);
         let _ = server.join();
     };
-    thread::spawn(inside).join().expect("a namespace of its own");
+    thread::spawn(inside).join().expect("the thread does not panic");
 }
 
-/// `struct ifreq` of netdevice(7), for its flags.
+/// `struct ifreq` of netdevice(7) with its flags.
 #[repr(C)]
 struct FlagsRequest {
     name: [u8; 16],
@@ -226,7 +227,7 @@ fn raise_loopback() {
     const SIOCSIFFLAGS: libc::Ioctl = 0x8914;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
     let mut request = FlagsRequest { name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", flags: 1, rest: [0; 22] };
-    // SAFETY: `request` is a whole ifreq. Flag 1 is IFF_UP.
+    // SAFETY: `request` has the size of a `struct ifreq`. (Flag 1 is IFF_UP.)
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCSIFFLAGS, &raw mut request) };
     assert_eq!(result, 0, "SIOCSIFFLAGS: {}", std::io::Error::last_os_error());
 }

@@ -1,4 +1,4 @@
-//! What a report costs by the sources besides BPF: by sock_diag, and by connection tracking on a router.
+//! Measures what a report costs with the sources besides BPF: sock_diag, and connection tracking on a router.
 
 use std::{
     fs,
@@ -11,14 +11,14 @@ use std::{
 
 use crate::{Settings, connections::Connections, process::Process, record::Record};
 
-/// Ends on this machine, and those of them that are active.
+/// The numbers of ends on this machine, and of those that are active.
 const SOCKETS: [(&str, usize, usize); 3] = [
     ("sock_diag: 1,000 live, 100 active", 1_000, 100),
     ("sock_diag: 1,000 live, all active", 1_000, 1_000),
     ("sock_diag: 20,000 live, 100 active", 20_000, 100),
 ];
 
-/// Connections that a router passes on, and whether they move.
+/// The numbers of connections that a router forwards, and whether they are active.
 const FLOWS: [(&str, u16, bool); 4] = [
     ("conntrack: none", 0, false),
     ("conntrack: 1,000, all active", 1_000, true),
@@ -26,7 +26,7 @@ const FLOWS: [(&str, u16, bool); 4] = [
     ("conntrack: 16,384, all active", 16_384, true),
 ];
 
-/// Measures over ten ticks of a second each. Each command is tcptop's, with the arguments of its form.
+/// Measures each source over ten ticks of a second each.
 pub fn measure(settings: &Settings) {
     let short = settings.rounds == 1;
     for (what, live, active) in SOCKETS.into_iter().filter(|(_, live, _)| !short || *live <= 1_000) {
@@ -53,7 +53,7 @@ pub fn measure(settings: &Settings) {
     }
 }
 
-/// A tcptop at work; ended when dropped.
+/// A running tcptop. Dropping it kills the process.
 struct Running(Child);
 
 impl Running {
@@ -64,7 +64,7 @@ impl Running {
         Self(child)
     }
 
-    /// Ten ticks, with traffic in each.
+    /// Measures ten ticks, and calls `traffic` in each.
     fn measure(&self, what: &str, settings: &Settings, traffic: impl Fn()) {
         let process = Process(self.0.id());
         let (cpu, start) = (process.cpu(), Instant::now());
@@ -87,7 +87,7 @@ impl Drop for Running {
     }
 }
 
-/// Two network namespaces: a client, and a router behind which nobody is.
+/// Two network namespaces: a client, and a router, which forwards to an address that nobody has.
 struct Router {
     client: UdpSocket,
 }
@@ -126,8 +126,8 @@ impl Router {
         run("ip", &format!("netns exec {router} nft -f -"), rules);
         run("ip", &format!("netns exec {router} {settings}"), "");
         let socket = thread::spawn(move || {
-            let file = fs::File::open(format!("/run/netns/{client}")).expect("made by ip");
-            // SAFETY: no pointer is passed; the namespace is the thread's own.
+            let file = fs::File::open(format!("/run/netns/{client}")).expect("ip makes this file");
+            // SAFETY: the call gets no pointer, and moves only this thread.
             let entered = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&file), libc::CLONE_NEWNET) };
             assert_eq!(entered, 0, "setns: {}", std::io::Error::last_os_error());
             UdpSocket::bind("10.93.1.2:0").expect("a socket")
@@ -139,10 +139,10 @@ impl Router {
         format!("tcptop-cost-{}-{space}", std::process::id())
     }
 
-    /// Sends a datagram to each of so many ports.
+    /// Sends a datagram through the router to each of `count` ports.
     fn pass_on(&self, count: u16) {
         for port in 1..=count {
-            // The device may have no room for a moment.
+            // Ignore an error: the device may have no room for a moment.
             let _ = self.client.send_to(&[0; 100], ("10.93.2.2", port));
         }
     }
@@ -160,6 +160,6 @@ fn run(program: &str, arguments: &str, input: &str) {
     let mut command = Command::new(program);
     command.args(arguments.split_whitespace()).stdin(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
-    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads its input");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the program reads its input");
     assert!(child.wait().expect("a child of ours").success(), "{program} {arguments}");
 }

@@ -1,10 +1,10 @@
-//! What tcptop itself uses while connections stand: CPU, wake-ups, memory, system calls.
+//! Measures what tcptop itself uses while connections are open: CPU time, wake-ups, memory and system calls.
 
 use std::{thread, time::Instant};
 
 use crate::{Settings, calls, connections::Connections, record::Record};
 
-/// Ends on this machine, and those of them that are active.
+/// The numbers of ends on this machine, and of those that are active.
 const SCENES: [(&str, usize, usize); 7] = [
     ("idle machine", 0, 0),
     ("100 live", 100, 0),
@@ -15,14 +15,14 @@ const SCENES: [(&str, usize, usize); 7] = [
     ("50,000 live, 100 active", 50_000, 100),
 ];
 
-/// The scenes in which the system calls are counted as well, in other ticks: a traced process is slower.
+/// The scenes in which this also counts system calls. It does so in other ticks, because tracing slows a process.
 const TRACED: [&str; 3] = ["100 live", "1,000 live, all active", "10,000 live, 100 active"];
 
 const STANDING: &str = "ends of connections";
 const CALLS: &str = "system calls per tick, besides /proc and output";
 
-/// Measures over ten ticks of a second each. Before that it waits for the last look at /proc for owners: those of
-/// accepted connections are known after one or two.
+/// Measures over ten ticks of a second each. Before that, it waits until tcptop has found the owners of accepted
+/// connections in /proc, which takes one or two looks.
 pub fn measure(settings: &Settings) {
     let most = if settings.rounds == 1 { 1_000 } else { usize::MAX };
     for (what, live, active) in SCENES.into_iter().filter(|(_, live, _)| *live <= most) {
@@ -46,7 +46,7 @@ pub fn measure(settings: &Settings) {
         let seconds = start.elapsed().as_secs_f64();
         let cpu = (process.cpu() - cpu).as_secs_f64();
         let woken = process.status("voluntary_ctxt_switches") - woken;
-        // Its interval is a second.
+        // The interval of tcptop is a second, so there are as many ticks as seconds.
         Record::new(STANDING, what, "CPU of a tick, ms", 1_000.0 * cpu / seconds).print();
         Record::new(STANDING, what, "CPU per minute, s", 60.0 * cpu / seconds).print();
         Record::new(STANDING, what, "wake-ups per minute", 60.0 * woken as f64 / seconds).print();

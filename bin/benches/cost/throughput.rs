@@ -1,12 +1,12 @@
-//! Throughput and latency under tcptop, under empty hooks and alone, in short slices that take turns.
+//! Measures throughput and latency under tcptop, with empty programs, and without any, in short slices that take turns.
 //!
-//! A virtual machine's speed drifts within seconds by more than tcptop costs. Each ratio is therefore taken between
-//! slices of one cycle, which follow each other within two seconds, and many cycles give the median.
+//! The speed of a virtual machine drifts within seconds by more than tcptop costs. So each ratio compares slices of one
+//! cycle, which follow each other within two seconds, and the result is the median over many cycles.
 //!
-//! tcptop does part of its work at the tick that ends each of its intervals, and a slice is shorter than an interval. The
-//! slices of successive cycles begin later by a slice after tcptop's start, until they have covered an interval. One value
-//! is the mean ratio of such a group of cycles: the tick has the weight that it has in any longer time. The load runs from
-//! tcptop's start on, so that the tick has its full work to do.
+//! tcptop does part of its work at the tick that ends each interval, and a slice is shorter than an interval. So in
+//! each cycle the slice begins later after tcptop's start, by the length of a slice, until the slices have covered an
+//! interval. One value is the mean ratio of such a group of cycles, in which the tick has the same weight as in a
+//! longer run. The load runs from tcptop's start on, so the tick has its full work to do.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
@@ -27,7 +27,7 @@ const ALONE: &str = "alone";
 /// tcptop's interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a load runs before a slice at least.
+/// The least time for which a load runs before a slice.
 const WARM: Duration = Duration::from_millis(100);
 
 /// What is attached during a slice.
@@ -47,7 +47,7 @@ impl State<'_> {
     }
 }
 
-/// Which states are compared, by their places in the list that [`measure`] makes: numerator and denominator.
+/// The pairs of states to compare, numerator and denominator, by their places in the list that [`measure`] makes.
 const PAIRS: [(usize, usize); 5] = [(2, 1), (2, 0), (1, 0), (3, 1), (2, 3)];
 
 /// Runs the cycles and prints medians and quartiles of the ratios.
@@ -69,7 +69,7 @@ pub fn measure(settings: &Settings) {
             for cycle in cycles.clone() {
                 let mut outcomes: Vec<Outcome> = states.iter().map(|_| Outcome::default()).collect();
                 for index in order(cycle + cycle / group, states.len()) {
-                    let late = settings.time * u32::try_from(cycle % group).expect("small");
+                    let late = settings.time * u32::try_from(cycle % group).expect("it fits");
                     outcomes[index] = slice(&states[index], &cgroup, &hooks, *load, late, settings.time);
                 }
                 compare(&states, &outcomes, name, &mut means);
@@ -80,7 +80,7 @@ pub fn measure(settings: &Settings) {
     cells.print(&[THROUGHPUT, SLOWEST, ALONE]);
 }
 
-/// Adds the ratios of a cycle.
+/// Adds the ratios of one cycle to `cells`.
 fn compare(states: &[State], outcomes: &[Outcome], load: &str, cells: &mut Cells) {
     for (over, under) in PAIRS.into_iter().filter(|pair| pair.0.max(pair.1) < states.len()) {
         let who = format!("{} / {}", states[over].name(), states[under].name());
@@ -93,8 +93,8 @@ fn compare(states: &[State], outcomes: &[Outcome], load: &str, cells: &mut Cells
     cells.add(ALONE, load, "per second", outcomes[0].rate);
 }
 
-/// The order of the states in a cycle. Over the cycles each state takes each place equally often, so that a drift of the
-/// machine's speed favours none.
+/// Returns the order of the states in a cycle. Over all cycles, each state has each place equally often, so a drift of
+/// the machine's speed favours none.
 fn order(cycle: usize, states: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..states).collect();
     order.rotate_left(cycle % states);
@@ -104,7 +104,7 @@ fn order(cycle: usize, states: usize) -> Vec<usize> {
     order
 }
 
-/// One slice. Under tcptop it begins this much later after the start of the load.
+/// Runs one slice. Under tcptop, it begins later after the start of the load by the time `late`.
 fn slice(
     state: &State,
     cgroup: &OwnedFd,

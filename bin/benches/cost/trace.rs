@@ -1,4 +1,4 @@
-//! A process stopped at each of its system calls, by ptrace(2).
+//! Follows the system calls of a process, by ptrace(2).
 
 use std::{
     io,
@@ -13,12 +13,12 @@ const PTRACE_INTERRUPT: libc::c_long = 0x4207;
 const PTRACE_GET_SYSCALL_INFO: libc::c_long = 0x420e;
 const PTRACE_O_TRACESYSGOOD: usize = 1;
 
-/// A stop for a system call, with that option.
+/// The signal of a stop for a system call, if PTRACE_O_TRACESYSGOOD is set.
 const SYSCALL_STOP: libc::c_int = libc::SIGTRAP | 0x80;
-/// In the upper half of the status: a stop that is not a signal's.
+/// The upper half of the status has this value if no signal caused the stop.
 const PTRACE_EVENT_STOP: libc::c_int = 128;
 
-/// The beginning of `struct ptrace_syscall_info`, at the entry of a call.
+/// The first fields of `struct ptrace_syscall_info` at the entry of a call.
 #[repr(C)]
 #[derive(Default)]
 struct Info {
@@ -31,7 +31,7 @@ struct Info {
     arguments: [u64; 6],
 }
 
-/// `Info::operation` at the entry of a call.
+/// The value of `Info::operation` at the entry of a call.
 const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
 
 /// A system call that a process begins.
@@ -40,8 +40,8 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
-/// Calls `begun` for each system call that the only thread of this process begins within this time. It must be a child
-/// of this process, and must not end meanwhile.
+/// Calls `begun` for each system call that this process begins within this time. The process must be a child of ours
+/// with one thread, and must not end meanwhile.
 pub fn calls(pid: u32, time: Duration, mut begun: impl FnMut(&Call)) {
     let pid = libc::pid_t::try_from(pid).expect("a pid");
     ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD);
@@ -66,29 +66,29 @@ pub fn calls(pid: u32, time: Duration, mut begun: impl FnMut(&Call)) {
     ptrace(PTRACE_DETACH, pid, 0, 0);
 }
 
-/// The call that the stopped process begins; `None`: it ends one.
+/// Returns the call that the stopped process begins, or `None` if it ends one.
 fn begun_call(pid: libc::pid_t) -> Option<Call> {
     let mut info = Info::default();
     ptrace(PTRACE_GET_SYSCALL_INFO, pid, size_of::<Info>(), (&raw mut info).expose_provenance());
     let entry = info.operation == PTRACE_SYSCALL_INFO_ENTRY;
     entry.then(|| Call {
-        number: libc::c_long::try_from(info.number).expect("small"),
+        number: libc::c_long::try_from(info.number).expect("it fits"),
         arguments: info.arguments,
     })
 }
 
-/// ptrace(2), which must succeed.
+/// Calls ptrace(2), which must succeed.
 fn ptrace(request: libc::c_long, pid: libc::pid_t, address: usize, data: usize) {
-    // SAFETY: the only request here that has the kernel write is PTRACE_GET_SYSCALL_INFO, and it writes at most
-    // `address` bytes to `data`, where its caller has as many.
+    // SAFETY: only PTRACE_GET_SYSCALL_INFO makes the kernel write. It writes at most `address` bytes to `data`, where
+    // the caller has room for as many.
     let result = unsafe { libc::syscall(libc::SYS_ptrace, request, pid, address, data) };
     assert!(result >= 0, "ptrace({request:#x}): {}", io::Error::last_os_error());
 }
 
-/// Waits until the process stops; its status.
+/// Waits until the process stops. Returns its status.
 fn wait(pid: libc::pid_t) -> libc::c_int {
     let mut status = 0;
-    // SAFETY: the kernel writes the status, which outlives the call.
+    // SAFETY: the kernel writes to the status, which outlives the call.
     let result = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
     assert!(result == pid && libc::WIFSTOPPED(status), "the traced process ended: {status:#x}");
     status

@@ -1,4 +1,4 @@
-//! A program that watches the network meanwhile: tcptop, or one of its peers.
+//! Runs a program that watches the network: tcptop, or one of its peers.
 
 use std::{
     cell::Cell,
@@ -11,12 +11,13 @@ use std::{
 
 use crate::{process::Process, programs};
 
-/// What to start.
+/// A program that watches the network, and how to start it.
 pub struct Watcher {
     pub name: String,
-    /// A shell's command.
+    /// The command for a shell.
     command: String,
-    /// Links to programs that it had when it was started first. Zero: it was not yet started, or it needs none.
+    /// The number of links to programs that the process had at its first start. Zero if it has not been started yet, or
+    /// has none.
     links: Cell<usize>,
 }
 
@@ -25,30 +26,30 @@ impl Watcher {
         Self { name: name.into(), command: command.into(), links: Cell::new(0) }
     }
 
-    /// From `NAME=COMMAND`.
+    /// Parses `NAME=COMMAND`.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, command) = text.split_once('=')?;
         Some(Self::new(name, command))
     }
 
-    /// The same with more arguments.
+    /// Returns the same program with more arguments.
     pub fn with(&self, arguments: &str) -> Self {
         Self::new(&self.name, &format!("{} {arguments}", self.command))
     }
 
-    /// The command as a shell takes it.
+    /// Returns the command for a shell.
     pub fn text(&self) -> &str {
         &self.command
     }
 
-    /// The command, of a shell that the program replaces.
+    /// Makes a command that starts a shell, which the program replaces.
     pub fn command(&self) -> Command {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(format!("exec {}", self.command)).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
-    /// Starts it, and returns when it watches.
+    /// Starts the program, and returns when it watches.
     pub fn start(&self) -> Running {
         let before = hooks();
         let child = self.command().stderr(Stdio::null()).spawn();
@@ -61,8 +62,8 @@ impl Watcher {
             });
             running.settle();
         } else {
-            // It watches when what it has put into the kernel no longer grows. What it does not hold itself shows in what
-            // all hold, where others disturb.
+            // The program watches when it adds nothing more to the kernel. If it holds no programs itself, look at
+            // those of all processes, which others may change too.
             let mut seen = (0, 0);
             self.wait(&mut running, Duration::from_secs(1), || {
                 let (programs, links) = programs::held_by(pid);
@@ -77,7 +78,7 @@ impl Watcher {
         running
     }
 
-    /// Asks in these intervals whether it watches, until it does.
+    /// Calls `watches` at this interval until it returns true.
     fn wait(&self, running: &mut Running, interval: Duration, mut watches: impl FnMut() -> bool) {
         let start = Instant::now();
         loop {
@@ -93,13 +94,13 @@ impl Watcher {
     }
 }
 
-/// BPF programs and packet sockets in the kernel.
+/// Returns the number of BPF programs and packet sockets in the kernel.
 fn hooks() -> usize {
     let sockets = fs::read_to_string("/proc/net/packet").unwrap_or_default();
     programs::ids().count() + sockets.lines().count()
 }
 
-/// A watcher at work; ended when dropped.
+/// A running watcher. Dropping it ends the process.
 pub struct Running {
     child: Child,
     programs: BTreeSet<u32>,
@@ -110,7 +111,7 @@ impl Running {
         Process(self.child.id())
     }
 
-    /// Waits until it has done what it does at its start: for 50 ms it used no CPU time.
+    /// Waits until the process has used no CPU time for 50 ms, so its work at the start is over.
     fn settle(&self) {
         let mut before = self.process().cpu();
         for _ in 0..20 {
@@ -126,11 +127,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
-        // SAFETY: signals a child of ours that was not waited for, so that its id is still its own.
+        // SAFETY: nobody has waited for this child, so the kernel has not given its id to another process.
         unsafe { libc::kill(pid, libc::SIGINT) };
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {
-            // The kernel takes its programs away a little after its end.
+            // The kernel frees the programs a little after the process has ended.
             if !matches!(self.child.try_wait(), Ok(None))
                 && self.programs.iter().all(|id| programs::name(*id).is_none())
             {

@@ -48,7 +48,7 @@ mod tests {
         let meant = |given| nearest(given, &mut ["--closed", "--columns", "--csv", "--by"].into_iter());
         assert_eq!(meant("--close"), Some("--closed"));
         assert_eq!(meant("--colums"), Some("--columns"));
-        assert_eq!(meant("--cvs"), None, "one of three letters may be wrong");
+        assert_eq!(meant("--cvs"), None, "only one letter in three may be wrong");
         assert_eq!(meant("--cv"), Some("--csv"));
         assert_eq!(meant("--everything"), None);
         assert_eq!(meant("--x"), None);

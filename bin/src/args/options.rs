@@ -225,7 +225,7 @@ mod tests {
                 assert_eq!(by_short(letter).map(|found| found.id), Some(opt.id));
             }
         }
-        assert!(by_long("interva").is_none(), "no abbreviations: they would break when an option is added");
+        assert!(by_long("interva").is_none(), "abbreviations would break when an option is added");
         assert!(by_long("").is_none());
     }
 

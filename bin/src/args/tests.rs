@@ -1,4 +1,4 @@
-//! The parser, driven with whole command lines.
+//! Tests the parser with whole command lines.
 
 use std::{
     ffi::OsStr,
@@ -29,7 +29,7 @@ fn refusal(line: &str) -> String {
     parse_line(line).expect_err(line).to_string()
 }
 
-/// A valid value for each option that takes one, and what it needs beside it.
+/// Returns a valid value for an option that takes one, and the other options that it needs.
 fn sample(opt: &Opt) -> (&'static str, &'static str) {
     match opt.id {
         OptionId::Interval => ("2.5", ""),
@@ -184,7 +184,7 @@ fn rates_and_hosts() {
         (named.output.columns.last(), named.output.host),
         (Some(&ColumnId::Host), Some(b"attic".to_vec()))
     );
-    assert_eq!(settings("--host").output.host, None, "the kernel's");
+    assert_eq!(settings("--host").output.host, None, "the run asks the kernel for the name");
     assert_eq!(settings("--by comm --csv --host").output.columns.last(), Some(&ColumnId::Host));
 }
 
@@ -250,7 +250,7 @@ fn groups_have_their_column_and_sums() {
     for column in COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
         assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);
         let by = OPTIONS.iter().find(|opt| opt.id == OptionId::By).expect("an option");
-        assert!(by.more.contains(column.name), "{} is told of in the help", column.name);
+        assert!(by.more.contains(column.name), "the help does not name {}", column.name);
     }
 }
 
@@ -277,7 +277,7 @@ fn what_was_asked_for_by_name_outlives_a_narrow_screen() {
         (options.columns.last(), options.first),
         (Some(&ColumnId::Retransmits), vec![ColumnId::Retransmits])
     );
-    assert_eq!(settings("-s retrans --csv").output.columns, columns::CSV, "CSV has what it has");
+    assert_eq!(settings("-s retrans --csv").output.columns, columns::CSV, "--sort adds no column to CSV");
     assert_eq!(settings("-s retrans --columns pid").output.columns, [ColumnId::Pid]);
 }
 
@@ -414,7 +414,9 @@ fn a_file_name_is_neither_empty_nor_an_option() {
     assert_eq!(refusal("-o --csv"), format!("invalid value '--csv' for '--output': {expected}"));
     assert_eq!(settings("-o ./--csv").output.file.map(|file| file.path), Some("./--csv".into()));
     let bytes = OsString::from_vec(b"log\xff.csv".to_vec());
-    let Ok(Command::Run(given)) = parse(["-o".into(), bytes.clone()]) else { panic!("file names are bytes") };
+    let Ok(Command::Run(given)) = parse(["-o".into(), bytes.clone()]) else {
+        panic!("a file name may have any bytes")
+    };
     assert_eq!(given.output.file.map(|file| file.path), Some(bytes.into()));
 }
 

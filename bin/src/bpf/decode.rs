@@ -174,7 +174,7 @@ mod tests {
         assert!(!observation(&flow, KEY, READING).expect("a protocol").end_unconfirmed);
         let elsewhere = DecodeContext { pids_are_ours: false, ..READING };
         let owner = observation(&flow, KEY, elsewhere).and_then(|seen| seen.owner).expect("known");
-        assert_eq!((owner.pid, owner.uid), (0, 1), "its id is another process's here");
+        assert_eq!((owner.pid, owner.uid), (0, 1), "another process may have this pid here");
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(moment(7, unit * 7), unit * 7);
         for at in [unit * 7, turn - unit * 2, turn + unit * 7] {
             let seen = u32::try_from((at.as_nanos() >> Owner::SEEN_SHIFT) % (1 << 32)).expect("32 bits");
-            assert_eq!(moment(seen.wrapping_add(3), at), at, "seen while the table was read");
+            assert_eq!(moment(seen.wrapping_add(3), at), at, "a hook saw it while the table was read");
         }
     }
 
@@ -237,7 +237,7 @@ mod tests {
                 assert_eq!(bytes[4..8], word.to_ne_bytes());
             }
             let mut flow: Flow = mapped::from_bytes(bytes);
-            // Of other protocols there is nothing to see.
+            // A flow of another protocol would have no observation.
             flow.protocol = if flow.protocol & 1 == 0 { IPPROTO_TCP } else { IPPROTO_UDP };
             let now = Duration::from_nanos(flow.earlier_rx);
             for (sees_releases, pids_are_ours) in [(true, true), (false, false)] {
@@ -246,7 +246,7 @@ mod tests {
                 let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
                 assert!(seen.totals.rx_bytes <= rx_bytes && seen.totals.tx_bytes <= tx_bytes);
                 let owner = seen.owner.filter(|owner| owner.seen > now + ObservedOwner::SEEN_WITHIN);
-                assert!(owner.is_none(), "an owner of the future");
+                assert!(owner.is_none(), "a hook cannot have seen the owner in the future");
             }
         });
     }

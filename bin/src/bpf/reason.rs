@@ -76,9 +76,13 @@ mod tests {
         for (last, flags, expected) in cases {
             assert_eq!(of(last, flags), Some(expected), "{last} {flags:#x}");
         }
-        assert_eq!(of(0, 0), None, "nobody saw the end");
-        assert_eq!(of(State::ESTABLISHED, FlowFlags::HASHED_STATE), None, "nobody's, in a hash");
-        assert_eq!(of(0, fins), Some(Reason::Fin), "but for both FINs");
+        assert_eq!(of(0, 0), None, "no hook saw the end");
+        assert_eq!(
+            of(State::ESTABLISHED, FlowFlags::HASHED_STATE),
+            None,
+            "a removed hash entry hides the cause"
+        );
+        assert_eq!(of(0, fins), Some(Reason::Fin), "both FINs are a reason by themselves");
         let open = Flow { state: State::ESTABLISHED, flags: fins, ..Flow::default() };
         assert_eq!(reason(&open), None);
     }

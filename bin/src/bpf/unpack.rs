@@ -224,7 +224,7 @@ impl Bits<'_> {
 mod tests {
     use super::unpack;
 
-    /// As xz 5.4 packs it, by `xz --format=lzma`, with the length put into the header.
+    /// The output of `xz --format=lzma` (xz 5.4) for `text`, with the length put into the header.
     const PACKED: [u8; 37] = [
         93, 0, 0, 1, 0, 164, 1, 0, 0, 0, 0, 0, 0, 0, 48, 152, 136, 167, 234, 76, 167, 40, 46, 237, 20, 48,
         128, 36, 182, 34, 235, 255, 255, 212, 181, 240, 0,
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_damaged_is_no_crash() {
-        // The last bytes are those that end the stream.
+        // The last bytes only end the stream, so the text is whole without them.
         for length in 0..PACKED.len() - 8 {
             assert_ne!(unpack(&PACKED[..length]), Some(text()), "{length}");
         }
@@ -259,7 +259,7 @@ mod tests {
         let mut damaged = PACKED;
         damaged[5..13].fill(0x7f);
         let (unpacked, held) = crate::sys::heap::most_held(|| unpack(&damaged));
-        assert_eq!(unpacked, None, "the end of the input comes first");
+        assert_eq!(unpacked, None, "the input ends before this length");
         assert!(held < 512 * 1024, "{held}");
     }
 }

@@ -85,7 +85,7 @@ mod tests {
     fn a_hundredth_of_the_time_and_some_in_advance() {
         let mut wakes = Wakes::begin(Duration::ZERO);
         assert_eq!((wakes.grant(Duration::ZERO), wakes.wait()), (MOST, None));
-        // A storm: each takes a millisecond.
+        // Processes exit in a storm, and reading each takes a millisecond.
         let mut read = 0;
         let mut now = Duration::ZERO;
         while now < 10_000 * MS {

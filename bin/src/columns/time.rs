@@ -148,7 +148,7 @@ mod tests {
             let length = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
             let expected = match previous {
                 (y, 12, 31) => (y + 1, 1, 1),
-                // A last of February is only last if the year of `previous`, which is this year, says so.
+                // Whether a day is the last of February depends on the year of `previous`, which is this year.
                 (y, m, d) if d == length[usize::try_from(m).expect("month") - 1] => (y, m + 1, 1),
                 (y, m, d) => (y, m, d + 1),
             };
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(text(stamp, TimeFormat::Epoch), "1795437712.005");
         assert_eq!(text(short, TimeFormat::Epoch), "1795437712");
         assert_eq!(text(short, TimeFormat::Utc), "12:41:52Z");
-        // Which zone it is depends on the host: the same moment, whichever.
+        // The zone depends on the host, but the moment must be the same.
         let local = text(stamp, TimeFormat::Local);
         assert_eq!(local.len(), "2026-11-23T13:41:52.005+01:00".len(), "{local}");
         assert!(local.contains(":52.005"), "{local}");

@@ -254,10 +254,13 @@ mod tests {
         let mut connection = fresh();
         assert!(connection.observe(&seen(Opening::Unseen, (500, 1001), 500, 1001)));
         assert_eq!(connection.record.growth, Traffic::default());
-        assert_eq!(totals(&connection), (500, 1000), "its SYN is no payload");
+        assert_eq!(totals(&connection), (500, 1000), "the SYN is not payload");
         assert!(connection.observe(&seen(Opening::Unseen, (500, 1001), 700, 1001)));
         assert_eq!(connection.record.growth, Traffic { rx: 200, tx: 0 });
-        assert!(!connection.observe(&seen(Opening::Unseen, (500, 1001), 700, 1001)), "nothing new");
+        assert!(
+            !connection.observe(&seen(Opening::Unseen, (500, 1001), 700, 1001)),
+            "the observation has nothing new"
+        );
     }
 
     #[test]
@@ -296,6 +299,6 @@ mod tests {
         assert!(connection.learn(process(3), OwnerSource::Seen));
         assert!(!connection.learn(process(4), OwnerSource::Proc));
         assert_eq!(connection.record.process(), Some(&process(3)));
-        assert!(!connection.learn(process(3), OwnerSource::Seen), "the same");
+        assert!(!connection.learn(process(3), OwnerSource::Seen), "the owner is the same");
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         listeners.remove(key(1).expect("given"), 5);
         listeners.remove(key(3).expect("given"), 5);
         listeners.prune(5);
-        assert_eq!(listeners.owner(&ends(8, 80)), process(10), "for what it never accepted");
+        assert_eq!(listeners.owner(&ends(8, 80)), process(10), "a closed listener owns its last connections");
         listeners.prune(6);
         assert_eq!(listeners.owner(&ends(8, 80)), None);
         assert!(listeners.has_port(80));
@@ -155,7 +155,7 @@ mod tests {
         let mut listeners = Listeners::default();
         listeners.add(None, &ends(0, 8080), process(10));
         listeners.add(None, &ends(0, 8080), process(20));
-        assert_eq!(listeners.owner(&ends(7, 8080)), None, "one of them in a container");
+        assert_eq!(listeners.owner(&ends(7, 8080)), None, "two listeners match, one in a container");
         listeners.add(None, &ends(7, 8080), process(20));
         assert_eq!(listeners.owner(&ends(7, 8080)), process(20));
     }
@@ -168,7 +168,11 @@ mod tests {
         listeners.learn(key(1).expect("given"), process(10).expect("given"));
         assert_eq!((listeners.owner(&ends(8, 80)), listeners.ownerless().len()), (process(10), 0));
         listeners.add(key(2), &ends(0, 81), None);
-        assert_eq!((0..9).filter(|_| !listeners.ownerless().is_empty()).count(), 3, "the kernel's own");
+        assert_eq!(
+            (0..9).filter(|_| !listeners.ownerless().is_empty()).count(),
+            3,
+            "the search is repeated less and less often"
+        );
     }
 
     #[test]

@@ -103,7 +103,7 @@ mod tests {
         let name = format!("tcptop-acct-{}-{:?}", std::process::id(), thread::current().id());
         let proc = std::env::temp_dir().join(name);
         let file = proc.join(SETTING);
-        fs::create_dir_all(file.parent().expect("below proc")).expect("a folder of its own");
+        fs::create_dir_all(file.parent().expect("below proc")).expect("the test makes its own folder");
         setting.into_iter().for_each(|text| fs::write(&file, text).expect("written"));
         look(&proc, &|| fs::read_to_string(&file).unwrap_or_default());
         fs::remove_dir_all(&proc).expect("removed");

@@ -82,13 +82,13 @@ mod tests {
             classifier.started = started;
             classifier.classify(&Entry { began, ..forwarded.clone() }).and_then(|(_, began)| began)
         };
-        assert_eq!(began(None, false), None, "older than the first reading");
+        assert_eq!(began(None, false), None, "the flow is older than the first reading");
         assert!(began(None, true).is_some());
         let ago = Duration::from_secs(3);
         let stamp = u64::try_from((clock::wall() - ago).as_nanos()).ok();
         let off = began(stamp, false).expect("stamped").since(Moment::from(clock::boot() - ago));
         assert!(off < Duration::from_secs(1), "{off:?}");
-        assert_eq!(began(Some(u64::MAX), false), None, "in the future");
-        assert_eq!(began(Some(1), false), None, "before the boot");
+        assert_eq!(began(Some(u64::MAX), false), None, "no flow begins in the future");
+        assert_eq!(began(Some(1), false), None, "no flow begins before the boot");
     }
 }

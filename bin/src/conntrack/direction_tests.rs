@@ -104,10 +104,10 @@ fn what_this_host_sends_or_receives_is_not_forwarded() {
     ] {
         assert_eq!(forwarded(&plain(source, destination), &host), None, "{source:?} {destination:?}");
     }
-    // A server of this host behind one of its addresses, and a redirection to it.
+    // A firewall rule redirects this connection to a server of this host.
     let redirected = entry([(INSIDE, 1000), (OUTSIDE, 53)], [(mapped([192, 168, 1, 1]), 53), (INSIDE, 1000)]);
     assert_eq!(forwarded(&redirected, &host), None);
-    // An answer that another host gives in place of this one is passed on.
+    // A rule redirects a connection to this host to another host, so this one forwards it.
     assert!(forwarded(&entry([(INSIDE, 1), (ROUTER, 2)], [(SERVER, 2), (INSIDE, 1)]), &host).is_some());
 }
 

@@ -13,7 +13,7 @@ use crate::{
     testing::{corpus, hostile},
 };
 
-/// The kernel's counters may wrap around.
+/// Doubles a count. It wraps around, as the kernel's counters do.
 fn twice(count: Option<Count>) -> Option<Count> {
     let double = |number: u64| number.wrapping_mul(2);
     count.map(|count| Count { packets: double(count.packets), bytes: double(count.bytes) })
@@ -23,7 +23,7 @@ const INSIDE: Address = mapped([192, 168, 1, 10]);
 const ROUTER: Address = mapped([203, 0, 113, 1]);
 const OUTSIDE: Address = mapped([198, 51, 100, 7]);
 
-/// A connection through a source translation. `counts`: packets and bytes of each direction.
+/// Returns an entry of a connection with a translated source. `counts` are the packets and bytes of each direction.
 fn entry(sport: u16, state: Option<TcpState>, counts: [(u64, u64); 2]) -> Entry {
     Entry {
         protocol: if state.is_some() { 6 } else { 17 },
@@ -47,14 +47,14 @@ fn at(seconds: u64) -> Moment {
     Moment::from(Duration::from_secs(seconds))
 }
 
-/// A table with its host, and the time in seconds.
+/// A table, its host, and the time in seconds.
 struct FlowScene {
     flows: TrackedFlows,
     host: Host,
     seconds: u64,
 }
 
-/// What was handed up: whether it is an end, and of what.
+/// An observation that the table has handed up, and whether it is an end.
 type Handed = (bool, Observation);
 
 impl FlowScene {
@@ -62,7 +62,7 @@ impl FlowScene {
         Self { flows: TrackedFlows::default(), host: Host::with(&[ROUTER], &[]), seconds: 1 }
     }
 
-    /// A table that began with these entries.
+    /// Makes a table that began with these entries.
     fn beginning_with(entries: &[Entry]) -> Self {
         let mut scene = Self::new();
         let Self { flows, host, .. } = &mut scene;
@@ -75,7 +75,8 @@ impl FlowScene {
         scene
     }
 
-    /// Events, a reading with events that come during it, and what is handed up.
+    /// Gives the table some events, and then a reading with events that come during it. Returns what the table hands
+    /// up.
     fn read_with(
         &mut self,
         before: &[Entry],
@@ -115,7 +116,7 @@ fn told(event: CollectorEvent) -> Handed {
     }
 }
 
-/// Whether each ended, and its bytes: received and sent by the near end.
+/// Returns for each observation whether it is an end, and the bytes that the near end received and sent.
 fn bytes(handed: &[Handed]) -> Vec<(bool, u64, u64)> {
     handed.iter().map(|(ended, seen)| (*ended, seen.totals.rx_bytes, seen.totals.tx_bytes)).collect()
 }
@@ -134,7 +135,7 @@ fn a_flow_from_its_beginning_to_its_end() {
     assert_eq!((seen.totals.tx_bytes, seen.totals.rx_bytes), (100, 200));
     assert_eq!((seen.totals.tx_packets, seen.totals.rx_packets), (1, 2));
     assert_eq!((seen.earlier, seen.began), (Traffic::default(), Some(at(2))));
-    let forwarded = seen.forwarded.expect("it is");
+    let forwarded = seen.forwarded.expect("the flow is forwarded");
     assert_eq!((forwarded.translated, forwarded.offloaded), (Some((ROUTER, 1)), false));
     assert_eq!(scene.read(&[established(100)]), [], "it did not move");
     assert_eq!(bytes(&scene.read(&[established(150)])), [(false, 300, 150)]);
@@ -148,7 +149,7 @@ fn a_flow_from_its_beginning_to_its_end() {
 fn what_moved_before_the_start_is_told_once() {
     let mut scene = FlowScene::beginning_with(&[established(100), entry(2, None, [(1, 30), (0, 0)])]);
     let handed = scene.read(&[established(150), entry(2, None, [(1, 30), (0, 0)])]);
-    assert_eq!(bytes(&handed), [(false, 300, 150), (false, 0, 30)], "an idle one is listed too");
+    assert_eq!(bytes(&handed), [(false, 300, 150), (false, 0, 30)], "the idle flow must be handed up, too");
     assert_eq!(handed[0].1.earlier, Traffic { rx: 200, tx: 100 });
     assert_eq!(handed[1].1.earlier, Traffic { rx: 0, tx: 30 });
     assert_eq!(handed[0].1.began, None);
@@ -174,10 +175,10 @@ fn an_event_brings_the_final_counts() {
     assert_eq!(
         bytes(&scene.read_with(&[established(7)], &[], &[], false)),
         [(true, 14, 7)],
-        "never in a reading"
+        "no reading showed this flow"
     );
     let own = Entry { original: Tuple { source: ROUTER, ..established(7).original }, ..established(7) };
-    assert_eq!(scene.read_with(&[own], &[], &[], false), [], "not passed on");
+    assert_eq!(scene.read_with(&[own], &[], &[], false), [], "this host does not forward the flow");
 }
 
 #[test]
@@ -222,16 +223,16 @@ fn a_reset_entry_that_ends_during_the_reading_is_counted_once() {
 fn tuples_are_used_again() {
     let mut scene = FlowScene::new();
     let first = scene.read(&[instance(1, established(100))])[0].1.key;
-    // The event comes before the reading.
+    // The event of the end comes before the reading.
     let handed =
         scene.read_with(&[instance(1, established(120))], &[instance(2, established(5))], &[], false);
     assert_eq!(bytes(&handed), [(true, 240, 120), (false, 10, 5)]);
     let second = handed[1].1.key;
     assert_eq!((handed[0].1.key, second == first), (first, false));
-    // It comes during the reading.
+    // The event of the end comes during the reading.
     let handed = scene.read_with(&[], &[instance(3, established(2))], &[instance(2, established(9))], false);
     assert_eq!(bytes(&handed), [(true, 18, 9), (false, 4, 2)]);
-    // So does that of the one that the reading showed, and of one between.
+    // During the reading, events also come for the flow that it showed, and for one in between.
     let events = [instance(3, established(3)), instance(4, established(1)), instance(5, established(8))];
     let handed = scene.read_with(&[], &[instance(5, established(7))], &events, false);
     assert_eq!(bytes(&handed), [(true, 6, 3), (true, 2, 1), (true, 16, 8)]);
@@ -262,17 +263,21 @@ fn time_wait_ends_a_connection_that_does_not_move() {
         let mut scene = FlowScene::new();
         let over = |bytes| entry(1, Some(state), [(5, bytes), (5, 600)]);
         let first = scene.read(&[over(500)])[0].1.key;
-        assert_eq!(bytes(&scene.read(&[over(520)])), [(false, 600, 520)], "it moves");
+        assert_eq!(bytes(&scene.read(&[over(520)])), [(false, 600, 520)], "the connection still moves");
         let handed = scene.read(&[over(520), over(520)]);
-        assert_eq!(bytes(&handed), [(true, 600, 520)], "once, though it was shown twice");
-        assert_eq!(scene.read(&[over(520)]), [], "not again");
+        assert_eq!(
+            bytes(&handed),
+            [(true, 600, 520)],
+            "the end is handed up once, although the reading has two rows"
+        );
+        assert_eq!(scene.read(&[over(520)]), [], "the end must not be handed up again");
         let handed = scene.read(&[over(560)]);
-        assert_eq!(bytes(&handed), [(false, 0, 40)], "another one");
+        assert_eq!(bytes(&handed), [(false, 0, 40)], "this is another connection");
         let second = handed[0].1.key;
         assert_eq!((second.index, second.generation), (first.index, first.generation + 1));
         assert_eq!(handed[0].1.earlier, Traffic::default());
         assert_eq!(bytes(&scene.read(&[over(560)])), [(true, 0, 40)]);
-        assert_eq!(scene.read_with(&[over(560)], &[], &[], false), [], "its end is known");
+        assert_eq!(scene.read_with(&[over(560)], &[], &[], false), [], "the end was handed up before");
         assert_eq!(scene.flows.flows.len(), 0);
     }
 }
@@ -318,7 +323,7 @@ fn nothing_more_is_handed_up_of_what_another_collector_counts() {
     let mut scene = FlowScene::new();
     let key = scene.read(&[established(100)])[0].1.key;
     scene.flows.leave(&[ConnectionKey { generation: key.generation + 1, ..key }]);
-    assert_eq!(bytes(&scene.read(&[established(110)])), [(false, 220, 110)], "another key");
+    assert_eq!(bytes(&scene.read(&[established(110)])), [(false, 220, 110)], "the flow gets another key");
     scene.flows.leave(&[key]);
     assert_eq!(scene.read(&[established(120)]), []);
     let over = [entry(1, Some(TcpState::TimeWait), [(5, 500), (5, 600)])];
@@ -326,7 +331,7 @@ fn nothing_more_is_handed_up_of_what_another_collector_counts() {
         assert_eq!(scene.read(&over), []);
     }
     assert_eq!(scene.read(&[]), []);
-    assert_eq!(scene.flows.flows.len(), 0, "its place is free");
+    assert_eq!(scene.flows.flows.len(), 0, "the place of the flow is free");
 }
 
 #[test]
@@ -355,7 +360,7 @@ fn an_offloaded_flow_is_marked_and_has_no_state() {
     let offloaded = Entry { offloaded: true, state: None, ..established(100) };
     let handed = scene.read(&[offloaded]);
     let [(false, seen)] = &handed[..] else { panic!("{handed:?}") };
-    assert_eq!((seen.state, seen.forwarded.expect("it is").offloaded), (None, true));
+    assert_eq!((seen.state, seen.forwarded.expect("the flow is forwarded").offloaded), (None, true));
 }
 
 #[test]
@@ -368,7 +373,7 @@ fn a_server_inside_receives_what_the_original_direction_counts() {
     let seen = &scene.read(&[entry])[0].1;
     assert_eq!((seen.ends.laddr, seen.ends.lport, seen.ends.raddr), (server, 8443, OUTSIDE));
     assert_eq!((seen.totals.rx_bytes, seen.totals.tx_bytes, seen.opening), (100, 5000, Opening::Passive));
-    assert_eq!(seen.forwarded.expect("it is").translated, Some((ROUTER, 443)));
+    assert_eq!(seen.forwarded.expect("the flow is forwarded").translated, Some((ROUTER, 443)));
 }
 
 #[test]
@@ -394,20 +399,19 @@ fn memory_follows_the_number_of_flows() {
     assert!(bytes < 2_500_000, "{bytes}");
     assert_eq!(scene.read(&many[..10]).len(), 19_990);
     assert!(scene.flows.flows.capacity() < 200 && scene.flows.places.capacity() < 2000);
-    // A new flow at a place that was given back is another one.
+    // A new flow at the place of an old one has another generation.
     let handed = scene.read(&many[..20]);
     assert!(handed.iter().all(|(_, seen)| seen.key.generation == 2), "{handed:?}");
 }
 
-/// Lines as a router's table may have them, one after the other in readings and as events: whatever they count, and
-/// however they follow each other, the flows stay sound.
+/// The flows must stay sound, whatever the lines of readings and events count and in whichever order they come.
 #[test]
 fn hostile_input() {
     let tokens: [&[u8]; 5] =
         [b" bytes=18446744073709551615", b" packets=0", b"[OFFLOAD]", b"TIME_WAIT", b"sport="];
     hostile::Input { corpus: corpus("conntrack"), tokens: &tokens }.run(|text| {
         let mut scene = FlowScene::new();
-        // A line more than once, so that flows go on and end.
+        // Use each line more than once, so flows continue and end.
         let entries: Vec<_> = text.split(|byte| *byte == b'\n').take(64).filter_map(line::entry).collect();
         let (first, second) = entries.split_at(hostile::cut(&vec![1; entries.len()]).len());
         let doubled: Vec<_> =

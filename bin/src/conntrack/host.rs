@@ -153,7 +153,7 @@ mod tests {
         assert!(host.own.contains(&address("127.0.0.1")));
         host.set(Addresses::default());
         host.refresh();
-        assert!(host.own.is_empty(), "read once");
+        assert!(host.own.is_empty(), "the file is read only once");
         host.invalidate();
         host.refresh();
         assert!(!host.own.is_empty());

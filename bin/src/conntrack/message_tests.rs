@@ -40,7 +40,7 @@ fn message(attributes: &[Vec<u8>]) -> Vec<u8> {
 const INSIDE: [u8; 4] = [192, 0, 2, 142];
 const OUTSIDE: [u8; 4] = [198, 51, 100, 92];
 
-/// The fourth line of the fixtures.
+/// A message that says what the fourth line of the fixtures says.
 fn time_wait() -> Vec<u8> {
     message(&[
         one_way(1, [INSIDE, OUTSIDE], &ports(6, 57776, 443), None),
@@ -105,7 +105,7 @@ fn icmp_is_told_apart_by_its_identifier() {
     ]);
     let read = entry(&echo_of_four).expect("well-formed");
     assert_eq!((read.protocol, read.original.other, read.counts), (1, tuple::icmp(15871, 8, 0), [None; 2]));
-    // The third line of the fixtures.
+    // This is what the third line of the fixtures says.
     let six = |kind: u16, source: [u8; 16], destination: [u8; 16], type_of: u8| {
         let addresses = nested(1, &[attribute(3, &source), attribute(4, &destination)]);
         nested(kind, &[addresses, nested(2, &echo(58, 7, type_of))])
@@ -135,7 +135,7 @@ fn cut_and_changed_messages_are_read_without_panic() {
     let whole = time_wait();
     for cut in 0..whole.len() {
         let read = entry(&whole[..cut]);
-        // What is cut off is not there; nothing is there that was not.
+        // The entry may lack what was cut off, but must have nothing else.
         if let Some(read) = read {
             assert_eq!(read.original, entry(&whole).expect("well-formed").original, "{cut}");
         }
@@ -175,7 +175,8 @@ fn hostile_input() {
         for message in messages(datagram) {
             if let (Some(whole), Some(part)) = (entry(message.payload), entry(hostile::cut(message.payload)))
             {
-                // A cut message lacks what follows the cut. If an attribute comes twice, the cut may leave only the first one.
+                // A cut message lacks what follows the cut. If an attribute comes twice, the cut may leave only the
+                // first one.
                 let is_plain =
                     Attributes::new(&message.payload[REQUEST.len()..]).filter(|(kind, _)| *kind < 3).count()
                         == 2;

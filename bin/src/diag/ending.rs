@@ -108,7 +108,7 @@ mod tests {
     fn a_fin_that_nobody_read() {
         assert_eq!(at_once(&evidence(None, Some(true), 1)), Some(true));
         assert_eq!(at_once(&evidence(None, Some(false), 1)), Some(true));
-        assert_eq!(at_once(&evidence(None, Some(false), 2)), Some(false), "unread bytes");
+        assert_eq!(at_once(&evidence(None, Some(false), 2)), Some(false), "the socket has unread bytes");
         assert_eq!(at_once(&evidence(None, None, 0)), None);
     }
 

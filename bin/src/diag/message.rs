@@ -137,7 +137,7 @@ pub mod tests {
         testing::{corpus, hostile},
     };
 
-    /// An `inet_diag_msg` with a `tcp_info` of so many bytes.
+    /// Returns an `inet_diag_msg` with a `tcp_info` of `info` bytes.
     pub fn bytes(family: libc::c_int, info: usize) -> Vec<u8> {
         let mut bytes = vec![u8::try_from(family).expect("small"), 1, 0, 0, 0x30, 0x39, 0x01, 0xbb];
         bytes.extend_from_slice(&[192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
@@ -196,7 +196,7 @@ pub mod tests {
         assert_eq!(told(136), None, "4.1");
         assert_eq!(told(144), Some((false, false)), "4.2");
         assert_eq!(told(192), Some((true, false)), "4.10");
-        assert_eq!(told(208), Some((true, false)), "half of the two");
+        assert_eq!(told(208), Some((true, false)), "the kernel has only one of the two fields");
         assert_eq!(told(224), Some((true, true)), "4.19");
     }
 
@@ -206,7 +206,7 @@ pub mod tests {
         for length in 0..whole.len() {
             let part = SocketMessage::parse(&whole[..length]);
             assert_eq!(part.is_some(), length >= LENGTH);
-            assert!(part.is_none_or(|part| part.info.is_none()), "the attribute is not whole");
+            assert!(part.is_none_or(|part| part.info.is_none()), "a cut attribute must not count");
         }
         for value in [0, 1, 0x7f, 0xff] {
             for at in 0..whole.len() {
@@ -234,7 +234,7 @@ pub mod tests {
                 assert!(payload::marks_sent(&message).is_none_or(|marks| marks <= 2));
                 for opening in [Opening::Active, Opening::Passive, Opening::Unseen] {
                     let Some(info) = message.info else { continue };
-                    // SYN and FIN may be all that was sent.
+                    // The socket may have sent nothing but SYN and FIN.
                     let most = info
                         .bytes_acked
                         .saturating_add(u64::from(u32::MAX))

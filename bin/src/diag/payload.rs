@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::diag::message::tests::bytes;
 
-    /// Sequence numbers acknowledged, in flight and not sent; payload sent.
+    /// Returns a message with these sequence numbers (acknowledged, in flight, not sent) and this payload sent.
     fn message(state: u8, acked: u64, in_flight: u32, not_sent: u32, payload: Option<u64>) -> SocketMessage {
         let mut message = SocketMessage::parse(&bytes(libc::AF_INET, 248)).expect("whole");
         message.state = state;
@@ -123,7 +123,7 @@ mod tests {
             let left = message(state, 101, 51, 0, Some(150));
             assert_eq!(tells(&left), (Some(Opening::Active), 150), "the FIN has left");
             let waits = message(state, 101, 50, 9, Some(150));
-            assert_eq!(tells(&waits), (Some(Opening::Active), 150), "it waits");
+            assert_eq!(tells(&waits), (Some(Opening::Active), 150), "the FIN waits");
         }
         assert_eq!(tells(&message(State::SYN_SENT, 0, 1, 0, Some(0))), (Some(Opening::Active), 0));
     }
@@ -136,7 +136,11 @@ mod tests {
             [Some(Opening::Passive), None, Some(Opening::Active)]
         );
         assert_eq!([0, 1, 2, 3].map(|marks| marks_sent(&of(marks))), [Some(0), Some(1), Some(2), None]);
-        assert_eq!(marks_sent(&message(State::CLOSE, 51, 50, 9, Some(100))), Some(1), "data in flight");
+        assert_eq!(
+            marks_sent(&message(State::CLOSE, 51, 50, 9, Some(100))),
+            Some(1),
+            "the data in flight count, too"
+        );
     }
 
     #[test]
@@ -147,7 +151,7 @@ mod tests {
         assert_eq!(
             sent(&closed, &closed.info.expect("given"), Opening::Active),
             101,
-            "with the FIN, perhaps"
+            "the last number may be the FIN"
         );
         assert_eq!(opening(&dropped), None);
     }
@@ -161,7 +165,7 @@ mod tests {
         assert_eq!(of(State::ESTABLISHED, 101, 50), 100);
         assert_eq!(of(State::FIN_WAIT2, 102, 0), 100);
         assert_eq!(of(State::CLOSE, 102, 0), 100);
-        assert_eq!(of(State::CLOSE, 101, 50), 100, "reset with bytes in flight");
+        assert_eq!(of(State::CLOSE, 101, 50), 100, "bytes in flight at a reset do not count");
         assert_eq!(of(State::SYN_SENT, 0, 1), 0);
     }
 }

@@ -64,7 +64,7 @@ mod tests {
         let request = request(libc::AF_INET6, StateSet::WAITING);
         assert_eq!(request[..4], [10, 6, 2, 0]);
         assert_eq!(request[4..8], (1u32 << 6 | 1 << 5).to_ne_bytes());
-        assert_eq!(request[8..], [0; 48], "any address, port and interface");
+        assert_eq!(request[8..], [0; 48], "the request names no address, port or interface");
     }
 
     #[test]

@@ -248,17 +248,17 @@ mod tests {
         let first = message(5);
         let mut socket = Socket::new(&first, Opening::Active, None);
         assert!(socket.see(&first));
-        assert!(!socket.see(&first), "nothing new");
+        assert!(!socket.see(&first), "the second reading has nothing new");
         assert_eq!(socket.moved(), Traffic { rx: 2002, tx: 1100 });
         let mut later = SocketMessage { state: State::CLOSE_WAIT, ..first };
         later.info.as_mut().expect("whole").bytes_received += 1;
         assert!(socket.see(&later));
-        assert_eq!(socket.moved().rx, 2002, "the FIN is no payload");
+        assert_eq!(socket.moved().rx, 2002, "the FIN is not payload");
         assert!(socket.is_same(&later));
         let elsewhere = Endpoints { rport: 80, ..first.ends };
         assert!(!socket.is_same(&SocketMessage { ends: elsewhere, ..first }));
         let mut anew = first;
         anew.info = Some(crate::diag::message::Info { bytes_received: 9, ..Default::default() });
-        assert!(!socket.is_same(&anew), "connected anew");
+        assert!(!socket.is_same(&anew), "the socket has another connection");
     }
 }

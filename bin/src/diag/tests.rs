@@ -1,4 +1,4 @@
-//! The collector on real connections over loopback: totals of both ends, byte by byte.
+//! Tests the collector with real connections over loopback. It compares the totals of both ends, to the byte.
 
 use std::{
     io::{Read, Write},
@@ -13,10 +13,10 @@ use crate::{
     sys::clock,
 };
 
-/// How long an end is awaited.
+/// The longest wait for an end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A collector, and what it handed up of the connections of one server port.
+/// A collector, and what it has handed up about connections of one server port.
 struct Watcher {
     collector: DiagCollector,
     port: u16,
@@ -43,7 +43,7 @@ impl Watcher {
         });
     }
 
-    /// Collects until both ends have ended: the client's and the server's.
+    /// Collects until both ends have ended. Returns the client's and the server's.
     fn await_ends(&mut self) -> (Observation, Observation) {
         let begin = Instant::now();
         while self.ended.len() < 2 && begin.elapsed() < PATIENCE {
@@ -53,7 +53,7 @@ impl Watcher {
         assert_eq!(self.ended.len(), 2, "{:?}", self.ended);
         let of = |is_server| {
             let found = self.ended.iter().find(|seen| (seen.ends.lport == self.port) == is_server);
-            found.expect("one of each").clone()
+            found.expect("each end has ended once").clone()
         };
         (of(false), of(true))
     }
@@ -81,13 +81,13 @@ fn until_eof(stream: &mut TcpStream) -> usize {
     bytes.len()
 }
 
-/// A way to end a connection, after the client has sent 1,000 bytes and the server 2,000.
+/// A way to end a connection. Before, the client has sent 1,000 bytes, and the server 2,000.
 struct Way {
     name: &'static str,
     end: fn(TcpStream, TcpStream),
-    /// Payload that this adds: from the client, from the server.
+    /// The payload that the client and the server send in addition.
     more: (u64, u64),
-    /// A receiver may count so much less.
+    /// How many bytes fewer a receiver may count.
     slack: u64,
 }
 
@@ -176,7 +176,7 @@ const WAYS: [Way; 8] = [
             let _ = server.write_all(&[7; 600]);
         },
         more: (0, 600),
-        // They came after the client had closed, and the reset left nothing of it.
+        // These bytes came after the client had closed, and the kernel forgot them at the reset.
         slack: 601,
     },
 ];
@@ -185,7 +185,7 @@ fn payload(seen: &Observation) -> (u64, u64) {
     (seen.totals.rx_bytes, seen.totals.tx_bytes)
 }
 
-/// True: each total is exact.
+/// Ends a connection in this way. Returns whether each total is exact.
 fn ends_well(way: &Way, reads_between: bool) -> bool {
     let (listener, port) = server();
     let mut watcher = Watcher::start(port);
@@ -205,8 +205,8 @@ fn ends_well(way: &Way, reads_between: bool) -> bool {
     assert_eq!(client.totals.tx_bytes, sent, "{name}, {reads_between}");
     assert_eq!(server.totals.tx_bytes, answered, "{name}, {reads_between}");
     assert!(client.earlier.sum() == 0 && client.totals.rx_packets > 2 && client.totals.rtt_us > 0);
-    // One less where the ACK of a FIN and the other FIN came one after the other: then the latter is taken for one that the
-    // socket has received.
+    // A total may lack one byte. If the ACK of a FIN and the other FIN came separately, the collector assumes that the
+    // socket has counted the other FIN, and subtracts it.
     let slack = way.slack.max(1);
     [(&client, answered), (&server, sent)].into_iter().all(|(end, bytes)| {
         let received = end.totals.rx_bytes;
@@ -236,10 +236,11 @@ fn what_was_moved_before_the_start_is_no_growth() {
     pass(&mut client, &mut server, 5000);
     let mut watcher = Watcher::start(port);
     watcher.collect(false);
-    assert_eq!(watcher.moved, [], "nothing moved");
+    assert_eq!(watcher.moved, [], "the connection has not moved since the start");
     pass(&mut server, &mut client, 40);
     watcher.collect(false);
-    let existed = watcher.existed.iter().find(|seen| seen.ends.rport == port).expect("handed up once");
+    let existed =
+        watcher.existed.iter().find(|seen| seen.ends.rport == port).expect("the collector handed it up");
     assert_eq!((existed.earlier.rx, existed.earlier.tx), (0, 5000));
     let seen = watcher.moved.iter().find(|seen| seen.ends.rport == port).expect("it moved");
     assert_eq!((payload(seen), seen.opening, seen.began), ((40, 5000), Opening::Active, None));
@@ -249,8 +250,8 @@ fn what_was_moved_before_the_start_is_no_growth() {
     drop((client, server));
     thread::sleep(Duration::from_millis(50));
     watcher.collect(true);
-    assert!(watcher.ended.iter().all(|seen| seen.key != key), "another collector counts it");
-    assert_eq!(watcher.ended.len(), 1, "the server's end");
+    assert!(watcher.ended.iter().all(|seen| seen.key != key), "another collector counts this connection");
+    assert_eq!(watcher.ended.len(), 1, "only the server's end is handed up");
 }
 
 #[test]
@@ -269,11 +270,11 @@ fn a_socket_that_is_kept_after_its_connection_s_end() {
         watcher.collect(false);
         thread::sleep(INTERVAL);
     }
-    assert_eq!(watcher.ended.len(), 1, "the process may close the socket at any time");
+    assert_eq!(watcher.ended.len(), 1, "the client has not closed its socket");
     drop(client);
     thread::sleep(INTERVAL / 4);
     let (seen, _) = watcher.await_ends();
-    assert_eq!(seen.totals.rx_bytes, 300, "reset");
+    assert_eq!(seen.totals.rx_bytes, 300, "the reset must not lose the bytes");
 }
 
 #[test]
@@ -298,7 +299,7 @@ fn many_connections_between_two_readings() {
 
 /// Measures a reading of 1,000 sockets: `cargo test --release -- --ignored a_reading_of --nocapture`.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "it only measures"]
 fn a_reading_of_many_sockets() {
     let (listener, port) = server();
     let mut pairs: Vec<_> = (0..500).map(|_| pair(&listener)).collect();

@@ -1,8 +1,8 @@
-//! Hostile text in each form, and back again.
+//! Tests how hostile text is shown in each form, and whether it can be restored.
 
 use super::*;
 
-/// On a screen, in CSV, and in a message.
+/// Returns how a text is shown on a screen, in CSV, and in a message.
 fn forms(text: &[u8]) -> [String; 3] {
     let (mut screen, mut field) = (Vec::new(), b"1,".to_vec());
     plain(text, &mut screen);
@@ -27,7 +27,7 @@ fn decode(cell: &str) -> Vec<u8> {
                 out.push(u8::from_str_radix(byte, 16).expect("hexadecimal"));
                 &digits[2..]
             }
-            [b'\\', ..] => panic!("a backslash alone in {cell:?}"),
+            [b'\\', ..] => panic!("a backslash escapes nothing in {cell:?}"),
             [byte, rest @ ..] => {
                 out.push(*byte);
                 rest
@@ -56,7 +56,7 @@ fn round_trip(text: &[u8]) {
     for shown in [&field, &message] {
         assert!(!shown.chars().any(is_unseen), "{shown:?}");
     }
-    // Every character that separates cells.
+    // Split the cell at every character that may separate cells.
     for cell in cell.split([';', '\t', '\n']) {
         assert!(!cell.trim_start().starts_with(is_formula), "{field:?}");
     }
@@ -105,7 +105,7 @@ fn no_cell_is_a_formula() {
         assert_eq!(forms(text.as_bytes())[1], field);
         round_trip(text.as_bytes());
     }
-    assert_eq!(forms(b"-v=1")[2], "-v=1", "a message is no spreadsheet");
+    assert_eq!(forms(b"-v=1")[2], "-v=1", "a spreadsheet does not read messages");
 }
 
 #[test]
@@ -127,12 +127,12 @@ fn what_is_not_seen_is_told() {
 #[test]
 fn every_text_comes_back() {
     for letter in (0..=0x10_ffff).filter_map(char::from_u32) {
-        // The neighbours of each are like it.
+        // Try a part of the characters, because neighbours are alike.
         if u32::from(letter) < 0x300 || is_unseen(letter) || u32::from(letter) % 61 == 0 {
             round_trip(format!("{letter}x{letter};{letter}").as_bytes());
         }
     }
-    // Anything else, from a generator of numbers (xorshift).
+    // Try random texts (xorshift).
     let pieces: [&[u8]; 16] = [
         b"=",
         b"+",

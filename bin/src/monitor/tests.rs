@@ -1,4 +1,4 @@
-//! The whole monitor over a second collector, which replays a recorded list, and a /proc that is made up.
+//! Tests the whole monitor with a collector that replays a recorded list, and with a made-up /proc.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,23 +24,23 @@ use crate::{
     sys::{clock::Moment, limit::without_opening},
 };
 
-/// What happens in one interval.
+/// What the collector does in one interval.
 #[derive(Clone, Default)]
 struct Recorded {
-    /// Handed up when the monitor drains, before the interval ends.
+    /// The events that it hands up when the monitor drains it, before the interval ends.
     drained: Vec<CollectorEvent>,
-    /// Handed up at its end.
+    /// The events that it hands up at the end of the interval.
     collected: Vec<CollectorEvent>,
     losses: Losses,
 }
 
-/// Replays what was recorded, interval by interval; then nothing happens any more.
+/// A collector that replays a list, interval by interval. After the list, nothing happens.
 #[derive(Default)]
 struct Replay {
     intervals: VecDeque<Recorded>,
-    /// Connections that the monitor has ended.
+    /// The connections that the monitor has ended.
     ended: Vec<ConnectionKey>,
-    /// How often the monitor let it make room.
+    /// How often the monitor has told it to make room.
     made_room: usize,
 }
 
@@ -102,7 +102,7 @@ impl NetworkCollector for Replay {
     fn stop(&mut self) {}
 }
 
-/// A monitor over captured tables, with process 50 as the listener on port 8081.
+/// Starts a monitor over captured tables, in which process 50 listens on port 8081.
 fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay> {
     tree.process(50, "listener", &["socket:[18165]"]);
     let scope =
@@ -117,7 +117,7 @@ fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay>
     )
 }
 
-/// The captured connection that the listener accepted; the collector does not know whose it is.
+/// Returns the captured connection that the listener accepted. The collector does not know its owner.
 fn accepted(index: u32, rx_bytes: u64) -> Observation {
     Observation {
         key: ConnectionKey { index, generation: 1 },
@@ -177,7 +177,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
     let mut monitor = started(&tree, false, vec![collected(vec![CollectorEvent::Moved(accepted(1, 100))])]);
     let (total, live, _) = tick(&mut monitor);
     assert_eq!((total, live.len()), (rx(100), 1));
-    assert_eq!(pid(&live[0]), Some(50), "nobody has accepted it: its listener's");
+    assert_eq!(pid(&live[0]), Some(50), "until somebody accepts it, the listener owns it");
 
     tree.process(70, "worker", &["socket:[18175]"]);
     let start = Instant::now();
@@ -191,7 +191,7 @@ fn an_owner_found_late_is_reported_although_the_connection_is_idle() {
         found.take_while(|_| start.elapsed() < Duration::from_secs(30)).flatten().next().expect("a row");
     assert_eq!((pid(&found), found.growth), (Some(70), Traffic::default()));
     assert_eq!(found.totals().map(|totals| totals.rx_bytes), Some(100));
-    assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "said once");
+    assert!((0..200).all(|_| tick(&mut monitor).1.is_empty()), "the owner must be reported once");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_ended_before_the_interval_did_is_in_its_report() {
     let first = monitor.tick(false, report).expect("made up");
     assert_eq!(first, (rx(540), rx(6), 2, 1, vec![73], vec![71, 72]));
     let second = monitor.tick(false, report).expect("made up");
-    assert_eq!(second, (rx(1), rx(0), 0, 0, vec![73], vec![]), "each interval has its own losses");
+    assert_eq!(second, (rx(1), rx(0), 0, 0, vec![73], vec![]), "losses count in one interval only");
     assert_eq!(monitor.collector().made_room, 2);
 }
 
@@ -228,12 +228,12 @@ fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let intervals = vec![Recorded::default(), collected(vec![CollectorEvent::Moved(older)])];
     let mut monitor = started(&tree, true, intervals);
     let (_, unseen, _) = tick(&mut monitor);
-    let known = unseen.iter().find(|record| pid(record) == Some(70)).expect("it exists");
-    assert!(known.totals().is_none(), "nothing seen so far");
+    let known = unseen.iter().find(|record| pid(record) == Some(70)).expect("/proc shows the connection");
+    assert!(known.totals().is_none(), "the collector has not seen the connection yet");
     let (total, live, _) = tick(&mut monitor);
     assert_eq!(total, rx(30));
     let known: Vec<_> = live.iter().filter(|record| pid(record) == Some(70)).collect();
-    assert_eq!(known.len(), 1, "the one known from /proc");
+    assert_eq!(known.len(), 1, "the connection known from /proc has one row");
     assert_eq!(known[0].totals().map(|totals| totals.rx_bytes), Some(100));
 }
 
@@ -246,7 +246,7 @@ fn an_end_that_the_collector_cannot_see_is_confirmed_by_proc() {
         ends,
         ..owned(accepted(index, 800), 70)
     };
-    // One that /proc shows, and one that it does not.
+    // /proc shows the first connection, but not the second.
     let there = unseen_end(1, accepted(1, 0).ends);
     let gone = unseen_end(2, ends("192.0.2.1", 8081, "192.0.2.9", 1));
     let key = gone.key;
@@ -261,7 +261,7 @@ fn an_end_that_the_collector_cannot_see_is_confirmed_by_proc() {
         std::thread::sleep(Duration::from_millis(2));
     }
     assert_eq!((ended, monitor.collector().ended.as_slice()), (vec![key], [key].as_slice()));
-    assert_eq!(total, rx(1700), "what it moved until then counts");
+    assert_eq!(total, rx(1700), "bytes before the end count");
 }
 
 #[test]

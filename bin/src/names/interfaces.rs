@@ -119,7 +119,7 @@ mod tests {
     fn names_of_our_own_namespace_and_numbers_of_others() {
         let cases = [
             ("192.0.2.1", 2, "eth0"),
-            // By another interface than that with the address.
+            // The route uses another interface than the one with the address.
             ("192.0.2.1", 3, "wan"),
             ("192.0.2.1", 7, "7"),
             ("172.17.0.2", 2, "2"),
@@ -144,7 +144,7 @@ mod tests {
         let forwarded = Forwarded { translated: None, offloaded: false };
         let record =
             ConnectionRecord { owner: ConnectionOwner::Forwarded(forwarded), ..record("192.0.2.1", 0) };
-        assert_eq!(interfaces.name(&record), b"", "this host passes it on");
+        assert_eq!(interfaces.name(&record), b"", "this host forwards the connection");
     }
 
     #[test]

@@ -171,7 +171,7 @@ mod tests {
             ..samples::record(Protocol::Tcp, ("10.0.0.1", 80), ("10.0.0.2", 5000))
         };
         let process = *record.process().expect("given");
-        assert_eq!(names.cmdline(&process), b"nginx", "not looked up yet");
+        assert_eq!(names.cmdline(&process), b"nginx", "the command line was not looked up yet");
         names.look_up([&record].into_iter());
         let known = |names: &Names| (names.cmdline(&process).to_vec(), names.unit(&process).to_vec());
         let words = (b"nginx: worker process".to_vec(), b"nginx.service".to_vec());
@@ -182,6 +182,6 @@ mod tests {
         assert_eq!(known(&names), words);
         names.look_up(std::iter::empty());
         names.look_up([&record].into_iter());
-        assert_eq!(known(&names), words, "a report without it does not matter");
+        assert_eq!(known(&names), words, "a report without the process must not forget it");
     }
 }

@@ -1,4 +1,4 @@
-//! Which process was seen: over a /proc that is made up.
+//! Tests how an owner that a hook saw is identified, with a made-up /proc.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn comm(text: &str) -> [u8; COMM_LEN] {
     comm
 }
 
-/// A process as a hook saw it, so long ago.
+/// Returns an owner that a hook saw this long ago.
 fn seen(pid: u32, name: &str, is_other_thread: bool, ago: Duration) -> ObservedOwner {
     ObservedOwner {
         pid,
@@ -33,17 +33,17 @@ fn seen(pid: u32, name: &str, is_other_thread: bool, ago: Duration) -> ObservedO
     }
 }
 
-/// Puts a process into /proc that has begun so long ago.
+/// Puts a process into /proc that began this long ago.
 fn live(tree: &Tree, pid: u32, name: &str, cmdline: &str, ago: Duration) {
     let ticks = clock::boot().saturating_sub(ago).as_millis() / 10;
-    let ticks = u64::try_from(ticks).expect("since the boot");
+    let ticks = u64::try_from(ticks).expect("the process began after the boot");
     tree.file(&format!("{pid}/stat"), &stat(pid, name, ticks));
     tree.file(&format!("{pid}/cmdline"), cmdline.as_bytes());
     tree.file(&format!("{pid}/cgroup"), format!("0::/system.slice/{name}.service\n").as_bytes());
 }
 
 fn end(tree: &Tree, pid: u32) {
-    fs::remove_dir_all(tree.path(&pid.to_string())).expect("was there");
+    fs::remove_dir_all(tree.path(&pid.to_string())).expect("the process was in /proc");
 }
 
 struct ShownProcess {
@@ -76,7 +76,11 @@ fn a_thread_is_shown_under_its_process() {
     let thread = seen(10, "isc-net-0000", true, SECOND);
     assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "dig");
     let main = seen(10, "renamed", false, SECOND);
-    assert_eq!(identify(&mut processes, &main).expect("somebody").name, "renamed", "as it was then");
+    assert_eq!(
+        identify(&mut processes, &main).expect("somebody").name,
+        "renamed",
+        "this was the name when the hook saw it"
+    );
     let unread = seen(10, "", false, SECOND);
     assert_eq!(identify(&mut processes, &unread).expect("somebody").name, "dig");
 }
@@ -91,7 +95,11 @@ fn the_last_resort_is_marked() {
     };
     assert_eq!(shown(&mut processes, "isc-net-0000", true), ("{isc-net-0000}".into(), true));
     assert_eq!(shown(&mut processes, "tokio-runtime-w", true), ("{tokio-runtime}".into(), true));
-    assert_eq!(shown(&mut processes, "curl", false), ("curl".into(), true), "the process's own");
+    assert_eq!(
+        shown(&mut processes, "curl", false),
+        ("curl".into(), true),
+        "this is the name of the process"
+    );
 }
 
 #[test]
@@ -115,7 +123,7 @@ fn a_process_that_exits_keeps_its_command_line() {
     live(&tree, 10, "curl", "curl example.org", MINUTE);
     let owner = seen(10, "curl", false, SECOND);
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "curl example.org");
-    // Its memory is gone, its sockets are not yet.
+    // The exiting process has no memory any more, but still has sockets.
     tree.file("10/cmdline", b"");
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "curl example.org");
 }
@@ -124,18 +132,18 @@ fn a_process_that_exits_keeps_its_command_line() {
 fn who_has_the_id_later_is_another_process() {
     let tree = Tree::new();
     let mut processes = Processes::new(tree.path(""), WANTED);
-    // Seen, gone, and its id taken by another.
+    // A hook saw a process, which exited. Then another process got its pid.
     let owner = seen(10, "curl", false, SECOND);
     live(&tree, 10, "innocent", "innocent --all", SECOND / 2);
     let shown = identify(&mut processes, &owner).expect("somebody");
     assert_eq!((&*shown.name, &*shown.cmdline, &*shown.unit, shown.is_gone), ("curl", "", "", true));
     let thread = seen(10, "worker", true, SECOND);
     assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "{worker}");
-    // The other is itself.
+    // The other process is identified as itself.
     let other = seen(10, "innocent", false, SECOND / 4);
     let shown = identify(&mut processes, &other).expect("somebody");
     assert_eq!((&*shown.cmdline, shown.is_gone), ("innocent --all", false));
-    // And the first one is still the first one.
+    // The first process is still not taken for the other.
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "");
 }
 
@@ -168,9 +176,17 @@ fn where_moments_are_too_close_the_name_decides() {
     let owner = ObservedOwner { seen: now, ..seen(10, "innocent", false, Duration::ZERO) };
     assert_eq!(identify(&mut processes, &owner).expect("somebody").cmdline, "innocent --all");
     let thread = ObservedOwner { seen: now, ..seen(10, "thread", true, Duration::ZERO) };
-    assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "innocent", "read at once");
+    assert_eq!(
+        identify(&mut processes, &thread).expect("somebody").name,
+        "innocent",
+        "the process was read at once"
+    );
     processes.known.iter_mut().for_each(|known| known.met += SECOND);
-    assert_eq!(identify(&mut processes, &thread).expect("somebody").name, "{thread}", "read too late");
+    assert_eq!(
+        identify(&mut processes, &thread).expect("somebody").name,
+        "{thread}",
+        "the process was read too late"
+    );
 }
 
 #[test]
@@ -191,19 +207,22 @@ fn kernel_workers_own_nothing() {
     let tree = Tree::new();
     let mut processes = Processes::new(tree.path(""), WANTED);
     let elsewhere = ObservedOwner { uid: 0, ..seen(0, "kworker/1:3", false, SECOND) };
-    assert!(identify(&mut processes, &elsewhere).is_none(), "as it is seen from a PID namespace");
-    // By PF_KTHREAD, with or without a name that a hook has read.
+    assert!(identify(&mut processes, &elsewhere).is_none(), "a PID namespace sees kernel threads as pid 0");
+    // PF_KTHREAD shows a kernel thread, whether a hook has read its name or not.
     tree.file(
         "11/stat",
         b"11 (kworker/1:3-events) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 0 -20 1 0 1 0 0 1\n",
     );
     for name in ["", "kworker/1:3"] {
         assert!(identify(&mut processes, &seen(11, name, false, SECOND)).is_none(), "{name:?}");
-        // Anybody may call itself so.
+        // Any process may have such a name.
         live(&tree, 12, "kworker/1:3", "", MINUTE);
         assert!(identify(&mut processes, &seen(12, name, false, SECOND)).is_some(), "{name:?}");
     }
-    assert!(identify(&mut processes, &seen(13, "kworker/1:3", false, SECOND)).is_some(), "it is gone");
+    assert!(
+        identify(&mut processes, &seen(13, "kworker/1:3", false, SECOND)).is_some(),
+        "nothing shows what the process was"
+    );
 }
 
 #[test]
@@ -215,7 +234,7 @@ fn one_that_exits_or_only_waits_to_be_buried_is_gone() {
     let process = processes.identify(&owner, &mut Units::default()).expect("somebody").process;
     assert!(!processes.is_gone(&process, clock::boot()));
     tree.file("10/stat", b"10 (sshd) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 55 0 0\n");
-    assert!(!processes.is_gone(&process, clock::boot()), "not asked again at once");
+    assert!(!processes.is_gone(&process, clock::boot()), "the process is not checked again at once");
     processes.known.iter_mut().for_each(|known| known.verified -= RECHECK);
     assert!(processes.is_gone(&process, clock::boot()));
 }
@@ -281,6 +300,6 @@ fn without_descriptors_nobody_is_gone() {
         assert_eq!(processes.take_out_of(), None);
         end(&tree, 10);
         processes.known.iter_mut().for_each(age);
-        assert!(processes.is_gone(&process, clock::boot()), "now it is");
+        assert!(processes.is_gone(&process, clock::boot()), "the process has ended now");
     });
 }

@@ -63,7 +63,7 @@ fn sums_are_of_the_interval() {
     report.total = Traffic { rx: 1_000, tx: 3 };
     report.untracked = Traffic { rx: 400, tx: 0 };
     let untracked = "2026-11-23T12:41:52.123Z,untracked,,,,,,,,,400,0,,,200,0,,\n";
-    assert_eq!(csv(&report, false), untracked, "what has no row of its own is never left out");
+    assert_eq!(csv(&report, false), untracked, "untracked bytes are never left out");
     let total = "2026-11-23T12:41:52.123Z,total,,,,,,,,,1000,3,,,500,2,,\n";
     assert_eq!(
         rows(&report, false, &OutputOptions { sums: true, ..samples::csv() }),
@@ -116,7 +116,7 @@ fn a_wall_clock_that_was_set_changes_times_of_day_and_nothing_else() {
     assert_eq!(
         right.matches("2026-11-23T").count(),
         2 * 7 + 1 - 2,
-        "one that ended has no beginning here: {right}"
+        "an ended connection has no start here: {right}"
     );
     for (other, date) in
         [(now - Duration::from_secs(DAY), "2026-11-22T"), (now + Duration::from_secs(DAY), "2026-11-24T")]

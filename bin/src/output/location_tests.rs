@@ -1,4 +1,4 @@
-//! Paths on a real file system.
+//! Tests paths on a real file system.
 
 use std::{env, os::unix::fs::symlink, path::PathBuf, process};
 

@@ -1,4 +1,4 @@
-//! Logs of two columns, in a directory of the test's own.
+//! Helpers for tests of logs, which have two columns and are in their own directory.
 
 use std::{
     env, fs,
@@ -20,13 +20,13 @@ use crate::columns::ColumnId;
 pub const HEADER: &str = "rx_bytes,tx_bytes\n";
 pub const OTHER: &str = "rx_bytes,pid\n";
 
-/// A directory that goes away with the test.
+/// A directory of one test. Dropping it removes the directory.
 pub struct Directory(pub PathBuf);
 
 impl Directory {
     pub fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("tcptop-log-{}-{name}", process::id()));
-        fs::create_dir_all(&path).expect("a directory for the test");
+        fs::create_dir_all(&path).expect("the test makes its own directory");
         Self(path)
     }
 
@@ -54,7 +54,7 @@ impl Directory {
         open(LogFile { path: self.path("log"), most, keep })
     }
 
-    /// Why the file is refused.
+    /// Returns why the file is refused.
     pub fn refusal(&self) -> LogRefusal {
         match self.try_log(None, 4).map(|_| ()) {
             Err(OutputError::Refused { why, .. }) => why,
@@ -69,7 +69,7 @@ impl Drop for Directory {
     }
 }
 
-/// A log of two columns, as the printer drives it.
+/// Writes a log with two columns, as the printer does.
 pub struct Writer {
     pub log: Log,
     pub stop: OwnedFd,

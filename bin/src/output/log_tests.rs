@@ -1,4 +1,4 @@
-//! The log file, on a real file system.
+//! Tests the log file on a real file system.
 
 use std::{
     ffi::CString,
@@ -30,10 +30,10 @@ fn two_do_not_log_to_one_file() {
     first.report("1,1\n").expect("written");
     let start = Instant::now();
     assert_eq!(directory.refusal(), LogRefusal::Locked);
-    assert!(start.elapsed() >= LOCK_TIMEOUT, "cron's next one may come early");
+    assert!(start.elapsed() >= LOCK_TIMEOUT, "the second run must wait, because cron may start it early");
     first.report("2,2\n").expect("written");
     assert_eq!(directory.text("log"), with_header("1,1\n2,2\n"), "the second has changed nothing");
-    // The new file after a rotation is locked too.
+    // The lock also covers the new file after a rotation.
     first.report(&"x".repeat(1010)).expect("written");
     assert_eq!(directory.text("log.1"), with_header("1,1\n2,2\n"));
     assert_eq!(directory.refusal(), LogRefusal::Locked);
@@ -41,7 +41,7 @@ fn two_do_not_log_to_one_file() {
         let second = scope.spawn(|| directory.log(None, 4).report("3,3\n"));
         thread::sleep(Duration::from_millis(300));
         drop(first);
-        assert!(!second.join().expect("no panic").expect("the first has ended in time"));
+        assert!(!second.join().expect("no panic").expect("the first run ends in time"));
     });
 }
 
@@ -84,7 +84,7 @@ fn a_file_that_was_renamed_or_removed_is_made_anew() {
     fs::remove_dir_all(&directory.0).expect("removed");
     assert!(matches!(log.report("4,4\n"), Err(OutputError::Open { .. })));
     fs::create_dir(&directory.0).expect("made");
-    assert!(log.report("5,5\n").expect("written"), "as soon as it can");
+    assert!(log.report("5,5\n").expect("written"), "the log is opened as soon as that is possible");
     assert_eq!(directory.text("log"), with_header("5,5\n"));
 }
 
@@ -144,10 +144,13 @@ fn a_pipe_without_a_reader_is_an_error_and_a_reader_that_stands_still_is_named()
     let directory = Directory::new("pipe");
     let path = directory.path("log");
     let name = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
-    // SAFETY: a string that lives until the call returns.
+    // SAFETY: the string ends with NUL and outlives the call.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let settings = LogFile { path: path.clone(), most: None, keep: 4 };
-    assert!(matches!(open(settings.clone()), Err(OutputError::Open { .. })), "and does not wait");
+    assert!(
+        matches!(open(settings.clone()), Err(OutputError::Open { .. })),
+        "opening the pipe must not wait for a reader"
+    );
 
     let _reader = File::options().read(true).write(true).open(&path).expect("opened");
     let (asked, mut asking) = std::os::unix::net::UnixStream::pair().expect("a pair");
@@ -175,7 +178,7 @@ fn half_a_report_is_taken_back() {
         .and_then(|mut other| Write::write_all(&mut other, b"other\n"))
         .expect("written");
     undo_append(&file, 4);
-    assert_eq!(directory.text("log"), "whole\nhalfother\n", "what another appended is not cut off");
+    assert_eq!(directory.text("log"), "whole\nhalfother\n", "text that another program appended must stay");
 }
 
 #[test]
@@ -194,12 +197,12 @@ fn hostile_input() {
         let read = |name: &str| fs::read(directory.path(name)).ok();
         let begins = text.is_empty() || text.starts_with(HEADER.as_bytes());
         match opened {
-            // A log of ours has whole lines.
+            // tcptop appends to its own log, which must have whole lines.
             Ok(()) if begins => {
                 let kept = read("log").expect("kept");
                 assert!(kept.strip_prefix(text).is_some_and(|end| end.is_empty() || end == b"\n"));
             }
-            // One with other columns is put aside.
+            // tcptop puts aside a log with other columns.
             Ok(()) => {
                 let kept = read("log.1").expect("kept");
                 assert!(kept.strip_prefix(text).is_some_and(|end| end.is_empty() || end == b"\n"));

@@ -1,4 +1,4 @@
-//! Old logs, and what else has their names.
+//! Tests rotation, also where other files have the names of old logs.
 
 use std::{
     fs,
@@ -55,7 +55,7 @@ fn numbers_that_others_have_are_passed_over() {
         directory.put("log.1", "mine\n");
         fs::create_dir(directory.path("log.3")).expect("made");
         symlink("log.1", directory.path("log.4")).expect("made");
-        // First the log that is put aside, then the one that is full.
+        // tcptop first puts aside this log, which has other columns. Then it rotates full logs.
         directory.put("log", OTHER);
         let mut log = directory.log(Some(HEADER.len() as u64 + 6), keep);
         assert_eq!(directory.text("log.2"), OTHER);
@@ -63,7 +63,7 @@ fn numbers_that_others_have_are_passed_over() {
             log.report(report).expect("written");
         }
         assert_eq!(directory.text("log"), with_header("4,4\n"));
-        assert_eq!(directory.text("log.1"), "mine\n", "nothing is lost");
+        assert_eq!(directory.text("log.1"), "mine\n", "the file of another program must stay");
         let names = ["log.2", "log.5", "log.6"].map(|name| directory.text(name).replace(HEADER, ""));
         let kept = match keep {
             0 => [OTHER, "none", "none"],
@@ -104,7 +104,7 @@ fn rows_of_names_alone_are_rotated_too() {
 
 #[test]
 fn owner_and_mode_outlive_the_file() {
-    // SAFETY: a call without arguments that cannot fail.
+    // SAFETY: geteuid(2) has no arguments and cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
     let directory = Directory::new("owner");
     let path = directory.path("log");
@@ -113,7 +113,7 @@ fn owner_and_mode_outlive_the_file() {
             directory.put("log", if how == "other" { OTHER } else { HEADER });
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("ours");
             if root {
-                // The owner of the folder is another user than ours.
+                // The folder belongs to another user.
                 chown(&path, Some(0), Some(7)).expect("root may");
             }
             let mut log = directory.log(Some(HEADER.len() as u64 + 6), 2);

@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(frame(&mut painter, "d\n", 3, 3), "\x1b[Hd\x1b[K\r\n\x1b[J");
         let mut out = Vec::new();
         painter.end(&mut out);
-        assert_eq!(out, b"", "the cursor stands below the report already");
+        assert_eq!(out, b"", "the cursor is already below the report");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! First lines of ours and of others.
+//! Tests how tcptop recognizes the first lines of its own logs and of other files.
 
 use super::*;
 use crate::{
@@ -10,7 +10,8 @@ fn signature(format: ReportFormat, columns: &[ColumnId], headings: bool) -> Sign
     Signature::new(&OutputOptions { format, columns: columns.to_vec(), headings, ..samples::options() })
 }
 
-/// What each log begins with: a header line of CSV, a report, a journal's titles, rows of CSV and of text.
+/// Returns the beginning of each form of log: a header line of CSV, a report, a journal's titles, rows of CSV and of
+/// text.
 fn begins() -> [(&'static str, String); 5] {
     let mut header = Vec::new();
     csv::header(&CSV, &mut header);
@@ -79,7 +80,7 @@ fn rows_of_every_kind_are_known_again() {
             let signature = Signature::new(&options);
             let lines: Vec<_> = out.split_inclusive(|byte| *byte == b'\n').collect();
             assert_eq!(lines.len(), 7);
-            // One that knows no bytes yet has dashes alone.
+            // A row without known bytes has only dashes there.
             let known = lines.iter().filter(|line| signature.classify(line) == Verdict::Same).count();
             let text = String::from_utf8_lossy(&out);
             assert!(

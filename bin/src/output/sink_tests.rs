@@ -1,4 +1,4 @@
-//! Writing, to pipes and sockets.
+//! Tests writing to pipes and sockets.
 
 use std::{
     io::{self, Read, Write},
@@ -31,7 +31,7 @@ fn a_closed_pipe_is_told_apart() {
 
 #[test]
 fn a_report_is_one_write() {
-    // Each write to a datagram socket is one datagram.
+    // Each write to a datagram socket sends one datagram.
     let (ours, theirs) = UnixDatagram::pair().expect("a pair of sockets");
     let report = [b'x'; 20_000];
     sink(ours).write(&report).expect("written");

@@ -1,4 +1,4 @@
-//! The printer, as the main loop drives it, into files.
+//! Tests the printer with files, as the main loop drives it.
 
 use std::{fs, path::PathBuf, process};
 
@@ -10,7 +10,7 @@ use crate::{
     view::{Groups, Selection},
 };
 
-/// A file that goes away with the test.
+/// A file of one test. Dropping it removes the file.
 struct TemporaryLog(PathBuf);
 
 impl TemporaryLog {
@@ -24,7 +24,7 @@ impl TemporaryLog {
         Some(LogFile { path: self.0.clone(), most: None, keep: 4 })
     }
 
-    /// Prints two reports as one run of tcptop does.
+    /// Prints two reports, as one run of tcptop would.
     fn run(&self, options: OutputOptions) {
         let records = samples::records();
         let csv = options.format == ReportFormat::Csv;
@@ -77,14 +77,14 @@ fn csv_header_is_there_before_the_first_report() {
     assert_eq!(log.text().lines().count(), 1);
     let log = TemporaryLog::new("rows");
     log.run(OutputOptions { headings: false, ..samples::csv() });
-    assert!(!log.text().contains("time,event"), "not where it is not wanted");
+    assert!(!log.text().contains("time,event"), "--no-header leaves out the header");
 }
 
 #[test]
 fn text_blocks_are_separated_by_an_empty_line_across_runs_too() {
     let log = TemporaryLog::new("text");
     log.run(samples::options());
-    fs::write(&log.0, log.text().trim_end()).expect("the end of the last line is torn off");
+    fs::write(&log.0, log.text().trim_end()).expect("the log is writable");
     log.run(samples::options());
     let text = log.text();
     let blocks: Vec<&str> = text.split("\n\n").collect();
@@ -116,14 +116,14 @@ fn a_journal_has_the_titles_of_its_rows_in_every_file() {
         OutputOptions { format: ReportFormat::Journal, columns, drop_from_right: true, ..samples::options() };
     let mut printer = Printer::new(OutputOptions { file: log.file(), ..options }, never()).expect("opened");
     printer.begin().expect("written");
-    // The position where the title RX ends.
+    // This is the position at which the title RX ends.
     let titles = |text: &str| -> Vec<Option<usize>> {
         text.lines().filter(|line| line.starts_with("START")).map(|line| line.find(" RX ")).collect()
     };
     print_ended(&mut printer, "192.0.2.7");
     let narrow = titles(&log.text());
     assert_eq!(narrow.len(), 1);
-    // The columns grow when a file begins, and then they are wide.
+    // The long address widens the columns of a new file. The next file then begins with wide columns.
     let mut wide = Vec::new();
     for remote in [LONG, "192.0.2.7"] {
         fs::remove_file(&log.0).expect("ours");

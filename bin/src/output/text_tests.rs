@@ -1,4 +1,4 @@
-//! Golden reports, and the promise to fit any screen.
+//! Compares text reports with golden ones, and tests that reports fit any screen.
 
 use super::{super::samples, *};
 use crate::{
@@ -69,7 +69,11 @@ tcp   192.168.1.10:8080       192.168.100.200:65535         - -               SY
 -udp  [::1]:40113             [::1]:123                  2001 chronyd         -              48    48    48    48      -
 ";
     assert_eq!(shown(true, Some((120, 24))), golden);
-    assert_eq!(golden.lines().map(|line| line.chars().count()).max(), Some(120), "all of the width is used");
+    assert_eq!(
+        golden.lines().map(|line| line.chars().count()).max(),
+        Some(120),
+        "the report must use the whole width"
+    );
 }
 
 #[test]
@@ -121,12 +125,12 @@ tcp   192.16…:65535 -            0     0
 #[test]
 fn a_low_screen_says_how_many_more() {
     let lines = |closed, rows| shown(closed, Some((80, rows))).lines().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(lines(true, 9).len(), 9, "header, titles, seven rows");
+    assert_eq!(lines(true, 9).len(), 9, "there are a header, titles and seven rows");
     assert!(lines(true, 9)[8].starts_with("-udp"));
     let low = lines(true, 8);
-    assert_eq!((low.len(), low[7].as_str()), (8, "2 more"), "the line itself takes a row's place");
-    assert!(low[5].starts_with("tcp   10.0.0.7"), "the first four that are open");
-    assert!(low[6].starts_with("-tcp"), "a quarter of the room");
+    assert_eq!((low.len(), low[7].as_str()), (8, "2 more"), "this line takes the place of a row");
+    assert!(low[5].starts_with("tcp   10.0.0.7"), "open connections have four rows");
+    assert!(low[6].starts_with("-tcp"), "ended connections get a quarter of the room");
     assert_eq!(lines(false, 7).len(), 7);
     assert_eq!(lines(false, 3)[2], "5 more");
     assert_eq!(lines(false, 2)[1], "5 more");
@@ -158,7 +162,7 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
         let text = String::from_utf8(out).expect("UTF-8");
         [1, 2, 3].map(|port| text.matches(&format!("10.0.0.1:{port} ")).count())
     };
-    // Sixteen rows, and a line that says how many more there are.
+    // The screen has room for sixteen rows, and a line that says how many more there are.
     assert_eq!(shown(900, 800, 700, None), [8, 4, 4]);
     assert_eq!(shown(900, 800, 2, None), [10, 4, 2]);
     assert_eq!(shown(900, 0, 0, None), [16, 0, 0]);
@@ -166,7 +170,7 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
     assert_eq!(shown(3, 1, 700, None), [3, 1, 12]);
     assert_eq!(shown(3, 4, 5, None), [3, 4, 5]);
     let order = crate::view::Order { column: ColumnId::LocalPort, reversed: false };
-    assert_eq!(shown(900, 800, 700, Some(order)), [16, 0, 0], "as asked");
+    assert_eq!(shown(900, 800, 700, Some(order)), [16, 0, 0], "--sort decides which rows are shown");
 }
 
 #[test]
@@ -222,9 +226,9 @@ fn what_the_report_did_not_keep_is_more() {
         super::report(&report, &view, &options, None, &frame, &mut PreviousRows::default(), &mut out);
         String::from_utf8(out).expect("UTF-8").lines().last().map(str::to_owned)
     };
-    assert_eq!(last(true, 3).as_deref(), Some("904 more"), "of seven rows");
+    assert_eq!(last(true, 3).as_deref(), Some("904 more"), "the report has seven rows");
     assert_eq!(last(true, 7).as_deref(), Some("900 more"));
-    assert_eq!(last(false, 3).as_deref(), Some("2 more"), "open ones");
+    assert_eq!(last(false, 3).as_deref(), Some("2 more"), "only open connections count");
 }
 
 #[test]
@@ -258,7 +262,7 @@ fn chosen_columns_are_left_out_from_the_right() {
     assert_eq!(titles(14).as_deref(), Some("COMM     RPORT"));
 }
 
-/// A connection that ended, from the first address to the second.
+/// Returns a connection that ended, from the first address to the second.
 fn ended(local: &str, remote: &str) -> crate::conn::ConnectionRecord {
     crate::conn::ConnectionRecord {
         owner: samples::process(42, b"nginx"),
@@ -329,7 +333,7 @@ fn rows_of_a_journal_are_in_line_with_the_titles_above() {
         ..samples::options()
     };
     let text = reports(&journal, None);
-    assert_eq!(in_line(&text, &CLOSED_TEXT), 2, "once for long addresses:\n{text}");
+    assert_eq!(in_line(&text, &CLOSED_TEXT), 2, "long addresses need new titles once:\n{text}");
     assert_eq!(text.lines().count(), 2 + 7);
     assert!(
         text.contains(&format!("[{LONG}]:50022 ")) && text.contains(&format!("[{LONG}]:443\n")),
@@ -337,7 +341,7 @@ fn rows_of_a_journal_are_in_line_with_the_titles_above() {
     );
     for columns in 20..200 {
         let text = reports(&journal, Some(columns));
-        // Once for each column that grows: they share the room.
+        // There may be new titles for each column that grows, because the columns share the room.
         assert!(in_line(&text, &CLOSED_TEXT) <= 3, "{columns}:\n{text}");
         assert!(text.lines().all(|line| line.chars().count() <= columns.into()), "{columns}:\n{text}");
     }

@@ -80,7 +80,10 @@ mod tests {
         for (owner, folder, may) in cases {
             assert_eq!(follows(of(owner, 0o777), folder, ME), may, "{owner} {:o}", folder.mode);
         }
-        assert!(!follows(of(MALLORY, 0o777), of(MALLORY, 0o755), 0), "root goes nowhere that others say");
+        assert!(
+            !follows(of(MALLORY, 0o777), of(MALLORY, 0o755), 0),
+            "root must not follow a user's link in that user's folder"
+        );
     }
 
     #[test]
@@ -97,7 +100,7 @@ mod tests {
             assert_eq!(appends(of(owner, 0o666), folder, ME), may, "{owner} {:o}", folder.mode);
         }
         let linked = Holding { names: 2, ..of(ME, 0o600) };
-        assert!(!appends(linked, of(0, 0o1777), ME), "whose other name is who knows where");
+        assert!(!appends(linked, of(0, 0o1777), ME), "the file has another name, in an unknown folder");
         assert!(appends(linked, of(0, 0o755), ME));
     }
 }

@@ -111,7 +111,11 @@ mod tests {
             assert_eq!(serving(&Bound::new(sockets.clone()), local, 53, None), [expected], "{local}");
         }
         sockets.remove(1);
-        assert_eq!(serving(&Bound::new(sockets.clone()), "192.0.2.2", 53, None), [1], "dual stack");
+        assert_eq!(
+            serving(&Bound::new(sockets.clone()), "192.0.2.2", 53, None),
+            [1],
+            "a dual-stack socket serves IPv4"
+        );
         sockets.remove(0);
         assert_eq!(serving(&Bound::new(sockets), "192.0.2.2", 53, None), []);
     }
@@ -132,6 +136,6 @@ mod tests {
         let bound = Bound::new(vec![here[0], elsewhere, exact]);
         let mut all = serving(&bound, "192.0.2.2", 53, None);
         all.sort_unstable();
-        assert_eq!(all, [1, 3, 4], "an exact address elsewhere proves nothing");
+        assert_eq!(all, [1, 3, 4], "an exact address in another namespace does not decide");
     }
 }

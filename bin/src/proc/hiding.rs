@@ -120,7 +120,7 @@ mod tests {
         }
         .run(|text| {
             let options = options(text, Path::new("/proc")).unwrap_or_default();
-            assert!(!options.iter().any(|byte| matches!(byte, b' ' | b'\n')), "one field");
+            assert!(!options.iter().any(|byte| matches!(byte, b' ' | b'\n')), "the options are one field");
             may_trace(text);
             is_member(text, 10);
         });

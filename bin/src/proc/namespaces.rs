@@ -60,7 +60,7 @@ mod tests {
             seen.push(id);
             Ok(())
         })
-        .expect("own tables are there");
+        .expect("the tables of this process exist");
         seen
     }
 

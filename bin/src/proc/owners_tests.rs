@@ -1,4 +1,4 @@
-//! Whose sockets are: over a /proc that is made up.
+//! Tests the search for the owners of sockets, with a made-up /proc.
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -53,7 +53,7 @@ fn shared_sockets_go_to_the_lowest_pid_but_not_to_init() {
 fn a_holder_that_ended_is_no_owner() {
     let tree = Tree::new();
     tree.process(100, "gone", &["socket:[11]"]);
-    fs::remove_file(tree.path("100/stat")).expect("was there");
+    fs::remove_file(tree.path("100/stat")).expect("the process was in /proc");
     assert_eq!(pid(&find(&tree, &[], &[11]), 11), None);
 }
 
@@ -100,19 +100,21 @@ fn threads_are_left_alone_when_nothing_is_missing() {
     assert_eq!(pid(&find(&tree, &[], &[11]), 11), Some(200));
 }
 
-/// A thread of this process with a table of descriptors of its own, in the real /proc.
+/// A thread of this process has its own table of descriptors. The test searches the real /proc.
 #[test]
 fn a_live_thread_with_its_own_table() {
     let (sender, receiver) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
-        // SAFETY: no pointer is passed; the descriptors of this process stay as they are.
+        // SAFETY: the call gets no pointer, and the other threads keep their descriptors.
         let result = unsafe { libc::unshare(libc::CLONE_FILES) };
         assert_eq!(result, 0, "unshare: {}", io::Error::last_os_error());
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
         let link = format!("/proc/thread-self/fd/{}", socket.as_raw_fd());
         let link = fs::read_link(link).expect("open");
-        sender.send(inode(link.as_os_str().as_bytes(), b"socket").expect("a socket")).expect("waits");
+        sender
+            .send(inode(link.as_os_str().as_bytes(), b"socket").expect("a socket"))
+            .expect("the test waits");
         let _ = released.recv();
     });
     let wanted = receiver.recv().expect("a socket");

@@ -94,9 +94,9 @@ mod tests {
     fn a_process_that_is_gone() {
         let tree = Tree::new();
         tree.file("7/status", STATUS);
-        assert_eq!(process(&tree.path(""), 7), Ok(None), "its name went first");
+        assert_eq!(process(&tree.path(""), 7), Ok(None), "without `stat`, the process is gone");
         tree.file("7/stat", &testing::stat(7, "sshd", 900));
-        let found = process(&tree.path(""), 7).expect("descriptors").expect("now there is one");
+        let found = process(&tree.path(""), 7).expect("descriptors").expect("the process exists");
         assert_eq!((found.pid, found.uid, found.start, found.name()), (7, 1000, 900, &b"sshd"[..]));
     }
 

@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// The line that the kernel prints of a socket, as far as it is read.
+    /// Returns the line that the kernel prints for a socket, up to the last field that is read.
     fn printed(entry: &SocketEntry) -> String {
         let end = |address: &[u8; 16], port: u16| {
             let words = address.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().expect("four")));
@@ -186,7 +186,7 @@ mod tests {
             let entries = parse(table);
             assert!(entries.starts_with(&parse(hostile::cut(table))), "a part of a table");
             for line in table.split(|byte| *byte == b'\n') {
-                // What is cut off ends the last number too early, unless another field follows.
+                // A cut may shorten the last number, unless another field follows it.
                 let (part, whole) = (queues(hostile::cut(line)), queues(line));
                 assert!(part.is_none() || part == whole, "{}", line.escape_ascii());
             }

@@ -91,7 +91,7 @@ mod tests {
             let line = format!("9 (x) Z 1 9 9 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 {threads} 0 55 0 0\n");
             parse(line.as_bytes()).expect("made up").is_zombie
         };
-        assert_eq!((zombie(1), zombie(3)), (true, false), "its main thread alone has exited");
+        assert_eq!((zombie(1), zombie(3)), (true, false), "only the main thread has exited");
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         hostile::Input { corpus, tokens: &[b")", b"(", b") Z ", b"(x) S 1", b"2097152"] }.run(|line| {
             let Some(stat) = parse(line) else { return };
             assert_eq!(stat.comm[COMM_LEN - 1], 0);
-            // The name may look like the rest of the line, so that only a cut behind the last parenthesis must be harmless.
+            // The name may look like the rest of the line, so only a cut behind the last parenthesis must be harmless.
             let part = hostile::cut(line);
             if part.contains(&b')') && memrchr(b')', part) == memrchr(b')', line) {
                 assert!(parse(part).is_none_or(|part| part == stat), "a part of a line");

@@ -49,7 +49,7 @@ pub fn lines(input: &mut impl Read, buffer: &mut [u8], each: &mut dyn FnMut(&[u8
 mod tests {
     use super::*;
 
-    /// Yields its bytes a few at a time, with interruptions, and fails at the end if told so.
+    /// A reader that returns a few bytes at a time, with interruptions. It may fail at the end.
     struct Drip<'a>(&'a [u8], usize, bool, bool);
 
     impl Read for Drip<'_> {
@@ -96,7 +96,7 @@ mod tests {
             let (seen, overlong) = read(b"a\n0123456789012345678901234567890123456789\nb\n", step, 8);
             assert_eq!((seen, overlong), (vec![b"a".to_vec(), b"b".to_vec()], 1), "{step}");
         }
-        assert_eq!(read(b"0123456789", 3, 8), (vec![], 1), "nor does its unended rest become a line");
+        assert_eq!(read(b"0123456789", 3, 8), (vec![], 1), "the rest of a long line must not become a line");
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
                 (1 + text.len() % 7, 1 + text.iter().map(|byte| usize::from(*byte)).sum::<usize>() % 40);
             let (seen, overlong) = read(text, step, buffer);
             let mut expected: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-            // What follows the last newline is a line only if there is something.
+            // The text behind the last newline is a line only if it is not empty.
             expected.pop_if(|line| line.is_empty());
             let count = expected.len();
             expected.retain(|line| line.len() < buffer);

@@ -95,7 +95,11 @@ mod tests {
         assert_eq!(tcp(TcpStateCode::TIME_WAIT), 2);
         assert_eq!((tcp(TcpStateCode::FIN_WAIT2), tcp(TcpStateCode::CLOSE_WAIT)), (1, 1));
         assert_eq!(entries.iter().filter(|entry| entry.is_bound()).count(), 3 + 4);
-        assert_eq!(entries.iter().filter(|entry| entry.inode == 0).count(), 4, "not accepted, or TIME_WAIT");
+        assert_eq!(
+            entries.iter().filter(|entry| entry.inode == 0).count(),
+            4,
+            "these are not accepted, or in TIME_WAIT"
+        );
     }
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn no_table_at_all_is_an_error() {
         let tree = Tree::new();
-        let error = SocketTables::open(&tree.path("net")).err().expect("nothing there");
+        let error = SocketTables::open(&tree.path("net")).err().expect("there are no tables");
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

@@ -13,10 +13,11 @@ use crate::conn::Protocol;
 
 use super::SocketEntry;
 
-/// The captured root. Its tables are those of a network namespace on a little-endian 6.18, with 192.0.2.1 and
-/// 2001:db8::1, made by a Python script with TCP servers on 0.0.0.0:8080, [::]:8081 and [2001:db8::1]:8082, clients on
-/// ports 40001 and up (IPv4, IPv6, mapped; accepted or not yet; half-closed, TIME_WAIT, SYN_SENT), UDP servers on 53,
-/// 5353 and 5354 and connected UDP sockets on 50001 and up. The sockets' kernel addresses are zeroed.
+/// Returns the root of a captured /proc. Its tables come from a network namespace on a little-endian Linux 6.18, which
+/// had the addresses 192.0.2.1 and 2001:db8::1. A Python script made these sockets: TCP servers on 0.0.0.0:8080,
+/// [::]:8081 and [2001:db8::1]:8082, clients on ports 40001 and up (IPv4, IPv6, mapped; accepted or not yet;
+/// half-closed, TIME_WAIT, SYN_SENT), UDP servers on 53, 5353 and 5354, and connected UDP sockets on 50001 and up. The
+/// kernel addresses of the sockets were replaced by zeros.
 pub fn captured() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/proc")
 }
@@ -35,7 +36,7 @@ pub const CAPTURED: [(&[u8], Protocol); 4] = [
     (table!("udp6"), Protocol::Udp),
 ];
 
-/// A directory that looks like /proc, removed when dropped.
+/// A directory that looks like /proc. Dropping it removes the directory.
 pub struct Tree(PathBuf);
 
 impl Tree {
@@ -95,12 +96,12 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // Nothing can be done about an error, and a panic here would hide the test's own.
+        // Ignore an error: a panic here would hide the panic of the test.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Runs the body of the test with this name in its own process, because it affects the whole process.
+/// Runs the body of the test with this name in a separate process, because the body affects its whole process.
 pub fn alone(test: &str, body: impl FnOnce()) {
     const MARK: &str = "TCPTOP_TEST_ALONE";
     if std::env::var_os(MARK).is_some() {
@@ -121,12 +122,12 @@ pub fn address(text: &str) -> [u8; 16] {
     }
 }
 
-/// A TCP connection or UDP flow.
+/// Returns the ends of a TCP connection or UDP flow.
 pub fn ends(local: &str, lport: u16, remote: &str, rport: u16) -> Endpoints {
     Endpoints { laddr: address(local), raddr: address(remote), lport, rport }
 }
 
-/// A listening TCP or unconnected UDP socket, in namespace 0.
+/// Returns a listening TCP socket or an unconnected UDP socket, in namespace 0.
 pub fn socket(protocol: Protocol, local: &str, port: u16, inode: u64) -> SocketEntry {
     let state = if protocol == Protocol::Tcp { TcpStateCode::LISTEN } else { TcpStateCode::CLOSE };
     let laddr = address(local);
@@ -135,7 +136,7 @@ pub fn socket(protocol: Protocol, local: &str, port: u16, inode: u64) -> SocketE
     SocketEntry { protocol, ends, state, inode, namespace: 0 }
 }
 
-/// The text of `/proc/<pid>/stat` of a process that began so many clock ticks after the boot.
+/// Returns the text of `/proc/<pid>/stat` of a process that began `start` clock ticks after the boot.
 pub fn stat(pid: u32, comm: &str, start: u64) -> Vec<u8> {
     format!("{pid} ({comm}) S 1 {pid} {pid} 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0 0\n")
         .into_bytes()

@@ -18,7 +18,7 @@ fn pids(answers: &[Answer]) -> Vec<Option<u32>> {
     answers.iter().map(|answer| answer.owner.map(|process| process.pid)).collect()
 }
 
-/// Answers from the captured tables, with process 50 as the servers and 60 as the clients.
+/// Looks up owners in the captured tables. Process 50 has the servers, and 60 the clients.
 fn captured_answers(tree: &Tree, wanted: &[(Protocol, Endpoints)]) -> Vec<Answer> {
     let servers = ["socket:[18164]", "socket:[18165]", "socket:[18175]", "socket:[18187]", "socket:[18189]"];
     tree.process(50, "server", &servers);
@@ -86,7 +86,7 @@ fn one_tuple_in_two_namespaces_is_not_guessed() {
     assert_eq!((answers[0].owner, answers[0].state), (None, Some(Code::ESTABLISHED)));
     tree.process(7, "both", &["socket:[28167]", "socket:[18167]"]);
     let found = look_up(&tree.path(""), &[ours], &[]).expect("captured");
-    assert_eq!(pids(&found), [Some(7)], "there is nothing to guess when both have one owner");
+    assert_eq!(pids(&found), [Some(7)], "both have the same owner, so it need not be guessed");
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn nothing_wanted_and_nothing_there() {
     let found = look_up(&captured(), &[], &[]).expect("captured");
     assert!(found.is_empty());
     let tree = Tree::new();
-    assert!(look_up(&tree.path(""), &[], &[]).is_err(), "no /proc mounted");
+    assert!(look_up(&tree.path(""), &[], &[]).is_err(), "/proc is not mounted");
     assert!(Snapshot::take(&tree.path("")).is_err());
 }
 
-/// As /proc and the kernel hooks show it.
+/// Returns an address and a port as /proc and the kernel hooks show them.
 fn octets(address: SocketAddr) -> ([u8; 16], u16) {
     let ip = match address.ip() {
         std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -137,11 +137,11 @@ fn live_sockets_of_this_process() {
     let found = look_up(root, &wanted, &[process::id()]).expect("/proc");
     let me = super::process::process(root, process::id()).expect("descriptors").expect("alive");
     let owners: Vec<Option<Process>> = found.iter().map(|answer| answer.owner).collect();
-    assert_eq!(owners, [Some(me), Some(me), None, Some(me), Some(me)], "one is not accepted yet");
+    assert_eq!(owners, [Some(me), Some(me), None, Some(me), Some(me)], "nobody has accepted the third one");
     assert_eq!(found[0].listener, None);
     assert_eq!(found[2].listener, Some(me));
     assert_eq!(found[2].state, Some(Code::ESTABLISHED));
-    assert_eq!(look_up(root, &wanted, &[]).expect("/proc"), found, "with or without a hint");
+    assert_eq!(look_up(root, &wanted, &[]).expect("/proc"), found, "a hint must not change the answers");
 
     let snapshot = Snapshot::take(root).expect("/proc");
     for ((protocol, ends), answer) in wanted.iter().zip(&found).take(4) {
@@ -176,7 +176,7 @@ fn without_descriptors_nothing_is_answered() {
         })
         .expect("setrlimit");
         assert_eq!(out_of(&root), None);
-        assert_eq!(stat(&root, 61), Ok(None), "there is none");
+        assert_eq!(stat(&root, 61), Ok(None), "there is no such process");
         assert_eq!(pids(&look_up(&root, &wanted, &[]).expect("captured")), [Some(60)]);
     });
 }

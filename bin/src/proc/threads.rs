@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn one_of_each_table() {
         let tree = tree();
-        // By tens.
+        // The threads 10 to 19 share a table, and so on.
         let same: Same = |one, other| Some(one / 10 == other / 10);
         assert_eq!(apart(&tree.path(""), 20, false, same), Ok(vec![31]));
         let all_apart: Same = |one, other| Some(one == other);
         assert_eq!(apart(&tree.path(""), 20, false, all_apart), Ok(vec![21, 22, 31]));
-        // The main thread has exited, the others share.
+        // The main thread has exited, and the others share a table.
         let exited: Same = |one, _| Some(one != 20);
         assert_eq!(apart(&tree.path(""), 20, true, exited), Ok(vec![21]));
     }
@@ -83,7 +83,7 @@ mod tests {
         let unknown = same(&tree.path(""));
         assert_eq!(apart(&tree.path(""), 20, false, unknown), Ok(vec![]));
         assert_eq!(apart(&tree.path(""), 20, true, unknown), Ok(vec![21, 22, 31]));
-        assert_eq!(apart(&tree.path(""), 30, true, unknown), Ok(vec![]), "it is gone");
+        assert_eq!(apart(&tree.path(""), 30, true, unknown), Ok(vec![]), "the process is gone");
     }
 
     #[test]

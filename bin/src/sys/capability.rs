@@ -100,7 +100,7 @@ pub fn is_root() -> bool {
 mod tests {
     use super::*;
 
-    /// A line of what /proc shows of this thread's capabilities.
+    /// Returns a set of this thread's capabilities as /proc shows it.
     fn in_proc(name: &str) -> u64 {
         let status = std::fs::read_to_string("/proc/thread-self/status").expect("/proc");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux prints it");
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_gone() {
-        // A thread of its own: capabilities are a thread's.
+        // Capabilities belong to a thread, so drop them in another one.
         let dropping = || {
             let before = effective().expect("capget");
             let bounds = in_proc("CapBnd");
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!((in_proc("CapInh"), in_proc("CapAmb")), (0, 0));
             // CAP_SETPCAP has the number 8.
             assert_eq!(in_proc("CapBnd"), if before & 1 << 8 == 0 { bounds } else { bounds & wanted });
-            assert_eq!(keep_only(u64::MAX).expect("capset"), kept, "nothing comes back");
+            assert_eq!(keep_only(u64::MAX).expect("capset"), kept, "dropped capabilities must not come back");
             gain_no_more().expect("every kernel has it");
             assert_eq!(in_proc("NoNewPrivs"), 1);
         };

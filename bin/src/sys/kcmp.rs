@@ -20,16 +20,16 @@ mod tests {
     fn threads_share_a_table_until_one_leaves() {
         let me = std::process::id();
         if same_descriptors(me, me).is_none() {
-            // The kernel has no kcmp(2), or does not let us ask.
+            // The kernel has no kcmp(2), or forbids it.
             return;
         }
         assert_eq!(same_descriptors(me, me), Some(true));
         let answers = std::thread::spawn(move || {
-            // SAFETY: calls without pointers; the thread gets a table of its own.
+            // SAFETY: the call has no arguments.
             let thread = unsafe { libc::syscall(libc::SYS_gettid) };
             let thread = u32::try_from(thread).expect("an id");
             let before = same_descriptors(me, thread);
-            // SAFETY: as above.
+            // SAFETY: the call gets no pointer, and the other threads keep their descriptors.
             assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
             (before, same_descriptors(me, thread))
         });

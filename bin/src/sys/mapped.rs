@@ -216,7 +216,7 @@ mod tests {
         for room in [1, 4096, 3 * COLOUR + 8192].map(|room: usize| room.next_multiple_of(page_size())) {
             let base = reserve(room).expect("address space");
             assert_eq!(base.addr() % COLOUR, 0);
-            // SAFETY: of this test alone.
+            // SAFETY: only this test uses the memory.
             assert_eq!(unsafe { libc::munmap(base.cast(), room) }, 0);
         }
     }

@@ -84,7 +84,7 @@ mod tests {
 ";
     const MIB: u64 = 1 << 20;
 
-    /// The limit where these files have these contents.
+    /// Returns the limit if the files have these contents.
     fn with(cgroups: &str, mountinfo: &[u8], files: &[(&str, &str)]) -> Option<u64> {
         limit(cgroups.as_bytes(), mountinfo, |path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(with("4:memory:/../../2\n", part, &[file]), Some(16 * MIB));
         let inner = ("/sys/fs/cgroup/in/memory.limit_in_bytes", "8388608\n");
         assert_eq!(with("4:memory:/docker/1/in\n", part, &[file, inner]), Some(8 * MIB));
-        // A namespace of its own.
+        // The container has its own cgroup namespace.
         let root = ("/sys/fs/cgroup/memory.max", "8388608\n");
         assert_eq!(with("0::/\n", V2, &[root]), Some(8 * MIB));
         assert_eq!(with("0::/../2\n", V2, &[root]), Some(8 * MIB));

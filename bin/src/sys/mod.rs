@@ -103,7 +103,7 @@ pub fn page_size() -> usize {
 mod tests {
     use super::*;
 
-    /// A counter that steps from one value to another by two stores, before these reads.
+    /// Reads a counter that grows from one value to another by two stores. `stores` says before which reads these happen.
     fn read_while_it_grows(from: u64, to: u64, stores: [usize; 2]) -> u64 {
         let mut reads = 0;
         whole(|is_upper| {

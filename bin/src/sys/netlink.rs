@@ -306,7 +306,7 @@ mod tests {
             }
             assert!(count <= 1, "{cut}");
         }
-        assert!(message_of(&[0; 16]).is_none(), "shorter than its own header");
+        assert!(message_of(&[0; 16]).is_none(), "the length is shorter than the header");
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(Attributes::new(&bytes[..7]).next(), None);
     }
 
-    /// Every message, and the attributes behind the 12, 4 or 72 bytes that some messages have before them, with those inside.
+    /// Returns every message and its attributes, with nested ones. Before the attributes, messages may have 12, 4 or 72 bytes.
     fn parts(datagram: &[u8]) -> Vec<(u16, &[u8])> {
         fn attributes<'a>(bytes: &'a [u8], depth: u8, parts: &mut Vec<(u16, &'a [u8])>) {
             for (kind, value) in Attributes::new(bytes) {

@@ -62,7 +62,7 @@ mod tests {
             matches!(read("/proc/self/ns/mnt"), Some(PidNamespace::Other { inode: other, .. }) if other == inode)
         );
         assert_eq!(read("/proc/self/ns/none"), None);
-        let name = fs::read_link("/proc/self/ns/pid").expect("as for mnt");
+        let name = fs::read_link("/proc/self/ns/pid").expect("the link of mnt exists, too");
         let is_initial = name.as_os_str().as_bytes() == INITIAL;
         assert_eq!(read("/proc/self/ns/pid") == Some(PidNamespace::Initial), is_initial);
     }

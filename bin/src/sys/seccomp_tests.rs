@@ -5,7 +5,7 @@ const ALLOWED: u32 = libc::SECCOMP_RET_ALLOW;
 const NOT_THERE: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
 const NOT_SO: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
 
-/// What the kernel's interpreter would return (net/core/filter.c `bpf_prog_run`, of the instructions that are used here).
+/// Runs a filter as the kernel does (net/core/filter.c `bpf_prog_run`), with the instructions that are used here.
 fn run(program: &[libc::sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
     let mut data = [number.to_ne_bytes(), architecture.to_ne_bytes(), [0; 4], [0; 4]].concat();
     data.extend(arguments.iter().flat_map(|argument| argument.to_ne_bytes()));
@@ -36,7 +36,7 @@ fn what_a_list_allows() {
     let none = [0; 6];
     assert_eq!((run(0, none), run(231, none)), (ALLOWED, ALLOWED));
     assert_eq!((run(1, none), run(59, none), run(u32::MAX, none)), (NOT_THERE, NOT_THERE, NOT_THERE));
-    // Of an argument, the upper half does not count, nor do other arguments.
+    // The filter compares only the lower half of one argument.
     assert_eq!((run(41, [16, 7, 7, 0, 0, 0]), run(41, [1 << 32 | 16, 0, 0, 0, 0, 0])), (ALLOWED, ALLOWED));
     assert_eq!((run(41, none), run(41, [2, 16, 0, 0, 0, 0])), (NOT_SO, NOT_SO));
     let open = [0u64, 1, 2, 3, 0x8000, 0x8001].map(|flags| run(2, [0, flags, 0, 0, 0, 0]));
@@ -49,7 +49,7 @@ fn calls_of_another_architecture_are_refused() {
     for architecture in [0x4000_0003, 0, 231, u32::MAX] {
         assert_eq!(run(&program, architecture, 0, [16; 6]), NOT_THERE);
     }
-    // x32.
+    // This is a call of x32.
     assert_eq!(run(&program, OURS, 0x4000_0000, [0; 6]), NOT_THERE);
 }
 

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn offsets() {
-        // As Linux 6.1 prints them.
+        // Linux 6.1 prints offsets like this.
         let cases = [
             ("monotonic           0         0\nboottime            0         0\n", Some(0)),
             ("monotonic       86400         0\nboottime        86401 500000000\n", Some(86_401_500_000_000)),

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn zones_are_less_than_a_day_from_utc() {
-        let now = offset(1_795_437_712).expect("a moment of this century");
+        let now = offset(1_795_437_712).expect("the moment is in this century");
         assert_eq!(writable(now), Some(now));
         assert_eq!(offset(u64::MAX), None);
         let cases = [

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::testing::{corpus, hostile};
 
-    /// A zone of two kinds of time and one change, with this version, and a rule behind it.
+    /// Returns a zone file of this version with two kinds of time, one change, and a rule at its end.
     fn zone(version: u8, rule: &[u8]) -> Vec<u8> {
         let block = |time: usize| {
             let mut block = [&b"TZif"[..], &[version], &[0; 15]].concat();
@@ -93,12 +93,12 @@ mod tests {
     #[test]
     fn lengths_and_indices_lead_nowhere_else() {
         let first = [&b"TZif\0"[..], &zone(b'1', b"")[5..]].concat();
-        assert!(!is_sound(&first), "musl reads behind it");
+        assert!(!is_sound(&first), "musl would read behind the file");
         let whole = zone(b'2', b"CET-1");
         for length in 0..whole.len() {
             assert!(!is_sound(&whole[..length]), "{length}");
         }
-        // The counts of both headers.
+        // Damage the counts of both headers.
         let second = whole.len() - 7 - HEADER - 8 - 1 - 12 - 8;
         assert_eq!(whole[second..second + 4], *b"TZif");
         for header in [0, second] {
@@ -127,7 +127,7 @@ mod tests {
             if is_sound(bytes) {
                 assert!(is_zone(bytes));
                 let part = hostile::cut(bytes);
-                // What has no footer may lack what nobody reads.
+                // A file of version 1 has no footer, so its end may be cut where nobody reads it.
                 assert!(bytes[4] == b'1' || part.len() == bytes.len() || !is_sound(part), "a part of a zone");
             }
         });

@@ -30,9 +30,9 @@ const TOKENS: [&[u8]; 26] = [
     b"\"",
     b"\\",
     b"\xff\xff\xff\xff",
-    // A character that is cut.
+    // This is a part of a character.
     b"\xe6\x97",
-    // A control character of two bytes, and a sequence that controls a terminal.
+    // These are a control character of two bytes, and a sequence that controls a terminal.
     b"\xc2\x9b",
     b"\x1b[2J",
 ];

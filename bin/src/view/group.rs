@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::{conn::Protocol, output::samples};
 
-    /// Adds a connection to this remote port that moved so much in the interval.
+    /// Adds a connection to this remote port, with the bytes that it moved in the interval.
     fn add(groups: &mut Groups, rport: u16, rx: u64) {
         let records = samples::records();
         let (report, names) = (samples::report(&records), samples::names());
@@ -148,7 +148,7 @@ mod tests {
         groups.add(ColumnId::RemotePort, &record, &samples::frame(&report, &names));
     }
 
-    /// Port, bytes of the interval, bytes in all.
+    /// Returns the port, the bytes of the interval, and all bytes of each group.
     fn rows(groups: &Groups) -> Vec<(u16, u64, u64)> {
         let row = |row: Row<'_>| (row.record.ends.rport, row.record.growth.sum(), row.record.bytes());
         groups.rows().map(row).collect()

@@ -155,11 +155,11 @@ mod tests {
             shown(&mut stable, records.collect(), 24)
         };
         assert_eq!(next([10_000, 9_900, 100]), [1, 2, 3]);
-        assert_eq!(next([10_000, 10_500, 100]), [1, 2, 3], "a twentieth");
-        assert_eq!(next([10_000, 12_000, 300]), [2, 1, 3], "a fifth");
+        assert_eq!(next([10_000, 10_500, 100]), [1, 2, 3], "a row with a twentieth more stays below");
+        assert_eq!(next([10_000, 12_000, 300]), [2, 1, 3], "a row with a fifth more moves up");
         assert_eq!(next([11_000, 10_900, 350]), [2, 1, 3]);
-        assert_eq!(next([11_000, 0, 351]), [1, 3, 2], "nothing is never a little less");
-        assert_eq!(next([0, 0, 0]), [1, 3, 2], "equal ones stay");
+        assert_eq!(next([11_000, 0, 351]), [1, 3, 2], "a row with zero bytes moves down at once");
+        assert_eq!(next([0, 0, 0]), [1, 3, 2], "equal rows stay");
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         let mut stable = StableOrder::default();
         for bytes in (10_000..13_000).step_by(100) {
             let order = shown(&mut stable, vec![record(1, 1, 9, 11_000), record(2, 2, 9, bytes)], 24);
-            // No row is above one with a quarter more.
+            // A row with a quarter more must not stay below.
             assert!(order[0] == 1 || bytes > 8_800, "{bytes}");
             assert!(order[0] == 2 || bytes < 13_750, "{bytes}");
             assert!(bytes < 12_500 || order == [2, 1], "{bytes}");

@@ -1,4 +1,4 @@
-//! Selections from a small host's report.
+//! Tests which rows are selected from the report of a small host.
 
 use super::*;
 use crate::{
@@ -93,7 +93,7 @@ fn what_is_left_out() {
     let loopback = none(Network::LOOPBACK.to_vec());
     assert_eq!(filtered(Filter { networks: loopback, ..all.clone() }), [443, 50022, 53, 33000, 65535]);
     let openers = vec![crate::conn::Opener::Local];
-    assert_eq!(filtered(Filter { openers, ..all }), [], "nobody knows it of the samples");
+    assert_eq!(filtered(Filter { openers, ..all }), [], "the samples do not say who opened them");
 }
 
 #[test]
@@ -128,14 +128,14 @@ fn what_is_shown_counts_ended_ones_without_their_rows() {
     let (rows, shown) = selected(&Selection { filter, ..samples::selection() });
     assert_eq!(rows, [(53, Event::Live, 1)]);
     assert_eq!(shown, Some(Traffic { rx: 118 + 48, tx: 41 + 48 }));
-    assert_eq!(selected(&samples::selection()).1, None, "nothing is left out");
+    assert_eq!(selected(&samples::selection()).1, None, "there is no sum if nothing is left out");
 }
 
 #[test]
 fn rows_of_less_are_left_out() {
     let fast = Selection { min_rate: Some(1_000), closed: true, ..samples::selection() };
     assert_eq!(ports(&fast), [443, 50022, 5201]);
-    assert_eq!(selected(&fast).1, None, "sums count the others too");
+    assert_eq!(selected(&fast).1, None, "a minimum rate does not change the sums");
     let records = samples::records();
     let report = samples::report(&records);
     let names = samples::names();
@@ -155,12 +155,20 @@ fn orders() {
         ports(&Selection { order, ..samples::selection() })
     };
     assert_eq!(by(ColumnId::TxRate, false), [50022, 443, 53, 33000, 65535]);
-    assert_eq!(by(ColumnId::RemotePort, false), [53, 443, 33000, 50022, 65535], "a port is a name");
+    assert_eq!(
+        by(ColumnId::RemotePort, false),
+        [53, 443, 33000, 50022, 65535],
+        "ports are sorted like names, the smallest first"
+    );
     assert_eq!(by(ColumnId::RemotePort, true), [65535, 50022, 33000, 443, 53]);
-    assert_eq!(by(ColumnId::Comm, false), [443, 33000, 50022, 53, 65535], "unknown comes last");
-    assert_eq!(by(ColumnId::Comm, true), [53, 50022, 33000, 443, 65535], "either way");
+    assert_eq!(by(ColumnId::Comm, false), [443, 33000, 50022, 53, 65535], "rows without a name come last");
+    assert_eq!(by(ColumnId::Comm, true), [53, 50022, 33000, 443, 65535], "they also come last in reverse");
     assert_eq!(by(ColumnId::Rtt, true), [50022, 443, 33000, 53, 65535]);
-    assert_eq!(by(ColumnId::RemoteAddress, false), [53, 33000, 65535, 443, 50022], "by number: 9 before 10");
+    assert_eq!(
+        by(ColumnId::RemoteAddress, false),
+        [53, 33000, 65535, 443, 50022],
+        "addresses are sorted by number, 9 before 10"
+    );
 }
 
 #[test]
@@ -189,7 +197,7 @@ fn groups_have_sums_of_the_interval() {
         usize::MAX,
         &mut groups,
     );
-    assert_eq!(active.rows.len(), view.rows.len() - 1, "one has an idle connection only");
+    assert_eq!(active.rows.len(), view.rows.len() - 1, "one group has only an idle connection");
 }
 
 #[test]
@@ -207,8 +215,8 @@ fn ended_ones_that_moved_stand_among_the_open_ones_on_a_screen() {
         let mut groups = Groups::default();
         selection.select(&report, &samples::frame(&report, &names), usize::MAX, &mut groups).rows.len()
     };
-    assert_eq!(count(&screen), 6, "one that moved nothing is not there");
-    assert_eq!(count(&Selection { closed: true, ..screen }), 7, "unless it is asked for");
+    assert_eq!(count(&screen), 6, "an ended connection that moved nothing has no row");
+    assert_eq!(count(&Selection { closed: true, ..screen }), 7, "--closed shows it");
 }
 
 #[test]

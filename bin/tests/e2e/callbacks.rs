@@ -1,5 +1,5 @@
-//! Runs tcptop beside a foreign program that switches off the callbacks for TCP states (`bpf_sock_ops_cb_flags_set` without
-//! the flags that were set before).
+//! Runs tcptop beside a foreign program that switches off the callbacks for TCP states. It calls
+//! `bpf_sock_ops_cb_flags_set` without the flags that tcptop has set.
 
 use std::{fs::File, net::TcpStream, os::fd::OwnedFd};
 
@@ -17,15 +17,15 @@ const PORT: u16 = 8099;
 const SOCK_OPS: u32 = 13;
 const ATTACH_SOCK_OPS: u32 = 3;
 
-/// Turns all callbacks of connections from and to the port off.
-fn taker(root: &OwnedFd) -> OwnedFd {
+/// Attaches a program that turns off all callbacks of connections from and to the port.
+fn attach_disabler(root: &OwnedFd) -> OwnedFd {
     const LOAD: u8 = 0x61;
     const COPY: u8 = 0xbf;
     const JUMP: u8 = 0x05;
     const JUMP_IF_EQUAL: u8 = 0x15;
     const CALL: u8 = 0x85;
     const CB_FLAGS_SET: i32 = 59;
-    // Of `struct bpf_sock_ops`. The remote port is in the upper half, in the order of the network.
+    // Offsets in `struct bpf_sock_ops`. The remote port is in the upper half of its field, in network byte order.
     const REMOTE_PORT: i16 = 64;
     const LOCAL_PORT: i16 = 68;
     let remote = u32::from(PORT.to_be()) << 16;
@@ -46,7 +46,7 @@ fn taker(root: &OwnedFd) -> OwnedFd {
     programs::link(&program, root, ATTACH_SOCK_OPS)
 }
 
-/// Ends a connection in one of four ways; what was moved.
+/// Moves bytes over a connection, and ends it in one of four ways. Returns what to expect of its ends.
 fn end(number: u64, pair: Pair) -> [End; 2] {
     let ends = pair.ends(1_000 + number, 10);
     pair.exchange(1_000 + number, 10);
@@ -73,15 +73,15 @@ fn end(number: u64, pair: Pair) -> [End; 2] {
 fn wait_for_reset(server: &Own<TcpStream>) {
     use std::io::Read;
     let mut stream: &TcpStream = server;
-    assert!(stream.read(&mut [0]).is_err(), "a reset");
+    assert!(stream.read(&mut [0]).is_err(), "no reset came");
 }
 
 #[test]
-fn each_end_is_told_once() {
+fn each_end_is_reported_once() {
     cgroup::inside("callbacks", |cgroup| {
         let root: OwnedFd = File::open(cgroup.root()).expect("a directory").into();
         let tcptop = Tcptop::every("0.3").noting("turns TCP state callbacks off");
-        let _taker = taker(&root);
+        let _disabler = attach_disabler(&root);
         let mut expected = Vec::new();
         for number in 0..20 {
             let listener = listen(&format!("127.0.0.1:{PORT}"));

@@ -1,4 +1,4 @@
-//! Creates cgroups of version 2 for tests. Tests mount the tree themselves, because a host need not have mounted it.
+//! Creates cgroups of version 2 for tests. It mounts the tree itself, because a host need not have mounted it.
 
 use std::{
     ffi::CString,
@@ -14,7 +14,7 @@ use std::{
 
 use crate::{harness::Scratch, privilege::done};
 
-/// A cgroup below the root. It is made in a separate mount namespace of the calling thread, and removed when dropped.
+/// A cgroup below the root. The calling thread gets its own mount namespace for it. Dropping it removes the cgroup.
 pub struct Cgroup {
     mount: Scratch,
     path: PathBuf,
@@ -31,11 +31,11 @@ impl Cgroup {
         let mount = Scratch::new(name);
         let target = CString::new(mount.0.as_os_str().as_bytes()).expect("no NUL");
         let (none, data) = (std::ptr::null(), std::ptr::null());
-        // SAFETY: strings end with NUL.
+        // SAFETY: all strings end with NUL and outlive the calls.
         unsafe {
             done(libc::unshare(libc::CLONE_NEWNS).into()).expect("a namespace");
             done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, data).into())
-                .expect("private");
+                .expect("the mounts can be made private");
             done(libc::mount(c"x".as_ptr(), target.as_ptr(), c"cgroup2".as_ptr(), 0, data).into())
                 .expect("cgroup2");
         }
@@ -45,24 +45,24 @@ impl Cgroup {
         Self { mount, path, directory }
     }
 
-    /// The root of the tree.
+    /// Returns the root of the tree.
     pub fn root(&self) -> &Path {
         &self.mount.0
     }
 
-    /// Makes cgroups below this one, and moves the process into the innermost of them.
+    /// Creates the cgroups of a path below this one, and moves the process into the innermost.
     pub fn take(&self, below: &str, pid: u32) {
         let path = self.path.join(below);
         fs::create_dir_all(&path).expect("cgroups");
-        fs::write(path.join("cgroup.procs"), pid.to_string()).expect("moved");
+        fs::write(path.join("cgroup.procs"), pid.to_string()).expect("the process can be moved");
     }
 
-    /// Makes cgroups below this one. The command's process begins in the innermost of them.
+    /// Creates the cgroups of a path below this one, and starts the command's process in the innermost.
     pub fn begin_in(&self, below: &str, command: &mut Command) {
         let path = self.path.join(below);
         fs::create_dir_all(&path).expect("cgroups");
         let procs = fs::File::options().write(true).open(path.join("cgroup.procs")).expect("a cgroup");
-        // SAFETY: one system call, on a descriptor that the closure owns.
+        // SAFETY: the closure makes one system call, on a descriptor that it owns.
         unsafe {
             command.pre_exec(move || {
                 let moved = libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
@@ -71,17 +71,17 @@ impl Cgroup {
         };
     }
 
-    /// Removes the cgroups below this one, which have no processes.
+    /// Removes the cgroups of a path below this one. They must have no processes.
     pub fn remove(&self, below: &str) {
         let path = self.path.join(below);
         remove(&path);
         assert!(!path.exists(), "{}", path.display());
     }
 
-    /// The command's process sees this cgroup as the root.
+    /// Makes the command's process see this cgroup as the root.
     pub fn make_root_of(&self, command: &mut Command) {
         let directory = self.directory.as_raw_fd();
-        // SAFETY: system calls on what the closure owns, and on a descriptor that the fork copies.
+        // SAFETY: the closure makes system calls only, on its own data and on a descriptor that the child inherits.
         unsafe {
             command.pre_exec(move || {
                 let procs = libc::openat(directory, c"cgroup.procs".as_ptr(), libc::O_WRONLY);

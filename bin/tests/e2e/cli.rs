@@ -8,7 +8,7 @@ use crate::{
     traffic::{Pair, V4, datagram, udp},
 };
 
-/// The blocks of a text report.
+/// Splits text reports into blocks, one for each report.
 fn blocks(finished: &Finished) -> Vec<Vec<&str>> {
     finished.stdout.trim_end().split("\n\n").map(|block| block.lines().collect()).collect()
 }
@@ -43,20 +43,20 @@ fn text_report() {
     let process = Process::start(&mut tcptop(&["-n", "2", "-d", "0.3"]), |_| ());
     let finished = process.wait();
     finished.assert_success();
-    assert!(!finished.stdout.contains('\x1b'), "no escape codes in a pipe");
+    assert!(!finished.stdout.contains('\x1b'), "a pipe must get no escape codes");
     for block in blocks(&finished) {
         let [header, titles, rows @ ..] = block.as_slice() else { panic!("{block:?}") };
         assert_eq!(
             titles.split_whitespace().collect::<Vec<_>>(),
             ["PROTO", "LOCAL", "REMOTE", "PID", "COMM", "STATE", "RX/s", "TX/s", "RX", "TX", "RTT"]
         );
-        // Other processes may have sent something, too.
+        // The header has a part `other` if anybody sent packets of other protocols.
         let parts: Vec<&str> = header.split("  ").filter(|part| !part.starts_with("other ")).collect();
         let [time, interval, tcp, udp, rx, tx] = parts.as_slice() else { panic!("{header}") };
         assert_eq!((time.len(), time.matches(':').count()), (8, 2), "{header}");
         let seconds = interval.strip_prefix("interval ").and_then(|rest| rest.strip_suffix('s'));
         let measured = seconds.and_then(|seconds| seconds.parse::<f64>().ok());
-        // Ticks have fixed times, so the interval after a late tick is shorter.
+        // Ticks have fixed times, so the interval after a late tick is short.
         assert!(measured.is_some_and(|seconds| (0.01..30.0).contains(&seconds)), "{header}");
         assert!(rx.starts_with("RX ") && rx.ends_with("/s") && tx.starts_with("TX ") && tx.ends_with("/s"));
         let rows_of = |protocol: &str| rows.iter().filter(|row| row.starts_with(protocol)).count();
@@ -72,7 +72,7 @@ fn text_report() {
                 });
                 let row = found.unwrap_or_else(|| panic!("{flow:?} is not in {block:#?}"));
                 let cells: Vec<&str> = row.split_whitespace().collect();
-                assert_eq!(cells[3], me, "idle connections have an owner too: {row}");
+                assert_eq!(cells[3], me, "idle connections must have an owner too: {row}");
                 assert!(cells.contains(&"ESTABLISHED"), "{row}");
             }
         }
@@ -83,7 +83,7 @@ fn text_report() {
 fn text_report_sorts_by_rate() {
     let process = Process::start(&mut tcptop(&["-n", "1", "-d", "1", "--closed"]), |_| ());
     let pairs: Vec<Pair> = (0..3).map(|_| Pair::new(V4)).collect();
-    // We do not know whether tcptop counts already, so continue until it ends.
+    // The test does not know when tcptop begins to count, so send until tcptop ends.
     let report = std::thread::scope(|scope| {
         let waiter = scope.spawn(|| process.wait());
         while !waiter.is_finished() {
@@ -92,7 +92,7 @@ fn text_report_sorts_by_rate() {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     report.assert_success();
     let rank = |index: usize| {
@@ -157,9 +157,9 @@ fn usage_errors() {
     }
 }
 
-/// tcptop escapes text that the caller chose.
+/// tcptop escapes the caller's text in messages.
 #[test]
-fn errors_steer_no_terminal() {
+fn errors_contain_no_control_characters() {
     const HOSTILE: &str = "\u{1b}[2J\n\u{202e}\\";
     const SHOWN: &str = "\\x1b[2J\\x0a\\xe2\\x80\\xae\\\\";
     let file = format!("/no/{HOSTILE}/file");
@@ -185,7 +185,7 @@ fn errors_steer_no_terminal() {
 }
 
 #[test]
-fn numbers_too_large_are_all_or_told_the_limit() {
+fn numbers_that_are_too_large_mean_all_or_are_refused_with_the_limit() {
     let huge = "99999999999999999999";
     run(&["-1", "-d", "0.1", "--rows", huge]).assert_success();
     run(&["-d", "0.1", "--count", huge, "--pid", huge]).assert_code(2);
@@ -219,8 +219,8 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// Closes the reading end of its output after the first line, and waits for its end.
-fn reader_leaves(args: &[&str], traffic: impl Fn()) {
+/// Runs tcptop, closes the reading end of its output after the first line, and waits until it ends.
+fn close_reader(args: &[&str], traffic: impl Fn()) {
     use std::io::{BufRead, BufReader, Read};
     let mut child = spawn(&mut tcptop(args));
     let mut line = String::new();
@@ -236,13 +236,13 @@ fn reader_leaves(args: &[&str], traffic: impl Fn()) {
 }
 
 #[test]
-fn a_reader_that_leaves_is_a_quiet_end() {
-    reader_leaves(&["-d", "0.1"], || ());
-    // There is nothing to write, and nobody reads it.
-    reader_leaves(&["--csv", "-d", "3600"], || ());
+fn tcptop_ends_quietly_when_its_reader_closes_the_pipe() {
+    close_reader(&["-d", "0.1"], || ());
+    // tcptop has nothing to write, and must notice the closed pipe all the same.
+    close_reader(&["--csv", "-d", "3600"], || ());
     let (client, server) = (udp(V4), udp(V4));
     let remote = server.local_addr().expect("bound");
-    reader_leaves(&["--csv", "-d", "0.1"], || {
+    close_reader(&["--csv", "-d", "0.1"], || {
         client.send_to(&[0; 10], remote).expect("send");
         datagram(&server, 10);
     });

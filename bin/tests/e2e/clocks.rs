@@ -1,4 +1,4 @@
-//! Tests the times of connections and of their owners in a time namespace, where clocks have an offset.
+//! Tests the times of connections and of their owners if tcptop runs in a time namespace, whose clocks have an offset.
 
 use std::{
     ffi::CString,
@@ -13,20 +13,20 @@ use std::{
 
 use crate::{
     harness::tcptop,
+    helper::{Helper, threaded},
     options::{cells, during_by},
     privilege::done,
-    puppet::{Puppet, threaded},
     traffic::{V4, accept, datagram, listen, receive, udp},
 };
 
-/// Of include/uapi/linux/sched.h.
+/// The flag of include/uapi/linux/sched.h.
 const CLONE_NEWTIME: libc::c_int = 0x80;
 
-/// The command's process is in a time namespace, whose clocks are ahead by so many seconds.
+/// Makes the command's process run in a time namespace, whose clocks are ahead by this number of seconds.
 fn shift(command: &mut Command, seconds: i64) {
     let offsets = CString::new(format!("monotonic {seconds} 0\nboottime {seconds} 0\n")).expect("no NUL");
     let write = move || {
-        // SAFETY: strings end with NUL; the descriptors were just opened.
+        // SAFETY: the strings end with NUL, and the descriptors were just opened.
         unsafe {
             done(libc::unshare(CLONE_NEWTIME).into())?;
             let file = libc::open(c"/proc/self/timens_offsets".as_ptr(), libc::O_WRONLY);
@@ -35,7 +35,7 @@ fn shift(command: &mut Command, seconds: i64) {
                 return Err(Error::last_os_error());
             }
             libc::close(file);
-            // A process with one thread may enter it without a child.
+            // A process with one thread may enter the namespace itself, without a child.
             let file = libc::open(c"/proc/self/ns/time_for_children".as_ptr(), libc::O_RDONLY);
             done(libc::setns(file, CLONE_NEWTIME).into())?;
             done(libc::close(file).into())
@@ -45,9 +45,9 @@ fn shift(command: &mut Command, seconds: i64) {
     unsafe { command.pre_exec(write) };
 }
 
-/// The columns `start`, in seconds since the epoch, and `duration_ms` of a process that uses TCP and UDP for a while are
-/// right, and so are its name and command line.
-fn right_from(seconds: i64) {
+/// Checks rows of a process that uses TCP and UDP for a while: the columns `start` (in seconds since the epoch) and
+/// `duration_ms`, and the process's name and command line.
+fn check_times_with_offset(seconds: i64) {
     if !Path::new("/proc/self/ns/time").exists() {
         println!("skipped: the kernel needs CONFIG_TIME_NS");
         return;
@@ -55,8 +55,8 @@ fn right_from(seconds: i64) {
     let (listener, receiver) = (listen(V4), udp(V4));
     let addresses = [listener.local_addr(), receiver.local_addr()].map(|address| address.expect("bound"));
     let [tcp, datagrams] = addresses;
-    // The name of this thread is not the one to be shown: the process is known by its start.
-    let mut client = Puppet::by(threaded("e2e-clocks", "clocks-thread").arg("--shifted"), "e2e-clocks");
+    // tcptop must not show the name of the thread. It recognizes the process by its start time.
+    let mut client = Helper::by(threaded("e2e-clocks", "clocks-thread").arg("--shifted"), "e2e-clocks");
     let owner = client.owner.clone();
     let ports = format!("{},{}", tcp.port(), datagrams.port());
     let columns = "proto,pid,comm,cmdline,start,duration_ms,tx_bytes";
@@ -66,7 +66,7 @@ fn right_from(seconds: i64) {
     let mut begin = Duration::ZERO;
     let lasts = Duration::from_millis(700);
     let finished = during_by(&mut command, || {
-        begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("after");
+        begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
         client.tell(&format!("connect {tcp}"));
         client.tell(&format!("udp {V4}"));
         let server = accept(&listener);
@@ -85,7 +85,7 @@ fn right_from(seconds: i64) {
     assert_eq!(protocols, ["tcp", "udp"], "{rows:?}");
     for row in &rows {
         let late = row["start"].parse::<f64>().expect("seconds") - begin.as_secs_f64();
-        assert!((-0.1..30.0).contains(&late), "{late} s after the truth: {row:?}");
+        assert!((-0.1..30.0).contains(&late), "the start is {late} s too late: {row:?}");
         let ms: u64 = row["duration_ms"].parse().expect("a number");
         assert!((650..30_000).contains(&ms), "{row:?}");
         assert_eq!((&*row["pid"], &row["comm"]), (&*owner.pid.to_string(), &owner.comm), "{row:?}");
@@ -94,14 +94,14 @@ fn right_from(seconds: i64) {
 }
 
 #[test]
-fn in_a_namespace_that_is_a_day_ahead() {
-    right_from(86_400);
+fn in_a_time_namespace_that_is_a_day_ahead() {
+    check_times_with_offset(86_400);
 }
 
-/// A clock must not be before the boot.
+/// The kernel refuses an offset that would set a clock to before the boot.
 #[test]
-fn in_a_namespace_that_is_behind() {
+fn in_a_time_namespace_that_is_behind() {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc");
     let seconds: i64 = uptime.split('.').next().and_then(|seconds| seconds.parse().ok()).expect("a number");
-    right_from(-seconds / 2);
+    check_times_with_offset(-seconds / 2);
 }

@@ -1,4 +1,4 @@
-//! Tests which privileges a run drops once it has started, and that the rest is enough.
+//! Tests which privileges a run drops when it has started, and that the others are enough.
 
 use std::{
     fs,
@@ -21,20 +21,20 @@ const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_CHOWN: u32 = 0;
 const CAP_FOWNER: u32 = 3;
 
-/// Starts it, and returns when it has printed its first line.
+/// Starts a command, and returns when it has printed its first line.
 pub fn started(command: &mut Command) -> Process {
     let (ready, line) = mpsc::channel();
     let process = Process::start(command, move |_| {
-        // Nobody listens after the first line.
+        // Nobody receives after the first line.
         let _ = ready.send(());
     });
-    line.recv_timeout(LIMIT).expect("a line");
+    line.recv_timeout(LIMIT).expect("the command prints a line");
     process
 }
 
-/// A line of /proc/<pid>/status.
+/// Returns the value of a line of /proc/<pid>/status.
 fn status(pid: &str, name: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {name}: {text}")).trim().to_owned()
 }
@@ -47,28 +47,28 @@ fn bits(capabilities: &[u32]) -> u64 {
     capabilities.iter().map(|capability| 1 << capability).sum()
 }
 
-/// Whether --check has a line that begins so.
+/// Returns whether a line of --check begins with `line`.
 fn check_says(line: &str) -> bool {
     run(&["--check"]).stdout.lines().any(|found| found.starts_with(line))
 }
 
-/// A run of root keeps no other capabilities than these, and is under a filter.
-fn keeps(process: &Process, capabilities: &[u32]) {
+/// Checks that a run of root has kept only these capabilities, and has installed a filter of system calls.
+fn assert_keeps(process: &Process, capabilities: &[u32]) {
     let pid = process.pid().to_string();
     let kept = bits(capabilities);
     for name in ["CapPrm", "CapEff", "CapBnd"] {
         assert_eq!(set(&pid, name), set("self", name) & kept, "{name}");
     }
     assert_eq!((set(&pid, "CapInh"), set(&pid, "CapAmb")), (0, 0));
-    is_filtered(&pid);
+    assert_filtered(&pid);
 }
 
-fn is_filtered(pid: &str) {
+fn assert_filtered(pid: &str) {
     assert_eq!(status(pid, "NoNewPrivs"), "1");
     if check_says("yes  seccomp") {
         assert_eq!(status(pid, "Seccomp"), "2");
     } else {
-        println!("skipped: this kernel has no filters of system calls");
+        println!("skipped: this kernel has no filters for system calls");
     }
 }
 
@@ -83,67 +83,68 @@ const OF_OWNERS: [u32; 2] = [CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
 const OF_BPF: [u32; 4] = [CAP_BPF, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
 
 #[test]
-fn a_run_keeps_what_it_uses() {
+fn a_run_keeps_only_the_capabilities_that_it_uses() {
     for args in
         [&["--csv", "-d", "0.2"][..], &["--csv", "-d", "0.2", "--unit"], &["-d", "0.2", "--closed=only"]]
     {
         let process = started(&mut tcptop(args));
-        keeps(&process, &OF_BPF);
+        assert_keeps(&process, &OF_BPF);
         end(process);
     }
 }
 
 #[test]
-fn forwarded_connections_take_one_more() {
+fn forwarded_traffic_needs_cap_net_admin() {
     if !check_says("yes  conntrack") {
         println!("skipped: this kernel has no connection tracking");
         return;
     }
     let mut command = tcptop(&["--csv", "-d", "0.2", "--traffic", "forwarded"]);
     let process = started(&mut command);
-    keeps(&process, &[&OF_OWNERS[..], &[CAP_NET_ADMIN]].concat());
+    assert_keeps(&process, &[&OF_OWNERS[..], &[CAP_NET_ADMIN]].concat());
     process.signal(libc::SIGINT);
     process.wait().assert_code(0);
 }
 
 #[test]
-fn sock_diag_takes_none() {
+fn sock_diag_needs_only_the_capabilities_for_owners() {
     let counts = fs::read("/proc/sys/net/netfilter/nf_conntrack_acct").unwrap_or_default();
     if !crate::diag::is_available() || counts.starts_with(b"1") {
-        println!("skipped: connection tracking would count UDP");
+        println!("skipped: there is no sock_diag, or connection tracking would count UDP");
         return;
     }
     let process = started(&mut tcptop(&["--csv", "-d", "0.2", "--collector", "diag"]));
-    keeps(&process, &OF_OWNERS);
+    assert_keeps(&process, &OF_OWNERS);
     end(process);
 }
 
-/// The sticky bit lets only its owner rename a file, and the folder is not for others to write to.
+/// Because of the sticky bit, only the owner of a file may rename it. Also, the folder is writable only for its owner.
 #[test]
 fn a_log_of_another_user_is_rotated() {
     let scratch = Scratch::new("foreign");
     let file = scratch.0.join("log.csv");
-    fs::write(&file, "").expect("made");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
-    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1700)).expect("ours");
+    fs::write(&file, "").expect("the directory is writable");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the test owns the file");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1700)).expect("the test owns the file");
     for path in [&file, &scratch.0] {
-        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may change owners");
     }
     let args = ["--csv", "--total", "-d", "0.1", "--max-size", "1K", "--keep", "2", "-o"];
     let mut command = tcptop(&args);
     command.arg(&file);
     let process = Process::start(&mut command, |_| ());
     eventually("the second old file", || scratch.0.join("log.csv.2").exists().then_some(()));
-    keeps(&process, &[&OF_BPF[..], &[CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN]].concat());
+    assert_keeps(&process, &[&OF_BPF[..], &[CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN]].concat());
     process.signal(libc::SIGHUP);
-    fs::remove_file(&file).expect("there");
-    eventually("a file made anew", || file.exists().then_some(()));
+    fs::remove_file(&file).expect("the log exists");
+    eventually("a new log", || file.exists().then_some(()));
     end(process);
 }
 
-/// On a narrow stack that may not be widened, a second thread does the work. The first one, which waits, keeps nothing.
+/// If the stack is small and tcptop may not enlarge it, a second thread does the work. The main thread only waits, and
+/// must keep no privilege.
 #[test]
-fn a_thread_that_waits_keeps_no_privilege() {
+fn a_waiting_main_thread_keeps_no_privilege() {
     #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
     const SET: &[libc::c_long] = &[libc::SYS_prlimit64, libc::SYS_setrlimit];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "arm")))]
@@ -154,7 +155,7 @@ fn a_thread_that_waits_keeps_no_privilege() {
         }
         let mut command = tcptop(args);
         limit(&mut command, resource(libc::RLIMIT_STACK), 32 * 1024, false);
-        // Whoever has CAP_SYS_RESOURCE could raise it.
+        // Refuse to raise the limit, which CAP_SYS_RESOURCE would allow.
         let stack = u64::from(resource(libc::RLIMIT_STACK).cast_unsigned());
         ask(&mut command, &Calls::Only(SET), move |question| {
             let is_of_stack = question.args[..2].contains(&stack);
@@ -163,7 +164,7 @@ fn a_thread_that_waits_keeps_no_privilege() {
         });
         let process = started(&mut command);
         let pid = process.pid();
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
         let mut tasks: Vec<_> =
             tasks.map(|task| task.expect("read").file_name().into_string().expect("digits")).collect();
         tasks.sort_unstable_by_key(|task| task.parse::<u32>().ok());
@@ -173,18 +174,18 @@ fn a_thread_that_waits_keeps_no_privilege() {
             for name in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
                 assert_eq!(set(&task, name) & !kept, 0, "{name} of {task}");
             }
-            is_filtered(&task);
+            assert_filtered(&task);
         }
         end(process);
     }
 }
 
 #[test]
-fn a_service_keeps_four_of_its_five() {
+fn a_service_drops_cap_perfmon() {
     const FIVE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
     let scratch = Scratch::new("service");
     let mut command = reachable(&scratch, &["--csv", "-d", "0.2", "--traffic", "local"]);
-    // To make a mount takes CAP_SYS_ADMIN.
+    // Mount the tree here: tcptop would need CAP_SYS_ADMIN for that.
     cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, FIVE);
     let process = started(&mut command);
@@ -192,12 +193,12 @@ fn a_service_keeps_four_of_its_five() {
     let four = bits(&OF_BPF);
     assert_eq!([set(&pid, "CapPrm"), set(&pid, "CapEff")], [four, four]);
     assert_eq!([set(&pid, "CapInh"), set(&pid, "CapAmb")], [0, 0]);
-    is_filtered(&pid);
+    assert_filtered(&pid);
     end(process);
 }
 
 #[test]
-fn privileges_that_cannot_be_dropped_are_told() {
+fn privileges_that_cannot_be_dropped_are_reported() {
     let mut command = tcptop(&["--csv", "-n", "3", "-d", "0.1"]);
     refuse(&mut command, |call| (call.number == SYS_CAPSET).then_some(libc::EPERM));
     let finished = Process::start(&mut command, |_| ()).wait();
@@ -210,18 +211,22 @@ fn privileges_that_cannot_be_dropped_are_told() {
     assert!(check.stdout.contains("\nno   capabilities       cannot be dropped: "), "{}", check.stdout);
 }
 
-/// As the filters of systemd do.
+/// The filters of systemd may refuse seccomp(2).
 #[test]
 fn a_filter_that_refuses_seccomp_is_no_obstacle() {
     let mut command = tcptop(&["--csv", "-d", "0.2"]);
     refuse(&mut command, |call| (call.number == SYS_SECCOMP).then_some(libc::EPERM));
     let process = started(&mut command);
-    assert_eq!(status(&process.pid().to_string(), "Seccomp_filters"), "2", "the test's, and its own");
+    assert_eq!(
+        status(&process.pid().to_string(), "Seccomp_filters"),
+        "2",
+        "the test and tcptop each have a filter"
+    );
     end(process);
 }
 
 #[test]
-fn check_tells_what_a_run_keeps() {
+fn check_names_the_capabilities_that_a_run_keeps() {
     let check = run(&["--check"]).stdout;
     let kept = "yes  capabilities       a run keeps CAP_BPF, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, and";
     for line in [kept, "yes  no_new_privs ", "no   Landlock "] {

@@ -1,5 +1,5 @@
-//! Lowers the limit of descriptors while tcptop runs: tcptop must say so, continue to report, and show names again when the
-//! limit rises.
+//! Lowers the limit of descriptors while tcptop runs. tcptop must say so, continue to report, and show names again when
+//! the limit is raised.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,37 +9,39 @@ use std::{
 
 use crate::{
     harness::{Process, eventually, tcptop},
+    helper::Helper,
     options::{Cells, cells},
-    puppet::Puppet,
 };
 
-/// Limits the descriptors that a process may have.
+/// Sets the limit of descriptors of a running process.
 fn limit(pid: u32, count: u64) {
     let pid = libc::pid_t::try_from(pid).expect("a pid");
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel reads and writes whole limits of this stack frame.
+    // SAFETY: the kernel reads and writes limits, which are in this stack frame.
     unsafe {
         assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit), 0);
-        limit.rlim_cur = libc::rlim_t::try_from(count).expect("a limit").min(limit.rlim_max);
+        limit.rlim_cur = libc::rlim_t::try_from(count).expect("the count fits").min(limit.rlim_max);
         assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()), 0);
     }
 }
 
-/// The first descriptor that a process does not have.
+/// Returns the lowest number that is not a descriptor of the process.
 fn first_free(pid: u32) -> u64 {
-    (0..).find(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err()).expect("few are open")
+    (0..)
+        .find(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err())
+        .expect("a process has few descriptors")
 }
 
-/// A connection between two puppets, on which bytes move when asked.
+/// A connection between two helpers.
 struct Talk {
-    server: Puppet,
-    client: Puppet,
+    server: Helper,
+    client: Helper,
     port: String,
 }
 
 impl Talk {
     fn begin(name: &str) -> Self {
-        let (mut server, mut client) = (Puppet::new(name), Puppet::new("limit-client"));
+        let (mut server, mut client) = (Helper::new(name), Helper::new("limit-client"));
         let address = server.tell("listen 127.0.0.1:0");
         client.tell(&format!("connect {address}"));
         server.tell("accept");
@@ -52,14 +54,14 @@ impl Talk {
         self.server.tell("receive 10");
     }
 
-    /// The rows of the server's end.
+    /// Returns the rows of the server's end.
     fn rows(&self, output: &str) -> Vec<Cells> {
         cells(output).into_iter().filter(|row| row["lport"] == self.port).collect()
     }
 }
 
-/// `limit_of`: what the limit falls to, from the first descriptor that the process does not have.
-fn falls(limit_of: impl Fn(u64) -> u64) {
+/// Lowers the limit, raises it and lowers it again. `limit_of` computes the first limit from [`first_free`].
+fn lower_limit(limit_of: impl Fn(u64) -> u64) {
     let mut older = Talk::begin("limit-older");
     older.move_bytes();
     let output = Arc::new(Mutex::new(String::new()));
@@ -88,12 +90,12 @@ fn falls(limit_of: impl Fn(u64) -> u64) {
     assert!(rows.iter().all(|row| has_cmdline(row, "limit-older")), "{rows:?}");
 
     limit(process.pid(), 1024);
-    eventually("names when the limit is gone", || {
+    eventually("names after the limit was raised", || {
         newer.move_bytes();
         thread::sleep(Duration::from_millis(50));
         named(&newer, "limit-newer").then_some(())
     });
-    // A report after that, so that a second fall is another one.
+    // Wait for another report, so that tcptop notices the second low limit as a new one.
     let rows = newer.rows(&written()).len();
     eventually("another report", || {
         newer.move_bytes();
@@ -103,7 +105,8 @@ fn falls(limit_of: impl Fn(u64) -> u64) {
 
     limit(process.pid(), first_free(process.pid()));
     newer.move_bytes();
-    // Owners are asked once in a second whether they have exited. On an emulated machine that is later.
+    // tcptop needs a descriptor once in a second, when it checks whether owners have exited. An emulated machine takes
+    // longer.
     for _ in 0..15 {
         newer.move_bytes();
         thread::sleep(Duration::from_millis(200));
@@ -117,17 +120,16 @@ fn falls(limit_of: impl Fn(u64) -> u64) {
 }
 
 #[test]
-fn no_descriptor_is_left() {
-    falls(|free| free);
+fn the_limit_leaves_no_descriptor() {
+    lower_limit(|free| free);
 }
 
 #[test]
-fn too_few_for_a_look_are_left() {
-    falls(|free| free + 2);
+fn the_limit_leaves_too_few_descriptors_to_search_proc() {
+    lower_limit(|free| free + 2);
 }
 
-/// Below what it has open.
 #[test]
-fn it_falls_to_twelve() {
-    falls(|_| 12);
+fn the_limit_is_below_the_number_of_open_descriptors() {
+    lower_limit(|_| 12);
 }

@@ -1,4 +1,4 @@
-//! Detaches programs of a running tcptop, as `bpftool link detach` does.
+//! Detaches programs of a running tcptop, as `bpftool link detach` does. tcptop must attach them again.
 
 use std::{sync::mpsc, thread, time::Duration};
 
@@ -16,7 +16,7 @@ const EGRESS: u32 = 1;
 const SOCK_OPS: u32 = 3;
 const CONNECT4: u32 = 10;
 
-/// Keeps a process from running while `work` is done.
+/// Stops a process while `work` runs.
 fn while_stopped(process: &Process, work: impl FnOnce()) {
     process.signal(libc::SIGSTOP);
     let stat = format!("/proc/{}/stat", process.pid());
@@ -35,7 +35,7 @@ fn detach(process: &Process, attach_types: &[u32]) {
     meant.into_iter().for_each(programs::CgroupLink::detach);
 }
 
-/// Waits until nothing is detached.
+/// Waits until tcptop has attached all its programs again.
 fn expect_attached(process: &Process) {
     eventually("all hooks attached again", || {
         let links = links_of(process.pid());
@@ -43,8 +43,8 @@ fn expect_attached(process: &Process) {
     });
 }
 
-/// Traffic is counted to the byte before and after these hooks are detached, and stderr says this of it.
-fn goes_on(attach_types: &[u32], note: &'static str) {
+/// Checks that tcptop counts to the byte before and after the test detaches these hooks, and that stderr has this note.
+fn counts_again(attach_types: &[u32], note: &'static str) {
     let tcptop = Tcptop::start().noting(note);
     let before = Pair::new(V4);
     before.exchange(3_000, 2_000);
@@ -62,18 +62,18 @@ fn goes_on(attach_types: &[u32], note: &'static str) {
 
 #[test]
 fn a_packet_hook_is_attached_again() {
-    goes_on(&[INGRESS], "tcptop: somebody detached ingress; it is attached again, but");
-    goes_on(&[EGRESS], "tcptop: somebody detached egress; it is attached again, but");
+    counts_again(&[INGRESS], "tcptop: somebody detached ingress; it is attached again, but");
+    counts_again(&[EGRESS], "tcptop: somebody detached egress; it is attached again, but");
 }
 
 #[test]
-fn the_hook_of_the_lifecycle_is_attached_again() {
-    goes_on(&[SOCK_OPS], "tcptop: somebody detached sock_ops; it is attached again, but");
+fn the_sock_ops_hook_is_attached_again() {
+    counts_again(&[SOCK_OPS], "tcptop: somebody detached sock_ops; it is attached again, but");
 }
 
 #[test]
-fn a_hook_that_is_not_needed_is_attached_again_some_intervals_later() {
-    goes_on(&[CONNECT4], "tcptop: somebody detached connect4; it is attached again, but");
+fn an_optional_hook_is_attached_again_some_intervals_later() {
+    counts_again(&[CONNECT4], "tcptop: somebody detached connect4; it is attached again, but");
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn all_hooks_are_attached_again_at_once() {
     tcptop.stop();
     let names: Vec<&str> = HOOKS.iter().map(Hook::name).collect();
     let note = format!("tcptop: somebody detached {}; they are attached again, but", names.join(", "));
-    goes_on(&all, note.leak());
+    counts_again(&all, note.leak());
 }
 
 #[test]
-fn a_connection_that_ended_meanwhile_ends() {
+fn a_connection_that_ended_while_hooks_were_detached_is_closed() {
     let tcptop = Tcptop::start().noting("tcptop: somebody detached");
     let (ended, open) = (Pair::new(V4), Pair::new(V4));
     ended.exchange(3_000, 2_000);
@@ -102,21 +102,21 @@ fn a_connection_that_ended_meanwhile_ends() {
     });
     tcptop.expect_closed(&expected);
     let expected = open.ends(30, 20);
-    assert!(!expected.iter().any(|end| end.is_closed_in(&tcptop.rows())), "it is open");
+    assert!(!expected.iter().any(|end| end.is_closed_in(&tcptop.rows())), "this connection is open");
     drop(open);
     tcptop.finish(&expected);
 }
 
-/// Starts one below this cgroup, and hands it over once it counts.
+/// Starts a tcptop that sees this cgroup as the root, and returns it when it counts.
 fn started(cgroup: &crate::cgroup::Cgroup) -> Process {
     let mut command = tcptop(&["--csv", "-d", "0.2"]);
     cgroup.make_root_of(&mut command);
     let (ready, header) = mpsc::channel();
     let process = Process::start(&mut command, move |_| {
-        // Nobody listens after the first line.
+        // Nobody receives after the first line.
         let _ = ready.send(());
     });
-    header.recv_timeout(LIMIT).expect("the header line");
+    header.recv_timeout(LIMIT).expect("tcptop writes the header");
     process
 }
 
@@ -129,7 +129,7 @@ fn a_needed_hook_that_another_program_has_taken_ends_the_run() {
             detach(&process, &[INGRESS]);
             taken = Some(programs::attach(&cgroup.directory, 0));
         });
-        let id = taken.expect("attached");
+        let id = taken.expect("the program is attached");
         let finished = process.wait();
         finished.assert_code(69);
         let error = format!(
@@ -143,7 +143,7 @@ fn a_needed_hook_that_another_program_has_taken_ends_the_run() {
 }
 
 #[test]
-fn a_hook_that_is_not_needed_and_that_another_program_has_taken_is_done_without() {
+fn a_run_continues_if_another_program_has_taken_an_optional_hook() {
     const CGROUP_SOCK_ADDR: u32 = 18;
     inside("spared", |cgroup| {
         let process = started(cgroup);

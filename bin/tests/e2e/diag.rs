@@ -15,7 +15,7 @@ use crate::{
     whose::log::Log,
 };
 
-/// Returns whether this kernel has sock_diag. If not, prints that a test is skipped.
+/// Returns whether this kernel has sock_diag. Prints that a test is skipped if it has none.
 pub fn is_available() -> bool {
     let check = run(&["--check"]);
     let has = check.stdout.lines().any(|line| line.starts_with("yes  sock_diag"));
@@ -25,16 +25,16 @@ pub fn is_available() -> bool {
     has
 }
 
-/// An expected closed row: both ends, and the bytes received and sent.
+/// An expected closed row: the local and the remote address, and the bytes received and sent.
 type End = (String, String, u64, u64);
 
-/// The expected rows of the client's and the server's end.
+/// Returns the expected rows of the client's and the server's end.
 fn ends(pair: &Pair, up: u64, down: u64) -> [End; 2] {
     let (client, server) = (pair.flow.local.to_string(), pair.flow.remote.to_string());
     [(client.clone(), server.clone(), down, up), (server, client, up, down)]
 }
 
-/// Ends connections in each of these ways, some before a report and some after one.
+/// Ends connections in several ways, each before a report and after one. Returns the expected rows.
 fn end_in_each_way(address: &str) -> Vec<End> {
     let mut expected = Vec::new();
     for pause in [0, 500] {
@@ -62,8 +62,8 @@ fn end_in_each_way(address: &str) -> Vec<End> {
         expected.extend(ends(&pair, 10, 5_020));
         drop(pair.server);
         assert_eq!(receive_to_end(&pair.client), 0);
-        // One side resets. The kernel then forgets the bytes of that socket (net/ipv4/tcp.c `tcp_disconnect`, v6.1), so
-        // they are lost if no report has shown them before.
+        // The client resets the connection. The kernel then forgets the bytes of that socket (net/ipv4/tcp.c
+        // `tcp_disconnect`, v6.1), so they are lost if no report has shown them before.
         let pair = open(3_000, 4_000);
         expected.extend(ends(&pair, 3_000, 4_000).into_iter().skip(usize::from(pause == 0)));
         close_by_reset(pair.client);
@@ -72,9 +72,9 @@ fn end_in_each_way(address: &str) -> Vec<End> {
     expected
 }
 
-/// Each end has one closed row with the bytes that it sent and received. If the kernel does not show whether a FIN has
-/// arrived, one received byte may be missing. The owner of a connection that lived for a moment is unknown, or the
-/// listener's.
+/// Panics unless each end has one closed row with the bytes that it sent and received. If the kernel does not show
+/// whether a FIN has arrived, one received byte may be missing. If a connection lived only for a moment, its owner is
+/// unknown or that of the listener.
 fn assert_closed(log: Log, expected: &[End]) {
     let me = Owner::me();
     let mut short = 0;
@@ -82,7 +82,7 @@ fn assert_closed(log: Log, expected: &[End]) {
         let row = log.closed(local, remote);
         let number = |name: &str| row[name].parse::<u64>().expect("a number");
         assert_eq!(number("tx_bytes"), *tx, "{row:?}");
-        // On an emulated machine a FIN was once counted as a byte.
+        // On an emulated machine, tcptop once counted a FIN as a byte.
         let most = rx + u64::from(std::env::var_os("TCPTOP_SLOW").is_some());
         let received = number("rx_bytes");
         assert!(received + 1 >= *rx && received <= most, "{rx}: {row:?}");
@@ -90,12 +90,12 @@ fn assert_closed(log: Log, expected: &[End]) {
         assert!(row["comm"].is_empty() || row["comm"] == me.comm, "{row:?}");
     }
     let is_ours = |row: &&Cells| {
-        let known = |(local, remote, ..): &End| row["local"] == *local && row["remote"] == *remote;
-        row["event"] == "closed" && expected.iter().any(known)
+        let is_same = |(local, remote, ..): &End| row["local"] == *local && row["remote"] == *remote;
+        row["event"] == "closed" && expected.iter().any(is_same)
     };
-    assert_eq!(log.rows().iter().filter(is_ours).count(), expected.len(), "each end has one row");
+    assert_eq!(log.rows().iter().filter(is_ours).count(), expected.len(), "each end must have one row");
     println!("{short} of {} ends lack a byte", expected.len());
-    assert!(short * 2 <= expected.len() as u64, "{short}");
+    assert!(short * 2 <= expected.len() as u64, "{short} ends lack a byte");
     log.stop();
 }
 
@@ -146,7 +146,7 @@ fn connections_live_and_are_older() {
     tcptop.finish(&expected);
 }
 
-/// Every user may use sock_diag, as ss does.
+/// sock_diag needs no privilege, as ss shows.
 #[test]
 fn a_plain_user_sees_connections() {
     if !is_available() {
@@ -167,14 +167,14 @@ fn a_plain_user_sees_connections() {
         process.signal(libc::SIGINT);
         process.wait()
     };
-    // It may not read the owners of other users' connections.
+    // stderr may have a note, because tcptop may not read the owners of other users' connections.
     finished.assert_code(0);
     let rows = cells(&finished.stdout);
-    let row = rows.iter().find(|row| row["lport"] == port.to_string()).expect("its row");
+    let row = rows.iter().find(|row| row["lport"] == port.to_string()).expect("the connection has a row");
     assert_eq!((row["rx_bytes"].as_str(), row["tx_bytes"].as_str()), ("1000", "2000"));
 }
 
-/// tcptop has nothing to do between two reports, so it must hardly wake up.
+/// tcptop has nothing to do between two reports, so it must not wake up often.
 #[test]
 fn idle_costs_nothing() {
     if !is_available() {
@@ -185,7 +185,7 @@ fn idle_costs_nothing() {
     let tcptop = Tcptop::run(&mut tcptop(&["--collector", "diag", "--csv", "--closed", "-d", "60"]));
     thread::sleep(Duration::from_secs(1));
     let status =
-        std::fs::read_to_string(format!("/proc/{}/status", tcptop.process().pid())).expect("it runs");
+        std::fs::read_to_string(format!("/proc/{}/status", tcptop.process().pid())).expect("tcptop runs");
     let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     let switches: u32 = switches.and_then(|count| count.trim().parse().ok()).expect("a number");
     assert!(switches < 50, "{switches} wake-ups in {:?}", begin.elapsed());

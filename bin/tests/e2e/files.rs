@@ -1,4 +1,4 @@
-//! Tests output that tcptop appends to a file.
+//! Tests output to files, pipes and standard output.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use crate::{
     traffic::{V4, datagram, udp},
 };
 
-/// Runs tcptop with continuous traffic.
+/// Runs tcptop while datagrams are sent all the time.
 fn with_traffic(args: &[&str]) {
     let (client, server) = (udp(V4), udp(V4));
     let remote = server.local_addr().expect("bound");
@@ -20,7 +20,7 @@ fn with_traffic(args: &[&str]) {
             datagram(&server, 10);
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let finished = waiter.join().expect("no panic");
+        let finished = waiter.join().expect("the thread does not panic");
         finished.assert_success();
         assert_eq!(finished.stdout, "");
     });
@@ -43,7 +43,7 @@ fn csv_is_appended_under_one_header() {
     with_traffic(&args);
     let both = csv(&file);
     assert!(first.len() > 1 && both.len() > first.len(), "{both:?}");
-    assert_eq!(both[..first.len()], first, "what is there stays");
+    assert_eq!(both[..first.len()], first, "the second run must leave these lines alone");
     assert_eq!(both[0], HEADER);
     for line in &both[1..] {
         Row::parse(line).unwrap_or_else(|mistake| panic!("{mistake}"));
@@ -54,7 +54,7 @@ fn csv_is_appended_under_one_header() {
 fn an_empty_file_gets_the_header() {
     let scratch = Scratch::new("empty");
     let file = scratch.0.join("out.csv");
-    fs::write(&file, "").expect("writable");
+    fs::write(&file, "").expect("the file is writable");
     run(&["--csv", "--once", "-d", "0.1", "--output", file.to_str().expect("UTF-8")]).assert_success();
     assert_eq!(csv(&file)[0], HEADER);
 }
@@ -64,7 +64,7 @@ fn a_torn_last_line_is_ended() {
     let scratch = Scratch::new("torn");
     let file = scratch.0.join("out.csv");
     let torn = "2026-11-23T12:41:52.123Z,live,tcp,192.16";
-    fs::write(&file, format!("{HEADER}\n{torn}")).expect("writable");
+    fs::write(&file, format!("{HEADER}\n{torn}")).expect("the file is writable");
     with_traffic(&["--csv", "-n", "2", "-d", "0.2", "-o", file.to_str().expect("UTF-8")]);
     let lines = csv(&file);
     assert_eq!(lines[..2], [HEADER, torn]);
@@ -108,25 +108,25 @@ fn other_names_of_standard_output_are_standard_output() {
         let finished = run(&["--csv", "-n", "2", "-d", "0.1", "-o", name]);
         finished.assert_success();
         assert!(finished.stdout.starts_with(HEADER), "{name}: {}", finished.stdout);
-        // tcptop accepts any file that a shell has opened.
+        // tcptop appends to any file that a shell has opened, even if it did not write it.
         let scratch = Scratch::new("stdout");
         let file = scratch.0.join("out");
-        fs::write(&file, "notes\n").expect("written");
+        fs::write(&file, "notes\n").expect("the file is writable");
         let append = fs::File::options().append(true).open(&file).expect("opened");
         let mut command = tcptop(&["--csv", "-1", "-d", "0.1", "-o", name]);
         Process::start(command.stdout(append), |_| ()).wait().assert_success();
         assert!(
-            fs::read_to_string(&file).expect("there").starts_with(&format!("notes\n{HEADER}\n")),
+            fs::read_to_string(&file).expect("the file exists").starts_with(&format!("notes\n{HEADER}\n")),
             "{name}"
         );
     }
 }
 
-/// A command that starts without standard output.
+/// Makes a command that starts with a closed standard output.
 fn without_stdout(args: &[&str]) -> std::process::Command {
     use std::os::unix::process::CommandExt;
     let mut command = tcptop(args);
-    // SAFETY: the closure makes one system call, on a descriptor of the child.
+    // SAFETY: the closure makes one system call, which closes a descriptor of the child.
     unsafe {
         command.pre_exec(|| match libc::close(1) {
             0 => Ok(()),
@@ -143,7 +143,7 @@ fn a_closed_standard_output_is_an_error() {
         finished.assert_code(74);
         assert_eq!(finished.stderr, "error: cannot write to standard output: it is closed\n", "{args:?}");
     }
-    // With a file, tcptop writes nothing to standard output.
+    // tcptop does not need standard output if it writes to a file.
     let scratch = Scratch::new("closed");
     let file = scratch.0.join("out.csv");
     let args = ["--csv", "-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")];
@@ -152,8 +152,8 @@ fn a_closed_standard_output_is_an_error() {
 }
 
 #[test]
-fn a_standard_output_that_is_dev_null_is_none() {
-    // Shells open it for writing, Python for both.
+fn dev_null_as_standard_output_must_be_writable() {
+    // Shells open it for writing, and Python for reading and writing.
     for read in [false, true] {
         let null = fs::File::options().read(read).write(true).open("/dev/null").expect("/dev/null");
         Process::start(tcptop(&["-1", "-d", "0.1"]).stdout(null), |_| ()).wait().assert_success();
@@ -164,12 +164,12 @@ fn a_standard_output_that_is_dev_null_is_none() {
 }
 
 #[test]
-fn a_pipe_whose_reader_stands_still_is_named() {
+fn a_pipe_whose_reader_does_not_read_is_an_error() {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let scratch = Scratch::new("stuck");
     let file = scratch.0.join("pipe");
     let name = std::ffi::CString::new(file.to_str().expect("UTF-8")).expect("no NUL");
-    // SAFETY: a string that lives until the call returns.
+    // SAFETY: the string ends with NUL and outlives the call.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let mut full = fs::File::options();
     let full = full.read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&file).expect("opened");

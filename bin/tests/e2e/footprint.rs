@@ -1,4 +1,5 @@
-//! Measures the memory of a running tcptop. The limits are those of the static binaries.
+//! Measures the memory of a running tcptop, and the work of the verifier. The limits of memory apply to static
+//! binaries.
 
 use std::{fs, path::Path};
 
@@ -7,10 +8,10 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-/// Connections, each with both of its ends on this machine.
+/// The number of connections. Both ends of each are on this machine.
 const PAIRS: u64 = 50;
 
-/// A field of /proc/<pid>/status in KiB, such as `VmRSS`.
+/// Returns a field of /proc/<pid>/status in KiB, such as `VmRSS`.
 pub fn kib(status: &str, field: &str) -> u64 {
     let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let digits = value.and_then(|value| value.trim().strip_suffix(" kB"));
@@ -18,7 +19,7 @@ pub fn kib(status: &str, field: &str) -> u64 {
 }
 
 #[test]
-fn with_a_hundred_connections() {
+fn memory_with_a_hundred_connections() {
     let pairs: Vec<Pair> = (0..PAIRS).map(|_| Pair::new(V4)).collect();
     let tcptop = Tcptop::start();
     let mut expected = Vec::new();
@@ -28,7 +29,7 @@ fn with_a_hundred_connections() {
     }
     tcptop.expect_live(&expected);
 
-    let status = fs::read_to_string(format!("/proc/{}/status", tcptop.process().pid())).expect("it runs");
+    let status = fs::read_to_string(format!("/proc/{}/status", tcptop.process().pid())).expect("tcptop runs");
     let (resident, peak) = (kib(&status, "VmRSS"), kib(&status, "VmHWM"));
     println!("memory: {resident} KiB, {peak} KiB at the peak");
     if crate::harness::is_static() {
@@ -40,20 +41,20 @@ fn with_a_hundred_connections() {
     tcptop.finish(&expected);
 }
 
-/// The time to the first report is mostly that of the verifier. Kernels before 5.16 do not say how much it did
-/// (kernel/bpf/syscall.c `bpf_prog_show_fdinfo`, v5.16).
+/// The verifier takes most of the time to the first report. Kernels before 5.16 do not say how many instructions it has
+/// followed (kernel/bpf/syscall.c `bpf_prog_show_fdinfo`, v5.16).
 #[test]
 fn programs_are_verified_in_few_steps() {
     const MOST: u64 = 80_000;
     let tcptop = Tcptop::start();
     let mut steps = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{}/fdinfo", tcptop.process().pid())).expect("it runs") {
+    for entry in fs::read_dir(format!("/proc/{}/fdinfo", tcptop.process().pid())).expect("tcptop runs") {
         let Ok(text) = fs::read_to_string(entry.expect("readable").path()) else { continue };
         let verified = text.lines().find_map(|line| line.strip_prefix("verified_insns:"));
         steps.extend(verified.map(|steps| steps.trim().parse::<u64>().expect("a number")));
     }
     println!("steps of the verifier: {steps:?}");
     let sum: u64 = steps.iter().sum();
-    assert!(sum <= MOST, "{sum} steps: {steps:?}");
+    assert!(sum <= MOST, "the verifier took {sum} steps: {steps:?}");
     tcptop.stop();
 }

@@ -1,4 +1,4 @@
-//! Starts tcptop and reads its output: a running tcptop, and single runs.
+//! Starts tcptop and reads its output, either while it runs or after it has ended.
 
 use std::{
     fs::File,
@@ -19,13 +19,13 @@ use crate::{
 /// The limit of every wait. It is generous, because an emulated machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(30);
 /// A live row must be right within this time, which is enough for a delayed ACK and a report. An emulated machine sets
-/// TCPTOP_SLOW: there, another test may keep the only CPU busy for longer.
+/// TCPTOP_SLOW, because another process may keep its only CPU busy for longer.
 pub fn live_limit() -> Duration {
     Duration::from_secs(if std::env::var_os("TCPTOP_SLOW").is_some() { 20 } else { 3 })
 }
 
-/// Locked for writing while a child is made, and for reading while a socket is closed. Between its fork and its exec, a child
-/// has every socket of this process open, so a close in that moment would not be the last one.
+/// A thread locks this for writing while it makes a child, and for reading while it closes a socket. Between its fork
+/// and its exec, a child has every socket of this process open, so a close in that moment would not be the last one.
 pub static SPAWNING: RwLock<()> = RwLock::new(());
 
 /// Starts a child that shares no socket with this process.
@@ -39,21 +39,21 @@ pub fn binary() -> PathBuf {
     std::env::var_os(GIVEN).map_or_else(|| env!("CARGO_BIN_EXE_tcptop").into(), PathBuf::from)
 }
 
-/// With this variable in its environment, SIGSYS ends tcptop if it makes a system call that its filter does not allow. So each
-/// test here also tests that the list of allowed calls is complete.
+/// If this variable is set, SIGSYS ends tcptop when it makes a system call that its filter does not allow. So each test
+/// here also tests that the list of allowed calls is complete.
 pub const STRICT: &str = "TCPTOP_STRICT";
 
-/// This variable names the tcptop to test, a static one of ci/build.
+/// This variable names the tcptop to test. ci/build has built it as a static binary.
 const GIVEN: &str = "TCPTOP_BIN";
 
-/// Returns whether the binary under test is a static one, and not a debug build.
+/// Returns whether the binary under test is static. Otherwise it is a debug build.
 pub fn is_static() -> bool {
     std::env::var_os(GIVEN).is_some()
 }
 
-/// A command that runs tcptop. It excludes forwarded traffic, which the tests do not expect on a host that forwards.
+/// Makes a command that runs tcptop. It excludes forwarded traffic, which would add rows on a host that is a router.
 pub fn tcptop(args: &[&str]) -> Command {
-    // SAFETY: a call without arguments that cannot fail.
+    // SAFETY: geteuid(2) has no arguments and cannot fail.
     assert_eq!(unsafe { libc::geteuid() }, 0, "these tests load programs into the kernel: run them as root");
     let mut command = Command::new(binary());
     command
@@ -65,7 +65,8 @@ pub fn tcptop(args: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // A shell has its background jobs ignore SIGINT and SIGQUIT, nohup(1) SIGHUP, and what a process ignores, its children do.
+    // A shell may start its background jobs with SIGINT and SIGQUIT ignored, and nohup(1) ignores SIGHUP. A child
+    // inherits ignored signals, so reset them.
     // SAFETY: signal(2) is allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {
@@ -78,7 +79,7 @@ pub fn tcptop(args: &[&str]) -> Command {
     command
 }
 
-/// Waits for an event with [`LIMIT`].
+/// Calls `event` until it returns a value. Panics after [`LIMIT`].
 pub fn eventually<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -99,13 +100,13 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Panics unless it ended with this exit code.
+    /// Panics unless the run ended with this exit code.
     pub fn assert_code(&self, code: i32) -> &Self {
         assert_eq!(self.status.code(), Some(code), "{}\n{}\n{}", self.status, self.stderr, self.stdout);
         self
     }
 
-    /// Panics unless it succeeded without a message on stderr.
+    /// Panics unless the run succeeded without a message on stderr.
     pub fn assert_success(&self) -> &Self {
         self.assert_code(0);
         assert_eq!(self.stderr, "");
@@ -113,7 +114,7 @@ impl Finished {
     }
 }
 
-/// A process whose output is collected. Killed when dropped.
+/// A process whose output is collected. Dropping it kills the process.
 pub struct Process {
     child: Child,
     stdout: Option<JoinHandle<String>>,
@@ -122,7 +123,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process. `on_line` gets each line of its output, with its newline, as soon as it is written.
+    /// Starts a process. Calls `on_line` with each line of its output, newline included, as soon as it is written.
     pub fn start(command: &mut Command, mut on_line: impl FnMut(&str) + Send + 'static) -> Self {
         let start = Instant::now();
         let mut child = spawn(command);
@@ -153,7 +154,7 @@ impl Process {
 
     pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
-        // SAFETY: signals a child of ours that was not waited for, so that its id is still its own.
+        // SAFETY: nobody has waited for this child, so the kernel has not given its id to another process.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill");
     }
 
@@ -161,7 +162,7 @@ impl Process {
         self.child.try_wait().expect("a child of ours").is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub fn wait(mut self) -> Finished {
         let status = eventually("the end of tcptop", || self.child.try_wait().expect("a child of ours"));
         let took = self.start.elapsed();
@@ -181,21 +182,21 @@ impl Drop for Process {
     }
 }
 
-/// Runs it to its end.
+/// Runs tcptop to its end.
 pub fn run(args: &[&str]) -> Finished {
     Process::start(&mut tcptop(args), |_| ()).wait()
 }
 
-/// Reports at this interval, in seconds.
+/// The default interval of [`Tcptop`], in seconds.
 pub const INTERVAL: &str = "0.2";
 
-/// A tcptop that writes CSV with closed rows.
+/// A running tcptop that writes CSV with closed rows.
 pub struct Tcptop {
     process: Process,
     seen: Arc<(Mutex<Seen>, Condvar)>,
-    /// A text that one line on stderr must contain.
+    /// stderr must have one line, with this text in it.
     note: Option<&'static str>,
-    /// A text that one line on stderr may contain.
+    /// stderr may have one line, with this text in it.
     excuse: Option<&'static str>,
 }
 
@@ -221,17 +222,17 @@ impl Seen {
 }
 
 impl Tcptop {
-    /// Starts tcptop, and returns when everything is attached.
+    /// Starts tcptop. Returns when all its programs are attached.
     pub fn start() -> Self {
         Self::every(INTERVAL)
     }
 
-    /// The same, with another interval.
+    /// Does the same with another interval.
     pub fn every(interval: &str) -> Self {
         Self::run(&mut tcptop(&["--csv", "--closed", "-d", interval]))
     }
 
-    /// The same, from a command of the caller. If it asks for all rows, they must add up in every report.
+    /// Does the same with the caller's command. If that asks for all rows, the rows of every report must add up.
     pub fn run(command: &mut Command) -> Self {
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         if command.get_args().any(|arg| arg == "--closed") {
@@ -246,7 +247,7 @@ impl Tcptop {
                     let taken = Line::parse(line).and_then(|line| seen.take(line));
                     seen.mistakes.extend(taken.err());
                 }
-                _ => seen.mistakes.push(format!("not a whole row: {line:?}")),
+                _ => seen.mistakes.push(format!("this is not a whole row: {line:?}")),
             }
             writer.1.notify_all();
         });
@@ -264,12 +265,12 @@ impl Tcptop {
         tcptop
     }
 
-    /// Expects one line on stderr, with this text in it.
+    /// Requires one line on stderr, with this text in it.
     pub fn noting(self, note: &'static str) -> Self {
         Self { note: Some(note), ..self }
     }
 
-    /// Accepts one line on stderr, with this text in it.
+    /// Allows one line on stderr, with this text in it.
     pub fn excusing(self, excuse: &'static str) -> Self {
         Self { excuse: Some(excuse), ..self }
     }
@@ -278,7 +279,7 @@ impl Tcptop {
         &self.process
     }
 
-    /// The rows so far.
+    /// Returns the rows that tcptop has written so far.
     pub fn rows(&self) -> Vec<Row> {
         self.seen.0.lock().expect("not poisoned").rows.clone()
     }
@@ -297,7 +298,11 @@ impl Tcptop {
         for end in ends {
             if !self.wait_for(live_limit(), |rows| end.is_live_in(rows)) {
                 let rows = self.rows();
-                panic!("no exact live row within {:?}: {end:?}{}", live_limit(), listed(&rows, &end.flow));
+                panic!(
+                    "no exact live row appeared in {:?}: {end:?}{}",
+                    live_limit(),
+                    listed(&rows, &end.flow)
+                );
             }
         }
     }
@@ -307,7 +312,7 @@ impl Tcptop {
         for end in ends {
             if !self.wait_for(LIMIT, |rows| end.is_closed_in(rows)) {
                 let rows = self.rows();
-                panic!("no closed row within {LIMIT:?}: {end:?}{}", listed(&rows, &end.flow));
+                panic!("no closed row appeared in {LIMIT:?}: {end:?}{}", listed(&rows, &end.flow));
             }
         }
     }
@@ -322,16 +327,16 @@ impl Tcptop {
         rows
     }
 
-    /// Interrupts tcptop, and returns the rows of all its reports, the last one included.
+    /// Interrupts tcptop. Returns the rows of all its reports, including the last one.
     pub fn stop(self) -> Vec<Row> {
         self.stop_by(libc::SIGINT)
     }
 
-    /// The same, by this signal.
+    /// Does the same with this signal.
     pub fn stop_by(self, signal: i32) -> Vec<Row> {
         self.process.signal(signal);
         let finished = self.process.wait();
-        assert_eq!(finished.status.signal(), None, "killed by the signal");
+        assert_eq!(finished.status.signal(), None, "the signal killed tcptop");
         finished.assert_code(0);
         match self.note {
             None if self.excuse.is_some_and(|excuse| finished.stderr.contains(excuse)) => {
@@ -347,13 +352,13 @@ impl Tcptop {
         assert!(seen.mistakes.is_empty(), "{:?}", seen.mistakes);
         assert!(
             seen.rows.is_sorted_by(|one, next| one.time <= next.time),
-            "reports are in the order of time"
+            "the reports are not in the order of time"
         );
         seen.rows
     }
 }
 
-/// An empty directory for this test, removed when dropped. Everybody may enter it.
+/// An empty directory for one test, which every user may enter. Dropping it removes the directory.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -361,7 +366,8 @@ impl Scratch {
         use std::os::unix::fs::PermissionsExt;
         let path = std::env::temp_dir().join(format!("tcptop-e2e-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("the test owns the file");
         Self(path)
     }
 }

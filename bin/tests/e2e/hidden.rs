@@ -1,4 +1,4 @@
-//! Tests the messages about owners that /proc hides from an unprivileged user, at the start and by --check.
+//! Tests what a run and --check say if /proc hides owners from an unprivileged user.
 
 use std::{ffi::CStr, os::unix::process::CommandExt, process::Command};
 
@@ -13,7 +13,8 @@ use crate::{
 pub const CAP_DAC_READ_SEARCH: u32 = 2;
 pub const CAP_SYS_PTRACE: u32 = 19;
 
-/// A command that runs as an unprivileged user with these capabilities, with /proc mounted with these options.
+/// Makes a command that runs tcptop as an unprivileged user with these capabilities. /proc is mounted with these
+/// options.
 fn with_proc(
     scratch: &Scratch,
     args: &[&str],
@@ -22,7 +23,7 @@ fn with_proc(
 ) -> Command {
     let mut command = reachable(scratch, args);
     cover_sys_fs(&mut command, c"cgroup2");
-    // SAFETY: the closure makes one system call, on strings of the program's own.
+    // SAFETY: the closure makes one system call, whose strings are static.
     unsafe {
         command.pre_exec(move || {
             let kind = c"proc".as_ptr();
@@ -33,7 +34,7 @@ fn with_proc(
     command
 }
 
-/// Runs tcptop beside an older connection. Returns the owners in its rows, and the message of --check about owners.
+/// Runs tcptop while an older connection is open. Returns the owners in its rows, and what --check says about owners.
 fn owners(
     name: &str,
     options: &'static CStr,
@@ -41,12 +42,16 @@ fn owners(
     note: Option<&'static str>,
 ) -> (Vec<Option<Owner>>, String) {
     let scratch = Scratch::new(name);
-    // The process whose open files tcptop reads.
+    // tcptop looks for the owner of this connection in /proc.
     let older = Pair::new(V4);
     let check = Process::start(&mut with_proc(&scratch, &["--check"], options, capabilities), |_| ()).wait();
     check.assert_success();
-    let says =
-        check.stdout.lines().find(|line| line.contains(" owners ")).expect("a line of owners").to_owned();
+    let says = check
+        .stdout
+        .lines()
+        .find(|line| line.contains(" owners "))
+        .expect("--check has a line about owners")
+        .to_owned();
 
     let args = ["--csv", "--closed", "-d", "0.2"];
     let mut tcptop = Tcptop::run(&mut with_proc(&scratch, &args, options, capabilities));
@@ -55,17 +60,17 @@ fn owners(
     }
     older.exchange(4_000, 2_000);
     let mine = |row: &Row| row.flow == older.flow && row.tx_bytes == Some(4_000);
-    eventually("its bytes", || tcptop.rows().iter().any(mine).then_some(()));
+    eventually("the bytes of the connection", || tcptop.rows().iter().any(mine).then_some(()));
     let rows = tcptop.stop();
     (rows.into_iter().filter(mine).map(|row| row.owner).collect(), says)
 }
 
-/// The capabilities that show everything if /proc hides processes.
+/// With these capabilities, tcptop sees everything even if /proc hides processes.
 const ALL: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH];
 const THREE: &[u32] = &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON];
 
 #[test]
-fn a_proc_that_hides_processes_is_told() {
+fn a_proc_that_hides_processes_is_reported() {
     for options in [c"hidepid=1", c"hidepid=invisible", c"hidepid=ptraceable"] {
         let (owners, says) =
             owners("hidden", options, THREE, Some("/proc is mounted with hidepid and hides"));
@@ -79,7 +84,7 @@ fn a_proc_that_hides_processes_is_told() {
 }
 
 #[test]
-fn a_proc_that_hides_nothing_from_five_capabilities() {
+fn five_capabilities_see_through_hidepid() {
     for options in [c"", c"hidepid=invisible", c"hidepid=ptraceable"] {
         let (owners, says) = owners("shown", options, ALL, None);
         assert!(owners.iter().all(|owner| *owner == Some(Owner::me())), "{owners:?}");

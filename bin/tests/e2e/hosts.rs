@@ -1,4 +1,4 @@
-//! Tests the messages and exit codes on hosts that lack a feature or refuse an operation.
+//! Tests messages and exit codes on hosts that lack a feature or refuse an operation.
 
 use std::{os::unix::process::CommandExt, process::Command};
 
@@ -19,8 +19,9 @@ const SOCK_CREATE: u32 = 2;
 const CONNECT4: u32 = 10;
 const SOCK_RELEASE: u32 = 34;
 
-/// Panics unless all of this holds: with BPF alone, tcptop ends with this code and one line on stderr that has all of `words`;
-/// where sock_diag is allowed, it replaces BPF, and tcptop says why; and --check says the same.
+/// Checks three runs on a host that `prepare` makes. With BPF alone, tcptop must end with this code and one line on
+/// stderr that has all of `words`. If the host has sock_diag, tcptop must use it by default, and say why. --check must
+/// say the same.
 fn assert_fails(code: i32, words: &[&str], prepare: impl Fn(&mut Command)) {
     let mut command = tcptop(&["--once", "--collector", "bpf"]);
     prepare(&mut command);
@@ -72,7 +73,7 @@ fn without_cgroup_bpf() {
 }
 
 #[test]
-fn all_of_bpf_is_forbidden() {
+fn bpf_is_forbidden() {
     assert_fails(77, &["refuses BPF in spite of the capabilities"], |command| {
         refuse(command, |call| (call.number == SYS_BPF).then_some(libc::EPERM));
     });
@@ -81,12 +82,12 @@ fn all_of_bpf_is_forbidden() {
 /// Makes the command's process see Linux 2.6 as the kernel's version.
 pub fn feign_2_6(command: &mut Command) {
     const UNAME26: libc::c_ulong = 0x0002_0000;
-    // SAFETY: one system call.
+    // SAFETY: the closure makes one system call only.
     unsafe { command.pre_exec(|| if libc::personality(UNAME26) < 0 { done(-1) } else { Ok(()) }) };
 }
 
 #[test]
-fn older_than_its_ring_buffer() {
+fn older_than_the_ring_buffer() {
     const RINGBUF: u32 = 27;
     assert_fails(69, &["Linux 2.6.", "5.10 or later"], |command| {
         feign_2_6(command);
@@ -96,7 +97,7 @@ fn older_than_its_ring_buffer() {
 }
 
 #[test]
-fn older_than_private_mounts() {
+fn older_than_fsopen() {
     assert_fails(69, &["Linux 2.6.", "5.10 or later"], |command| {
         feign_2_6(command);
         cover_sys_fs(command, c"tmpfs");
@@ -122,7 +123,7 @@ fn assert_counts(tcptop: Tcptop) {
     tcptop.finish(&expected);
 }
 
-/// A command that counts.
+/// Makes a command that runs tcptop for [`assert_counts`].
 fn counting() -> Command {
     tcptop(&["--csv", "--closed", "-d", "0.2"])
 }
@@ -173,7 +174,7 @@ fn another_program_is_attached_exclusively() {
 }
 
 #[test]
-fn another_program_is_attached_to_be_overridden() {
+fn another_program_allows_overriding_only() {
     const BPF_F_ALLOW_OVERRIDE: u32 = 1;
     inside("override", |cgroup| {
         let id = programs::attach(&cgroup.directory, BPF_F_ALLOW_OVERRIDE);
@@ -183,7 +184,7 @@ fn another_program_is_attached_to_be_overridden() {
 }
 
 #[test]
-fn beside_a_program_that_lets_others_in() {
+fn another_program_allows_others() {
     const BPF_F_ALLOW_MULTI: u32 = 2;
     inside("multi", |cgroup| {
         programs::attach(&cgroup.directory, BPF_F_ALLOW_MULTI);
@@ -204,7 +205,8 @@ fn beside_a_program_that_lets_others_in() {
     });
 }
 
-/// The features that --check finds missing. Many kernels lack the two sources that tcptop does not need besides BPF.
+/// Returns the lines of --check about missing features. It leaves out those that tcptop does not need besides BPF,
+/// because many kernels lack them.
 fn missing(check: &str) -> Vec<&str> {
     let is_missing = |line: &&str| line.starts_with("no ");
     let is_other = |line: &&str| {
@@ -215,9 +217,9 @@ fn missing(check: &str) -> Vec<&str> {
     check.lines().filter(|line| is_missing(line) && !is_other(line)).collect()
 }
 
-/// Refuses the programs of these attach types.
+/// Makes the kernel refuse programs of these attach types, as if it lacked the hooks.
 fn lack(command: &mut Command, attach_types: &'static [u32]) {
-    /// Of `expected_attach_type` in the attributes of `BPF_PROG_LOAD`.
+    /// The offset of `expected_attach_type` in the attributes of `BPF_PROG_LOAD`.
     const EXPECTED_ATTACH_TYPE: usize = 68;
     refuse(command, move |call| {
         let lacking = call.is_bpf(BPF_PROG_LOAD) && attach_types.contains(&call.field(EXPECTED_ATTACH_TYPE));
@@ -225,7 +227,8 @@ fn lack(command: &mut Command, attach_types: &'static [u32]) {
     });
 }
 
-fn degrades(attach_types: &'static [u32], note: &'static str) {
+/// Checks that tcptop counts correctly without the hooks of these attach types, and that stderr has this note.
+fn assert_degrades(attach_types: &'static [u32], note: &'static str) {
     let mut command = tcptop(&["--check"]);
     lack(&mut command, attach_types);
     let check = Process::start(&mut command, |_| ()).wait();
@@ -244,31 +247,32 @@ fn degrades(attach_types: &'static [u32], note: &'static str) {
     tcptop.expect_live(&expected);
     tcptop.expect_live(&expected_of_older);
     drop((pair, older));
-    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last packets.
+    // Without sock_release, tcptop may report the end of an older connection twice: /proc shows it before its last
+    // packets.
     tcptop.expect_closed(&expected_of_older);
     tcptop.finish(&expected);
 }
 
 #[test]
 fn without_sock_release() {
-    degrades(&[SOCK_RELEASE], "without sock_release: accepted connections");
+    assert_degrades(&[SOCK_RELEASE], "without sock_release: accepted connections");
 }
 
 #[test]
 fn without_connect4() {
-    degrades(&[CONNECT4], "without connect4: a connection belongs");
+    assert_degrades(&[CONNECT4], "without connect4: a connection belongs");
 }
 
 #[test]
 fn without_two_hooks() {
-    degrades(
+    assert_degrades(
         &[SOCK_CREATE, CONNECT4],
         "without sock_create, connect4: owners of sockets come from /proc, later; a connection belongs to",
     );
 }
 
 #[test]
-fn check_says_that_all_is_there() {
+fn check_finds_nothing_missing_on_this_host() {
     let check = crate::harness::run(&["--check"]);
     check.assert_success();
     assert_eq!(missing(&check.stdout), [""; 0], "{}", check.stdout);

@@ -1,7 +1,10 @@
-//! Intercepts system calls of tcptop: seccomp(2) asks this process about them before the kernel executes them
-//! (`SECCOMP_RET_USER_NOTIF`, Linux 5.0; the answer to continue as usual, 5.5).
+//! Intercepts system calls of tcptop. The kernel asks this process about them before it executes them
+//! (`SECCOMP_RET_USER_NOTIF` of seccomp(2), Linux 5.0). The answer to execute a call exists since Linux 5.5.
 
-#![cfg_attr(target_arch = "mips", allow(dead_code, reason = "who uses the rest is not built there"))]
+#![cfg_attr(
+    target_arch = "mips",
+    allow(dead_code, reason = "the tests that use the rest are not built there")
+)]
 
 use std::{
     fs::File,
@@ -14,7 +17,7 @@ use std::{
     thread,
 };
 
-/// A call that is about to be made: `struct seccomp_notif` of include/uapi/linux/seccomp.h.
+/// A question about a call that a process wants to make: `struct seccomp_notif` of include/uapi/linux/seccomp.h.
 #[repr(C)]
 #[derive(Default)]
 pub struct Question {
@@ -28,27 +31,27 @@ pub struct Question {
 }
 
 impl Question {
-    /// Memory of the process at this address, as much as there is.
+    /// Reads memory of the process at this address. Returns how many bytes it has there.
     pub fn read(&self, address: u64, bytes: &mut [u8]) -> usize {
         let memory = File::open(format!("/proc/{}/mem", self.pid));
         memory.and_then(|memory| memory.read_at(bytes, address)).unwrap_or(0)
     }
 
-    /// Writes to its memory.
+    /// Writes to the memory of the process.
     pub fn write(&self, address: u64, bytes: &[u8]) {
         let memory = File::options().write(true).open(format!("/proc/{}/mem", self.pid));
-        // It may have been killed meanwhile.
+        // The process may have been killed meanwhile.
         let _ = memory.and_then(|memory| memory.write_all_at(bytes, address));
     }
 }
 
-/// The answer to a call.
+/// The answer to a question.
 pub enum Verdict {
-    /// The kernel executes it.
+    /// The kernel executes the call.
     Made,
-    /// The kernel does not execute it, and it returns this value.
+    /// The kernel does not execute the call, which returns this value.
     Returned(i64),
-    /// The kernel does not execute it, and it fails with this error number.
+    /// The kernel does not execute the call, which fails with this error number.
     Failed(i32),
 }
 
@@ -62,13 +65,14 @@ struct Answer {
     flags: u32,
 }
 
-/// Which calls are asked about.
+/// The calls about which the kernel asks.
 pub enum Calls<'a> {
     Only(&'a [libc::c_long]),
     AllBut(&'a [libc::c_long]),
 }
 
-/// The same as a program of classic BPF, which never looks at the architecture: tcptop makes calls of its own one only.
+/// Returns a program of classic BPF that picks these calls. It does not check the architecture, because tcptop only
+/// makes calls of its own one.
 fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     const ALLOW: u32 = 0x7fff_0000;
     const USER_NOTIF: u32 = 0x7fc0_0000;
@@ -80,16 +84,16 @@ fn program(calls: &Calls<'_>) -> Vec<libc::sock_filter> {
     };
     let mut program = vec![op(load, 0, 0)];
     for (at, number) in listed.iter().enumerate() {
-        // Behind the others, and the answer for what is not listed.
-        let jump = u8::try_from(listed.len() - at).expect("few");
+        // Jump behind the other comparisons and the answer for calls that are not listed.
+        let jump = u8::try_from(listed.len() - at).expect("it fits");
         program.push(op(equal, jump, u32::try_from(*number).unwrap_or(u32::MAX)));
     }
     program.extend([op(ret, 0, of_others), op(ret, 0, of_listed)]);
     program
 }
 
-/// Makes the kernel ask `decide` about calls of this command's process, from before execve(2) on. They must not include
-/// sendmsg(2), which passes the descriptor to this process.
+/// Makes the kernel ask `decide` about calls of this command's process. It begins before execve(2). The calls must not
+/// include sendmsg(2), by which the child passes the descriptor of the listener to this process.
 pub fn ask(
     command: &mut Command,
     calls: &Calls<'_>,
@@ -100,12 +104,12 @@ pub fn ask(
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe {
         command.pre_exec(move || {
-            // It is not dropped: close(2) may be one that is asked about.
+            // Do not drop the descriptor: the kernel may ask about close(2), and nobody would answer yet.
             let listener = install(&mut program)?;
             send(theirs.as_raw_fd(), listener)
         })
     };
-    // Ends with the process, or with the command when that was never started.
+    // This thread ends with the process, or with the command if that is never started.
     thread::spawn(move || {
         if let Some(listener) = receive(ours.as_raw_fd()) {
             serve(&listener, decide);
@@ -113,28 +117,28 @@ pub fn ask(
     });
 }
 
-/// The listener is closed by execve(2).
+/// Installs the filter for this thread. Returns the listener, which execve(2) closes.
 fn install(program: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     const SET_MODE_FILTER: libc::c_long = 1;
     const NEW_LISTENER: libc::c_long = 1 << 3;
-    let length = u16::try_from(program.len()).expect("short");
+    let length = u16::try_from(program.len()).expect("it fits");
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
-    // SAFETY: the program and its instructions outlive the call.
+    // SAFETY: the kernel reads the program and its instructions, which outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, NEW_LISTENER, &raw const program) };
     if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(RawFd::try_from(fd).expect("a descriptor")) }
 }
 
-/// Room for one descriptor in a control message.
+/// A buffer for a control message with one descriptor.
 #[repr(C, align(8))]
 struct Control([u8; 32]);
 
 fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
-    // SAFETY: all zero is an empty message.
+    // SAFETY: all fields are integers and pointers, for which zero is a valid value.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = data;
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
-    // SAFETY: arithmetic.
+    // SAFETY: CMSG_SPACE only computes a length.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     message
 }
@@ -144,7 +148,7 @@ fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let mut control = Control([0; 32]);
     let message = message(&mut control, &mut data);
-    // SAFETY: the message has room for one header with one descriptor.
+    // SAFETY: the message has room for one header and one descriptor. Both are written before it is sent.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&raw const message);
         (*header).cmsg_level = libc::SOL_SOCKET;
@@ -163,7 +167,7 @@ fn receive(socket: RawFd) -> Option<OwnedFd> {
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let mut control = Control([0; 32]);
     let mut message = message(&mut control, &mut data);
-    // SAFETY: as in `send`; a descriptor that came is ours.
+    // SAFETY: the kernel writes no more than the message has room for. Nothing else owns a descriptor that it passes.
     unsafe {
         if libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC) <= 0 {
             return None;
@@ -182,7 +186,7 @@ fn serve(listener: &OwnedFd, mut decide: impl FnMut(&Question) -> Verdict) {
     loop {
         let mut ready = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
         let mut question = Question::default();
-        // SAFETY: whole structures of the sizes that the requests name.
+        // SAFETY: both structures have the sizes that the kernel expects.
         let asked = unsafe {
             if libc::poll(&raw mut ready, 1, -1) != 1 || ready.revents & libc::POLLIN == 0 {
                 return;
@@ -190,7 +194,7 @@ fn serve(listener: &OwnedFd, mut decide: impl FnMut(&Question) -> Verdict) {
             libc::ioctl(listener, RECEIVE, &raw mut question) == 0
         };
         if !asked {
-            // It was killed, or a signal came, before the question was taken.
+            // The process was killed, or a signal came to it, before this thread could read the question.
             continue;
         }
         let mut answer = Answer { id: question.id, ..Answer::default() };
@@ -199,7 +203,8 @@ fn serve(listener: &OwnedFd, mut decide: impl FnMut(&Question) -> Verdict) {
             Verdict::Returned(value) => answer.value = value,
             Verdict::Made => answer.flags = CONTINUE,
         }
-        // SAFETY: as above. It fails when the process was killed meanwhile.
+        // The call fails if the process was killed meanwhile.
+        // SAFETY: the answer has the size that the request names.
         unsafe { libc::ioctl(listener, SEND, &raw mut answer) };
     }
 }

@@ -1,4 +1,4 @@
-//! Simulates an intruder in a running tcptop: by ptrace(2), the test makes the process execute a system call.
+//! Simulates an intruder in a running tcptop: the test makes the process execute system calls, by ptrace(2).
 
 use std::{io, mem::MaybeUninit, ptr, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     harness::{Process, STRICT, eventually, tcptop},
 };
 
-/// What became of the call.
+/// What a system call led to.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// What it returned.
+    /// It returned this value.
     Returned(i64),
     /// The kernel ended the process by this signal.
     Killed(c_int),
@@ -22,23 +22,24 @@ const fn failed(errno: c_int) -> Outcome {
     Outcome::Returned(-(errno as i64))
 }
 
-/// `c_int` in musl, `c_uint` in glibc.
+/// The type of a ptrace(2) request: `c_int` in musl, `c_uint` in glibc.
 #[cfg(target_env = "musl")]
 type Request = c_int;
 #[cfg(not(target_env = "musl"))]
 type Request = libc::c_uint;
 
-/// `TIOCSTI` (ioctls.h of include/uapi/asm-generic and of arch/mips/include/uapi/asm), whose type differs between C libraries.
+/// `TIOCSTI` of ioctls.h in include/uapi/asm-generic and in arch/mips/include/uapi/asm. libc's has another type in each
+/// C library.
 const TIOCSTI: u64 = if cfg!(target_arch = "mips") { 0x5472 } else { 0x5412 };
 
 fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
-    // SAFETY: about another process; `data` is what the request asks for.
+    // SAFETY: the request is about another process, and `data` points to what it reads or writes.
     let result = unsafe { libc::ptrace(request, pid, ptr::null_mut::<c_void>(), data) };
     assert!(result >= 0, "ptrace {request}: {}", io::Error::last_os_error());
     result
 }
 
-/// Waits until the process stops or ends, and leaves what it ended with to its parent.
+/// Waits until the process stops or ends. Leaves the status for `Process`, which waits again.
 fn wait(pid: pid_t) -> (c_int, c_int) {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let id = libc::id_t::try_from(pid).expect("a pid");
@@ -51,17 +52,18 @@ fn wait(pid: pid_t) -> (c_int, c_int) {
     }
 }
 
-/// Has the process make a system call in place of the one that it waits in.
+/// Makes the process execute a system call in place of the one that it waits in.
 fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
     let pid = pid_t::try_from(process.pid()).expect("a pid");
     ptrace(libc::PTRACE_ATTACH, pid, ptr::null_mut());
     wait(pid);
     let mut before = MaybeUninit::<libc::user_regs_struct>::zeroed();
     ptrace(libc::PTRACE_GETREGS, pid, before.as_mut_ptr().cast());
-    // SAFETY: the kernel has filled it.
+    // SAFETY: PTRACE_GETREGS has filled it.
     let mut before = unsafe { before.assume_init() };
     let mut registers = before;
-    // Behind the instruction `syscall`, which has two bytes. No call is to be made again after this stop.
+    // `rip` is behind the instruction `syscall`, which has two bytes. -1 in `orig_rax` keeps the kernel from restarting
+    // the call that the process waited in.
     registers.rip -= 2;
     registers.orig_rax = u64::MAX;
     registers.rax = number.cast_unsigned();
@@ -78,12 +80,12 @@ fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
     Outcome::Returned(registers.rax.cast_signed())
 }
 
-/// A tcptop that waits, and whose reports are long apart.
+/// Starts tcptop, and returns when it waits for the end of its interval, which must be long.
 fn waiting(command: &mut std::process::Command) -> Process {
     let process = started(command);
     let file = format!("/proc/{}/syscall", process.pid());
-    let waits = || std::fs::read_to_string(&file).expect("it runs");
-    eventually("a tcptop that waits", || {
+    let waits = || std::fs::read_to_string(&file).expect("tcptop runs");
+    eventually("a tcptop that waits in epoll_wait(2)", || {
         let number = waits().split(' ').next().and_then(|number| number.parse().ok());
         [libc::SYS_epoll_wait, libc::SYS_epoll_pwait].map(Some).contains(&number).then_some(())
     });
@@ -95,7 +97,7 @@ const fn flags(flags: c_int) -> u64 {
 }
 
 #[test]
-fn what_a_run_does_not_do_fails_and_the_run_goes_on() {
+fn calls_that_a_run_does_not_need_fail_and_the_run_continues() {
     let process = waiting(tcptop(&["--csv", "-d", "600"]).env_remove(STRICT));
     let me = u64::from(process.pid());
     for (number, arguments) in [
@@ -116,14 +118,14 @@ fn what_a_run_does_not_do_fails_and_the_run_goes_on() {
     for (number, arguments, errno) in [
         (libc::SYS_socket, [flags(libc::AF_INET), flags(libc::SOCK_STREAM), 0], libc::EPERM),
         (libc::SYS_socket, [flags(libc::AF_PACKET), flags(libc::SOCK_RAW), 0], libc::EPERM),
-        // Without a name, what is allowed reads a bad address.
+        // The filter allows the second call, which then fails because the address of the name is null.
         (libc::SYS_openat, [0, 0, write], libc::EPERM),
         (libc::SYS_openat, [0, 0, read], libc::EFAULT),
-        // BPF_PROG_LOAD and BPF_MAP_LOOKUP_ELEM.
+        // The commands are BPF_PROG_LOAD and BPF_MAP_LOOKUP_ELEM.
         (libc::SYS_bpf, [5, 0, 0], libc::EPERM),
         (libc::SYS_bpf, [1, 0, 64], libc::EFAULT),
         (libc::SYS_mmap, [0, 4096, flags(libc::PROT_READ | libc::PROT_EXEC)], libc::EPERM),
-        // TIOCSTI puts characters into the input of a terminal.
+        // TIOCSTI would put characters into the input of a terminal.
         (libc::SYS_ioctl, [0, TIOCSTI, 0], libc::EPERM),
     ] {
         assert_eq!(call(&process, number, arguments), failed(errno), "{number} {arguments:?}");
@@ -135,7 +137,7 @@ fn what_a_run_does_not_do_fails_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_run_with_a_log_may_append_and_nothing_else() {
+fn a_run_with_a_log_may_open_files_for_appending_only() {
     let scratch = crate::harness::Scratch::new("append");
     let file = scratch.0.join("log.csv");
     let mut command = tcptop(&["--csv", "-d", "600", "-o"]);
@@ -151,9 +153,9 @@ fn a_run_with_a_log_may_append_and_nothing_else() {
     assert_eq!(call(&process, libc::SYS_chmod, [0, 0, 0]), failed(libc::ENOSYS));
 }
 
-/// So the other tests, which set the variable, find a call that is missing from the list.
+/// The other tests set [`STRICT`]. So they find a call that is missing from the list of allowed ones.
 #[test]
-fn a_test_sees_a_call_that_is_not_allowed() {
+fn a_forbidden_call_ends_a_strict_run() {
     let process = waiting(&mut tcptop(&["--csv", "-d", "600"]));
     assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), Outcome::Killed(libc::SIGSYS));
 }

@@ -1,11 +1,12 @@
-//! Tests for kernels that were built without some option. Each test is for one machine of ci/matrix.
+//! Tests tcptop on kernels that were built without an option. Each test runs on one machine of ci/matrix, which calls
+//! it by the option's name.
 
 use crate::{
     harness::{Process, Tcptop, run, tcptop},
     traffic::{Pair, V4},
 };
 
-/// TCP must be counted correctly without BPF.
+/// Without BPF, sock_diag must count TCP correctly.
 #[test]
 #[ignore = "for a kernel without CONFIG_CGROUP_BPF, in ci/matrix"]
 fn cgroup_bpf() {

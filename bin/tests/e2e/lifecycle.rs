@@ -9,21 +9,23 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-/// The programs of a running tcptop. Each is attached by a link.
+/// Returns the programs of a running tcptop. Each must be attached by a link.
 fn attached(process: &Process) -> BTreeSet<u32> {
     let (ids, links) = programs::held_by(process.pid());
     for id in &ids {
-        let name = programs::name(*id).expect("held by a descriptor");
-        // On the router's kernel of ci/matrix they have no names.
+        let name = programs::name(*id).expect("a descriptor holds the program");
+        // The router's kernel of ci/matrix keeps no names.
         assert!(name.is_empty() || name.starts_with("tcptop_"), "{name}");
     }
     assert_eq!((ids.len(), links), (HOOKS.len(), HOOKS.len()), "the programs and links of all hooks");
     ids
 }
 
-/// The kernel frees programs after a grace period.
+/// Waits until the kernel has freed these programs, which it does after a grace period.
 fn assert_gone(ids: &BTreeSet<u32>) {
-    eventually("no program is left", || ids.iter().all(|id| programs::name(*id).is_none()).then_some(()));
+    eventually("the end of all programs", || {
+        ids.iter().all(|id| programs::name(*id).is_none()).then_some(())
+    });
 }
 
 #[test]
@@ -48,7 +50,7 @@ fn kill_9_at_any_moment_leaves_nothing_behind() {
         process.signal(libc::SIGKILL);
         assert_eq!(process.wait().status.signal(), Some(libc::SIGKILL));
     }
-    assert!(!ids.is_empty(), "all were killed before they had loaded a program");
+    assert!(!ids.is_empty(), "no run lived long enough to load a program");
     assert_gone(&ids);
     let (tcptop, pair) = (Tcptop::start(), Pair::new(V4));
     pair.exchange(1_000, 2_000);
@@ -59,7 +61,7 @@ fn kill_9_at_any_moment_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_version_that_makes_no_sense_changes_nothing() {
+fn a_kernel_that_calls_itself_2_6_is_no_obstacle() {
     let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
     crate::hosts::feign_2_6(&mut command);
     let tcptop = Tcptop::run(&mut command);
@@ -76,15 +78,15 @@ fn an_ordinary_end_leaves_nothing_attached() {
     assert_gone(&ids);
 }
 
-/// After a signal long before the interval's end, tcptop prints a complete last report.
-fn last_report(signal: i32) {
+/// Checks that tcptop prints a complete last report after a signal, long before the interval ends.
+fn check_last_report(signal: i32) {
     let tcptop = Tcptop::every("3600");
     let (ended, open) = (Pair::new(V4), Pair::new(V4));
     ended.exchange(900, 800);
     open.exchange(70, 60);
     let (expected, live) = (ended.ends(900, 800), open.ends(70, 60));
     drop(ended);
-    // Delayed acknowledgements, which show the last bytes received, have been sent.
+    // Wait for delayed acknowledgements, which show the last bytes received.
     thread::sleep(Duration::from_millis(300));
     let rows = tcptop.stop_by(signal);
     for end in &expected {
@@ -93,24 +95,24 @@ fn last_report(signal: i32) {
     for end in &live {
         assert!(end.is_live_in(&rows), "{end:?}{}", crate::rows::listed(&rows, &end.flow));
     }
-    assert!(rows.iter().all(|row| row.time == rows[0].time), "one report");
+    assert!(rows.iter().all(|row| row.time == rows[0].time), "there must be one report");
 }
 
 #[test]
 fn interrupt_gives_the_last_report() {
-    last_report(libc::SIGINT);
+    check_last_report(libc::SIGINT);
 }
 
 #[test]
 fn terminate_gives_the_last_report() {
-    last_report(libc::SIGTERM);
+    check_last_report(libc::SIGTERM);
 }
 
-/// Signals that end a process by default. Even then nothing may be lost or left behind.
+/// By default these signals end a process. tcptop must lose nothing, and leave nothing attached.
 #[test]
 fn any_other_signal_gives_the_last_report() {
     for signal in [libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT, libc::SIGXCPU, libc::SIGRTMAX()] {
-        last_report(signal);
+        check_last_report(signal);
     }
 }
 
@@ -118,10 +120,10 @@ fn any_other_signal_gives_the_last_report() {
 fn signal_in_text_mode_ends_with_a_whole_report() {
     let (ready, started) = std::sync::mpsc::channel();
     let process = Process::start(&mut tcptop(&["-d", "0.2"]), move |_| {
-        // Nobody reads the output after the first line.
+        // Nobody receives after the first line.
         let _ = ready.send(());
     });
-    started.recv_timeout(crate::harness::LIMIT).expect("a report");
+    started.recv_timeout(crate::harness::LIMIT).expect("tcptop prints a report");
     process.signal(libc::SIGTERM);
     let finished = process.wait();
     finished.assert_success();
@@ -148,7 +150,7 @@ fn ten_at_once_count_the_same() {
 }
 
 #[test]
-fn the_one_that_ends_leaves_the_other_whole() {
+fn a_tcptop_that_ends_does_not_disturb_another() {
     let (first, second) = (Tcptop::start(), Tcptop::start());
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
@@ -162,7 +164,7 @@ fn the_one_that_ends_leaves_the_other_whole() {
 
 /// nohup(1) ignores SIGHUP, and a script may ignore any other signal.
 #[test]
-fn a_signal_that_whoever_started_it_ignores_is_ignored() {
+fn signals_ignored_at_the_start_stay_ignored() {
     use std::os::unix::process::CommandExt;
     const IGNORED: [libc::c_int; 2] = [libc::SIGHUP, libc::SIGUSR1];
     let mut command = tcptop(&["--csv", "-d", "0.1"]);
@@ -184,5 +186,5 @@ fn a_signal_that_whoever_started_it_ignores_is_ignored() {
 
 #[test]
 fn a_hang_up_gives_the_last_report() {
-    last_report(libc::SIGHUP);
+    check_last_report(libc::SIGHUP);
 }

@@ -1,4 +1,5 @@
-//! Checks all rows of a log about each flow. A flow that was silent for long ends, and may begin again.
+//! Adds up all rows of a log for each flow. A UDP flow ends when it is silent for long, and may begin again, so a flow
+//! can have several lives.
 
 use std::{collections::HashMap, mem};
 
@@ -10,24 +11,28 @@ type Moved = (u64, u64);
 /// All flows of a log.
 #[derive(Default)]
 pub struct Lives {
-    /// The sum and the number of a flow's closed rows.
+    /// For each flow, the sum and the number of its closed rows.
     closed: HashMap<Flow, (Moved, usize)>,
-    /// The last live row of a flow, if no closed row came after it.
+    /// For each flow, its last live row, if no closed row came after it.
     open: HashMap<Flow, Moved>,
-    /// Bytes that belong to no flow.
+    /// The bytes of rows `untracked`, which belong to no flow.
     pub untracked: Moved,
 }
 
 impl Lives {
-    /// Parses CSV with `--total` and a filter. Panics if a flow lost bytes that it had, or if the rows of a report do not add
-    /// up to its row `shown`.
+    /// Parses CSV of a run with `--total` and a filter. Panics if a flow's totals shrink, or if the rows of a report do
+    /// not add up to its row `shown`.
     pub fn of(csv: &str) -> Self {
         let (mut lives, mut report) = (Self::default(), Vec::new());
         for line in csv.strip_prefix(HEADER).expect("a header").trim_start().lines() {
             if line.contains(",shown,") {
                 let cells = fields(line).unwrap_or_else(|mistake| panic!("{mistake}"));
                 let [rx, tx] = [&cells[10], &cells[11]].map(|cell| cell.parse().expect("a number"));
-                assert_eq!(lives.take(mem::take(&mut report)), (rx, tx), "growth of the rows above {line:?}");
+                assert_eq!(
+                    lives.take(mem::take(&mut report)),
+                    (rx, tx),
+                    "the rows above {line:?} do not add up to it"
+                );
                 continue;
             }
             match Line::parse(line).unwrap_or_else(|mistake| panic!("{mistake}")) {
@@ -38,17 +43,18 @@ impl Lives {
                 }
             }
         }
-        assert!(report.is_empty(), "half a report");
+        assert!(report.is_empty(), "the last report has no sum");
         lives
     }
 
-    /// Adds a report, and returns how much its rows grew. If a flow has a live and a closed row, the live one is its next life.
+    /// Adds a report, and returns how much its rows grew. If a flow has a live and a closed row, the live one belongs
+    /// to its next life.
     fn take(&mut self, rows: Vec<Row>) -> Moved {
         let moved = |row: &Row| (row.rx_bytes.unwrap_or(0), row.tx_bytes.unwrap_or(0));
         let mut sum = (0, 0);
         let mut grow = |row: &Row, before: Option<Moved>| {
             let (now, before) = (moved(row), before.unwrap_or_default());
-            assert!(now.0 >= before.0 && now.1 >= before.1, "less than {before:?}: {row:?}");
+            assert!(now.0 >= before.0 && now.1 >= before.1, "the row has less than {before:?}: {row:?}");
             sum = (sum.0 + now.0 - before.0, sum.1 + now.1 - before.1);
         };
         let (closed, live): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.closed);
@@ -65,25 +71,25 @@ impl Lives {
         sum
     }
 
-    /// The bytes that a flow moved in all its lives.
+    /// Returns the bytes that a flow moved in all its lives.
     fn moved(&self, flow: &Flow) -> Moved {
         let (closed, _) = self.closed.get(flow).copied().unwrap_or_default();
         let open = self.open.get(flow).copied().unwrap_or_default();
         (closed.0 + open.0, closed.1 + open.1)
     }
 
-    /// How often a flow ended.
+    /// Returns how often a flow ended.
     pub fn ends(&self, flow: &Flow) -> usize {
         self.closed.get(flow).map_or(0, |(_, count)| *count)
     }
 
-    /// The bytes that all flows moved.
+    /// Returns the bytes that all flows moved.
     pub fn sum(&self) -> Moved {
         let all = self.closed.values().map(|(moved, _)| moved).chain(self.open.values());
         all.fold((0, 0), |sum, moved| (sum.0 + moved.0, sum.1 + moved.1))
     }
 
-    /// Panics unless the rows of these ends, and no others, have exactly the bytes of each.
+    /// Panics unless each of these ends has exactly its bytes, and no other row has any.
     pub fn assert_exact(&self, expected: &[End]) {
         let wrong: Vec<_> = expected.iter().filter(|end| self.moved(&end.flow) != (end.rx, end.tx)).collect();
         let moved = expected.iter().fold((0, 0), |sum, end| (sum.0 + end.rx, sum.1 + end.tx));

@@ -1,30 +1,31 @@
-//! The built binary against real traffic on this machine's kernel, as root.
+//! Runs the built binary as root against real traffic on this machine's kernel.
 //!
-//! Every test starts a tcptop of its own and looks only at the rows of its own ports. They run one at a time: a flood in
-//! one of them is traffic to all others, and a child that is being made has every socket of this process open for a
-//! while, and may be the last one to close it. No other program is needed: the same test binary runs inside a virtual
-//! machine that has nothing else, with `TCPTOP_BIN` naming the tcptop to test.
+//! Every test starts its own tcptop and looks only at the rows of its own ports. The tests run one at a time, because a
+//! flood in one test is traffic to all others. Also, between fork and exec a child has every socket of this process
+//! open, and may be the last one to close it. The tests need no other program: the same test binary runs inside a
+//! virtual machine that has nothing else, where `TCPTOP_BIN` names the tcptop to test.
 
 mod balance;
-mod body;
 mod callbacks;
 mod cgroup;
 mod cli;
 mod clocks;
 mod confined;
-mod crew;
 mod descriptors;
 mod detached;
 mod diag;
 mod exact;
-// MIPS has other system calls, which these tests do not know.
+mod executor;
+mod workers;
+// These tests do not know the system calls of MIPS, which has other ones.
 #[cfg(not(target_arch = "mips"))]
 mod faults;
+mod fd_passing;
 mod files;
 mod footprint;
 mod forwarded;
-mod handing;
 mod harness;
+mod helper;
 mod hidden;
 #[path = "../../src/bpf/hooks.rs"]
 #[allow(dead_code, reason = "the tests read only the names of the hooks")]
@@ -43,7 +44,6 @@ mod older;
 mod options;
 mod privilege;
 mod programs;
-mod puppet;
 mod reasons;
 mod refusal;
 mod ring;
@@ -51,10 +51,10 @@ mod rows;
 #[cfg(not(target_arch = "mips"))]
 mod set_clock;
 mod shared;
-mod sheet;
 mod shortage;
 mod sums;
 mod tcp;
+mod text_report;
 mod threads;
 mod traffic;
 mod whose;

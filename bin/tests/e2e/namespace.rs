@@ -1,4 +1,4 @@
-//! Tests connections in other network namespaces, as containers have them.
+//! Tests connections in other network namespaces, such as those of containers.
 
 use std::{
     fs::File,
@@ -9,14 +9,14 @@ use std::{
 
 use crate::{
     harness::{Tcptop, eventually},
-    puppet::{self, Puppet},
+    helper::{self, Helper},
     rows::{Flow, Owner},
     traffic::{Own, Pair, connect, datagram, ends, finish_sending, receive_to_end, udp},
 };
 
-/// Moves the calling thread into a new network namespace, with its loopback up.
+/// Moves the calling thread into a new network namespace, and brings up its loopback.
 pub fn enter_new() {
-    // SAFETY: no pointer is passed; the namespace is the thread's own.
+    // SAFETY: the call gets no pointer, and moves only this thread.
     let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     assert_eq!(result, 0, "unshare: {}", std::io::Error::last_os_error());
     raise_loopback();
@@ -27,27 +27,27 @@ pub fn enter(pid: u32) {
     enter_file(&format!("/proc/{pid}/ns/net"), libc::CLONE_NEWNET);
 }
 
-/// Puts all further children of this process into the PID namespace of that process's children.
+/// Makes this process create its further children in the PID namespace that the children of process `pid` have.
 pub fn enter_pids(pid: u32) {
     enter_file(&format!("/proc/{pid}/ns/pid_for_children"), libc::CLONE_NEWPID);
 }
 
 fn enter_file(path: &str, kind: libc::c_int) {
     let file = File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    // SAFETY: no pointer is passed.
+    // SAFETY: the call gets no pointer.
     let result = unsafe { libc::setns(file.as_raw_fd(), kind) };
     assert_eq!(result, 0, "setns: {}", std::io::Error::last_os_error());
 }
 
-/// Puts all further children of this process into a new network namespace and a new PID namespace.
+/// Makes this process create its further children in a new network namespace and a new PID namespace.
 pub fn contain_children() {
-    // SAFETY: no pointer is passed.
+    // SAFETY: the call gets no pointer.
     let result = unsafe { libc::unshare(libc::CLONE_NEWPID) };
     assert_eq!(result, 0, "unshare: {}", std::io::Error::last_os_error());
     enter_new();
 }
 
-/// `struct ifreq` of netdevice(7), for its flags.
+/// `struct ifreq` of netdevice(7) with its flags.
 #[repr(C)]
 struct FlagsRequest {
     name: [u8; 16],
@@ -57,21 +57,21 @@ struct FlagsRequest {
 
 fn raise_loopback() {
     const SIOCSIFFLAGS: libc::Ioctl = 0x8914;
-    let up = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("low bits");
+    let up = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("it fits");
     let mut request = FlagsRequest { name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", flags: up, rest: [0; 22] };
-    // The namespace's, as it was made after the move.
+    // This socket belongs to the new namespace, because it is created after the move.
     let socket = raw_socket();
-    // SAFETY: `request` is a whole ifreq.
+    // SAFETY: `request` has the size of a `struct ifreq`.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCSIFFLAGS, &raw mut request) };
     assert_eq!(result, 0, "SIOCSIFFLAGS: {}", std::io::Error::last_os_error());
 }
 
 fn raw_socket() -> UdpSocket {
-    // Binding to the wildcard address needs no interface that is up.
+    // The wildcard address can be bound while no interface is up.
     UdpSocket::bind("0.0.0.0:0").expect("a socket")
 }
 
-/// Ports that nobody uses outside, so that rows of the namespaces cannot be confused with others.
+/// Nobody uses these ports outside, so the rows of the namespaces cannot be confused with others.
 const TCP_PORT: &str = "127.0.0.1:9";
 const TCP6_PORT: &str = "[::1]:9";
 const UDP_PORT: &str = "127.0.0.1:7";
@@ -89,7 +89,7 @@ fn thread_in_a_namespace() {
         assert_eq!(datagram(&server, 100), client.local_addr().expect("bound"));
         (pair, client, server)
     });
-    let (pair, client, server) = inside.join().expect("traffic");
+    let (pair, client, server) = inside.join().expect("the traffic does not panic");
     let flow = Flow::udp(client.local_addr().expect("bound"), server.local_addr().expect("bound"));
     let expected = [pair.ends(70_000, 333), ends(flow, 100, 0)].concat();
     tcptop.expect_live(&expected);
@@ -108,7 +108,7 @@ fn thread_in_a_namespace_ipv6_half_close() {
         assert_eq!(receive_to_end(&pair.server), 0);
         pair
     });
-    let pair = inside.join().expect("traffic");
+    let pair = inside.join().expect("the traffic does not panic");
     let expected = pair.ends(1_000, 0);
     drop(pair);
     tcptop.finish(&expected);
@@ -118,20 +118,20 @@ fn thread_in_a_namespace_ipv6_half_close() {
 fn processes_in_two_namespaces_with_the_same_ports() {
     let tcptop = Tcptop::start();
     let mut expected = Vec::new();
-    let mut puppets = Vec::new();
+    let mut helpers = Vec::new();
     for (name, up) in [("space-one", 4_000), ("space-two", 5_000)] {
-        let mut puppet = Puppet::new(name);
-        puppet.tell("namespace");
-        let address = puppet.tell("udp 127.0.0.1:11");
-        // To itself: one socket, one flow, both ways.
-        puppet.tell(&format!("send-to {up} {address}"));
-        puppet.tell(&format!("receive-from {up}"));
+        let mut helper = Helper::new(name);
+        helper.tell("namespace");
+        let address = helper.tell("udp 127.0.0.1:11");
+        // The socket sends to itself, so one flow counts both directions.
+        helper.tell(&format!("send-to {up} {address}"));
+        helper.tell(&format!("receive-from {up}"));
         let address = address.parse().expect("an address");
-        expected.push(Flow::udp(address, address).moved(&puppet.owner, up, up));
-        puppets.push(puppet);
+        expected.push(Flow::udp(address, address).moved(&helper.owner, up, up));
+        helpers.push(helper);
     }
-    puppets.into_iter().for_each(Puppet::leave);
-    // Both namespaces use the same ports, so the rows differ only in their owner.
+    helpers.into_iter().for_each(Helper::leave);
+    // Both namespaces use the same ports, so only the owners distinguish the rows.
     for end in &expected {
         let found = eventually("a closed row", || {
             let mut rows = tcptop.rows();
@@ -143,7 +143,7 @@ fn processes_in_two_namespaces_with_the_same_ports() {
     tcptop.stop();
 }
 
-/// Each process has its own network namespace and cgroup, which are gone before those of the next process exist.
+/// Each process has its own network namespace and cgroup. They are removed before the next process gets its own.
 #[test]
 fn namespaces_and_cgroups_come_and_go() {
     crate::cgroup::inside("comings", |cgroup| {
@@ -151,16 +151,16 @@ fn namespaces_and_cgroups_come_and_go() {
         let mut expected = Vec::new();
         for round in 0..20 {
             let below = format!("round-{round}");
-            let mut command = puppet::command("space-brief");
+            let mut command = helper::command("space-brief");
             cgroup.begin_in(&below, &mut command);
-            let mut puppet = Puppet::by(&mut command, "space-brief");
-            puppet.tell("namespace");
-            let address = puppet.tell(&format!("udp 127.0.0.1:{}", 40_000 + round));
-            puppet.tell(&format!("send-to 700 {address}"));
-            puppet.tell("receive-from 700");
+            let mut helper = Helper::by(&mut command, "space-brief");
+            helper.tell("namespace");
+            let address = helper.tell(&format!("udp 127.0.0.1:{}", 40_000 + round));
+            helper.tell(&format!("send-to 700 {address}"));
+            helper.tell("receive-from 700");
             let address = address.parse().expect("an address");
-            expected.push(Flow::udp(address, address).moved(&puppet.owner, 700, 700));
-            puppet.leave();
+            expected.push(Flow::udp(address, address).moved(&helper.owner, 700, 700));
+            helper.leave();
             cgroup.remove(&below);
         }
         tcptop.finish(&expected);
@@ -170,14 +170,14 @@ fn namespaces_and_cgroups_come_and_go() {
 #[test]
 fn namespace_sockets_used_from_outside() {
     let tcptop = Tcptop::start();
-    // Sockets stay in the namespace they were made in, whoever uses them.
+    // A socket stays in the namespace in which it was created, whichever thread uses it.
     let listener = thread::spawn(|| {
         enter_new();
         let listener = TcpListener::bind(TCP_PORT).expect("listen");
         let client = connect(TCP_PORT.parse().expect("an address"));
         (listener, client)
     });
-    let (listener, client) = listener.join().expect("traffic");
+    let (listener, client) = listener.join().expect("the traffic does not panic");
     let pair = Pair::accepted(Own::new(listener), client);
     pair.exchange(123, 456);
     let expected = pair.ends(123, 456);

@@ -1,17 +1,17 @@
-//! Tests connections that are older than tcptop. Their totals count from their own beginning.
+//! Tests connections that are older than tcptop. The totals of TCP count from the beginning of the connection.
 
 use std::{thread, time::Duration};
 
 use crate::{
     diag,
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::Flow,
     traffic::{Pair, V4, ends, transfer, udp},
 };
 
 #[test]
-fn what_never_moves_is_no_row() {
+fn an_idle_connection_has_no_row() {
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
     let tcptop = Tcptop::start();
@@ -23,7 +23,7 @@ fn what_never_moves_is_no_row() {
 }
 
 #[test]
-fn many_end_at_once() {
+fn many_connections_end_at_once() {
     let pairs: Vec<Pair> = (0..100).map(|_| Pair::new(V4)).collect();
     let tcptop = Tcptop::start();
     let mut expected = Vec::new();
@@ -34,13 +34,13 @@ fn many_end_at_once() {
     tcptop.expect_live(&expected);
     drop(pairs);
     tcptop.expect_closed(&expected);
-    // None of them appears again.
+    // Wait for more reports, in which none of them may appear again.
     thread::sleep(Duration::from_millis(500));
     tcptop.finish(&expected);
 }
 
 #[test]
-fn the_listener_is_gone() {
+fn the_listener_was_closed() {
     let pair = Pair::new(V4);
     pair.exchange(600, 700);
     let Pair { client, server, flow, listener } = pair;
@@ -50,8 +50,8 @@ fn the_listener_is_gone() {
     transfer(&server, &client, 7);
     let mut expected = ends(flow, 606, 707);
     if !diag::is_available() {
-        // No counter that a BPF program may read shows which side of an older connection this is. Without a listener, tcptop
-        // assumes that this side connected, and counts one byte as its SYN: see `bin/doc/numbers.md`.
+        // No counter that a BPF program may read shows which side of an older connection this is. Without a listener,
+        // tcptop assumes that this side has connected, and takes one byte to be its SYN: see `bin/doc/numbers.md`.
         for end in &mut expected {
             end.tx -= u64::from(end.tx == 707);
         }
@@ -62,8 +62,8 @@ fn the_listener_is_gone() {
 }
 
 #[test]
-fn of_other_processes() {
-    let (mut server, mut client) = (Puppet::new("older-server"), Puppet::new("older-client"));
+fn a_connection_of_other_processes() {
+    let (mut server, mut client) = (Helper::new("older-server"), Helper::new("older-client"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");

@@ -1,4 +1,4 @@
-//! Tests which users may run tcptop.
+//! Tests which users may run tcptop, and with which capabilities.
 
 use std::{
     ffi::CStr,
@@ -20,26 +20,27 @@ const CAP_SYS_ADMIN: u32 = 21;
 pub const CAP_PERFMON: u32 = 38;
 pub const CAP_BPF: u32 = 39;
 
-/// A command for a copy that every user may run.
+/// Makes a command that runs a copy of tcptop, which every user may execute.
 pub fn reachable(scratch: &Scratch, args: &[&str]) -> Command {
     let copy = scratch.0.join("tcptop");
-    // A child made meanwhile would have the copy open for writing, and it could not be run.
+    // No thread may make a child now: the child would have the copy open for writing, so nobody could execute the copy.
     let alone = SPAWNING.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    fs::copy(binary(), &copy).expect("a copy of the binary");
+    fs::copy(binary(), &copy).expect("the directory is writable");
     drop(alone);
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the test owns the file");
     let mut command = Command::new(copy);
     command.env(STRICT, "1");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");
     command
 }
 
-/// Makes the child an unprivileged user with only these capabilities.
+/// Makes the command's process run as an unprivileged user with only these capabilities.
 pub fn as_nobody_with(command: &mut Command, capabilities: &'static [u32]) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe { command.pre_exec(|| become_nobody_with(capabilities)) };
 }
 
+/// Turns the result of a system call that returns zero into `Ok`, and any other into the error of this thread.
 pub fn done(result: libc::c_long) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -50,17 +51,17 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     /// `_LINUX_CAPABILITY_VERSION_3`: two words of 32 capabilities.
     const VERSION: u32 = 0x2008_0522;
     let header = [VERSION, 0];
-    // Effective, permitted, inheritable; for the low capabilities, then for the high ones.
+    // The effective, permitted and inheritable sets of the capabilities below 32, and then those of the others.
     let mut data = [[0u32; 3]; 2];
     for capability in capabilities {
         data[usize::from(*capability >= 32)].iter_mut().for_each(|set| *set |= 1 << (capability % 32));
     }
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     let none: libc::c_ulong = 0;
-    // SAFETY: system calls on memory of this stack frame, in a child that has one thread.
+    // SAFETY: the system calls read memory of this stack frame, in a child that has one thread.
     unsafe {
-        // Kernels before 5.11 charge maps to it, and a plain user may not raise it. It fails where root may not either:
-        // then the start of tcptop tells whether it was needed.
+        // Kernels before 5.11 charge maps to this limit, which an unprivileged user may not raise. Ignore an error:
+        // where root may not raise it either, the start of tcptop shows whether it had to.
         libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited);
         done(libc::prctl(libc::PR_SET_KEEPCAPS, 1).into())?;
         done(libc::setgroups(0, std::ptr::null()).into())?;
@@ -75,8 +76,8 @@ fn become_nobody_with(capabilities: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether tcptop uses storage of sockets: from Linux 6.19 on only on x86-64 and 64-bit ARM. If not, says that a test is
-/// skipped, and why.
+/// Returns whether tcptop uses socket storage. Since Linux 6.19 it does so only on x86-64 and 64-bit ARM. If it does
+/// not, prints that a test is skipped, and why.
 pub fn has_storage(why: &str) -> bool {
     let has = cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) || kernel() < (6, 19);
     if !has {
@@ -85,7 +86,7 @@ pub fn has_storage(why: &str) -> bool {
     has
 }
 
-/// The running kernel's major and minor version.
+/// Returns the running kernel's major and minor version.
 pub fn kernel() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
@@ -106,7 +107,7 @@ fn a_plain_user_is_refused() {
 }
 
 #[test]
-fn half_of_the_capabilities_is_refused() {
+fn one_of_two_capabilities_is_not_enough() {
     let scratch = Scratch::new("half");
     for capabilities in [&[CAP_BPF], &[CAP_NET_ADMIN]] {
         let mut command = reachable(&scratch, &["--once"]);
@@ -130,7 +131,7 @@ fn a_plain_user_gets_help_and_usage_errors() {
 }
 
 #[test]
-fn a_check_names_the_capability_that_is_missing() {
+fn check_names_the_missing_capability() {
     let scratch = Scratch::new("check");
     for (capabilities, missing) in [(&[CAP_BPF], "CAP_NET_ADMIN"), (&[CAP_NET_ADMIN], "CAP_BPF")] {
         let mut command = reachable(&scratch, &["--check"]);
@@ -146,12 +147,12 @@ fn a_check_names_the_capability_that_is_missing() {
     }
 }
 
-/// Needs unshare(1) of util-linux.
+/// Tests that need unshare(1) of util-linux.
 mod native {
     use super::*;
 
     #[test]
-    fn a_check_without_sockets_says_that_it_looked_for_no_process() {
+    fn check_says_if_there_is_no_socket_to_look_for() {
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc"]).arg(binary()).arg("--check");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -161,7 +162,8 @@ mod native {
     }
 }
 
-/// Gives the child, still root, a file system of this type over /sys/fs, where cgroup trees are mounted.
+/// Makes the command's process mount a file system of this type over /sys/fs, where cgroup trees are mounted. The
+/// process must still be root.
 pub fn cover_sys_fs(command: &mut Command, filesystem: &'static CStr) {
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
     unsafe {
@@ -174,14 +176,16 @@ pub fn cover_sys_fs(command: &mut Command, filesystem: &'static CStr) {
     };
 }
 
-/// A plain user with these capabilities sees the traffic of others: bytes, and owners that the kernel tells.
+/// Checks that an unprivileged user with these capabilities sees the traffic of others: the bytes, and the owners that
+/// hooks see.
 fn suffices(name: &str, capabilities: &'static [u32]) {
     let scratch = Scratch::new(name);
     let mut command = reachable(&scratch, &["--csv", "--closed", "-d", "0.2"]);
-    // To make a mount takes CAP_SYS_ADMIN.
+    // Mount the tree here: tcptop would need CAP_SYS_ADMIN for that.
     cover_sys_fs(&mut command, c"cgroup2");
     as_nobody_with(&mut command, capabilities);
-    // /proc/<pid>/fd of other users' processes is closed to it, and it says so when it looks for an owner.
+    // tcptop may not read /proc/<pid>/fd of other users' processes, and says so when it looks for the owner of this
+    // one.
     let _older = Pair::new(V4);
     let tcptop = Tcptop::run(&mut command).noting("the open files of some processes may not be read");
     let pair = Pair::new(V4);
@@ -192,8 +196,8 @@ fn suffices(name: &str, capabilities: &'static [u32]) {
     tcptop.finish(&expected);
 }
 
-/// The first kernel seen to load our programs without CAP_PERFMON; 6.12 was seen to refuse them. For such a loader, older
-/// verifiers follow the paths that a CPU might execute by speculation into every program, and refuse ours.
+/// The first kernel that was seen to load our programs without CAP_PERFMON; 6.12 refused them. Without this capability,
+/// older verifiers also follow the paths that a CPU might execute by speculation, and refuse our programs.
 const WITHOUT_PERFMON: (u32, u32) = (6, 18);
 
 #[test]
@@ -205,8 +209,8 @@ fn cap_bpf_and_cap_net_admin_suffice() {
     }
 }
 
-/// Before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself (kernel/bpf/syscall.c
-/// `bpf_prog_attach_check_attach_type`, v6.8).
+/// Before Linux 6.9, which has BPF tokens, attaching a packet program needed CAP_NET_ADMIN even with CAP_SYS_ADMIN
+/// (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v6.8).
 #[test]
 fn cap_sys_admin_suffices() {
     if kernel() >= (6, 9) {
@@ -223,9 +227,9 @@ fn cap_sys_admin_suffices() {
     assert!(finished.stderr.contains("this kernel wants CAP_NET_ADMIN too"), "{}", finished.stderr);
 }
 
-/// Its capabilities belong to the user namespace, and bpf(2) does not accept them, so sock_diag counts.
+/// The capabilities of this root belong to its user namespace. bpf(2) does not accept them, so sock_diag counts.
 #[test]
-fn root_of_a_user_namespace() {
+fn root_of_a_user_namespace_gets_sock_diag() {
     if !std::path::Path::new("/proc/self/ns/user").exists() || !crate::diag::is_available() {
         return println!("skipped: this kernel has no user namespaces, or no sock_diag");
     }

@@ -1,5 +1,5 @@
-//! The programs in the kernel, by bpf(2). The benchmark shares this file.
-#![allow(dead_code, reason = "tests and benchmark use a part each")]
+//! Loads, attaches and lists BPF programs by bpf(2). The benchmark includes this file, too.
+#![allow(dead_code, reason = "the tests and the benchmark each use a part")]
 
 use std::{
     collections::BTreeSet,
@@ -19,15 +19,15 @@ const BPF_LINK_GET_FD_BY_ID: libc::c_int = 30;
 const BPF_ENABLE_STATS: libc::c_int = 32;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
-/// bpf(2) with the beginning of its attributes, two `u32` in each word; the kernel takes the rest for zero.
+/// Calls bpf(2) with the first attributes, two `u32` in each word. The kernel takes the others to be zero.
 fn bpf(command: libc::c_int, attr: &mut [u64]) -> io::Result<libc::c_long> {
     let size = size_of_val(attr);
-    // SAFETY: the attributes are of the size that is given; what they point to outlives the call.
+    // SAFETY: `size` is the size of the attributes, and what they point to outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Two `u32` as they lie in memory.
+/// Returns the word that has these two `u32` one after the other in memory.
 fn both(first: u32, second: u32) -> u64 {
     let (first, second) = (first.to_ne_bytes(), second.to_ne_bytes());
     let mut bytes = [0; 8];
@@ -40,21 +40,21 @@ fn number(fd: &OwnedFd) -> u32 {
     u32::try_from(fd.as_raw_fd()).expect("a descriptor")
 }
 
-/// A descriptor that a command returned.
+/// Takes ownership of a descriptor that a command returned.
 fn owned(fd: libc::c_long) -> OwnedFd {
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the command has just opened the descriptor, and nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
 }
 
 /// The fields of `struct bpf_prog_info` that tests need.
 pub struct Info {
     pub name: String,
-    /// Time and number of runs while [`enable_stats`] was in force.
+    /// The time and the number of the runs since [`enable_stats`].
     pub run_nanos: u64,
     pub runs: u64,
 }
 
-/// A loaded program; `None`: there is none of this id.
+/// Describes a loaded program. Returns `None` if no program has this id.
 pub fn info(id: u32) -> Option<Info> {
     let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &mut [both(id, 0)]) {
         Ok(fd) => owned(fd),
@@ -62,7 +62,7 @@ pub fn info(id: u32) -> Option<Info> {
         Err(error) => panic!("BPF_PROG_GET_FD_BY_ID: {error}"),
     };
     let mut info = [0u64; 26];
-    let length = u32::try_from(size_of_val(&info)).expect("small");
+    let length = u32::try_from(size_of_val(&info)).expect("it fits");
     let pointer = (&raw mut info).addr() as u64;
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut [both(number(&fd), length), pointer]).expect("BPF_OBJ_GET_INFO_BY_FD");
     let name: Vec<u8> =
@@ -71,12 +71,12 @@ pub fn info(id: u32) -> Option<Info> {
     Some(Info { name, run_nanos: info[24], runs: info[25] })
 }
 
-/// Name of a loaded program; `None`: there is none of this id.
+/// Returns the name of a loaded program, or `None` if no program has this id.
 pub fn name(id: u32) -> Option<String> {
     info(id).map(|info| info.name)
 }
 
-/// Ids of all programs in the kernel.
+/// Returns the ids of all programs in the kernel.
 pub fn ids() -> impl Iterator<Item = u32> {
     let next = |id: &u32| {
         let mut attr = [both(*id, 0), 0];
@@ -87,13 +87,13 @@ pub fn ids() -> impl Iterator<Item = u32> {
     std::iter::successors(next(&0), next)
 }
 
-/// Has the kernel measure the runs of programs until the descriptor is closed.
+/// Makes the kernel count and time the runs of programs until the descriptor is closed.
 pub fn enable_stats() -> OwnedFd {
     const BPF_STATS_RUN_TIME: u32 = 0;
     owned(bpf(BPF_ENABLE_STATS, &mut [both(BPF_STATS_RUN_TIME, 0)]).expect("BPF_ENABLE_STATS"))
 }
 
-/// Ids of the programs that a process holds, itself or by a link; and how many links it has.
+/// Returns the ids of the programs that a process holds, directly or through a link, and the number of its links.
 pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     let (mut ids, mut links) = (BTreeSet::new(), 0);
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive") {
@@ -106,42 +106,43 @@ pub fn held_by(pid: u32) -> (BTreeSet<u32>, usize) {
     (ids, links)
 }
 
-/// An instruction without an offset: `struct bpf_insn` of include/uapi/linux/bpf.h.
+/// Encodes an instruction without an offset, as `struct bpf_insn` of include/uapi/linux/bpf.h.
 pub const fn instruction(code: u8, to: u8, from: u8, immediate: i32) -> [u8; 8] {
     let registers = if cfg!(target_endian = "little") { from << 4 | to } else { to << 4 | from };
     let [a, b, c, d] = immediate.to_ne_bytes();
     [code, registers, 0, 0, a, b, c, d]
 }
 
-/// The same with an offset: of a jump, or of memory.
+/// Adds an offset to an instruction: the distance of a jump, or a place in memory.
 pub const fn with_offset(instruction: [u8; 8], offset: i16) -> [u8; 8] {
     let [code, registers, _, _, a, b, c, d] = instruction;
     let [low, high] = offset.to_ne_bytes();
     [code, registers, low, high, a, b, c, d]
 }
 
-/// `to = immediate`.
+/// Encodes `to = immediate`.
 pub const fn set(to: u8, immediate: i32) -> [u8; 8] {
     instruction(0xb7, to, 0, immediate)
 }
 
-/// The end of a program, which returns register 0.
+/// Ends a program, which then returns register 0.
 pub const EXIT: [u8; 8] = instruction(0x95, 0, 0, 0);
 
 /// `BPF_PROG_TYPE_CGROUP_SKB` of include/uapi/linux/bpf.h.
 pub const CGROUP_SKB: u32 = 8;
 
-/// A program of this program type and attach type that allows everything.
+/// Loads a program of this program type and attach type that allows everything.
 pub fn load(kind: u32, attach_type: u32) -> OwnedFd {
     load_instructions(kind, attach_type, &[set(0, 1), EXIT])
 }
 
-/// A program of these instructions.
+/// Loads a program with these instructions.
 pub fn load_instructions(kind: u32, attach_type: u32, instructions: &[[u8; 8]]) -> OwnedFd {
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the limit outlives the call. Kernels before 5.11 charge programs to it.
+    // Kernels before 5.11 charge programs to this limit.
+    // SAFETY: the limit outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
-    let count = u32::try_from(instructions.len()).expect("few");
+    let count = u32::try_from(instructions.len()).expect("it fits");
     let (instructions, license) = (instructions.as_ptr().addr() as u64, c"GPL".as_ptr().addr() as u64);
     let mut attr = [0u64; 9];
     attr[..3].copy_from_slice(&[both(kind, count), instructions, license]);
@@ -149,10 +150,10 @@ pub fn load_instructions(kind: u32, attach_type: u32, instructions: &[[u8; 8]]) 
     owned(bpf(BPF_PROG_LOAD, &mut attr).expect("BPF_PROG_LOAD"))
 }
 
-/// Runs a program of type [`CGROUP_SKB`] once on some packet; what it returns.
+/// Runs a program of type [`CGROUP_SKB`] once on a packet of zeros. Returns what the program returns.
 pub fn run_once(program: &OwnedFd) -> u32 {
     static PACKET: [u8; 64] = [0; 64];
-    let length = u32::try_from(PACKET.len()).expect("short");
+    let length = u32::try_from(PACKET.len()).expect("it fits");
     let mut attr =
         [both(number(program), 0), both(length, 0), (&raw const PACKET).addr() as u64, 0, both(1, 0)];
     bpf(BPF_PROG_TEST_RUN, &mut attr).expect("BPF_PROG_TEST_RUN");
@@ -160,7 +161,7 @@ pub fn run_once(program: &OwnedFd) -> u32 {
     u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
-/// Refuses every packet of the sockets of a cgroup, both ways, until the descriptors are closed: systemd's
+/// Refuses every packet from and to the sockets of a cgroup until the descriptors are closed, as systemd does for
 /// `IPAddressDeny=any`.
 pub fn refuse_packets(cgroup: &OwnedFd) -> [OwnedFd; 2] {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
@@ -171,14 +172,14 @@ pub fn refuse_packets(cgroup: &OwnedFd) -> [OwnedFd; 2] {
     })
 }
 
-/// Attaches a program to the ingress hook of a cgroup with these flags, `BPF_F_*`, and returns its id. It is detached when the
-/// cgroup is removed.
+/// Attaches a program to the ingress hook of a cgroup with these flags (`BPF_F_*`), and returns its id. The kernel
+/// detaches it when the cgroup is removed.
 pub fn attach(cgroup: &OwnedFd, flags: u32) -> u32 {
     const BPF_CGROUP_INET_INGRESS: u32 = 0;
     attach_to(cgroup, CGROUP_SKB, BPF_CGROUP_INET_INGRESS, flags)
 }
 
-/// The same, for a program of this type and the hook of this attach type.
+/// Does the same with a program of this type at the hook of this attach type.
 pub fn attach_to(cgroup: &OwnedFd, kind: u32, attach_type: u32, flags: u32) -> u32 {
     let program = load(kind, attach_type);
     let mut attr = [both(number(cgroup), number(&program)), both(attach_type, flags)];
@@ -192,24 +193,24 @@ pub fn link(program: &OwnedFd, cgroup: &OwnedFd, attach_type: u32) -> OwnedFd {
     owned(bpf(BPF_LINK_CREATE, &mut attr).expect("BPF_LINK_CREATE"))
 }
 
-/// A link of a process to a cgroup.
+/// A link that a process holds. It attaches a program to a cgroup.
 #[derive(Debug)]
 pub struct CgroupLink {
     id: u32,
     pub attach_type: u32,
-    /// Nobody has detached it.
+    /// Whether the program is still attached.
     pub is_attached: bool,
 }
 
 impl CgroupLink {
-    /// Detaches its program, as `bpftool link detach` does.
+    /// Detaches the program, as `bpftool link detach` does.
     pub fn detach(&self) {
         let link = owned(bpf(BPF_LINK_GET_FD_BY_ID, &mut [both(self.id, 0)]).expect("BPF_LINK_GET_FD_BY_ID"));
         bpf(BPF_LINK_DETACH, &mut [both(number(&link), 0)]).expect("BPF_LINK_DETACH");
     }
 }
 
-/// The links that a process holds.
+/// Returns the links that a process holds.
 pub fn links_of(pid: u32) -> Vec<CgroupLink> {
     let mut links = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process is alive") {
@@ -222,13 +223,13 @@ pub fn links_of(pid: u32) -> Vec<CgroupLink> {
         links.push(CgroupLink {
             id: u32::try_from(id).expect("an id"),
             attach_type: field("attach_type").and_then(|kind| u32::try_from(kind).ok()).expect("a type"),
-            is_attached: field("cgroup_id").expect("of a cgroup") != 0,
+            is_attached: field("cgroup_id").expect("the link has a cgroup") != 0,
         });
     }
     links
 }
 
-/// A program's id.
+/// Returns the id of a program.
 pub fn id(program: &OwnedFd) -> u32 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).expect("a program");
     let id = info.lines().find_map(|line| line.strip_prefix("prog_id:")).expect("an id");

@@ -1,4 +1,4 @@
-//! A kernel that refuses some system calls.
+//! Makes system calls of tcptop fail, as a kernel would that refuses them.
 
 use std::process::Command;
 
@@ -11,22 +11,22 @@ pub const BPF_PROG_QUERY: u64 = 16;
 pub const BPF_LINK_CREATE: u64 = 28;
 
 /// Numbers of system calls, in the type of [`Call::number`] on every architecture.
-#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+#[allow(clippy::unnecessary_cast, reason = "`c_long` is another type on 32-bit CPUs")]
 pub const SYS_BPF: i64 = libc::SYS_bpf as i64;
-#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+#[allow(clippy::unnecessary_cast, reason = "`c_long` is another type on 32-bit CPUs")]
 pub const SYS_FSOPEN: i64 = libc::SYS_fsopen as i64;
 
-#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+#[allow(clippy::unnecessary_cast, reason = "`c_long` is another type on 32-bit CPUs")]
 pub const SYS_CAPSET: i64 = libc::SYS_capset as i64;
-#[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
+#[allow(clippy::unnecessary_cast, reason = "`c_long` is another type on 32-bit CPUs")]
 pub const SYS_SECCOMP: i64 = libc::SYS_seccomp as i64;
 
-/// One call that is about to be made.
+/// A system call before the kernel executes it.
 pub struct Call {
     pub number: i64,
-    /// Of bpf(2): its command.
+    /// The first argument, which is the command of bpf(2).
     pub first: u64,
-    /// Of bpf(2): the beginning of its attributes.
+    /// The first attributes of bpf(2). Zero for other calls.
     pub attr: [u8; 72],
 }
 
@@ -35,13 +35,14 @@ impl Call {
         self.number == SYS_BPF && self.first == command
     }
 
-    /// A field of the attributes.
+    /// Returns a field of the attributes.
     pub fn field(&self, offset: usize) -> u32 {
         u32::from_ne_bytes(self.attr[offset..offset + 4].try_into().expect("four bytes"))
     }
 }
 
-/// Has `decide` asked about each bpf(2), fsopen(2), capset(2) and seccomp(2) of this command's process: `Some(errno)` refuses it.
+/// Calls `decide` for each bpf(2), fsopen(2), capset(2) and seccomp(2) of this command's process. If it returns
+/// `Some(errno)`, the call fails with this error.
 pub fn refuse(command: &mut Command, decide: impl Fn(&Call) -> Option<i32> + Send + 'static) {
     let calls = Calls::Only(&[libc::SYS_bpf, libc::SYS_capset, libc::SYS_seccomp, libc::SYS_fsopen]);
     ask(command, &calls, move |question| decide(&call(question)).map_or(Verdict::Made, Verdict::Failed));

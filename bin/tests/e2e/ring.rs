@@ -1,4 +1,5 @@
-//! Tests the event ring after it has passed more bytes than 32 bits can count. A program of this test writes large records.
+//! Tests the event ring after more bytes have passed through it than 32 bits can count. A program of this test writes
+//! large records to fill it.
 
 use std::{
     ffi::CStr,
@@ -15,11 +16,11 @@ use crate::{
     traffic::{Pair, V4},
 };
 
-/// How long the ring may refuse a record while tcptop reads it.
+/// The longest time for which the ring may refuse a record while tcptop reads.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// A program that writes a record of so many bytes, which is to be passed over, and wakes the reader. It returns 0 if the
-/// ring is full.
+/// Returns a program that writes a record of `bytes` bytes and discards it, so the reader is woken and skips it. The
+/// program returns 0 if the ring is full.
 fn filler(ring: i32, bytes: i32) -> [[u8; 8]; 13] {
     const RESERVE: i32 = 131;
     const DISCARD: i32 = 133;
@@ -45,20 +46,21 @@ fn filler(ring: i32, bytes: i32) -> [[u8; 8]; 13] {
     ]
 }
 
-/// CPU time that a process has used.
+/// Returns the CPU time that a process has used.
 fn cpu(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is alive");
     let fields = stat.rsplit(')').next().expect("a line").split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-    // SAFETY: a call without pointers.
+    // SAFETY: the call gets no pointer.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).expect("a number");
     Duration::from_millis(ticks * 1000 / per_second)
 }
 
-/// Whether this kernel's `unsigned long` has 32 bits. To a 32-bit program, 64-bit ARM calls itself armv8l.
+/// Returns whether this kernel's `unsigned long` has 32 bits. To a 32-bit program, a 64-bit ARM kernel calls itself
+/// armv8l.
 fn kernel_has_32_bits() -> bool {
     let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
-    // SAFETY: the kernel fills `name` with strings that end with NUL, and zeros are empty ones.
+    // SAFETY: the kernel fills `name` with strings that end with NUL. If it does not, the zeros are empty strings.
     let machine = unsafe {
         libc::uname(name.as_mut_ptr());
         CStr::from_ptr(name.assume_init_ref().machine.as_ptr())
@@ -67,14 +69,14 @@ fn kernel_has_32_bits() -> bool {
 }
 
 #[test]
-fn after_four_gib_of_records() {
+fn tcptop_counts_after_four_gib_of_records() {
     let tcptop = Tcptop::start().excusing("event records did not fit the ring");
     let pid = tcptop.process().pid();
     let (ring, size) = maps::ring_of(pid);
-    // Two of them fit.
+    // The ring has room for two such records.
     let bytes = size / 2 - 64;
     let record = u64::from(bytes) + 8;
-    let fill = filler(ring.as_raw_fd(), i32::try_from(bytes).expect("small"));
+    let fill = filler(ring.as_raw_fd(), i32::try_from(bytes).expect("it fits"));
     let program = programs::load_instructions(CGROUP_SKB, 0, &fill);
     let mut written = 0;
     let mut last = Instant::now();
@@ -82,10 +84,10 @@ fn after_four_gib_of_records() {
         if programs::run_once(&program) == 1 {
             (written, last) = (written + record, Instant::now());
         } else if last.elapsed() > REFUSED {
-            assert!(written > (1 << 32) - 2 * u64::from(size), "stuck after {written} bytes");
+            assert!(written > (1 << 32) - 2 * u64::from(size), "the ring is stuck after {written} bytes");
             // See the comment at the top of bin/src/bpf/ring/mod.rs.
-            assert!(kernel_has_32_bits(), "stuck after {written} bytes");
-            println!("ring: this kernel writes nothing more after {written} bytes");
+            assert!(kernel_has_32_bits(), "the ring is stuck after {written} bytes");
+            println!("ring: this kernel accepts no record after {written} bytes");
             break;
         } else {
             thread::sleep(Duration::from_micros(50));
@@ -99,7 +101,7 @@ fn after_four_gib_of_records() {
     tcptop.expect_live(&expected);
     thread::sleep(Duration::from_secs(2));
     let share = (cpu(pid) - before).as_secs_f64() / start.elapsed().as_secs_f64();
-    assert!(share < 0.5, "it takes {share:.2} of a CPU");
+    assert!(share < 0.5, "tcptop uses {share:.2} of a CPU");
     drop(pair);
     tcptop.finish(&expected);
 }

@@ -1,4 +1,4 @@
-//! Parses the rows of CSV reports strictly, and checks them.
+//! Parses the rows of CSV reports strictly, and compares them with what a test expects.
 
 use std::{
     fmt,
@@ -31,7 +31,7 @@ impl Flow {
         Self { proto: Proto::Udp, ..Self::tcp(local, remote) }
     }
 
-    /// The same connection as the other end sees it.
+    /// Returns the same connection as the other end sees it.
     pub fn flipped(self) -> Self {
         Self { local: self.remote, remote: self.local, ..self }
     }
@@ -42,7 +42,7 @@ impl Flow {
     }
 }
 
-/// IPv4-mapped addresses are printed as IPv4; scopes and flow labels are not printed.
+/// Returns the address as tcptop prints it: IPv4-mapped addresses as IPv4, without scope and flow label.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -54,7 +54,8 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This process. Its name is that of its first thread; tests run in threads that have the tests' names.
+    /// Returns this process. Its name is the name of its main thread. Tests run in other threads, which have their
+    /// names.
     pub fn me() -> Self {
         Self::of(std::process::id())
     }
@@ -72,12 +73,12 @@ pub struct End {
     pub owner: Owner,
     pub rx: u64,
     pub tx: u64,
-    /// Packets received and sent. `None`: any number but zero.
+    /// Packets received and sent. `None` allows any number, but not zero in a direction that has bytes.
     pub packets: Option<(u64, u64)>,
 }
 
 impl End {
-    /// Expects exact numbers of packets too.
+    /// Also expects exactly these numbers of packets.
     pub fn packets(self, rx: u64, tx: u64) -> Self {
         Self { packets: Some((rx, tx)), ..self }
     }
@@ -94,7 +95,7 @@ impl End {
                 return Some(format!("packets are {packets:?}, not {exact:?}"));
             }
             None if self.rx > 0 && packets.0 == 0 || self.tx > 0 && packets.1 == 0 => {
-                return Some("bytes without packets".into());
+                return Some("a direction has bytes and no packets".into());
             }
             _ => {}
         }
@@ -112,16 +113,16 @@ impl End {
         rows.iter().any(|row| row.closed && row.flow == self.flow)
     }
 
-    /// Panics unless the totals of this end's rows only grow, and the last row is the only closed one and exactly as expected.
+    /// Panics unless the totals of this end's rows only grow, and exactly the last row is closed and is as expected.
     pub fn assert_ended(&self, rows: &[Row]) {
         self.assert_story(rows);
         let mine: Vec<&Row> = rows.iter().filter(|row| row.flow == self.flow).collect();
         let closed = mine.iter().filter(|row| row.closed).count();
-        assert_eq!(closed, 1, "closed rows of {self:?}{}", listed(rows, &self.flow));
-        let last = mine.last().expect("one at least");
-        assert!(last.closed, "a live row after the closed one: {self:?}{}", listed(rows, &self.flow));
+        assert_eq!(closed, 1, "there must be one closed row of {self:?}{}", listed(rows, &self.flow));
+        let last = mine.last().expect("one row is closed");
+        assert!(last.closed, "a live row follows the closed one: {self:?}{}", listed(rows, &self.flow));
         if let Some(why) = self.contradiction(last) {
-            panic!("the closed row of {self:?}: {why}{}", listed(rows, &self.flow));
+            panic!("the closed row of {self:?} is wrong: {why}{}", listed(rows, &self.flow));
         }
         let state = if self.flow.proto == Proto::Tcp { "CLOSE" } else { "" };
         assert_eq!(last.state, state, "{self:?}{}", listed(rows, &self.flow));
@@ -138,20 +139,20 @@ impl End {
             assert!(grows && grow, "totals shrink: {self:?}{}", listed(rows, &self.flow));
             (totals, packets) = (now, now_packets);
             let state = row.state.is_empty() == (self.flow.proto == Proto::Udp);
-            assert!(state, "TCP has a state, UDP has none: {self:?}{}", listed(rows, &self.flow));
+            assert!(state, "TCP rows have a state, UDP rows have none: {self:?}{}", listed(rows, &self.flow));
             let kept = row.retrans.is_some() == (self.flow.proto == Proto::Tcp);
             assert!(kept, "TCP counts retransmissions, UDP does not: {self:?}{}", listed(rows, &self.flow));
         }
     }
 }
 
-/// A line behind the header.
+/// A line that follows the header.
 pub enum Line {
     Row(Box<Row>),
     Sum(Sum),
 }
 
-/// A row of a sum: bytes of the interval.
+/// A row with a sum: the bytes that moved in the interval.
 pub struct Sum {
     pub kind: Kind,
     pub rx: u64,
@@ -165,12 +166,12 @@ pub struct Sum {
 pub enum Kind {
     Total,
     Untracked,
-    /// No part of the total.
+    /// Packets of other protocols, which are not part of the total.
     Other,
 }
 
 impl Line {
-    /// Parses a line, without its end.
+    /// Parses a line without its newline.
     pub fn parse(line: &str) -> Result<Self, String> {
         let fields = fields(line)?;
         let event = fields.get(1).map_or("", String::as_str);
@@ -182,16 +183,16 @@ impl Line {
         };
         let filled = [0, 1, 10, 11, 14, 15];
         let shape = fields.iter().enumerate().all(|(at, field)| field.is_empty() != filled.contains(&at));
-        let number = |at: usize| fields[at].parse().map_err(|_| format!("no number in field {at}: {line:?}"));
+        let number = |at: usize| fields[at].parse().map_err(|_| format!("field {at} is no number: {line:?}"));
         if !shape || fields.len() != 18 || !is_utc(&fields[0]) {
-            return Err(format!("a sum with other fields: {line:?}"));
+            return Err(format!("a row of a sum fills other fields: {line:?}"));
         }
         let (rx, tx, rx_rate, tx_rate) = (number(10)?, number(11)?, number(14)?, number(15)?);
         Ok(Self::Sum(Sum { kind, rx, tx, rx_rate, tx_rate }))
     }
 }
 
-/// One row.
+/// A row of a connection.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub time: String,
@@ -210,7 +211,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Parses a line, without its end.
+    /// Parses a line without its newline.
     pub fn parse(line: &str) -> Result<Self, String> {
         let fields = fields(line)?;
         let [
@@ -234,35 +235,35 @@ impl Row {
             retrans,
         ] = fields.as_slice()
         else {
-            return Err(format!("{} fields: {line:?}", fields.len()));
+            return Err(format!("a row has {} fields: {line:?}", fields.len()));
         };
         let number = |text: &String| match text.as_str() {
             "" => Ok(None),
-            digits => digits.parse().map(Some).map_err(|_| format!("no number: {digits:?} in {line:?}")),
+            digits => digits.parse().map(Some).map_err(|_| format!("{digits:?} is no number: {line:?}")),
         };
         let address = |ip: &String, port: &String| -> Result<SocketAddr, String> {
-            let ip: IpAddr = ip.parse().map_err(|_| format!("no address: {ip:?} in {line:?}"))?;
-            Ok((ip, port.parse().map_err(|_| format!("no port: {port:?} in {line:?}"))?).into())
+            let ip: IpAddr = ip.parse().map_err(|_| format!("{ip:?} is no address: {line:?}"))?;
+            Ok((ip, port.parse().map_err(|_| format!("{port:?} is no port: {line:?}"))?).into())
         };
         let flow = Flow {
             proto: match proto.as_str() {
                 "tcp" => Proto::Tcp,
                 "udp" => Proto::Udp,
-                _ => return Err(format!("no protocol: {proto:?} in {line:?}")),
+                _ => return Err(format!("{proto:?} is no protocol: {line:?}")),
             },
             local: address(laddr, lport)?,
             remote: address(raddr, rport)?,
         };
         let owner = match number(pid)? {
             Some(pid) => Some(Owner {
-                pid: u32::try_from(pid).map_err(|_| format!("no pid: {pid} in {line:?}"))?,
+                pid: u32::try_from(pid).map_err(|_| format!("{pid} is no pid: {line:?}"))?,
                 comm: comm.clone(),
             }),
             None if comm.is_empty() => None,
-            None => return Err(format!("a name without a pid: {line:?}")),
+            None => return Err(format!("a row has a process name and no pid: {line:?}")),
         };
         if !is_utc(time) || !["live", "closed"].contains(&event.as_str()) {
-            return Err(format!("time or event: {line:?}"));
+            return Err(format!("the time or the event is wrong: {line:?}"));
         }
         Ok(Self {
             time: time.clone(),
@@ -282,13 +283,13 @@ impl Row {
     }
 }
 
-/// RFC 3339 UTC with milliseconds, `2026-11-23T12:41:52.123Z`.
+/// Returns whether this is a time of RFC 3339 in UTC with milliseconds, such as `2026-11-23T12:41:52.123Z`.
 fn is_utc(time: &str) -> bool {
     let shape = time.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
     shape.eq(b"0000-00-00T00:00:00.000Z".iter().copied())
 }
 
-/// Splits a line by RFC 4180.
+/// Splits a line into fields as RFC 4180 says.
 pub fn fields(line: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -296,7 +297,7 @@ pub fn fields(line: &str) -> Result<Vec<String>, String> {
         let mut field = String::new();
         if let Some(mut quoted) = rest.strip_prefix('"') {
             loop {
-                let end = quoted.find('"').ok_or_else(|| format!("an open quote: {line:?}"))?;
+                let end = quoted.find('"').ok_or_else(|| format!("a quote is not closed: {line:?}"))?;
                 field.push_str(&quoted[..end]);
                 quoted = &quoted[end + 1..];
                 let Some(more) = quoted.strip_prefix('"') else { break };
@@ -313,33 +314,33 @@ pub fn fields(line: &str) -> Result<Vec<String>, String> {
         match rest.strip_prefix(',') {
             Some(next) => rest = next,
             None if rest.is_empty() => return Ok(fields),
-            None => return Err(format!("text behind a quote: {line:?}")),
+            None => return Err(format!("text follows a closing quote: {line:?}")),
         }
     }
 }
 
-/// The newest row of a flow.
+/// Returns the newest row of a flow.
 pub fn newest<'a>(rows: &'a [Row], flow: &Flow) -> Option<&'a Row> {
     rows.iter().rfind(|row| row.flow == *flow)
 }
 
-/// A flow's rows, for messages.
+/// Lists the rows of a flow for a message.
 pub fn listed<'a>(rows: &'a [Row], flow: &'a Flow) -> impl fmt::Display + 'a {
     struct Listed<'a>(&'a [Row], &'a Flow);
     impl fmt::Display for Listed<'_> {
         fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(out, "\nits rows:")?;
+            write!(out, "\nthe rows of this flow:")?;
             for row in self.0.iter().filter(|row| row.flow == *self.1) {
                 write!(out, "\n  {row:?}")?;
             }
-            write!(out, "\n({} rows of others)", self.0.iter().filter(|row| row.flow != *self.1).count())
+            write!(out, "\n({} rows of other flows)", self.0.iter().filter(|row| row.flow != *self.1).count())
         }
     }
     Listed(rows, flow)
 }
 
 #[test]
-fn fields_by_rfc_4180() {
+fn lines_are_split_as_rfc_4180_says() {
     assert_eq!(fields("a,,\"b,\"\"c\"").expect("well-formed"), ["a", "", "b,\"c"]);
     assert_eq!(fields("").expect("well-formed"), [""]);
     assert!(fields("\"a").is_err() && fields("\"a\"b,c").is_err());

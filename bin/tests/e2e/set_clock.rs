@@ -1,7 +1,7 @@
-//! Sets the clock while tcptop runs, a day back and a day ahead. Totals, rates and durations must not change.
+//! Sets the clock while tcptop runs: a day back, a day ahead, and more. Totals, rates and durations must stay right.
 //!
-//! This machine's clock stays as it is. tcptop is started without the kernel's library of fast calls (vDSO), so that it asks
-//! for the time by a system call, and the test answers.
+//! The test does not set this machine's clock. It hides the vDSO from tcptop, so tcptop asks for the time by a system
+//! call, and the test answers that call.
 
 use std::{
     fs::{self, File},
@@ -26,7 +26,7 @@ use crate::{
 
 const DAY: i64 = 86_400;
 
-/// `clock_gettime64` of 32-bit CPUs (all number it alike).
+/// `clock_gettime64`, which has this number on every 32-bit CPU.
 #[cfg(target_pointer_width = "32")]
 const CLOCK_GETTIME64: libc::c_long = 403;
 #[cfg(target_pointer_width = "32")]
@@ -35,24 +35,24 @@ const ASKED: &[libc::c_long] = &[libc::SYS_clock_gettime, CLOCK_GETTIME64];
 const ASKED: &[libc::c_long] = &[libc::SYS_clock_gettime];
 
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after")
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970")
 }
 
-/// Answers for a clock that is so many seconds ahead.
+/// Answers a call as if the wall clock were `ahead` seconds ahead.
 fn answer(question: &Question, ahead: i64) -> Verdict {
     let clock = i32::try_from(question.args[0] & 0xffff_ffff).unwrap_or(-1);
     if ahead == 0 || ![libc::CLOCK_REALTIME, libc::CLOCK_REALTIME_COARSE].contains(&clock) {
         return Verdict::Made;
     }
     let now = now();
-    let seconds = i64::try_from(now.as_secs()).expect("small") + ahead;
+    let seconds = i64::try_from(now.as_secs()).expect("it fits") + ahead;
     let nanos = i64::from(now.subsec_nanos());
     let is_narrow =
         cfg!(target_pointer_width = "32") && libc::c_long::from(question.number) == libc::SYS_clock_gettime;
     let bytes: Vec<u8> = if is_narrow {
         [seconds, nanos]
             .iter()
-            .flat_map(|part| i32::try_from(*part).expect("32 bits").to_ne_bytes())
+            .flat_map(|part| i32::try_from(*part).expect("it fits").to_ne_bytes())
             .collect()
     } else {
         [seconds, nanos].iter().flat_map(|part| part.to_ne_bytes()).collect()
@@ -61,19 +61,19 @@ fn answer(question: &Question, ahead: i64) -> Verdict {
     Verdict::Returned(0)
 }
 
-/// The command's process stops once it has become tcptop, and waits for this thread.
+/// Makes the command's process stop when it has become tcptop. It then waits for this thread.
 fn stop_at_exec(command: &mut Command) {
     let stop = || {
-        // SAFETY: the request has no arguments.
+        // SAFETY: this request uses no pointer.
         let result = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
         done(result)
     };
-    // SAFETY: one system call.
+    // SAFETY: the closure makes one system call only.
     unsafe { command.pre_exec(stop) };
 }
 
-/// Takes the vDSO out of what the kernel tells the program about itself (`AT_SYSINFO_EHDR` of getauxval(3)), and lets it go
-/// on.
+/// Removes the address of the vDSO (`AT_SYSINFO_EHDR` of getauxval(3)) from the stopped process's auxiliary vector, and
+/// lets the process continue.
 fn hide_fast_calls(pid: u32) {
     const AT_NULL: usize = 0;
     const AT_IGNORE: usize = 1;
@@ -81,18 +81,20 @@ fn hide_fast_calls(pid: u32) {
     const WORD: u64 = size_of::<usize>() as u64;
     let id = libc::pid_t::try_from(pid).expect("a pid");
     let mut status = 0;
-    // SAFETY: the status outlives the call.
+    // SAFETY: the kernel writes the status, which outlives the call.
     let stopped = unsafe { libc::waitpid(id, &raw mut status, 0) };
     assert!(stopped == id && libc::WIFSTOPPED(status), "{status:#x}: {}", io::Error::last_os_error());
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is stopped");
-    // Field 28 of proc_pid_stat(5), `startstack`: the number of arguments lies there, then their addresses, zero, those of
-    // the environment, zero, and pairs of words.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is stopped");
+    // Field 28 of proc_pid_stat(5), `startstack`, is the address of the number of arguments. Behind it lie the
+    // addresses of the arguments, zero, those of the environment, zero, and the auxiliary vector, which has pairs of
+    // words.
     let stack =
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(25)?.parse().ok()).expect("an address");
-    let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).expect("root may");
+    let memory =
+        File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).expect("root may open it");
     let word = |at: u64| {
         let mut bytes = [0; size_of::<usize>()];
-        memory.read_exact_at(&mut bytes, at).expect("its stack");
+        memory.read_exact_at(&mut bytes, at).expect("the address is in the stack");
         usize::from_ne_bytes(bytes)
     };
     let arguments = word(stack) as u64;
@@ -105,11 +107,11 @@ fn hide_fast_calls(pid: u32) {
         at += 2 * WORD;
     }
     if word(at) == AT_SYSINFO_EHDR {
-        memory.write_all_at(&AT_IGNORE.to_ne_bytes(), at).expect("its stack");
+        memory.write_all_at(&AT_IGNORE.to_ne_bytes(), at).expect("the address is in the stack");
     }
-    // SAFETY: about a child that is stopped.
+    // SAFETY: the request uses no pointer, and the child is stopped.
     let result = unsafe { libc::ptrace(libc::PTRACE_DETACH, id, 0, 0) };
-    done(result).expect("it goes on");
+    done(result).expect("PTRACE_DETACH");
 }
 
 /// A tcptop whose clock can be set.
@@ -134,17 +136,17 @@ impl Watched {
         Self { process, ahead, lines }
     }
 
-    /// Whole rows so far.
+    /// Returns the rows that tcptop has written so far.
     fn rows(&self) -> Vec<Cells> {
         let lines = self.lines.lock().expect("not poisoned");
         if lines.is_empty() { Vec::new() } else { cells(&lines) }
     }
 
-    /// Waits for a row of this client with these bytes, at about this time of the clock as it is set.
+    /// Waits for a row of this client with these bytes. Its time must be that of the clock as it is set.
     fn expect(&self, pair: &Pair, event: &str, moved: (u64, u64)) -> Cells {
         let (rx, tx) = (moved.0.to_string(), moved.1.to_string());
         let ports = (pair.flow.local.port().to_string(), pair.flow.remote.port().to_string());
-        let row = eventually("a right row", || {
+        let row = eventually("a row with the right bytes and time", || {
             self.rows().into_iter().rev().find(|row| {
                 (&row["lport"], &row["rport"]) == (&ports.0, &ports.1)
                     && row["event"] == event
@@ -153,16 +155,16 @@ impl Watched {
             })
         });
         let begun = (self.now() - number(&row, "start")).abs();
-        assert!(begun < 2.0 * LIMIT.as_secs_f64(), "begun {begun} s ago: {row:?}");
+        assert!(begun < 2.0 * LIMIT.as_secs_f64(), "the connection began {begun} s ago: {row:?}");
         let lasted = number(&row, "duration_ms") / 1_000.0;
         assert!(lasted < 2.0 * LIMIT.as_secs_f64(), "{row:?}");
         assert!((number(&row, "start") + lasted - number(&row, "time")).abs() < 2.0, "{row:?}");
         row
     }
 
-    /// What its clock shows.
+    /// Returns the time that tcptop's clock shows.
     fn now(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "some days")]
+        #[expect(clippy::cast_precision_loss, reason = "a year of seconds at most")]
         let ahead = self.ahead.load(Relaxed) as f64;
         now().as_secs_f64() + ahead
     }
@@ -173,7 +175,7 @@ fn number(row: &Cells, column: &str) -> f64 {
 }
 
 #[test]
-fn a_day_back_and_ahead() {
+fn totals_rates_and_durations_survive_a_clock_that_is_set() {
     let watched = Watched::start();
     eventually("a header", || (!watched.lines.lock().expect("not poisoned").is_empty()).then_some(()));
     let lasting = Pair::new(V4);
@@ -193,14 +195,14 @@ fn a_day_back_and_ahead() {
         thread::sleep(Duration::from_millis(700));
         let took = begin.elapsed().as_secs_f64();
         let rows = watched.rows().split_off(before);
-        // A report each 0.2 s, and rates of what moved in it.
-        #[expect(clippy::cast_precision_loss, reason = "a few")]
+        // There must be a report every 0.2 s, with the rates of what moved in that time.
+        #[expect(clippy::cast_precision_loss, reason = "there are few reports")]
         let reports = rows.iter().filter(|row| row["event"] == "total").count() as f64;
-        assert!((1.0..took / 0.2 + 2.0).contains(&reports), "{reports} reports in {took} s: {ahead}");
+        assert!((1.0..took / 0.2 + 2.0).contains(&reports), "{reports} reports in {took} s, {ahead} s ahead");
         let port = lasting.flow.local.port().to_string();
         for row in rows.iter().filter(|row| row["lport"] == port && row["event"] == "live") {
             let rate = number(row, "tx_rate");
-            // An interval after one that was late is short.
+            // The interval after a late report is short, so its rates may be high.
             assert!((0.0..20_000.0 / 0.005).contains(&rate), "{ahead}: {row:?}");
         }
         assert!(
@@ -210,7 +212,7 @@ fn a_day_back_and_ahead() {
     }
     let (flow, listener) = (lasting.flow, lasting.listener);
     drop((lasting.client, lasting.server));
-    let closed = eventually("its end", || {
+    let closed = eventually("the closed row", || {
         watched
             .rows()
             .into_iter()

@@ -1,4 +1,4 @@
-//! Creates sockets that share an address with others.
+//! Creates sockets that may share their address with others (SO_REUSEPORT).
 
 use std::{
     net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
@@ -10,16 +10,16 @@ use crate::{
     traffic::{self, Own, set_option},
 };
 
-/// A bound socket with SO_REUSEPORT; protocol 0: the kind's own.
+/// Makes a bound socket with SO_REUSEPORT. Protocol 0 is the default protocol of its kind.
 pub fn bound(kind: libc::c_int, protocol: libc::c_int, address: SocketAddr) -> OwnedFd {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: no pointer is passed.
+    // SAFETY: the call gets no pointer.
     let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
     assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the descriptor was just opened, and nothing else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
-    let family = libc::sa_family_t::try_from(family).expect("small");
+    let family = libc::sa_family_t::try_from(family).expect("it fits");
     let port = address.port().to_be();
     let result = match address {
         SocketAddr::V4(v4) => {
@@ -44,37 +44,37 @@ pub fn bound(kind: libc::c_int, protocol: libc::c_int, address: SocketAddr) -> O
 }
 
 fn bind<T>(fd: &OwnedFd, name: &T) -> libc::c_int {
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
-    // SAFETY: `name` is of the size that is given.
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("it fits");
+    // SAFETY: the kernel reads `length` bytes, which is the size of `name`.
     unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(name).cast(), length) }
 }
 
-/// A listener.
+/// Makes a listener.
 pub fn listen(address: SocketAddr) -> TcpListener {
     listen_by(0, address)
 }
 
-/// A listener of this protocol.
+/// Makes a listener of this protocol.
 pub fn listen_by(protocol: libc::c_int, address: SocketAddr) -> TcpListener {
     let fd = bound(libc::SOCK_STREAM, protocol, address);
-    // SAFETY: no pointer is passed.
+    // SAFETY: the call gets no pointer.
     let result = unsafe { libc::listen(fd.as_raw_fd(), 128) };
     assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
     fd.into()
 }
 
-/// A connection of this protocol from one IPv4 address to another.
+/// Makes a connection of this protocol from one IPv4 address to another.
 pub fn connect_by(protocol: libc::c_int, local: SocketAddr, remote: SocketAddrV4) -> TcpStream {
     let fd = bound(libc::SOCK_STREAM, protocol, local);
     let address = libc::in_addr { s_addr: u32::from_ne_bytes(remote.ip().octets()) };
     let name = libc::sockaddr_in { sin_addr: address, ..traffic::raw_v4(remote.port()) };
-    // SAFETY: `name` is of the size that is given.
+    // SAFETY: the kernel reads `V4_LENGTH` bytes, which is the size of `name`.
     let result = unsafe { libc::connect(fd.as_raw_fd(), (&raw const name).cast(), traffic::V4_LENGTH) };
     assert_eq!(result, 0, "connect {remote}: {}", std::io::Error::last_os_error());
     fd.into()
 }
 
-/// A UDP socket.
+/// Makes a UDP socket.
 pub fn udp(address: SocketAddr) -> Own<UdpSocket> {
     let socket = UdpSocket::from(bound(libc::SOCK_DGRAM, 0, address));
     socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");

@@ -1,4 +1,4 @@
-//! Tests that text reports add up. Connections that ended within an interval have rows, too.
+//! Tests that the rows of text reports add up to the header, with the connections that ended within the interval.
 
 use std::{
     collections::HashSet,
@@ -11,17 +11,17 @@ use std::{
 use crate::{
     harness::run,
     options::{cells, during, short_lived},
-    sheet::{Entry, Sheet},
+    text_report::{Entry, TextReport},
     traffic::{Own, V4, datagram, listen, udp},
 };
 
-/// What each short connection moves, up and down.
+/// The bytes that each short connection sends to the server and receives from it.
 const BYTES: (u64, u64) = (20_000, 300);
 
-/// Servers of connections that last a few milliseconds.
+/// Servers for connections that last a few milliseconds.
 struct Servers {
     used: Own<TcpListener>,
-    /// Nothing is sent to this one, nor by it.
+    /// Clients connect to this one and send nothing, and it sends nothing.
     unused: Own<TcpListener>,
     udp: Own<UdpSocket>,
 }
@@ -31,13 +31,13 @@ impl Servers {
         Self { used: listen(V4), unused: listen(V4), udp: udp(V4) }
     }
 
-    /// The ports of `used`, `unused` and `udp`.
+    /// Returns the ports of `used`, `unused` and `udp`.
     fn ports(&self) -> [u16; 3] {
         let addresses = [self.used.local_addr(), self.unused.local_addr(), self.udp.local_addr()];
         addresses.map(|address| address.expect("bound").port())
     }
 
-    /// One connection to each.
+    /// Makes one connection to each server.
     fn visit(&self) {
         short_lived(&self.used, BYTES.0, BYTES.1);
         short_lived(&self.unused, 0, 0);
@@ -46,7 +46,8 @@ impl Servers {
         datagram(&self.udp, 5_000);
     }
 
-    /// Runs tcptop while clients come and go, before it starts and until after its end. What it printed.
+    /// Runs tcptop, and lets clients come and go from before its start until after its end. Returns what tcptop
+    /// printed.
     fn watched_by(&self, args: &[&str]) -> String {
         let stop = AtomicBool::new(false);
         let finished = thread::scope(|scope| {
@@ -58,65 +59,65 @@ impl Servers {
             });
             let finished = std::panic::catch_unwind(|| run(args));
             stop.store(true, Relaxed);
-            clients.join().expect("no panic");
+            clients.join().expect("the thread does not panic");
             finished.unwrap_or_else(|fall| std::panic::resume_unwind(fall))
         });
         finished.assert_success();
         finished.stdout
     }
 
-    /// The only report of such a run.
-    fn shown_by(&self, args: &[&str]) -> Sheet {
-        let mut sheets = Sheet::all(&self.watched_by(args));
-        assert_eq!(sheets.len(), 1);
-        sheets.remove(0)
+    /// Does the same, and returns the only report.
+    fn shown_by(&self, args: &[&str]) -> TextReport {
+        let mut reports = TextReport::all(&self.watched_by(args));
+        assert_eq!(reports.len(), 1);
+        reports.remove(0)
     }
 }
 
-/// Every row, in digits: text in a pipe has 20 rows otherwise.
+/// Prints every row, with sizes in digits. By default, text in a pipe has 20 rows.
 const WHOLE: [&str; 4] = ["--bytes", "-r", "0", "-1"];
 
 #[test]
-fn one_report_has_what_ended_in_it_and_adds_up() {
+fn one_report_lists_ended_connections_and_adds_up() {
     let servers = Servers::new();
-    let sheet = servers.shown_by(&WHOLE);
-    sheet.assert_adds_up();
+    let report = servers.shown_by(&WHOLE);
+    report.assert_adds_up();
     let [used, unused, udp] = servers.ports();
-    // A UDP socket may have the same port.
-    let ended = sheet.of(used).into_iter().filter(|row| row.ended() && row.proto == "-tcp");
+    // A UDP socket may have the same port, so look at TCP only.
+    let ended = report.of(used).into_iter().filter(|row| row.ended() && row.proto == "-tcp");
     let ended: Vec<_> = ended.collect();
-    assert!(ended.len() >= 10, "one row per end: {ended:?}");
-    // One that was under way when tcptop began may have moved all but its end before.
+    assert!(ended.len() >= 10, "each end must have a row: {ended:?}");
+    // A connection that was open when tcptop began may have moved all its bytes before, so it has no rate.
     let whole = |row: &&&Entry| {
         let final_totals = [(row.rx, row.tx), (row.tx, row.rx)].contains(&BYTES);
         final_totals && row.rx_rate > 0 && row.tx_rate > 0
     };
     assert!(ended.iter().filter(whole).count() + 2 >= ended.len(), "{ended:?}");
-    assert!(sheet.of(udp).iter().any(|row| row.proto == "-udp" && row.tx == 5_000), "{sheet:?}");
-    assert!(!sheet.of(unused).iter().any(|row| row.ended()), "moved nothing: {sheet:?}");
+    assert!(report.of(udp).iter().any(|row| row.proto == "-udp" && row.tx == 5_000), "{report:?}");
+    assert!(!report.of(unused).iter().any(|row| row.ended()), "these connections moved nothing: {report:?}");
 }
 
 #[test]
-fn the_twenty_rows_of_a_pipe_have_what_ended() {
+fn the_twenty_rows_of_a_pipe_include_ended_connections() {
     let text = Servers::new().watched_by(&["--once"]);
     assert!(text.lines().count() <= 23 && text.lines().any(|line| line.starts_with("-tcp ")), "{text}");
 }
 
 #[test]
-fn closed_adds_those_that_moved_nothing() {
+fn closed_also_lists_connections_that_moved_nothing() {
     let servers = Servers::new();
-    let sheet = servers.shown_by(&[&WHOLE[..], &["--closed"]].concat());
-    sheet.assert_adds_up();
+    let report = servers.shown_by(&[&WHOLE[..], &["--closed"]].concat());
+    report.assert_adds_up();
     let [used, unused, _] = servers.ports();
     for port in [used, unused] {
-        let ended = sheet.of(port).iter().filter(|row| row.proto == "-tcp").count();
-        assert!(ended >= 10, "{ended} of port {port}: {sheet:?}");
+        let ended = report.of(port).iter().filter(|row| row.proto == "-tcp").count();
+        assert!(ended >= 10, "{ended} connections of port {port} ended: {report:?}");
     }
-    assert!(sheet.of(unused).iter().all(|row| (row.rx, row.tx) == (0, 0)), "{sheet:?}");
+    assert!(report.of(unused).iter().all(|row| (row.rx, row.tx) == (0, 0)), "{report:?}");
 }
 
 #[test]
-fn csv_has_what_ended_only_when_asked() {
+fn csv_lists_ended_connections_only_if_asked_to() {
     let servers = Servers::new();
     for (args, asked) in [(&["--csv", "-1"][..], false), (&["--csv", "-1", "--closed"][..], true)] {
         let rows = cells(&servers.watched_by(args));
@@ -130,15 +131,15 @@ fn csv_has_what_ended_only_when_asked() {
 fn every_report_adds_up() {
     let servers = Servers::new();
     let text = servers.watched_by(&["--bytes", "-r", "0", "-d", "0.5", "-n", "4"]);
-    let sheets = Sheet::all(&text);
-    assert_eq!(sheets.len(), 4, "{text}");
-    for sheet in sheets {
-        assert!(sheet.total.1 > BYTES.0, "{sheet:?}");
-        sheet.assert_adds_up();
+    let reports = TextReport::all(&text);
+    assert_eq!(reports.len(), 4, "{text}");
+    for report in reports {
+        assert!(report.total.1 > BYTES.0, "{report:?}");
+        report.assert_adds_up();
     }
 }
 
-/// Reports while 9,000 flows of one UDP socket begin and end within one interval.
+/// Returns the reports of a run in which 9,000 flows of one UDP socket begin, and end when the socket is closed.
 fn during_nine_thousand(rows: &str) -> String {
     let args = ["--bytes", "-r", rows, "-d", "2", "--flows", "16384"];
     let finished = during(&args, || {
@@ -152,22 +153,23 @@ fn during_nine_thousand(rows: &str) -> String {
 }
 
 #[test]
-fn all_rows_are_all_rows_however_many_ended() {
-    let sheets = Sheet::all(&during_nine_thousand("0"));
-    // On a slow machine, some are listed as live in a report before the one in which they end.
-    let rows = sheets.iter().flat_map(|sheet| &sheet.rows);
+fn zero_rows_means_all_rows_however_many_flows_ended() {
+    let reports = TextReport::all(&during_nine_thousand("0"));
+    // On a slow machine, a report may list some as live before the one in which they end.
+    let rows = reports.iter().flat_map(|report| &report.rows);
     let seen: HashSet<&str> =
         rows.filter(|row| row.remote.starts_with("127.9.")).map(|row| row.remote.as_str()).collect();
-    assert_eq!(seen.len(), 9_000, "in {} reports", sheets.len());
-    sheets.iter().for_each(Sheet::assert_adds_up);
+    assert_eq!(seen.len(), 9_000, "flows are missing from {} reports", reports.len());
+    reports.iter().for_each(TextReport::assert_adds_up);
 }
 
 #[test]
-fn what_more_there_is_counts_all_that_ended() {
+fn the_number_of_further_rows_counts_all_flows_that_ended() {
     let text = during_nine_thousand("10");
     let more: Vec<usize> =
         text.lines().filter_map(|line| line.strip_suffix(" more")?.trim().parse().ok()).collect();
     let all: usize = more.iter().map(|more| more + 10).sum();
-    // A slow machine shows a flow in several reports: in that of its datagrams, while it is silent, and when it has ended.
+    // On a slow machine, several reports may show a flow: that of its datagrams, those while it is silent, and that of
+    // its end.
     assert!(all >= 9_000 && all < 4 * 9_000 + 300 * more.len(), "{more:?} more: {text}");
 }

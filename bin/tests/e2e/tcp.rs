@@ -34,14 +34,14 @@ fn open_and_idle() {
         expected.extend(pair.ends(up, down));
     }
     tcptop.expect_live(&expected);
-    // What is idle stays right: no later row may say something else.
+    // The rows of idle connections must stay right in later reports.
     thread::sleep(Duration::from_millis(700));
     tcptop.expect_live(&expected);
     let rows = tcptop.rows();
     for end in &expected {
-        let row = newest(&rows, &end.flow).expect("live");
+        let row = newest(&rows, &end.flow).expect("the connection has a row");
         assert_eq!(row.state, "ESTABLISHED");
-        assert!(row.rtt_us.is_some(), "loopback answers within a microsecond at the least: {row:?}");
+        assert!(row.rtt_us.is_some(), "an established connection has a round-trip time: {row:?}");
     }
     drop(pairs);
     tcptop.finish(&expected);
@@ -69,7 +69,8 @@ fn half_closed_and_idle() {
     let expected = pair.ends(2_500, 0);
     tcptop.expect_live(&expected);
     let rows = tcptop.rows();
-    let state = |end: usize| newest(&rows, &expected[end].flow).expect("live").state.clone();
+    let state =
+        |end: usize| newest(&rows, &expected[end].flow).expect("the connection has a row").state.clone();
     assert_eq!((state(0), state(1)), ("FIN_WAIT2".into(), "CLOSE_WAIT".into()));
     transfer(&pair.server, &pair.client, 3_500);
     let expected = pair.ends(2_500, 3_500);
@@ -79,7 +80,7 @@ fn half_closed_and_idle() {
 }
 
 #[test]
-fn ten_milliseconds() {
+fn a_connection_of_ten_milliseconds() {
     let tcptop = Tcptop::every("0.5");
     let pair = Pair::new(V4);
     pair.exchange(1_111, 2_222);
@@ -115,13 +116,13 @@ fn server_sends_and_closes_before_the_client_reads() {
 }
 
 #[test]
-fn fast_open_and_close_of_a_thousand() {
+fn a_thousand_connections_open_and_close_quickly() {
     const CONNECTIONS: u64 = 1_000;
     let tcptop_text = Process::start(&mut tcptop(&["--closed", "-d", "0.2"]), |_| ());
     let tcptop = Tcptop::start();
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    // Each connection has amounts of its own.
+    // Each connection moves other amounts, so the rows cannot be confused.
     let amounts = |index: u64| (1_000 + index, 5_000 + 3 * index);
     let flows: Vec<Flow> = thread::scope(|scope| {
         scope.spawn(|| {
@@ -150,7 +151,7 @@ fn fast_open_and_close_of_a_thousand() {
     let rows = tcptop.stop();
     let ours = |flow: &Flow| flow.local == address || flow.remote == address;
     let closed = rows.iter().filter(|row| row.closed && ours(&row.flow));
-    // As lists: a port may have been used twice.
+    // Compare lists, because a port may have been used twice.
     let mut found: Vec<_> = closed
         .map(|row| (row.flow, row.rx_bytes, row.tx_bytes, row.owner.clone(), row.state.clone()))
         .collect();
@@ -160,11 +161,11 @@ fn fast_open_and_close_of_a_thousand() {
         .collect();
     found.sort();
     wanted.sort();
-    assert_eq!(found.len(), wanted.len(), "closed rows");
+    assert_eq!(found.len(), wanted.len(), "there are so many closed rows");
     let wrong: Vec<_> = wanted.iter().zip(&found).filter(|(wanted, found)| wanted != found).collect();
     assert!(
         wrong.is_empty(),
-        "{} rows are wrong, wanted and found: {:?}",
+        "{} rows are wrong; wanted and found: {:?}",
         wrong.len(),
         &wrong[..wrong.len().min(5)]
     );
@@ -179,7 +180,7 @@ fn fast_open_and_close_of_a_thousand() {
     }
 }
 
-/// Milliseconds since midnight.
+/// Returns the milliseconds since midnight at which a row was reported.
 fn milliseconds(row: &Row) -> u64 {
     let field = |at: std::ops::Range<usize>| row.time[at].parse::<u64>().expect("digits");
     ((field(11..13) * 60 + field(14..16)) * 60 + field(17..19)) * 1_000 + field(20..23)
@@ -189,7 +190,7 @@ fn milliseconds(row: &Row) -> u64 {
 fn rates_are_bytes_per_second_of_the_interval() {
     let tcptop = Tcptop::every("0.5");
     let pair = Pair::new(V4);
-    // Active in every interval, so that each report has a row and a time.
+    // The connection is active in every interval, so each report has a row for it.
     for _ in 0..40 {
         pair.exchange(100_000, 30_000);
         thread::sleep(Duration::from_millis(50));
@@ -200,18 +201,24 @@ fn rates_are_bytes_per_second_of_the_interval() {
     for end in &expected {
         let mine: Vec<&Row> = rows.iter().filter(|row| row.flow == end.flow).collect();
         assert!(mine.len() >= 3, "{mine:?}");
-        // Over all intervals: the time in a row and the time that its rate is made with are two readings of the clock,
-        // and between them a busy machine may do other things.
+        // Compare over all intervals. tcptop reads the clock once for the time in a row and once for the rate, and a
+        // busy machine may do other things in between.
         let (first, last) = (mine[0], mine[mine.len() - 1]);
         let check = |rate: fn(&Row) -> Option<u64>, total: fn(&Row) -> Option<u64>| {
-            let grown = total(last).zip(total(first)).map(|(last, first)| last - first).expect("counted");
+            let grown = total(last)
+                .zip(total(first))
+                .map(|(last, first)| last - first)
+                .expect("the rows have totals");
             let interval = |pair: &[&Row]| {
-                // A day later for a test across midnight.
+                // Add a day, in case midnight has passed in between.
                 let interval = (milliseconds(pair[1]) + 86_400_000 - milliseconds(pair[0])) % 86_400_000;
-                rate(pair[1]).expect("measured") * interval / 1_000
+                rate(pair[1]).expect("the row has a rate") * interval / 1_000
             };
             let moved: u64 = mine.windows(2).map(interval).sum();
-            assert!(moved.abs_diff(grown) <= grown / 4, "{moved} for {grown}: {mine:?}");
+            assert!(
+                moved.abs_diff(grown) <= grown / 4,
+                "the rates say {moved}, the totals {grown}: {mine:?}"
+            );
         };
         check(|row| row.rx_rate, |row| row.rx_bytes);
         check(|row| row.tx_rate, |row| row.tx_bytes);
@@ -238,7 +245,7 @@ fn one_byte_at_a_time() {
 }
 
 #[test]
-fn many_at_once() {
+fn many_connections_at_once() {
     let tcptop = Tcptop::start();
     let pairs: Vec<Pair> = (0..64).map(|index| Pair::new(if index % 2 == 0 { V4 } else { V6 })).collect();
     thread::scope(|scope| {

@@ -1,45 +1,45 @@
-//! Tests sockets of threads that outlive the main thread of their process, or that have their own descriptors. The sockets are
-//! older than tcptop, so only /proc shows their owners.
+//! Tests sockets of threads that outlive the main thread of their process, or that have their own table of descriptors.
+//! The sockets are older than tcptop, so it finds their owners only in /proc.
 
 use std::{fs, io, process, thread, time::Duration};
 
-use crate::{body::Body, harness::Tcptop, puppet::Puppet, rows::Flow};
+use crate::{executor::Executor, harness::Tcptop, helper::Helper, rows::Flow};
 
-/// Lets another thread of a puppet obey from now on, and has the main thread exit.
-pub fn retire(body: Body) -> ! {
+/// Ends the main thread of a helper. Another thread obeys from then on.
+pub fn retire(executor: Executor) -> ! {
     thread::spawn(|| {
         let fd = format!("/proc/{}/fd", process::id());
         while fs::read_dir(&fd).is_ok_and(|mut descriptors| descriptors.next().is_some()) {
             thread::sleep(Duration::from_millis(1));
         }
-        go_on(body)
+        go_on(executor)
     });
-    // SAFETY: ends this thread alone. It owns nothing that another thread uses.
+    // SAFETY: exit(2) ends only this thread, which owns nothing that another thread uses.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
-    unreachable!("a thread has exited")
+    unreachable!("the thread has exited")
 }
 
-/// Lets another thread of a puppet obey from now on, which shares no descriptors with the main thread.
-pub fn part(body: Body) -> ! {
+/// Makes another thread of a helper obey from now on. That thread has its own table of descriptors.
+pub fn part(executor: Executor) -> ! {
     let thread = thread::spawn(|| {
-        // SAFETY: no pointer is passed. What was open stays open in both tables.
+        // SAFETY: the call gets no pointer, and all descriptors stay open in both tables.
         let result = unsafe { libc::unshare(libc::CLONE_FILES) };
         assert_eq!(result, 0, "unshare: {}", io::Error::last_os_error());
-        go_on(body)
+        go_on(executor)
     });
     let Err(_) = thread.join();
     process::exit(1)
 }
 
-fn go_on(mut body: Body) -> ! {
+fn go_on(mut executor: Executor) -> ! {
     println!();
-    body.obey();
+    executor.obey();
     process::exit(0)
 }
 
-/// A server prepared by an order has a connection that is older than tcptop, and is found to have it.
-fn owns_its_socket(order: &str, name: &str) {
-    let (mut server, mut client) = (Puppet::new(name), Puppet::new("thread-client"));
+/// Checks that tcptop finds the owner of an older connection in a server that has obeyed `order`.
+fn check_owner_after(order: &str, name: &str) {
+    let (mut server, mut client) = (Helper::new(name), Helper::new("thread-client"));
     if order == "part" {
         server.tell(order);
     }
@@ -65,7 +65,7 @@ fn owns_its_socket(order: &str, name: &str) {
 
 #[test]
 fn the_main_thread_has_exited() {
-    owns_its_socket("retire", "retired-server");
+    check_owner_after("retire", "retired-server");
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn a_thread_has_descriptors_of_its_own() {
     /// `KCMP_FILES` of include/uapi/linux/kcmp.h.
     const FILES: libc::c_long = 2;
     let me = libc::c_long::from(libc::pid_t::try_from(process::id()).expect("a pid"));
-    // SAFETY: numbers only.
+    // SAFETY: the call gets numbers only.
     if unsafe { libc::syscall(libc::SYS_kcmp, me, me, FILES, 0, 0) } != 0 {
         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
-        println!("not tried: without CONFIG_KCMP such threads are not searched");
+        println!("skipped: without CONFIG_KCMP, tcptop does not search such threads");
         return;
     }
-    owns_its_socket("part", "parted-server");
+    check_owner_after("part", "parted-server");
 }

@@ -14,7 +14,7 @@ use crate::{
     rows::{End, Flow, Owner},
 };
 
-/// A socket of this process. Its close is the last one even while other tests make children.
+/// A socket of this process. Its close is the last one, even while another thread makes a child: see [`SPAWNING`].
 pub struct Own<T>(Option<T>);
 
 impl<T> Own<T> {
@@ -27,7 +27,7 @@ impl<T> Deref for Own<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("taken by drop only")
+        self.0.as_ref().expect("only drop takes the socket")
     }
 }
 
@@ -60,20 +60,20 @@ fn patient(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Waits until there is something to read or accept.
+/// Waits until the socket has something to read or accept.
 pub fn readable(fd: RawFd, what: &str) {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let limit = i32::try_from(LIMIT.as_millis()).expect("less than a month");
-    // SAFETY: one entry, of this stack frame.
+    let limit = i32::try_from(LIMIT.as_millis()).expect("it fits");
+    // SAFETY: the kernel writes to one entry, which is in this stack frame.
     let ready = unsafe { libc::poll(&raw mut poll, 1, limit) };
-    assert_eq!(ready, 1, "not within {LIMIT:?}: {what}");
+    assert_eq!(ready, 1, "waited {LIMIT:?} for {what}");
 }
 
-/// A connection with both of its ends in this process.
+/// A connection whose two ends both belong to this process.
 pub struct Pair {
     pub client: Own<TcpStream>,
     pub server: Own<TcpStream>,
-    /// As the client sees it.
+    /// The flow as the client sees it.
     pub flow: Flow,
     pub listener: Own<TcpListener>,
 }
@@ -85,14 +85,15 @@ impl Pair {
         Self::accepted(listener, client)
     }
 
-    /// Makes a pair with a client that is connected, or will be.
+    /// Accepts the connection of this client, and makes a pair with it.
     pub fn accepted(listener: Own<TcpListener>, client: Own<TcpStream>) -> Self {
         let server = accept(&listener);
         let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
         Self { client, server, flow, listener }
     }
 
-    /// The expected ends of the client and the server, after `up` bytes to the server and `down` bytes to the client.
+    /// Returns what to expect of the client's and the server's end after `up` bytes to the server and `down` to the
+    /// client.
     pub fn ends(&self, up: u64, down: u64) -> [End; 2] {
         ends(self.flow, up, down)
     }
@@ -104,7 +105,7 @@ impl Pair {
     }
 }
 
-/// Both ends of a flow whose sockets both belong to this process.
+/// Returns what to expect of both ends of a flow whose sockets belong to this process.
 pub fn ends(client: Flow, up: u64, down: u64) -> [End; 2] {
     let me = Owner::me();
     [client.moved(&me, down, up), client.flipped().moved(&me, up, down)]
@@ -113,7 +114,7 @@ pub fn ends(client: Flow, up: u64, down: u64) -> [End; 2] {
 /// Sends `count` bytes.
 pub fn send(mut stream: &TcpStream, count: u64) {
     static BYTES: [u8; 65_536] = [b'x'; 65_536];
-    let mut left = usize::try_from(count).expect("fits");
+    let mut left = usize::try_from(count).expect("it fits");
     while left > 0 {
         let chunk = left.min(BYTES.len());
         stream.write_all(&BYTES[..chunk]).expect("send");
@@ -124,10 +125,10 @@ pub fn send(mut stream: &TcpStream, count: u64) {
 /// Receives `count` bytes.
 pub fn receive(stream: &TcpStream, count: u64) {
     let received = std::io::copy(&mut stream.take(count), &mut std::io::sink()).expect("receive");
-    assert_eq!(received, count, "bytes before the peer's end");
+    assert_eq!(received, count, "the peer ended the connection after so many bytes");
 }
 
-/// Receives everything until the peer's FIN.
+/// Receives until the peer's FIN. Returns the number of bytes.
 pub fn receive_to_end(mut stream: &TcpStream) -> u64 {
     std::io::copy(&mut stream, &mut std::io::sink()).expect("receive")
 }
@@ -145,32 +146,33 @@ pub fn finish_sending(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).expect("shutdown");
 }
 
-/// Makes the close a reset: SO_LINGER with a time of zero.
+/// Closes a connection by a reset: SO_LINGER with a time of zero makes close(2) send one.
 pub fn close_by_reset(stream: Own<TcpStream>) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
     drop(stream);
 }
 
-/// Drops every segment that arrives at this socket and is longer than that, with its TCP header: 0 means all.
-pub fn deafen(stream: &TcpStream, longer: u32) {
+/// Makes the socket drop every received segment that is longer than `longer` bytes, TCP header included. 0 drops all.
+pub fn drop_received(stream: &TcpStream, longer: u32) {
     let code = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
-    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, over one if not; BPF_RET: keep no byte; BPF_RET: keep all.
+    // BPF_LD | BPF_LEN; BPF_JMP | BPF_JGT, which skips one instruction if false; BPF_RET, which keeps no byte; BPF_RET,
+    // which keeps all.
     let longer = libc::sock_filter { jf: 1, ..code(0x25, longer) };
     let mut program = [code(0x80, 0), longer, code(6, 0), code(6, u32::MAX)];
     let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
     set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter);
 }
 
-/// Ends it.
-pub fn hear(stream: &TcpStream) {
+/// Makes the socket receive all segments again.
+pub fn stop_dropping(stream: &TcpStream) {
     set_option(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0i32);
 }
 
-/// setsockopt(2).
+/// Calls setsockopt(2), which must succeed.
 pub fn set_option<T>(fd: RawFd, level: i32, name: i32, value: &T) {
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
-    // SAFETY: `value` is `length` bytes, which the kernel reads.
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("it fits");
+    // SAFETY: the kernel reads `length` bytes, which is the size of `value`.
     let result = unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), length) };
     assert_eq!(result, 0, "setsockopt: {}", std::io::Error::last_os_error());
 }
@@ -182,14 +184,14 @@ pub fn fill(mut stream: &TcpStream) -> u64 {
     let mut taken = 0u64;
     loop {
         match stream.write(&bytes) {
-            Ok(count) => taken += u64::try_from(count).expect("fits"),
+            Ok(count) => taken += u64::try_from(count).expect("it fits"),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return taken,
             Err(error) => panic!("send: {error}"),
         }
     }
 }
 
-/// One of the socket's queues in bytes, by an ioctl of tcp(7).
+/// Returns how many bytes one of the socket's queues holds, by an ioctl(2) of tcp(7).
 pub fn queue(socket: &impl AsRawFd, request: libc::Ioctl) -> u64 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: these requests write one int.
@@ -198,42 +200,42 @@ pub fn queue(socket: &impl AsRawFd, request: libc::Ioctl) -> u64 {
     u64::try_from(bytes).expect("a size")
 }
 
-/// Received and unread.
+/// The queue of bytes that were received and not read.
 pub const SIOCINQ: libc::Ioctl = libc::FIONREAD;
-/// Not acknowledged, sent or not.
+/// The queue of bytes that the peer has not acknowledged, whether they were sent or not.
 pub const SIOCOUTQ: libc::Ioctl = libc::TIOCOUTQ;
-/// Not sent.
+/// The queue of bytes that were not sent.
 pub const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
-/// A TCP socket bound to a free port of 127.0.0.1, neither listening nor connected.
+/// Makes a TCP socket that is bound to a free port of 127.0.0.1, and neither listens nor is connected.
 pub fn bound_tcp() -> (OwnedFd, SocketAddr) {
     // SAFETY: no pointer is passed.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the descriptor was just opened, and nothing else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let address = raw_v4(0);
-    // SAFETY: `address` is of the size that is given.
+    // SAFETY: the kernel reads `V4_LENGTH` bytes, which is the size of `address`.
     let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), V4_LENGTH) };
     assert_eq!(result, 0, "bind: {}", std::io::Error::last_os_error());
-    // Only to ask for the name; the descriptor stays ours.
+    // std asks a listener for its address. This one has a duplicate of the descriptor.
     let probe = TcpListener::from(fd.try_clone().expect("dup"));
     let local = probe.local_addr().expect("bound");
     (fd, local)
 }
 
-/// connect(2) to a port of 127.0.0.1.
+/// Calls connect(2) with a port of 127.0.0.1.
 pub fn raw_connect(socket: &OwnedFd, port: u16) -> std::io::Result<()> {
     let address = raw_v4(port);
-    // SAFETY: `address` is of the size that is given.
+    // SAFETY: the kernel reads `V4_LENGTH` bytes, which is the size of `address`.
     let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), V4_LENGTH) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Of an IPv4 socket address.
+/// The size of an IPv4 socket address.
 pub const V4_LENGTH: libc::socklen_t = 16;
 
-/// A port of 127.0.0.1, as system calls take it.
+/// Returns the socket address of a port of 127.0.0.1, as system calls take it.
 pub const fn raw_v4(port: u16) -> libc::sockaddr_in {
     assert!(size_of::<libc::sockaddr_in>() == V4_LENGTH as usize);
     libc::sockaddr_in {
@@ -244,7 +246,7 @@ pub const fn raw_v4(port: u16) -> libc::sockaddr_in {
     }
 }
 
-/// A bound UDP socket.
+/// Makes a UDP socket that is bound to this address.
 pub fn udp(address: &str) -> Own<UdpSocket> {
     let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     socket.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
@@ -255,14 +257,14 @@ pub fn udp(address: &str) -> Own<UdpSocket> {
 pub fn datagram(socket: &UdpSocket, size: usize) -> SocketAddr {
     let mut buffer = [0; 65_536];
     let (received, from) = socket.recv_from(&mut buffer).expect("a datagram");
-    assert_eq!(received, size, "bytes of the datagram");
+    assert_eq!(received, size, "the datagram has so many bytes");
     from
 }
 
-/// Makes room for this many descriptors: a small machine's limit is 1,024.
+/// Raises the limit of descriptors to `count`. On a small machine it is 1,024.
 pub fn allow_descriptors(count: libc::rlim_t) {
     let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
-    // SAFETY: a limit that is read.
+    // SAFETY: the kernel reads the limit, which outlives the call.
     let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     assert_eq!(result, 0, "setrlimit: {}", std::io::Error::last_os_error());
 }

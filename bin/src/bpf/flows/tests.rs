@@ -1,4 +1,4 @@
-//! The flow table over files instead of BPF maps. The tests write into it as the kernel programs do.
+//! Tests the flow table over files instead of BPF maps. The tests write to them as the kernel programs do.
 
 use std::{
     fs::{File, remove_file},
@@ -26,19 +26,19 @@ const READING: DecodeContext =
     DecodeContext { sees_releases: true, doubted: 0, pids_are_ours: true, now: Duration::ZERO };
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A file that a map of this many bytes fits into.
+/// Creates a file that is large enough for a map of this many bytes.
 fn file(bytes: u32) -> File {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("tcptop-flows-{}-{}", process::id(), NUMBER.fetch_add(1, Relaxed));
     let path = std::env::temp_dir().join(name);
     let file = File::options().read(true).write(true).create_new(true).open(&path).expect("a new file");
     remove_file(path).expect("just made");
-    // Whole pages of any size.
+    // This is a multiple of every size of page.
     file.set_len(u64::from(bytes).next_multiple_of(65_536)).expect("room");
     file
 }
 
-/// The table, and what the programs see of it.
+/// The flow table, and the maps as the kernel programs see them.
 struct Scene {
     flows: FlowTable,
     kern: MappedArray<Flow>,
@@ -80,7 +80,7 @@ impl Scene {
         self.set(place, low(counters + offset_of!(Counters, tx_packets)), 1);
     }
 
-    /// The end of an interval: what is handed up.
+    /// Ends an interval. Returns what the table hands up.
     fn tick(&mut self) -> Vec<CollectorEvent> {
         let mut events = Vec::new();
         let tick = Tick { now: clock::monotonic(), last: false };
@@ -94,12 +94,12 @@ impl Scene {
     }
 }
 
-/// Where the low half of a 64-bit field is.
+/// Returns the offset of the low half of a 64-bit field.
 const fn low(offset: usize) -> usize {
     if cfg!(target_endian = "little") { offset } else { offset + 4 }
 }
 
-/// The places of connections that ended, in the order in which they were handed up.
+/// Returns the places of connections that ended, in the order in which the table handed them up.
 fn ended(events: &[CollectorEvent]) -> Vec<u32> {
     let place = |event: &CollectorEvent| match event {
         CollectorEvent::Ended(seen) => Some(seen.key.index),
@@ -114,10 +114,10 @@ fn a_udp_flow_is_handed_up_once_a_datagram_counts_in_it() {
     for place in [0, 1] {
         scene.publish(place, IPPROTO_UDP, 0);
     }
-    // Announcements were lost: places are read while programs still make the flows.
+    // If announcements were lost, the table reads all places, even while programs still make the flows there.
     scene.flows.announce_all();
     assert_eq!(scene.tick(), []);
-    // Another CPU was first to make the one, and the other is used.
+    // Another CPU was first to make the flow, so this one abandoned place 0. The flow at place 1 is used.
     scene.mark(0, IPPROTO_UDP, 0, ClaimCode::ABANDONED);
     scene.send(1, 30);
     let events = scene.tick();
@@ -156,7 +156,7 @@ fn a_silent_flow_that_is_listed_expires() {
     let mut scene = Scene::new();
     scene.publish(3, IPPROTO_UDP, 0);
     scene.send(3, 30);
-    // It was announced with all others, and its entry could not be mapped.
+    // The table took all places to be announced, but could not map this entry.
     scene.flows.announce(3);
     scene.flows.tracked[3] = Tracked { idle: 1, ..scene.flows.tracked[3] };
     scene.flows.idle.push_back(IdleFlow { place: 3, generation: 0, epoch: 1, since: Duration::ZERO });
@@ -165,7 +165,7 @@ fn a_silent_flow_that_is_listed_expires() {
     assert_eq!(expired, [3]);
 }
 
-/// The places of flows that may have ended unseen, among those handed up.
+/// Returns the places of flows that the table handed up because they may have ended unseen.
 fn unconfirmed(events: &[CollectorEvent]) -> Vec<u32> {
     let place = |event: &CollectorEvent| match event {
         CollectorEvent::Moved(seen) if seen.end_unconfirmed => Some(seen.key.index),
@@ -184,7 +184,7 @@ fn a_connection_is_doubted_for_a_while_unless_it_moves() {
     for _ in 0..3 {
         assert_eq!(unconfirmed(&scene.tick()), []);
     }
-    // Hooks were detached, and are attached again.
+    // Somebody detached hooks, and tcptop has attached them again.
     scene.flows.doubt(scene.epoch, clock::monotonic());
     assert_eq!(unconfirmed(&scene.tick()), [0, 1]);
     scene.set(1, offset_of!(Flow, epoch), scene.epoch);

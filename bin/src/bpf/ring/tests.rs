@@ -1,4 +1,4 @@
-//! The ring over a file instead of a BPF map. The tests write into it as kernel/bpf/ringbuf.c does.
+//! Tests the ring over a file instead of a BPF map. The tests write to it as kernel/bpf/ringbuf.c does.
 
 use std::{
     fs::{File, remove_file},
@@ -12,10 +12,10 @@ use tcptop_abi::EventKind;
 use super::{BUSY, DISCARD, HEADER, Ring, lower_of_big_endian};
 use crate::{bpf::decode::Announced, sys::page_size, testing::hostile};
 
-/// Pages of any size fit into it.
+/// The size of the ring, which is a multiple of every size of page.
 const BYTES: u32 = 65_536;
 
-/// The kernel's `unsigned long`.
+/// The width of the kernel's `unsigned long`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Width {
     Bits32,
@@ -30,7 +30,7 @@ struct Kern {
 }
 
 impl Kern {
-    /// A ring whose positions are both `position`.
+    /// Makes a ring whose two positions are both `position`.
     fn at(width: Width, position: u64) -> (Self, Ring) {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("tcptop-ring-{}-{}", process::id(), NUMBER.fetch_add(1, Relaxed));
@@ -49,7 +49,7 @@ impl Kern {
         self.file.write_all_at(bytes, offset).expect("room");
     }
 
-    /// Writes a position as wide as the kernel has it.
+    /// Writes a position in the kernel's width.
     fn set(&self, offset: u64, position: u64) {
         match self.width {
             Width::Bits32 => self.put(offset, &lower(position).to_ne_bytes()),
@@ -57,7 +57,7 @@ impl Kern {
         }
     }
 
-    /// Shows what was written. On a kernel of 32 bits, `pending_pos` is beside it.
+    /// Makes the records visible to the reader. On a 32-bit kernel, `pending_pos` lies beside the position.
     fn publish(&self) {
         let page = page_size() as u64;
         self.set(page, self.written);
@@ -66,7 +66,7 @@ impl Kern {
         }
     }
 
-    /// Bytes that the kernel takes to be unread.
+    /// Returns how many bytes the kernel takes to be unread.
     fn unread(&self) -> u64 {
         let mut read = [0; 8];
         self.file.read_exact_at(&mut read, 0).expect("a page");
@@ -79,7 +79,7 @@ impl Kern {
         }
     }
 
-    /// Writes a record whose payload begins with an announcement, and returns where; `None`: the ring is full.
+    /// Writes a record whose payload begins with an announcement. Returns its position, or `None` if the ring is full.
     fn write(&mut self, place: u32, payload: u32, flags: u32) -> Option<u64> {
         let length = u64::from((payload + HEADER).next_multiple_of(HEADER));
         if self.unread() + length > u64::from(BYTES - 1) {
@@ -94,18 +94,18 @@ impl Kern {
         Some(at)
     }
 
-    /// Where in the file the data of a position are.
+    /// Returns the offset in the file of the data at a position.
     fn data(&self, position: u64) -> u64 {
         2 * page_size() as u64 + position % u64::from(BYTES)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "it returns the lower half")]
 const fn lower(position: u64) -> u32 {
     position as u32
 }
 
-/// The places that are announced.
+/// Reads the ring. Returns the places that it announces.
 fn read(ring: &mut Ring) -> Vec<u32> {
     let mut places = Vec::new();
     ring.read(|announced| match announced {
@@ -115,7 +115,7 @@ fn read(ring: &mut Ring) -> Vec<u32> {
     places
 }
 
-/// In both widths, from before the ring's end and the end of 32 bits, and from the beginning.
+/// Runs a test in both widths. The positions begin at zero, and just below a multiple of 4 GiB.
 fn everywhere(test: impl Fn(Kern, Ring)) {
     const FOUR_GIB: u64 = 1 << 32;
     for (width, position) in [
@@ -135,7 +135,7 @@ fn records_are_read_once_and_in_order() {
     everywhere(|mut kern, mut ring| {
         assert_eq!(read(&mut ring), []);
         for round in 0..2_000 {
-            // Of several lengths, so that some cross the end of the ring.
+            // Write several lengths, so some records cross the end of the ring.
             for (number, payload) in [8, 12, 8, 21].into_iter().enumerate() {
                 let place = round * 4 + u32::try_from(number).expect("few");
                 kern.write(place, payload, 0).expect("room");
@@ -217,7 +217,8 @@ fn the_first_words_of_a_big_endian_kernel_tell_how_wide_it_is() {
     assert_eq!(lower_of_big_endian(32, 16), Some(0));
 }
 
-/// The ring's pages with anything in them: a reading ends, and the next one begins at what the kernel writes then.
+/// The pages of the ring may hold anything. A reading must end, and the next one must begin at what the kernel writes
+/// then.
 #[test]
 fn hostile_input() {
     let record = |payload: u32, kind: u32, word: u32| [payload, 0, kind, word].map(u32::to_ne_bytes).concat();
@@ -227,7 +228,8 @@ fn hostile_input() {
     let tokens: [&[u8]; 4] = [&[8, 0, 0, 0x80], &[8, 0, 0, 0x40], &[0xf8, 0xff, 0xff, 0x3f], &[0xff; 4]];
     hostile::Input { corpus, tokens: &tokens }.run(|bytes| {
         for width in [Width::Bits32, Width::Bits64] {
-            // From a position near the end of 32 bits; as much is said to be written as there is, or any number.
+            // Begin at a position near the end of 32 bits. The kernel says that it has written as much as there is, or
+            // any other number of bytes.
             let begin = (1 << 32) - 16;
             let (mut kern, mut ring) = Kern::at(width, begin);
             let page = 2 * page_size() as u64;
@@ -237,7 +239,7 @@ fn hostile_input() {
             kern.put(page, first);
             let odd = bytes.first().is_some_and(|byte| byte & 1 == 1);
             let length = if odd {
-                // Not even the kernel writes as much as 64 bits count.
+                // Use 56 bits, because no kernel ever writes 2^64 bytes.
                 bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) >> 8
             } else {
                 data.len() as u64
@@ -246,7 +248,7 @@ fn hostile_input() {
             kern.publish();
             let records = ring.read(|_| {});
             assert!(records <= BYTES / HEADER, "{records}");
-            // The kernel's own positions are multiples of eight.
+            // A kernel only writes at multiples of eight.
             kern.written = ring.position.next_multiple_of(8) + 8;
             kern.publish();
             ring.read(|_| {});

@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    /// Whether a connection from 10.0.0.1:1000 to 10.0.0.2:443, which is translated like this, is found to be that of a socket
-    /// with these ends.
+    /// Returns whether the table finds that a forwarded connection from 10.0.0.1:1000 to 10.0.0.2:443 belongs to a socket with
+    /// these ends, if the connection is translated like this.
     fn is_found(translated: Option<(u8, u16)>, sent_to: Option<(u8, u16)>, socket: [(u8, u16); 2]) -> bool {
         let mut table = ConnectionTable::default();
         table.expect_forwarded(Beside::EveryNamespace);
@@ -180,7 +180,7 @@ mod tests {
         assert!(is_found(Some(router), None, [client, server]));
         assert!(is_found(Some(router), None, [server, router]));
         assert!(!is_found(Some(router), None, [server, client]));
-        // A client in a container whose packets to a service are translated at both ends.
+        // The client is in a container, and the packets are translated at both ends.
         assert!(is_found(Some(router), Some(service), [client, service]));
         assert!(is_found(Some(router), Some(service), [server, router]));
         assert!(!is_found(Some(router), Some(service), [(3, 1000), service]));

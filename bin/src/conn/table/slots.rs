@@ -96,7 +96,7 @@ mod tests {
         let firsts: Vec<u64> = slots.iter().map(|value| value[0]).collect();
         assert_eq!(firsts, [0, each as u64 - 1, 8, 3 * each as u64]);
         let held = |slots: &Slots<_>| slots.pieces.iter().filter(|piece| piece.capacity() > 0).count();
-        assert_eq!(held(&slots), 3, "nothing is in the third piece");
+        assert_eq!(held(&slots), 3, "the third piece is empty");
         for (index, left) in [(0, 3), (each - 1, 2), (each, 1), (3 * each, 0)] {
             assert!(slots.remove(index).is_some() && slots.remove(index).is_none());
             assert_eq!(held(&slots), left);

@@ -1,4 +1,4 @@
-//! The table's life of a connection, event by event.
+//! Tests the table of connections, event by event.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn ends(lport: u16, rport: u16) -> Endpoints {
     Endpoints { lport, rport, ..Endpoints::default() }
 }
 
-/// An accepted connection.
+/// Returns an observation of an accepted connection.
 fn tcp(index: u32, rx_bytes: u64) -> Observation {
     Observation {
         key: ConnectionKey { index, generation: 1 },
@@ -73,7 +73,7 @@ fn ended(table: &mut ConnectionTable, seen: Observation) {
     apply(table, CollectorEvent::Ended(Observation { state, ..seen }));
 }
 
-/// Ends interval `number`: what moved, how many connections it lists as active, and the owners of those that ended.
+/// Ends interval `number`. Returns what moved, the number of active connections, and the owners of those that ended.
 fn tick(table: &mut ConnectionTable, number: u32) -> (Traffic, usize, Vec<Option<u32>>) {
     let sum = table.close_interval(SECOND * number);
     let active = table.active().count();
@@ -83,7 +83,10 @@ fn tick(table: &mut ConnectionTable, number: u32) -> (Traffic, usize, Vec<Option
         sum += growth;
         sum
     });
-    assert!(rows == sum || table.most_ended < usize::MAX, "the rows add up to the total: {rows:?} {sum:?}");
+    assert!(
+        rows == sum || table.most_ended < usize::MAX,
+        "the rows do not add up to the total: {rows:?} {sum:?}"
+    );
     table.begin_interval();
     (sum, active, ended)
 }
@@ -99,7 +102,7 @@ fn a_connection_that_lives_and_ends() {
     assert_eq!(tick(&mut table, 1), (rx(10), 1, vec![]));
     assert_eq!((table.counts(), table.live().count()), ((1, 0), 1));
     moved(&mut table, owned(tcp(3, 10), 7, true));
-    assert_eq!(tick(&mut table, 2), (rx(0), 0, vec![]), "nothing new, no row");
+    assert_eq!(tick(&mut table, 2), (rx(0), 0, vec![]), "an idle connection has no row");
     ended(&mut table, owned(tcp(3, 15), 7, true));
     assert_eq!(tick(&mut table, 3), (rx(5), 0, vec![Some(7)]));
     assert_eq!((table.counts(), table.live().count()), ((0, 0), 0));
@@ -120,7 +123,7 @@ fn an_index_that_is_used_again_is_another_connection() {
     let key = ConnectionKey { index: 0, generation: 2 };
     moved(&mut table, owned(Observation { key, ..tcp(0, 4) }, 8, true));
     assert_eq!(tick(&mut table, 1), (rx(19), 1, vec![Some(7)]));
-    // What is said of the one before is not believed of this one.
+    // The owner of the connection before must not become the owner of this one.
     table.learn(ConnectionKey { index: 0, generation: 1 }, process(9), OwnerSource::Seen);
     let owners: Vec<_> = table.live().map(|record| record.process().map(|process| process.pid)).collect();
     assert_eq!(owners, [Some(8)]);
@@ -136,7 +139,7 @@ fn an_owner_that_does_not_show_itself_is_the_listener_s() {
     apply(&mut table, CollectorEvent::StoppedListening(ConnectionKey { index: 5, generation: 1 }));
     assert_eq!(tick(&mut table, 1).2, [Some(5)]);
     ended(&mut table, tcp(1, 10));
-    assert_eq!(tick(&mut table, 2).2, [Some(5)], "it never accepted this one, and is gone since a moment");
+    assert_eq!(tick(&mut table, 2).2, [Some(5)], "the listener closed only a moment ago");
     ended(&mut table, tcp(1, 10));
     assert_eq!(tick(&mut table, 3).2, [None]);
 }
@@ -180,11 +183,11 @@ fn who_accepted_is_looked_for_only_if_the_connection_lives_on() {
     tick(&mut table, 1);
     assert_eq!(table.ownerless(), [key]);
     table.learn(key, process(8), OwnerSource::Proc);
-    assert_eq!(tick(&mut table, 2), (rx(0), 1, vec![]), "reported again, as another's");
+    assert_eq!(tick(&mut table, 2), (rx(0), 1, vec![]), "a row shows the new owner");
     moved(&mut table, owned(tcp(1, 12), 7, false));
     assert_eq!(table.ownerless(), []);
     ended(&mut table, owned(tcp(1, 12), 9, true));
-    assert_eq!(tick(&mut table, 3).2, [Some(9)], "who closes it");
+    assert_eq!(tick(&mut table, 3).2, [Some(9)], "the process that closes a connection owns it");
 }
 
 #[test]
@@ -228,7 +231,7 @@ fn an_end_that_the_collector_does_not_see_is_asked_for_once() {
     assert_eq!(table.take_end_unconfirmed().len(), 1);
     table.keep_end_unconfirmed(seen().key, true);
     moved(&mut table, tcp(1, 2));
-    assert_eq!(table.take_end_unconfirmed(), [], "its end will be seen");
+    assert_eq!(table.take_end_unconfirmed(), [], "the collector will see the end");
 }
 
 #[test]
@@ -237,9 +240,9 @@ fn a_connection_known_from_proc_is_found_by_its_ends() {
     older(&mut table, 4);
     assert_eq!(table.counts(), (1, 0));
     moved(&mut table, Observation { opening: Opening::Unseen, earlier: rx(70), ..tcp(1, 100) });
-    assert_eq!(table.counts(), (1, 0), "the same");
+    assert_eq!(table.counts(), (1, 0), "both are one connection");
     assert_eq!(table.live().next().and_then(|record| record.process()), Some(&process(4)));
-    assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "what it moved before is no growth");
+    assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "earlier bytes are not growth");
 }
 
 #[test]
@@ -249,17 +252,17 @@ fn of_many_that_ended_the_busiest_are_kept() {
         ended(&mut table, owned(tcp(index, u64::from(index * 7 % 20)), index, true));
     }
     let sum = table.close_interval(SECOND);
-    assert_eq!(sum, rx((0..20).sum()), "all of them are counted");
+    assert_eq!(sum, rx((0..20).sum()), "the total counts all of them");
     let mut kept: Vec<u64> = table.ended().map(|record| record.growth.rx).collect();
     kept.sort_unstable();
     assert!(kept.len() < 6 && kept.ends_with(&[17, 18, 19]), "{kept:?}");
     let moved = kept.iter().filter(|bytes| **bytes > 0).count();
-    assert_eq!(moved + table.left_out(), 19, "one moved nothing");
+    assert_eq!(moved + table.left_out(), 19, "one of the twenty moved nothing");
     table.begin_interval();
     assert_eq!(table.left_out(), 0);
 }
 
-/// An older connection with the ends of `tcp`, which /proc has shown.
+/// Adds an older connection with the ends of `tcp`, as /proc shows it.
 fn older(table: &mut ConnectionTable, pid: u32) {
     let connection = Connection::new(Protocol::Tcp, ends(80, 9), Some(TcpState::Established));
     table.add_unseen(connection, Some(process(pid)));
@@ -278,7 +281,11 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
     older(&mut table, 20);
     assert_eq!((pids(&table), table.counts()), (vec![Some(10), Some(20)], (2, 0)));
     moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
-    assert_eq!((pids(&table), table.counts()), (vec![None, None], (2, 0)), "either may have moved");
+    assert_eq!(
+        (pids(&table), table.counts()),
+        (vec![None, None], (2, 0)),
+        "the observation may be of either"
+    );
     moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(2, 70) });
     assert_eq!((pids(&table), table.counts()), (vec![None, None], (2, 0)));
     table.forget_unseen([(Protocol::Tcp, ends(80, 9))].iter());
@@ -288,7 +295,7 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
     older(&mut table, 10);
     older(&mut table, 10);
     moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
-    assert_eq!(pids(&table), [Some(10), Some(10)], "both belong to one process");
+    assert_eq!(pids(&table), [Some(10), Some(10)], "both have the same owner");
 }
 
 #[test]
@@ -301,17 +308,21 @@ fn whoever_has_it_now_takes_it_from_an_owner_that_has_exited() {
         });
     };
     moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 7) }, 10, true));
-    assert_eq!(table.ownerless(), [], "it connected");
+    assert_eq!(table.ownerless(), [], "the process that connected is the owner");
     table.leave_exited(false, |process| process.pid == 10);
     let wanted = table.ownerless();
-    assert_eq!((wanted.len(), pids(&table)), (1, vec![Some(10)]), "and stays until another is found");
+    assert_eq!(
+        (wanted.len(), pids(&table)),
+        (1, vec![Some(10)]),
+        "the old owner stays until another is found"
+    );
     table.learn(wanted[0], process(20), OwnerSource::Proc);
     gone(&mut table);
     assert_eq!(pids(&table), [Some(20)]);
     table.leave_exited(false, |process| process.pid == 20);
     gone(&mut table);
-    assert_eq!(pids(&table), [Some(20)], "the last one");
-    // Another process sends: that is newer.
+    assert_eq!(pids(&table), [Some(20)], "the last known owner stays");
+    // Another process sends, and is then the last one that used the socket.
     moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 71) }, 30, true));
     assert_eq!(pids(&table), [Some(30)]);
 }

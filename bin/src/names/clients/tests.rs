@@ -1,4 +1,4 @@
-//! The sources together: which one wins, and when they are read.
+//! Tests the sources together: which one has precedence, and when they are read.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn the_sources_are_read_every_ten_seconds() {
     let tree = Tree::new();
     let host = address("192.0.2.1");
     let mut clients = Clients::new(&tree.path(""));
-    assert_eq!(clients.name(&host), b"", "not read yet");
+    assert_eq!(clients.name(&host), b"", "the sources were not read yet");
     let steps = [(0, "a", "a"), (9_999, "b", "a"), (10_000, "b", "b"), (19_999, "c", "b"), (5_000, "c", "b")];
     for (now, written, shown) in steps {
         tree.file("etc/hosts", format!("192.0.2.1 {written}\n").as_bytes());
@@ -98,7 +98,7 @@ fn the_real_tree_can_be_read() {
 
 #[test]
 fn hostile_input() {
-    // The servers write to files that we read. Hosts files get their names when they are whole.
+    // Servers may be writing to these files. Hosts files get their names only when they are complete.
     let readers: [(Reader, bool); 5] = [
         (dnsmasq::read, true),
         (isc::read, true),
@@ -139,7 +139,7 @@ fn hostile_input() {
             let end = text[length..].iter().position(is_end).map_or(text.len(), |more| length + more + 1);
             let of_part = names(&text[..length]);
             let is_known = of_part == names(&text[..begin]) || of_part == names(&text[..end]);
-            assert!(is_known, "a line that is cut is read whole or not at all");
+            assert!(is_known, "a cut line must not give another name");
         }
     });
 }

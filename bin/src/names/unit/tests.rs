@@ -1,4 +1,4 @@
-//! The forms of cgroups, and what is shown for each.
+//! Tests what is shown for the paths of cgroups that each manager makes.
 
 use super::of;
 
@@ -159,7 +159,7 @@ fn other_service_managers() {
 #[test]
 fn several_hierarchies() {
     assert_units(&[
-        // Docker on a host with both versions, with systemd and with OpenRC.
+        // These are from Docker on hosts with both versions of cgroups, with systemd and with OpenRC.
         (
             "12:pids:/docker/<id>\n1:name=systemd:/docker/<id>\n0::/system.slice/containerd.service\n",
             "docker:0123456789ab",
@@ -168,13 +168,13 @@ fn several_hierarchies() {
         ("12:pids:/docker/<id>\n1:name=systemd:/docker/<id>\n0::/\n", "docker:0123456789ab"),
         ("5:memory:/\n1:name=systemd:/system.slice/ssh.service\n0::/\n", "ssh.service"),
         ("5:memory:/\n1:name=openrc:/sshd\n0::/\n", "sshd"),
-        // LXC on Ubuntu 16.10: https://github.com/draios/sysdig/pull/801
+        // This one is from LXC on Ubuntu 16.10: https://github.com/draios/sysdig/pull/801
         ("7:cpuset:/lxc/x1\n1:name=systemd:/lxc/x1/system.slice/snapd.service\n", "lxc:x1/snapd.service"),
         (
             "4:memory:/lxc/x1\n1:name=systemd:/lxc/x1/system.slice/ssh.service\n0::/lxc/x1\n",
             "lxc:x1/ssh.service",
         ),
-        // A controller has coarser groups; systemd's hierarchy need not be the first that was made.
+        // A controller may have coarser groups, and systemd's hierarchy need not be the first.
         (
             "9:name=systemd:/user.slice/user-1.slice/session-2.scope\n2:devices:/user.slice\n0::/\n",
             "session-2.scope",
@@ -218,7 +218,7 @@ fn hostile_input() {
     crate::testing::hostile::Input { corpus: crate::testing::corpus("cgroup"), tokens: &tokens }.run(
         |cgroup| {
             let unit = of(cgroup);
-            // Labels such as `container:` and `lxc.monitor.` come in addition, one for each part at most.
+            // The unit has at most one label for each part, such as `container:` or `lxc.monitor.`.
             assert!(unit.len() <= 8 * cgroup.len() + 16 && !unit.contains(&b'\n'), "{}", unit.escape_ascii());
         },
     );

@@ -4,7 +4,7 @@
 use super::case;
 use crate::{
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::{End, Flow, Owner},
     traffic::{close_by_reset, connect, receive, send},
 };
@@ -13,7 +13,7 @@ use crate::{
 const INTERVAL: &str = "1";
 
 /// A client of this process connects to `address`. The server's process accepts, both send, and the client resets.
-fn reset_by_the_client(server: &mut Puppet, acceptor: &Owner, address: &str) -> [End; 2] {
+fn reset_by_the_client(server: &mut Helper, acceptor: &Owner, address: &str) -> [End; 2] {
     let address = address.parse().expect("an address");
     let client = connect(address);
     let flow = Flow::tcp(client.local_addr().expect("bound"), address);
@@ -28,7 +28,7 @@ fn reset_by_the_client(server: &mut Puppet, acceptor: &Owner, address: &str) -> 
 
 #[test]
 fn a_child_accepts_from_its_parent_s_listener() {
-    let mut server = Puppet::new("e2e-prefork");
+    let mut server = Helper::new("e2e-prefork");
     let address = server.tell("listen 127.0.0.1:0");
     // From here on the child obeys. The parent has the listener too.
     let child = Owner::of(server.tell("fork").parse().expect("a number"));
@@ -40,7 +40,7 @@ fn a_child_accepts_from_its_parent_s_listener() {
 
 #[test]
 fn a_process_accepts_from_a_listener_that_it_was_given() {
-    let (mut front, mut worker) = (Puppet::new("e2e-front"), Puppet::new("e2e-worker"));
+    let (mut front, mut worker) = (Helper::new("e2e-front"), Helper::new("e2e-worker"));
     let tcptop = Tcptop::every(INTERVAL);
     let gate = format!("tcptop-e2e-{}", worker.owner.pid);
     worker.tell(&format!("gate {gate}"));
@@ -54,7 +54,7 @@ fn a_process_accepts_from_a_listener_that_it_was_given() {
 
 #[test]
 fn the_first_row_names_who_accepted() {
-    let mut server = Puppet::new("e2e-prefork");
+    let mut server = Helper::new("e2e-prefork");
     let address = server.tell("listen 127.0.0.1:0");
     let child = Owner::of(server.tell("fork").parse().expect("a number"));
     let tcptop = Tcptop::every(INTERVAL);

@@ -10,8 +10,8 @@ use crate::{
     harness::{Tcptop, eventually},
     rows::Flow,
     traffic::{
-        Pair, V4, close_by_reset, connect, deafen, ends, finish_sending, hear, listen, receive_to_end, send,
-        transfer,
+        Pair, V4, close_by_reset, connect, drop_received, ends, finish_sending, listen, receive_to_end, send,
+        stop_dropping, transfer,
     },
 };
 
@@ -33,13 +33,13 @@ fn never_accepted_within_an_interval() {
 fn older_fin_that_overtook_bytes() {
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
-    deafen(&pair.server, 1_000);
+    drop_received(&pair.server, 1_000);
     send(&pair.client, 1_500);
     finish_sending(&pair.client);
     eventually("the FIN arrives", || (Info::of(&*pair.server).out_of_order() > 0).then_some(()));
     let tcptop = Tcptop::start();
     transfer(&pair.server, &pair.client, 5);
-    hear(&pair.server);
+    stop_dropping(&pair.server);
     assert_eq!(receive_to_end(&pair.server), 1_500);
     let expected = pair.ends(1_510, 25);
     agree(&pair, &expected);

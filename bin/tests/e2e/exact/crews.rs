@@ -4,11 +4,11 @@ use std::thread;
 
 use super::case;
 use crate::{
-    crew::{GREETING, greeted},
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::{End, Flow, Owner},
     traffic::{Own, Pair, V4, connect, finish_sending, receive_to_end, send},
+    workers::{GREETING, greeted},
 };
 
 /// As many clients, each greeted by the process that has the other end.
@@ -50,7 +50,7 @@ fn leave(clients: Vec<(Own<std::net::TcpStream>, Flow)>) {
 #[test]
 fn workers_with_a_listener_each() {
     let tcptop = Tcptop::start();
-    let mut workers: Vec<Puppet> = (0..4).map(|_| Puppet::new("e2e-worker")).collect();
+    let mut workers: Vec<Helper> = (0..4).map(|_| Helper::new("e2e-worker")).collect();
     let mut port = V4.to_string();
     for worker in &mut workers {
         port = worker.tell(&format!("listen-beside {port}"));
@@ -69,7 +69,7 @@ fn workers_with_a_listener_each() {
 #[test]
 fn children_accept_from_their_parent_s_listener() {
     let tcptop = Tcptop::start();
-    let mut server = Puppet::new("e2e-prefork");
+    let mut server = Helper::new("e2e-prefork");
     let port = server.tell(&format!("listen {V4}"));
     server.tell("prefork 3");
     // A child that has one of them takes no other before its end.

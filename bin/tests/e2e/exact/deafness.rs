@@ -9,7 +9,7 @@ use super::{
 use crate::{
     harness::{Tcptop, eventually},
     rows::{End, Owner},
-    traffic::{Pair, V4, close_by_reset, deafen, finish_sending, hear, send},
+    traffic::{Pair, V4, close_by_reset, drop_received, finish_sending, send, stop_dropping},
 };
 
 /// After 10 bytes up and 20 down, the server hears nothing of what the client sends up.
@@ -26,7 +26,7 @@ fn finish(name: &str, tcptop: Tcptop, pair: Pair, expected: &[End; 2]) {
     close_by_reset(pair.client);
     // A busy machine delivers in its own time: what was sent before the reset is not to be heard either.
     thread::sleep(Duration::from_millis(100));
-    hear(&pair.server);
+    stop_dropping(&pair.server);
     drop(pair.server);
     case(name, TCP_INFO, tcptop, expected);
 }
@@ -37,7 +37,7 @@ fn lost_bytes_count_where_they_were_sent() {
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
     let expected = unheard(&pair, 1_500);
-    deafen(&pair.server, 0);
+    drop_received(&pair.server, 0);
     send(&pair.client, 1_500);
     eventually("they are sent again", || (Info::of(&*pair.client).sent_again() > 0).then_some(()));
     finish("reset by the client, bytes before it lost", tcptop, pair, &expected);
@@ -49,7 +49,7 @@ fn a_lost_fin() {
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
     let expected = unheard(&pair, 0);
-    deafen(&pair.server, 0);
+    drop_received(&pair.server, 0);
     finish_sending(&pair.client);
     finish("reset by the client, its FIN lost", tcptop, pair, &expected);
 }
@@ -61,7 +61,7 @@ fn a_fin_that_overtakes_bytes() {
     pair.exchange(10, 20);
     let expected = unheard(&pair, 1_500);
     // The bytes are lost, and their FIN is not: it is kept, and counts nowhere.
-    deafen(&pair.server, 1_000);
+    drop_received(&pair.server, 1_000);
     send(&pair.client, 1_500);
     finish_sending(&pair.client);
     eventually("the FIN arrives", || (Info::of(&*pair.server).out_of_order() > 0).then_some(()));

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     harness::Tcptop,
-    traffic::{Pair, V4, V6, connect, deafen, finish_sending, hear, listen, receive_to_end, send},
+    traffic::{
+        Pair, V4, V6, connect, drop_received, finish_sending, listen, receive_to_end, send, stop_dropping,
+    },
 };
 
 /// The client sends 1,000,000 bytes, half-closes, and reads 12,345.
@@ -134,10 +136,10 @@ fn fins_cross() {
     let (ends, expected) = ([&*pair.client, &*pair.server], pair.ends(1_000, 2_000));
     agree(&pair, &expected);
     // Each FIN is sent before the other one arrives: what is sent again meets a socket that has sent its own.
-    ends.into_iter().for_each(|end| deafen(end, 0));
+    ends.into_iter().for_each(|end| drop_received(end, 0));
     ends.into_iter().for_each(finish_sending);
     assert_eq!(ends.map(|end| Info::of(end).state()), [FIN_WAIT1; 2]);
-    ends.into_iter().for_each(hear);
+    ends.into_iter().for_each(stop_dropping);
     assert_eq!(ends.map(receive_to_end), [0, 0]);
     agree(&pair, &expected);
     drop(pair);

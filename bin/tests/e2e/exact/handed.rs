@@ -3,25 +3,25 @@
 use super::{case, owners::flow};
 use crate::{
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::{Flow, Owner, Proto},
 };
 
 /// A name that no other run of these tests has.
-fn gate(puppet: &mut Puppet) -> String {
-    let gate = format!("tcptop-e2e-{}", puppet.owner.pid);
-    puppet.tell(&format!("gate {gate}"));
+fn gate(helper: &mut Helper) -> String {
+    let gate = format!("tcptop-e2e-{}", helper.owner.pid);
+    helper.tell(&format!("gate {gate}"));
     gate
 }
 
-fn end(server: &mut Puppet, client: &mut Puppet) {
+fn end(server: &mut Helper, client: &mut Helper) {
     client.tell("shutdown");
     assert_eq!(server.tell("end"), "0");
     server.tell("close");
     client.tell("close");
 }
 
-fn talk(server: &mut Puppet, client: &mut Puppet, up: u64, down: u64) {
+fn talk(server: &mut Helper, client: &mut Helper, up: u64, down: u64) {
     client.tell(&format!("send {up}"));
     server.tell(&format!("receive {up}"));
     server.tell(&format!("send {down}"));
@@ -31,8 +31,8 @@ fn talk(server: &mut Puppet, client: &mut Puppet, up: u64, down: u64) {
 #[test]
 fn accepted_connection_to_another_process() {
     let tcptop = Tcptop::start();
-    let (mut front, mut client) = (Puppet::new("e2e-front"), Puppet::new("e2e-client"));
-    let mut back = Puppet::new("e2e-back");
+    let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
+    let mut back = Helper::new("e2e-back");
     let gate = gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
@@ -53,8 +53,8 @@ fn accepted_connection_to_another_process() {
 #[test]
 fn accepted_connection_lent_to_another_process() {
     let tcptop = Tcptop::start();
-    let (mut front, mut client) = (Puppet::new("e2e-front"), Puppet::new("e2e-client"));
-    let mut back = Puppet::new("e2e-back");
+    let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
+    let mut back = Helper::new("e2e-back");
     let gate = gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
@@ -73,8 +73,8 @@ fn accepted_connection_lent_to_another_process() {
 #[test]
 fn listener_to_another_process() {
     let tcptop = Tcptop::start();
-    let (mut front, mut client) = (Puppet::new("e2e-front"), Puppet::new("e2e-client"));
-    let mut back = Puppet::new("e2e-back");
+    let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
+    let mut back = Helper::new("e2e-back");
     let gate = gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     front.tell(&format!("hand-listener {gate}"));
@@ -93,8 +93,8 @@ fn listener_to_another_process() {
 #[test]
 fn made_connection_to_another_process() {
     let tcptop = Tcptop::start();
-    let (mut server, mut dialer) = (Puppet::new("e2e-server"), Puppet::new("e2e-dialer"));
-    let mut user = Puppet::new("e2e-user");
+    let (mut server, mut dialer) = (Helper::new("e2e-server"), Helper::new("e2e-dialer"));
+    let mut user = Helper::new("e2e-user");
     let gate = gate(&mut user);
     let address = server.tell("listen 127.0.0.1:0");
     let local = dialer.tell(&format!("connect {address}"));
@@ -113,8 +113,8 @@ fn made_connection_to_another_process() {
 #[test]
 fn udp_socket_to_another_process() {
     let tcptop = Tcptop::start();
-    let (mut front, mut client) = (Puppet::new("e2e-front"), Puppet::new("e2e-client"));
-    let mut back = Puppet::new("e2e-back");
+    let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
+    let mut back = Helper::new("e2e-back");
     let gate = gate(&mut back);
     let remote = front.tell("udp 127.0.0.1:0");
     let local = client.tell("udp 127.0.0.1:0");
@@ -137,7 +137,7 @@ fn udp_socket_to_another_process() {
 #[test]
 fn accepted_connection_over_exec() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-inetd"), Puppet::new("e2e-client"));
+    let (mut server, mut client) = (Helper::new("e2e-inetd"), Helper::new("e2e-client"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");
@@ -156,7 +156,7 @@ fn accepted_connection_over_exec() {
 #[test]
 fn made_connection_over_exec() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-server"), Puppet::new("e2e-dialer"));
+    let (mut server, mut client) = (Helper::new("e2e-server"), Helper::new("e2e-dialer"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");

@@ -3,12 +3,12 @@
 use super::case;
 use crate::{
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::{Flow, Owner},
     traffic::{V4, accept, listen, receive},
 };
 
-/// A flow by the addresses that puppets tell.
+/// A flow by the addresses that helpers tell.
 pub fn flow(local: &str, remote: &str) -> Flow {
     Flow::tcp(local.parse().expect("an address"), remote.parse().expect("an address"))
 }
@@ -16,7 +16,7 @@ pub fn flow(local: &str, remote: &str) -> Flow {
 #[test]
 fn server_and_client_are_two_processes() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-server"), Puppet::new("e2e-client"));
+    let (mut server, mut client) = (Helper::new("e2e-server"), Helper::new("e2e-client"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     assert_eq!(server.tell("accept"), local);
@@ -37,7 +37,7 @@ fn server_and_client_are_two_processes() {
 #[test]
 fn udp_server_and_client_are_two_processes() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-udp-server"), Puppet::new("e2e-udp-client"));
+    let (mut server, mut client) = (Helper::new("e2e-udp-server"), Helper::new("e2e-udp-client"));
     let remote = server.tell("udp 127.0.0.1:0");
     let local = client.tell("udp 127.0.0.1:0");
     client.tell(&format!("send-to 800 {remote}"));
@@ -56,7 +56,7 @@ fn udp_server_and_client_are_two_processes() {
 #[test]
 fn a_forked_child_closes_last() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-parent"), Puppet::new("e2e-peer"));
+    let (mut server, mut client) = (Helper::new("e2e-parent"), Helper::new("e2e-peer"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");
@@ -78,7 +78,7 @@ fn a_forked_child_closes_last() {
 #[test]
 fn processes_that_are_gone_before_the_report() {
     let tcptop = Tcptop::every("2");
-    let (mut server, mut client) = (Puppet::new("e2e-brief-serve"), Puppet::new("e2e-brief-call"));
+    let (mut server, mut client) = (Helper::new("e2e-brief-serve"), Helper::new("e2e-brief-call"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");
@@ -94,7 +94,7 @@ fn processes_that_are_gone_before_the_report() {
 #[test]
 fn processes_that_are_killed() {
     let tcptop = Tcptop::start();
-    let (mut server, mut client) = (Puppet::new("e2e-survivor"), Puppet::new("e2e-victim"));
+    let (mut server, mut client) = (Helper::new("e2e-survivor"), Helper::new("e2e-victim"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");
@@ -111,7 +111,7 @@ fn processes_that_are_killed() {
 #[test]
 fn the_last_close_is_the_owner_s_after_the_connection_ended() {
     let tcptop = Tcptop::start();
-    let mut client = Puppet::new("e2e-caller");
+    let mut client = Helper::new("e2e-caller");
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let local = client.tell(&format!("connect {address}"));
@@ -128,7 +128,7 @@ fn the_last_close_is_the_owner_s_after_the_connection_ended() {
 #[test]
 fn never_accepted() {
     let tcptop = Tcptop::start();
-    let mut client = Puppet::new("e2e-unheard");
+    let mut client = Helper::new("e2e-unheard");
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let local = client.tell(&format!("connect {address}"));

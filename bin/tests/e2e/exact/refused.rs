@@ -5,8 +5,8 @@ use super::case;
 use crate::{
     cgroup::inside,
     harness::Tcptop,
+    helper::Helper,
     programs::refuse_packets,
-    puppet::Puppet,
     rows::{Flow, Owner},
     traffic::{V4, accept, listen, receive, udp},
 };
@@ -16,30 +16,30 @@ use crate::{
 fn datagrams() {
     inside("refused-datagrams", |cgroup| {
         let tcptop = Tcptop::start();
-        let mut puppet = Puppet::new("e2e-refused");
-        cgroup.take("inner", puppet.owner.pid);
+        let mut helper = Helper::new("e2e-refused");
+        cgroup.take("inner", helper.owner.pid);
         let other = udp(V4);
-        let (here, there) = (puppet.tell(&format!("udp {V4}")), other.local_addr().expect("bound"));
+        let (here, there) = (helper.tell(&format!("udp {V4}")), other.local_addr().expect("bound"));
         let refused = refuse_packets(&cgroup.directory);
         for _ in 0..5 {
-            let why = puppet.tell(&format!("send-refused 100 {there}"));
+            let why = helper.tell(&format!("send-refused 100 {there}"));
             assert!(why.contains("not permitted"), "{why}");
             other.send_to(&[0; 30], &here).expect("send");
         }
         let flow = Flow::udp(here.parse().expect("an address"), there);
         let expected = [
-            flow.moved(&puppet.owner, 150, 500).packets(5, 5),
+            flow.moved(&helper.owner, 150, 500).packets(5, 5),
             flow.flipped().moved(&Owner::me(), 0, 150).packets(0, 5),
         ];
         tcptop.expect_live(&expected);
         drop(refused);
         other.send_to(&[0; 7], &here).expect("send");
-        assert_eq!(puppet.tell("receive-from 7"), there.to_string(), "the first that it received");
+        assert_eq!(helper.tell("receive-from 7"), there.to_string(), "the first that it received");
         let expected = [
-            flow.moved(&puppet.owner, 157, 500).packets(6, 5),
+            flow.moved(&helper.owner, 157, 500).packets(6, 5),
             flow.flipped().moved(&Owner::me(), 0, 157).packets(0, 6),
         ];
-        puppet.leave();
+        helper.leave();
         drop(other);
         case("datagrams that another cgroup's program refuses, both ways", "-", tcptop, &expected);
     });
@@ -50,22 +50,22 @@ fn datagrams() {
 fn segments() {
     inside("refused-segments", |cgroup| {
         let tcptop = Tcptop::start();
-        let mut puppet = Puppet::new("e2e-refused");
-        cgroup.take("inner", puppet.owner.pid);
+        let mut helper = Helper::new("e2e-refused");
+        cgroup.take("inner", helper.owner.pid);
         let listener = listen(V4);
         let there = listener.local_addr().expect("bound");
-        let here = puppet.tell(&format!("connect {there}")).parse().expect("an address");
+        let here = helper.tell(&format!("connect {there}")).parse().expect("an address");
         let server = accept(&listener);
-        puppet.tell("send 100");
+        helper.tell("send 100");
         receive(&server, 100);
         let refused = refuse_packets(&cgroup.directory);
-        puppet.tell("send 2000");
+        helper.tell("send 2000");
         let flow = Flow::tcp(here, there);
-        tcptop.expect_live(&[flow.moved(&puppet.owner, 0, 2_100)]);
+        tcptop.expect_live(&[flow.moved(&helper.owner, 0, 2_100)]);
         drop(refused);
         receive(&server, 2_000);
-        let expected = [flow.moved(&puppet.owner, 0, 2_100), flow.flipped().moved(&Owner::me(), 2_100, 0)];
-        puppet.leave();
+        let expected = [flow.moved(&helper.owner, 0, 2_100), flow.flipped().moved(&Owner::me(), 2_100, 0)];
+        helper.leave();
         drop(server);
         case("segments that another cgroup's program refuses for a while", "-", tcptop, &expected);
     });

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    puppet::Puppet,
+    helper::Helper,
     rows::Flow,
     traffic::{Own, Pair, V4, accept, connect, listen, receive},
 };
@@ -87,11 +87,11 @@ impl Traffic for Local {
 
 /// A process that has a connection. tcptop must name each one.
 #[derive(Default)]
-pub struct Processes(Option<(Puppet, Own<TcpStream>)>);
+pub struct Processes(Option<(Helper, Own<TcpStream>)>);
 
 impl Traffic for Processes {
     fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
-        let mut client = Puppet::new("e2e-faults");
+        let mut client = Helper::new("e2e-faults");
         let listener = listen(V4);
         client.tell(&format!("connect {}", listener.local_addr().expect("bound")));
         let server = accept(&listener);
@@ -107,6 +107,6 @@ impl Traffic for Processes {
     }
 
     fn pid(&self) -> Option<u32> {
-        self.0.as_ref().map(|(puppet, _)| puppet.owner.pid)
+        self.0.as_ref().map(|(helper, _)| helper.owner.pid)
     }
 }

@@ -1,9 +1,10 @@
-//! Tests the filters.
+//! Tests the filters with a known set of connections.
 
 use super::{Cells, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, connections, csv, events, short_lived};
 use crate::harness::run;
 
-/// The bytes sent by the rows that pass `args`, and those of the row `shown`.
+/// Returns the bytes sent in each row that passes the filters in `args`, and those of the row `total`. Checks that the
+/// rows add up to the row `shown`.
 fn sent(scene: &mut Scene, args: &[&str]) -> (Vec<u64>, u64) {
     let list = scene.list();
     let all = [args, &["--total", "--port", &list]].concat();
@@ -16,20 +17,20 @@ fn sent(scene: &mut Scene, args: &[&str]) -> (Vec<u64>, u64) {
     let received: u64 = connections(&rows).iter().map(|row| number(row, "rx_bytes")).sum();
     assert_eq!(sent.iter().sum::<u64>(), number(shown, "tx_bytes"), "{rows:?}");
     assert_eq!(received, number(shown, "rx_bytes"), "{rows:?}");
-    assert!(number(total, "tx_bytes") >= number(shown, "tx_bytes"), "the whole is the whole: {rows:?}");
+    assert!(number(total, "tx_bytes") >= number(shown, "tx_bytes"), "the total is too small: {rows:?}");
     (sent, number(total, "tx_bytes"))
 }
 
-/// The least number of bytes that the scene moves, shown or not.
+/// The number of bytes that the scene moves at least, shown or not.
 const ALL: u64 = V4_BYTES.0 + V4_BYTES.1 + V6_BYTES.0 + V6_BYTES.1 + UDP_BYTES as u64;
 
 #[test]
-fn each_filter_shows_what_it_names() {
+fn each_filter_shows_the_connections_that_it_names() {
     let udp = UDP_BYTES as u64;
     let me = std::process::id().to_string();
     let mine = crate::rows::Owner::me().comm;
     let (v4, v6) = ([V4_BYTES.1, V4_BYTES.0], [V6_BYTES.1, V6_BYTES.0]);
-    // A new scene each time: totals of connections count from their begin.
+    // Each case has its own scene, because the totals of a connection count from its beginning.
     let check = |args: &dyn Fn(&Scene) -> Vec<String>, expected: &[u64]| {
         let mut scene = Scene::new();
         let args = args(&scene);
@@ -80,7 +81,7 @@ fn ended_connections_count_as_shown_without_their_rows() {
 }
 
 #[test]
-fn waiting_sockets_have_rows_of_their_own() {
+fn listening_sockets_have_rows() {
     let scene = Scene::new();
     for option in ["-l", "--listen"] {
         let finished = run(&["--csv", "-1", "-d", "0.2", option, "--port", &scene.list()]);

@@ -1,10 +1,10 @@
-//! Tests the formats of reports.
+//! Tests the options that change the format of reports.
 
 use super::{OTHER_BYTES, Scene, UDP_BYTES, V4_BYTES, V6_BYTES, cells, csv, during, text};
 use crate::harness::run;
 
 #[test]
-fn columns_are_those_that_were_asked_for() {
+fn columns_chooses_the_columns() {
     let finished = run(&["--csv", "-1", "-d", "0.1", "--columns", "comm,tx_rate,local"]);
     finished.assert_success();
     assert_eq!(finished.stdout.lines().next(), Some("comm,tx_rate,local"));
@@ -30,7 +30,7 @@ fn without_headings_there_are_rows_only() {
     for option in ["-H", "--no-header"] {
         let finished = run(&[option, "-1", "-d", "0.2", "-P", &list]);
         finished.assert_success();
-        assert_eq!(finished.stdout.lines().count(), 6, "the idle ones of TCP: {}", finished.stdout);
+        assert_eq!(finished.stdout.lines().count(), 6, "TCP has six idle ends: {}", finished.stdout);
         assert!(finished.stdout.lines().all(|line| line.starts_with("tcp")));
     }
     let finished = during(&["--csv", "-d", "0.3", "--total", "-H", "-P", &list], || scene.play());
@@ -38,7 +38,7 @@ fn without_headings_there_are_rows_only() {
 }
 
 #[test]
-fn quiet_is_the_sums() {
+fn quiet_prints_only_sums() {
     for option in ["-q", "--quiet"] {
         let finished = run(&[option, "-n", "2", "-d", "0.1"]);
         finished.assert_success();
@@ -53,7 +53,7 @@ fn quiet_is_the_sums() {
 }
 
 #[test]
-fn quiet_text_has_the_sums_since_the_start() {
+fn quiet_text_has_sums_since_the_start() {
     let mut scene = Scene::new();
     let list = scene.list();
     let text = text(&["-q", "--bytes", "-P", &list], || {
@@ -63,14 +63,14 @@ fn quiet_text_has_the_sums_since_the_start() {
     let number = |line: &str, part: &str| -> u64 {
         let digits = line.split(part).nth(1).unwrap_or_else(|| panic!("no {part:?} in {text}"));
         let digits = digits.split([' ', '/']).next().expect("a word");
-        digits.parse().unwrap_or_else(|_| panic!("{digits:?} behind {part:?} in {text}"))
+        digits.parse().unwrap_or_else(|_| panic!("{digits:?} follows {part:?} in {text}"))
     };
     let last = text.lines().last().expect("a line");
-    // Both ends of each connection are of this host.
+    // Both ends of each connection belong to this host, so each byte is received once and sent once.
     let moved = V4_BYTES.0 + V4_BYTES.1 + V6_BYTES.0 + V6_BYTES.1 + UDP_BYTES as u64 + OTHER_BYTES;
     assert_eq!(number(last, "/s sum RX "), moved, "{text}");
     assert!(number(last, "  sum RX ") >= moved, "{text}");
-    assert!(number(last, "shown RX ") < moved, "nothing in the last interval: {text}");
+    assert!(number(last, "shown RX ") < moved, "the last interval must have no traffic: {text}");
 }
 
 #[test]
@@ -83,11 +83,13 @@ fn times_in_three_forms() {
     };
     let (utc, local) = (time(&["--time", "utc"]), time(&["--time=local"]));
     assert_eq!(time(&[]).len(), utc.len());
-    assert!(utc.ends_with('Z') && local.ends_with("+00:00"), "TZ is UTC here: {utc} {local}");
+    assert!(utc.ends_with('Z') && local.ends_with("+00:00"), "the test sets TZ to UTC: {utc} {local}");
     let epoch = time(&["--time", "epoch"]);
     let seconds: f64 = epoch.parse().expect("a number");
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after").as_secs_f64();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("the clock is after 1970")
+        .as_secs_f64();
     assert!((now - seconds).abs() < 60.0, "{epoch}");
     let text = run(&["-q", "-1", "-d", "0.1", "--time", "utc"]).stdout;
     assert_eq!(
@@ -108,7 +110,7 @@ fn rates_in_bits() {
 }
 
 #[test]
-fn the_host_is_a_column() {
+fn host_adds_a_column() {
     let mut scene = Scene::new();
     let list = scene.list();
     let mut hosts = |args: &[&str]| {

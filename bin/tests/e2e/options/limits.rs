@@ -1,4 +1,4 @@
-//! Tests the limits of what is counted.
+//! Tests the limits of the flow table, and the options that compare rates with a limit.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[test]
-fn flows_that_find_no_room_are_counted_and_said() {
+fn flows_that_find_no_room_are_counted_as_untracked() {
     allow_descriptors(4_096);
     let server = udp(V4);
     let remote = server.local_addr().expect("bound");
@@ -32,7 +32,7 @@ fn flows_that_find_no_room_are_counted_and_said() {
                 datagram(&server, 10);
             }
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     finished.assert_code(0);
     let rows = super::cells(&finished.stdout);
@@ -44,13 +44,13 @@ fn flows_that_find_no_room_are_counted_and_said() {
 }
 
 #[test]
-fn more_flows_than_the_memory_would_give() {
+fn flows_may_be_more_than_the_default() {
     let rows = csv(&["--flows", "70000", "-q"], || ());
     assert_eq!(rows.len(), 1);
     run(&["--flows", "1023", "-1"]).assert_code(2);
 }
 
-/// The kernel hands each raw socket of the protocol a copy of every segment.
+/// The kernel gives every raw socket of a protocol a copy of each packet. These copies must not count.
 #[test]
 fn copies_for_raw_sockets_are_not_untracked() {
     const BYTES: u64 = 1_000_000;
@@ -78,7 +78,7 @@ fn copies_for_raw_sockets_are_not_untracked() {
         transfer(&pair.client, &pair.server, BYTES);
         thread::sleep(Duration::from_millis(400));
     });
-    inside.join().expect("traffic");
+    inside.join().expect("the traffic does not panic");
     process.signal(libc::SIGINT);
     let finished = process.wait();
     finished.assert_code(0);
@@ -87,13 +87,13 @@ fn copies_for_raw_sockets_are_not_untracked() {
     let bytes =
         rows.iter().filter(|row| row["event"] == "untracked").map(|row| row["rx_bytes"].parse::<u64>());
     let bytes: u64 = bytes.map(|bytes| bytes.expect("a number")).sum();
-    // Others on this machine find no room meanwhile.
+    // Flows of other processes on this machine may find no room meanwhile, so the sum need not be zero.
     assert!((1..BYTES).contains(&bytes), "{bytes} untracked bytes received");
 }
 
-/// One pair moves a megabyte, the other one a few bytes.
+/// One connection moves a megabyte, and the other one a few bytes.
 #[test]
-fn rates_are_limits() {
+fn min_rate_and_exit_over_compare_rates() {
     let (busy, slow) = (Pair::new(V4), Pair::new(V4));
     let port = |pair: &Pair| pair.flow.remote.port().to_string();
     let list = format!("{},{}", port(&busy), port(&slow));
@@ -103,12 +103,12 @@ fn rates_are_limits() {
     });
     let rows = super::cells(&finished.stdout);
     let live: Vec<_> = rows.iter().filter(|row| row["event"] == "live").collect();
-    assert_eq!(live.len(), 2, "both ends of the busy one: {rows:?}");
+    assert_eq!(live.len(), 2, "only both ends of the busy connection are shown: {rows:?}");
     assert!(live.iter().all(|row| [&row["lport"], &row["rport"]].contains(&&port(&busy))), "{rows:?}");
 
     let args = ["-d", "0.2", "-n", "3", "--exit-over", "1G", "-P", &port(&busy)];
     run(&args).assert_code(0);
-    // The first report with more is the last one.
+    // tcptop ends after the first report with a higher rate.
     let process = super::Process::start(
         &mut crate::harness::tcptop(&["--csv", "-q", "-d", "0.2", "--exit-over", "1K", "-P", &port(&busy)]),
         |_| (),
@@ -119,7 +119,7 @@ fn rates_are_limits() {
             busy.exchange(100_000, 0);
             thread::sleep(Duration::from_millis(20));
         }
-        waiter.join().expect("no panic")
+        waiter.join().expect("the thread does not panic")
     });
     finished.assert_code(1);
     let last = super::cells(&finished.stdout);

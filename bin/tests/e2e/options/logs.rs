@@ -1,4 +1,4 @@
-//! Tests log files that tcptop writes for months: renamed, removed, on a full or a read-only file system.
+//! Tests what happens to a log in months: somebody renames or removes it, or the file system is full or read-only.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     whose::server::is_slow,
 };
 
-/// A tcptop that writes the sums of a tenth of a second each.
+/// Starts a tcptop that appends the sums of every tenth of a second to this file.
 pub fn logging(file: &Path, args: &[&str]) -> Process {
     let name = file.to_str().expect("UTF-8");
     let all = [&["--csv", "--total", "-d", "0.1", "-o", name], args].concat();
@@ -24,13 +24,15 @@ fn lines(file: &Path) -> usize {
     fs::read_to_string(file).map_or(0, |text| text.lines().count())
 }
 
+/// Waits until another report is in the log.
 pub fn grows(file: &Path) {
     let before = lines(file);
-    // If the log was renamed meanwhile, tcptop begins a new one.
+    // If the log is renamed meanwhile, tcptop begins a new one, which is shorter.
     let has_more = |lines: usize| lines > before + 1 || lines < before;
     eventually("another report", || has_more(lines(file)).then_some(()));
 }
 
+/// Interrupts tcptop. Returns what it wrote to stderr.
 pub fn end(process: Process) -> String {
     process.signal(libc::SIGINT);
     let finished = process.wait();
@@ -38,6 +40,7 @@ pub fn end(process: Process) -> String {
     finished.stderr
 }
 
+/// Checks that a log has one header and only whole lines.
 pub fn whole(file: &Path) {
     let text = fs::read_to_string(file).expect("a log");
     assert!(text.starts_with(HEADER) && text.ends_with('\n'), "{}: {text}", file.display());
@@ -45,24 +48,24 @@ pub fn whole(file: &Path) {
     assert!(text.lines().all(|line| line.matches(',').count() == 17), "{text}");
 }
 
-/// Waits for some reports. An emulated machine may take a second for each.
+/// Waits for some reports. An emulated machine may need a second for each.
 fn some_reports() {
     thread::sleep(Duration::from_millis(if is_slow() { 5_000 } else { 500 }));
 }
 
 #[test]
-fn a_renamed_file_is_left_at_once_and_on_a_signal() {
+fn a_renamed_log_is_replaced_at_once_and_on_sighup() {
     let scratch = Scratch::new("renamed");
     let (file, old) = (scratch.0.join("log.csv"), scratch.0.join("log.csv.1"));
     let process = logging(&file, &[]);
     grows(&file);
-    fs::rename(&file, &old).expect("renamed");
+    fs::rename(&file, &old).expect("the file can be renamed");
     grows(&file);
     process.signal(libc::SIGHUP);
     grows(&file);
-    // logrotate's way: a new file is there before the signal.
-    fs::rename(&file, scratch.0.join("older")).expect("renamed");
-    fs::write(&file, "").expect("made");
+    // logrotate may create the new file before it sends the signal.
+    fs::rename(&file, scratch.0.join("older")).expect("the file can be renamed");
+    fs::write(&file, "").expect("the directory is writable");
     process.signal(libc::SIGHUP);
     grows(&file);
     assert_eq!(end(process), "");
@@ -72,16 +75,16 @@ fn a_renamed_file_is_left_at_once_and_on_a_signal() {
 }
 
 #[test]
-fn a_directory_that_vanishes_is_said_once_and_no_end() {
+fn a_directory_that_vanishes_is_reported_once_and_ends_nothing() {
     let scratch = Scratch::new("vanished");
     let directory = scratch.0.join("logs");
-    fs::create_dir(&directory).expect("made");
+    fs::create_dir(&directory).expect("the directory is writable");
     let file = directory.join("log.csv");
     let process = logging(&file, &[]);
     grows(&file);
-    fs::remove_dir_all(&directory).expect("removed");
+    fs::remove_dir_all(&directory).expect("the file can be removed");
     some_reports();
-    fs::create_dir(&directory).expect("made");
+    fs::create_dir(&directory).expect("the directory is writable");
     grows(&file);
     let said = end(process);
     let said: Vec<&str> = said.lines().collect();
@@ -92,7 +95,7 @@ fn a_directory_that_vanishes_is_said_once_and_no_end() {
     whole(&file);
 }
 
-/// A separate file system that is small enough to be filled. Unmounted when dropped.
+/// A file system that is small enough to be filled. Dropping it unmounts it.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -106,7 +109,7 @@ fn mount(directory: &Path, flags: libc::c_ulong, options: &str) {
     use std::{ffi::CString, os::unix::ffi::OsStrExt};
     let text = |bytes: &[u8]| CString::new(bytes).expect("no NUL");
     let (directory, options) = (text(directory.as_os_str().as_bytes()), text(options.as_bytes()));
-    // SAFETY: strings that live until the call returns.
+    // SAFETY: the strings end with NUL and outlive the call.
     let result = unsafe {
         libc::mount(c"tmpfs".as_ptr(), directory.as_ptr(), c"tmpfs".as_ptr(), flags, options.as_ptr().cast())
     };
@@ -117,20 +120,20 @@ impl Drop for Disk {
     fn drop(&mut self) {
         use std::{ffi::CString, os::unix::ffi::OsStrExt};
         let path = CString::new(self.0.as_os_str().as_bytes()).expect("no NUL");
-        // SAFETY: a string that lives until the call returns.
+        // SAFETY: the string ends with NUL and outlives the call.
         unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
     }
 }
 
 #[test]
-fn a_full_disk_loses_reports_and_never_half_of_one() {
+fn a_full_disk_loses_whole_reports_only() {
     let scratch = Scratch::new("full");
     let disk = Disk::new(&scratch.0, "size=128k");
     let file = disk.0.join("log.csv");
     let process = logging(&file, &["--closed"]);
     grows(&file);
     let ballast = disk.0.join("ballast");
-    fs::write(&ballast, vec![0; 1 << 20]).expect_err("it is full");
+    fs::write(&ballast, vec![0; 1 << 20]).expect_err("the file system is full");
     let full = Instant::now();
     eventually("the last report that fits", || {
         let before = lines(&file);
@@ -139,7 +142,7 @@ fn a_full_disk_loses_reports_and_never_half_of_one() {
     });
     thread::sleep(Duration::from_millis(400));
     whole(&file);
-    fs::remove_file(&ballast).expect("removed");
+    fs::remove_file(&ballast).expect("the file can be removed");
     grows(&file);
     let said = end(process);
     assert_eq!(said.lines().count(), 2, "{said}");
@@ -148,13 +151,13 @@ fn a_full_disk_loses_reports_and_never_half_of_one() {
 }
 
 #[test]
-fn a_read_only_file_system_is_waited_for() {
+fn tcptop_waits_while_a_file_system_is_read_only() {
     let scratch = Scratch::new("readonly");
     let disk = Disk::new(&scratch.0, "size=1m");
     let file = disk.0.join("log.csv");
     let process = logging(&file, &[]);
     grows(&file);
-    // While a file is open for writing its file system cannot be made read-only; another one can be put over it.
+    // A file system cannot be made read-only while a file on it is open for writing. So mount another one over it.
     let covering = Disk::new(&scratch.0, "size=64k,ro");
     some_reports();
     drop(covering);
@@ -164,7 +167,7 @@ fn a_read_only_file_system_is_waited_for() {
 }
 
 #[test]
-fn files_are_rotated_and_so_many_kept() {
+fn max_size_rotates_logs_and_keep_limits_their_number() {
     let scratch = Scratch::new("rotated");
     let file = scratch.0.join("log.csv");
     let process = logging(&file, &["--max-size", "1K", "--keep", "2"]);
@@ -191,7 +194,7 @@ fn a_single_report_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn killed_in_the_middle_it_leaves_whole_lines_to_the_next() {
+fn a_run_after_a_killed_one_ends_its_torn_line() {
     let scratch = Scratch::new("killed");
     let file = scratch.0.join("log.csv");
     for _ in 0..3 {
@@ -200,7 +203,7 @@ fn killed_in_the_middle_it_leaves_whole_lines_to_the_next() {
         process.signal(libc::SIGKILL);
         process.wait();
         let text = fs::read_to_string(&file).expect("a log");
-        fs::write(&file, &text[..text.len() - 5]).expect("torn");
+        fs::write(&file, &text[..text.len() - 5]).expect("the log is writable");
     }
     let process = logging(&file, &[]);
     grows(&file);

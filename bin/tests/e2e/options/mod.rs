@@ -25,15 +25,15 @@ use std::{
 
 use crate::{
     harness::{Finished, LIMIT, Process, tcptop},
-    puppet::Puppet,
+    helper::Helper,
     rows::fields,
     traffic::{Own, Pair, V4, V6, connect, datagram, listen, send, udp},
 };
 
-/// A row of CSV: cells by the names of their columns.
+/// A row of CSV: its cells by the names of the columns.
 pub type Cells = HashMap<String, String>;
 
-/// The rows of CSV under its header.
+/// Parses CSV that begins with a header.
 pub fn cells(csv: &str) -> Vec<Cells> {
     let mut lines = csv.lines().map(|line| fields(line).unwrap_or_else(|mistake| panic!("{mistake}")));
     let names = lines.next().expect("a header");
@@ -44,13 +44,13 @@ pub fn cells(csv: &str) -> Vec<Cells> {
     lines.map(row).collect()
 }
 
-/// Runs tcptop with `args`, which must make it write a line once it counts; sees to traffic then, and interrupts it when
-/// that was reported.
+/// Runs tcptop with `args`, which must make it write a line when it begins to count. Then calls `traffic`, and
+/// interrupts tcptop afterwards.
 pub fn during(args: &[&str], traffic: impl FnOnce()) -> Finished {
     during_by(&mut tcptop(args), traffic)
 }
 
-/// The same, by a command of the caller.
+/// Does the same with the caller's command.
 pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
     let begun = Arc::new((Mutex::new(false), Condvar::new()));
     let line = Arc::clone(&begun);
@@ -62,10 +62,10 @@ pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
         let guard = begun.0.lock().expect("not poisoned");
         let (_guard, timeout) =
             begun.1.wait_timeout_while(guard, LIMIT, |begun| !*begun).expect("not poisoned");
-        assert!(!timeout.timed_out(), "{command:?}: no line within {LIMIT:?}");
+        assert!(!timeout.timed_out(), "{command:?} wrote no line in {LIMIT:?}");
     }
     traffic();
-    // A delayed acknowledgement.
+    // Wait for delayed acknowledgements, which show the last bytes received.
     thread::sleep(Duration::from_millis(300));
     process.signal(libc::SIGINT);
     let finished = process.wait();
@@ -73,26 +73,26 @@ pub fn during_by(command: &mut Command, traffic: impl FnOnce()) -> Finished {
     finished
 }
 
-/// The rows of one report in CSV, of everything from `traffic` on.
+/// Returns the rows of one report in CSV, which covers all of `traffic`.
 pub fn csv(args: &[&str], traffic: impl FnOnce()) -> Vec<Cells> {
     let all = [&["--csv", "-d", "60"], args].concat();
     cells(&during(&all, traffic).stdout)
 }
 
-/// Reports as text, the first of them printed before the traffic.
+/// Returns text reports. tcptop prints the first one before the traffic.
 pub fn text(args: &[&str], traffic: impl FnOnce()) -> String {
     during(&[&["-d", "0.3"], args].concat(), traffic).stdout
 }
 
-/// Servers of two processes, of both protocols and families.
+/// Servers of two processes, with TCP and UDP, IPv4 and IPv6.
 pub struct Scene {
     pub v4: Own<TcpListener>,
     pub v6: Own<TcpListener>,
     pub server: Own<UdpSocket>,
-    pub other: Puppet,
-    /// Where the other process listens.
+    pub other: Helper,
+    /// The port at which the other process listens.
     pub other_port: u16,
-    /// What was connected.
+    /// The connections that `play` has made.
     pairs: Vec<Pair>,
     client: Own<UdpSocket>,
     other_clients: Vec<Own<TcpStream>>,
@@ -105,9 +105,10 @@ pub const UDP_BYTES: usize = 2_000;
 pub const OTHER_BYTES: u64 = 1_000;
 
 impl Scene {
-    /// Without a connection: one that is older than tcptop counts in its interval after its first segment only.
+    /// Makes the servers. It makes no connection yet, because tcptop counts an older one only from its first segment
+    /// on.
     pub fn new() -> Self {
-        let mut other = Puppet::new("e2e-other");
+        let mut other = Helper::new("e2e-other");
         let address: SocketAddr = other.tell(&format!("listen {V4}")).parse().expect("an address");
         Self {
             v4: listen(V4),
@@ -121,7 +122,7 @@ impl Scene {
         }
     }
 
-    /// Connects to each, and moves something: eight ends.
+    /// Connects to each server and moves bytes, so there are eight ends.
     pub fn play(&mut self) {
         for (listener, (up, down)) in [(&self.v4, V4_BYTES), (&self.v6, V6_BYTES)] {
             let client = connect(listener.local_addr().expect("bound"));
@@ -138,7 +139,7 @@ impl Scene {
         self.other_clients.push(client);
     }
 
-    /// The servers' ports, for filters that show only the scene.
+    /// Returns the servers' ports, for filters that show only this scene.
     pub fn ports(&self) -> [u16; 4] {
         let port = |address: std::io::Result<SocketAddr>| address.expect("bound").port();
         [
@@ -149,24 +150,24 @@ impl Scene {
         ]
     }
 
-    /// These ports as an option's value.
+    /// Returns these ports as the value of an option.
     pub fn list(&self) -> String {
         self.ports().iter().map(u16::to_string).collect::<Vec<_>>().join(",")
     }
 }
 
-/// A connection that is made, used and closed.
+/// Makes a connection, moves bytes over it, and closes it.
 pub fn short_lived(listener: &TcpListener, up: u64, down: u64) {
     let client = connect(listener.local_addr().expect("bound"));
     Pair::accepted(Own::new(listener.try_clone().expect("dup")), client).exchange(up, down);
 }
 
-/// What the rows are of, but for other packets, which anybody may send.
+/// Returns the events of the rows. Leaves out `other`, because anybody may send packets of other protocols.
 pub fn events(rows: &[Cells]) -> Vec<&str> {
     rows.iter().map(|row| row["event"].as_str()).filter(|event| *event != "other").collect()
 }
 
-/// Rows of connections, without the sums.
+/// Returns the rows of connections, without the sums.
 pub fn connections(rows: &[Cells]) -> Vec<&Cells> {
     rows.iter().filter(|row| !row["proto"].is_empty()).collect()
 }

@@ -1,7 +1,7 @@
-//! Tests the names of processes and users.
+//! Tests the names of processes, users and units.
 
 use super::{Scene, cells, csv, text};
-use crate::puppet::Puppet;
+use crate::helper::Helper;
 
 #[test]
 fn command_lines_users_and_units() {
@@ -14,7 +14,7 @@ fn command_lines_users_and_units() {
     for row in rows.iter().filter(|row| row["pid"] == me) {
         assert!(mine.starts_with(&row["cmdline"]) && !row["cmdline"].is_empty(), "{row:?}");
         assert!(["root", "0"].contains(&row["user"].as_str()), "{row:?}");
-        // Which unit it is depends on the host; a name of ours comes from the path.
+        // The unit depends on the host, but its name must be a part of the cgroup's path.
         let name = row["unit"].split([':', '/']).next_back().unwrap_or_default();
         assert!(cgroup.contains(name), "{row:?} {cgroup}");
     }
@@ -27,7 +27,7 @@ fn command_lines_users_and_units() {
 }
 
 #[test]
-fn a_group_of_a_command_line() {
+fn rows_may_be_grouped_by_command_line() {
     let mut scene = Scene::new();
     let list = scene.list();
     let finished = super::during(&["--csv", "-d", "60", "--by", "cmdline", "-P", &list], || scene.play());
@@ -39,15 +39,16 @@ fn a_group_of_a_command_line() {
     );
 }
 
-/// Names that a spreadsheet would take for formulas, and one with a character that turns the direction of writing around.
+/// A spreadsheet would take some of these names for formulas. The last one has a character that reverses the direction
+/// of writing.
 #[test]
 fn names_are_no_formulas() {
     const NAMES: [(&str, &str); 4] =
         [("=1+1", "\\x3d1+1"), ("-a", "\\x2da"), ("a;@b", "a;\\x40b"), ("a\u{202e}b", "a\\xe2\\x80\\xaeb")];
-    let mut servers: Vec<(Puppet, Puppet, String)> = NAMES
+    let mut servers: Vec<(Helper, Helper, String)> = NAMES
         .iter()
         .map(|(name, _)| {
-            let (mut server, mut client) = (Puppet::new(name), Puppet::new("client"));
+            let (mut server, mut client) = (Helper::new(name), Helper::new("client"));
             let address = server.tell("listen 127.0.0.1:0");
             client.tell(&format!("connect {address}"));
             server.tell("accept");

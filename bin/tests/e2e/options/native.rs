@@ -1,4 +1,4 @@
-//! Tests that need a terminal, which the small kernels of the matrix do not have.
+//! Tests that need a terminal. The small kernels of ci/matrix have none.
 
 mod completions;
 mod keys;
@@ -15,20 +15,20 @@ use std::{
 
 use crate::harness::{Process, tcptop};
 
-/// A terminal of this width: our end, and the one that a command gets.
+/// Opens a terminal of this width. Returns the end of the test, and the end that a command gets.
 pub fn terminal(columns: u16) -> (File, OwnedFd) {
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut ours, mut theirs) = (-1, -1);
-    // SAFETY: two places for descriptors, and a size that is read.
+    // SAFETY: the call writes two descriptors and reads the size. All three outlive it.
     let result = unsafe {
         libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
     };
     assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the descriptors were just opened, and nothing else owns them.
     unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
-/// A terminal of this width, and a command whose output it shows.
+/// Runs tcptop on a terminal of this width. Returns the end of the test, and the process.
 fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
     let (ours, theirs) = terminal(columns);
     let mut command = tcptop(args);
@@ -36,22 +36,22 @@ fn on_terminal(args: &[&str], columns: u16) -> (File, Process) {
     (ours, Process::start(&mut command, |_| ()))
 }
 
-/// Everything that a terminal gets until its other end is closed.
+/// Reads everything that a terminal gets until its other end is closed.
 pub fn read(mut ours: File) -> String {
     let (mut text, mut part) = (Vec::new(), [0; 4096]);
-    // The last end that closes makes it EIO.
+    // A read fails with EIO when nobody has the other end open any more.
     while let Ok(count) = ours.read(&mut part) {
         text.extend_from_slice(&part[..count]);
     }
     String::from_utf8(text).expect("UTF-8")
 }
 
-/// Two reports as a terminal of this width gets them.
+/// Returns two reports as a terminal of this width gets them.
 pub fn shown(args: &[&str], columns: u16) -> String {
     let (ours, process) = on_terminal(&[&["-n", "2", "-d", "0.2"], args].concat(), columns);
     let reader = thread::spawn(|| read(ours));
     process.wait().assert_success();
-    reader.join().expect("no panic")
+    reader.join().expect("the thread does not panic")
 }
 
 #[test]
@@ -63,30 +63,31 @@ fn an_interrupt_leaves_the_last_whole_report() {
             let count = ours.read(&mut part).expect("a report");
             first.extend_from_slice(&part[..count]);
         }
-        // In the second interval.
+        // Interrupt tcptop in the second interval.
         let reader = thread::spawn(|| read(ours));
         process.signal(libc::SIGINT);
         process.wait().assert_success();
-        let text = String::from_utf8_lossy(&first).into_owned() + &reader.join().expect("no panic");
+        let text =
+            String::from_utf8_lossy(&first).into_owned() + &reader.join().expect("the thread does not panic");
         let reports = text.matches("interval ").count();
         assert_eq!(reports, if option == "-w" { 2 } else { 1 }, "{option}: {text}");
     }
 }
 
 #[test]
-fn a_first_report_that_takes_long_is_announced() {
+fn a_message_says_when_the_first_report_comes() {
     let (ours, process) = on_terminal(&["-d", "30"], 100);
     let reader = thread::spawn(|| read(ours));
     thread::sleep(Duration::from_millis(1_000));
     process.signal(libc::SIGINT);
     process.wait().assert_success();
-    let text = reader.join().expect("no panic");
+    let text = reader.join().expect("the thread does not panic");
     assert!(text.contains("The first report comes in 30.0s"), "{text}");
-    assert_eq!(text.matches("interval ").count(), 1, "what there is of it: {text}");
+    assert_eq!(text.matches("interval ").count(), 1, "the part of the interval is reported: {text}");
 }
 
 #[test]
-fn an_empty_screen_says_that_the_tests_made_it_so() {
+fn an_empty_screen_says_that_no_connection_passes_the_filters() {
     let text = "No connection passes the tests.";
     assert_eq!(shown(&["--comm", "nobody-has-this"], 80).matches(text).count(), 2);
     assert_eq!(shown(&["--min-rate", "1000G"], 80).matches(text).count(), 2);
@@ -104,7 +105,7 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
-fn reports_are_painted_one_over_the_other_unless_asked_not_to() {
+fn each_report_overwrites_the_one_before_unless_asked_not_to() {
     let painted = shown(&[], 80);
     assert!(painted.contains("\x1b[H") && painted.contains("\x1b[J"), "{painted}");
     for option in ["-C", "--no-clear"] {
@@ -115,7 +116,7 @@ fn reports_are_painted_one_over_the_other_unless_asked_not_to() {
 }
 
 #[test]
-fn a_journal_is_longer_than_the_screen() {
+fn a_journal_may_be_longer_than_the_screen() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("bound");
     let text = thread::scope(|scope| {
@@ -125,14 +126,14 @@ fn a_journal_is_longer_than_the_screen() {
             drop((client, listener.accept().expect("accepted")));
             thread::sleep(Duration::from_millis(5));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     assert!(text.matches("-tcp").count() > 60 && !text.contains(" more"), "{text}");
     assert_eq!(text.matches("START").count(), 1, "{text}");
 }
 
 #[test]
-fn nothing_is_shortened_when_it_may_be_wide() {
+fn wide_output_shortens_nothing() {
     let listener = std::net::TcpListener::bind("[::1]:0").expect("bound");
     let _client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
     let narrow = shown(&["-C"], 60);

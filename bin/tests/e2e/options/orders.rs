@@ -1,4 +1,4 @@
-//! Tests the order and number of rows, and groups.
+//! Tests the order and the number of rows, and groups of rows.
 
 use std::{thread, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     harness::{LIMIT, Process, tcptop},
-    puppet::{command, play},
+    helper::{command, play},
     traffic::{V4, listen},
     whose::server::{ANSWER, QUESTION, answer, question},
 };
@@ -40,7 +40,7 @@ fn rows_are_limited_and_the_sums_are_not() {
     let list = scene.list();
     let rows = csv(&["--rows", "2", "-P", &list, "--total"], || scene.play());
     assert_eq!(events(&rows), ["live", "live", "shown", "total"]);
-    assert_eq!(rows[0]["tx_bytes"], V4_BYTES.0.to_string(), "the busiest one");
+    assert_eq!(rows[0]["tx_bytes"], V4_BYTES.0.to_string(), "the busiest row must be the first");
     let text = text(&["-r", "3", "-P", &list], || scene.play());
     let last = text.trim_end().split("\n\n").last().expect("a block");
     assert_eq!(last.lines().count(), 2 + 3 + 1, "{text}");
@@ -102,7 +102,8 @@ fn a_group_counts_what_ended_in_the_interval() {
     assert_eq!(rows.iter().map(sums).collect::<Vec<_>>(), [[2, 770, 770]]);
 }
 
-/// Two clients have the same name and run one after the other. Their bytes are shown long after they have exited.
+/// Two clients with the same command line run one after the other. Reports must show their bytes long after they have
+/// exited.
 #[test]
 fn sums_since_the_start() {
     let listener = listen(V4);
@@ -120,7 +121,7 @@ fn sums_since_the_start() {
         play(&mut command, &question(address));
         thread::sleep(Duration::from_millis(500));
     }
-    server.join().expect("a server");
+    server.join().expect("the server does not panic");
     process.signal(libc::SIGINT);
     let finished = process.wait();
     finished.assert_code(0);
@@ -129,7 +130,7 @@ fn sums_since_the_start() {
     let last = rows.last().expect("a group");
     let row = ["event", "conns", "rx_bytes", "tx_bytes", "rx_rate"].map(|name| last[name].as_str());
     assert_eq!(row, ["group", "0", &rx, &tx, "0"], "{rows:?}");
-    // Where nothing was read in time, the name stands for the command line.
+    // If tcptop could not read the command line in time, it shows the name instead.
     assert!(last["cmdline"].ends_with("--long-gone") || last["cmdline"] == "e2e-since", "{last:?}");
     let counts: Vec<u64> = rows.iter().map(|row| row["rx_bytes"].parse().expect("a number")).collect();
     assert!(counts.is_sorted() && counts.len() > 4, "{counts:?}");

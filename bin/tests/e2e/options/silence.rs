@@ -1,4 +1,4 @@
-//! Tests when a UDP flow ends whose socket stays open. Only the time since its last datagram shows it.
+//! Tests when a UDP flow ends while its socket stays open. tcptop can only tell by the time since the last datagram.
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
@@ -9,7 +9,7 @@ use std::{
 use super::{Cells, cells, during};
 use crate::traffic::{V4, datagram, udp};
 
-/// The time of a row's report in seconds since 1970, by `--time epoch`.
+/// Returns the time of a row's report in seconds since 1970. Needs `--time epoch`.
 fn reported(row: &Cells) -> f64 {
     row["time"].parse().expect("seconds")
 }
@@ -22,30 +22,30 @@ fn a_flow_ends_in_the_first_report_after_the_timeout() {
     let say = |client: &UdpSocket| {
         client.send_to(&[0; 100], to).expect("send");
         datagram(&server, 100);
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("after").as_secs_f64()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_secs_f64()
     };
     let mut last = [0.0; 2];
     let form = ["--csv", "--closed", "--total", "--time", "epoch"];
     let args = [&form[..], &["-d", "2", "--udp-timeout", "2", "-P", &port]].concat();
     let finished = during(&args, || {
-        // In the middle of an interval, and so is the end of its timeout: a second away from any report.
+        // Begin in the middle of an interval. The timeout of two seconds then also ends a second away from any report.
         thread::sleep(Duration::from_secs(1));
         last[0] = say(&brief);
         say(&steady);
         thread::sleep(Duration::from_secs(2));
         last[1] = say(&steady);
-        // Until after the third report of the first flow's silence, and of the second one's.
+        // Wait for the third report of each flow's silence.
         thread::sleep(Duration::from_millis(5_500));
     });
     let rows = cells(&finished.stdout);
     let reports: Vec<f64> = rows.iter().filter(|row| row["event"] == "total").map(reported).collect();
     for (client, last) in [&brief, &steady].into_iter().zip(last) {
         let first =
-            reports.iter().copied().find(|time| *time >= last + 2.0).expect("there were more reports");
-        // The timeout counts from the end of the flow's last interval. A slow machine may end that late, and then the next
-        // report is right.
-        let end = reports.iter().copied().find(|time| *time > last).expect("there were more reports");
-        let due = reports.iter().copied().find(|time| *time >= end + 1.8).expect("there were more reports");
+            reports.iter().copied().find(|time| *time >= last + 2.0).expect("tcptop wrote more reports");
+        // The timeout counts from the end of the flow's last interval. If a slow machine ends that interval late, the
+        // flow is closed one report later.
+        let end = reports.iter().copied().find(|time| *time > last).expect("tcptop wrote more reports");
+        let due = reports.iter().copied().find(|time| *time >= end + 1.8).expect("tcptop wrote more reports");
         let near = client.local_addr().expect("bound").port().to_string();
         let of_flow = |row: &&Cells| [&row["lport"], &row["rport"]].contains(&&near);
         let closed: Vec<f64> =
@@ -53,19 +53,19 @@ fn a_flow_ends_in_the_first_report_after_the_timeout() {
         let late: Vec<f64> = closed.iter().map(|time| time - last).collect();
         assert!(
             [first, due].iter().any(|report| closed == [*report; 2]),
-            "both ends are to be closed {:.1} s after the last datagram, not {late:.1?}; reports at {:.1?}",
+            "both ends must be closed {:.1} s after the last datagram, not {late:.1?}; reports came at {:.1?}",
             first - last,
             reports.iter().map(|time| time - last).collect::<Vec<_>>()
         );
     }
 }
 
-/// Per second: an open socket asks so many servers that it has not asked before, and so many new sockets ask once.
+/// Queries in a second: so many that one socket sends to new servers, and so many that new sockets send.
 const ASKED: (u32, u32) = (47, 8);
-/// How long it goes on, in seconds.
+/// The length of the test in seconds.
 const LENGTH: u32 = 21;
 
-/// Sends the queries of one second, spread over it, as a resolver does.
+/// Sends the queries at a steady rate, as a resolver does.
 fn ask(server: &UdpSocket, client: &UdpSocket) {
     let port = server.local_addr().expect("bound").port();
     let (begin, each) = (Instant::now(), ASKED.0 + ASKED.1);
@@ -86,11 +86,12 @@ fn ask(server: &UdpSocket, client: &UdpSocket) {
     }
 }
 
-/// Flows live for the timeout of a second and up to one interval of four: 275 of the sockets that stay open, and 32 of those
-/// that close at once. Even if their places were used again only after two intervals, the table would have room. If flows
-/// stayed until the third report after their last datagram, it would not.
+/// A flow lives for the timeout of one second, and then until the end of the interval of four seconds. So there are up
+/// to 275 flows of the socket that stays open, and 32 of sockets that close at once. The table has room for them even
+/// if a place is used again only after two intervals. It would not have room if flows stayed until the third report
+/// after their last datagram.
 #[test]
-fn queries_that_leave_the_table_room_are_all_tracked() {
+fn a_resolver_s_queries_do_not_fill_the_table() {
     let (server, client) = (udp("0.0.0.0:0"), udp(V4));
     let table = ["--flows", "1024", "-d", "4", "--udp-timeout", "1"];
     let finished =

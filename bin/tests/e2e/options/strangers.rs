@@ -1,4 +1,4 @@
-//! Tests that tcptop leaves files alone that it did not write, or that another tcptop writes.
+//! Tests that tcptop leaves a file alone if another program wrote it, or if another tcptop writes it.
 
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::{
     rows::HEADER,
 };
 
-/// Options of each form of output.
+/// The options of each form of output.
 pub const FORMS: [&[&str]; 5] =
     [&["--csv"], &["--csv", "--no-header"], &[], &["--no-header"], &["--closed=only"]];
 
-/// A report into this file.
+/// Appends one report to this file.
 pub fn once(file: &Path, args: &[&str]) -> Finished {
     run(&[args, &["-1", "-d", "0.1", "-o", file.to_str().expect("UTF-8")]].concat())
 }
@@ -25,15 +25,15 @@ pub fn assert_refused(finished: &Finished, file: &Path, why: &str) {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_left_as_it_is() {
+fn a_file_of_another_program_stays_as_it_is() {
     let scratch = Scratch::new("foreign");
     let file = scratch.0.join("file");
     for args in FORMS {
         for text in ["precious\n", "name,value\nx,1\n", "not even a line"] {
-            fs::write(&file, text).expect("written");
+            fs::write(&file, text).expect("the file is writable");
             assert_refused(&once(&file, args), &file, "tcptop did not write it");
-            assert_eq!(fs::read_to_string(&file).expect("there"), text, "{args:?}");
-            assert_eq!(fs::read_dir(&scratch.0).expect("ours").count(), 1, "{args:?}");
+            assert_eq!(fs::read_to_string(&file).expect("the file exists"), text, "{args:?}");
+            assert_eq!(fs::read_dir(&scratch.0).expect("the test owns the file").count(), 1, "{args:?}");
         }
     }
 }
@@ -45,10 +45,10 @@ fn one_file_has_one_form_and_one_header() {
         for second in FORMS {
             let file = scratch.0.join("log");
             once(&file, &[first, &["--total", "-q"][..if first == ["--csv"] { 2 } else { 0 }]].concat());
-            let before = fs::read_to_string(&file).expect("there");
+            let before = fs::read_to_string(&file).expect("the file exists");
             let finished = once(&file, second);
             let (after, aside) = (fs::read_to_string(&file), fs::read_to_string(scratch.0.join("log.1")));
-            let after = after.expect("there");
+            let after = after.expect("the file exists");
             match aside {
                 Ok(aside) => {
                     assert!(aside == before && finished.status.code() == Some(0), "{first:?} {second:?}");
@@ -63,14 +63,14 @@ fn one_file_has_one_form_and_one_header() {
                     assert!(after.matches(HEADER).count() <= 1);
                 }
             }
-            fs::remove_file(&file).expect("ours");
+            fs::remove_file(&file).expect("the test owns the file");
             let _ = fs::remove_file(scratch.0.join("log.1"));
         }
     }
 }
 
 #[test]
-fn of_two_that_start_at_once_one_logs() {
+fn one_of_two_runs_that_start_together_gets_the_log() {
     let scratch = Scratch::new("two");
     let file = scratch.0.join("log.csv");
     let name = file.to_str().expect("UTF-8");
@@ -84,14 +84,14 @@ fn of_two_that_start_at_once_one_logs() {
         assert!([[Some(0), Some(74)], [Some(74), Some(0)]].contains(&codes), "{codes:?} {said}");
         assert!(said.contains("another process has locked it") && said.lines().count() == 1, "{said}");
         assert!(!scratch.0.join("log.csv.1").exists());
-        let text = fs::read_to_string(&file).expect("there");
+        let text = fs::read_to_string(&file).expect("the file exists");
         assert_eq!(text.contains("interval"), !text.contains(','), "{text}");
-        fs::remove_file(&file).expect("ours");
+        fs::remove_file(&file).expect("the test owns the file");
     }
 }
 
 #[test]
-fn the_next_one_of_cron_may_come_a_little_early() {
+fn a_run_waits_a_little_for_the_one_before_to_end() {
     let scratch = Scratch::new("cron");
     let file = scratch.0.join("log.csv");
     let first = logging(&file, &[]);
@@ -105,17 +105,17 @@ fn the_next_one_of_cron_may_come_a_little_early() {
 }
 
 #[test]
-fn what_has_a_number_already_does_not_stop_the_log() {
+fn rotation_skips_numbers_that_other_files_have() {
     let scratch = Scratch::new("numbers");
     let file = scratch.0.join("log.csv");
     let numbered = |number: u32| scratch.0.join(format!("log.csv.{number}"));
-    fs::write(numbered(1), "precious\n").expect("written");
-    fs::create_dir(numbered(3)).expect("made");
+    fs::write(numbered(1), "precious\n").expect("the file is writable");
+    fs::create_dir(numbered(3)).expect("the directory is writable");
     let process = logging(&file, &["--max-size", "1K", "--keep", "2"]);
     eventually("the second old file", || numbered(4).exists().then_some(()));
     grows(&file);
     assert_eq!(end(process), "");
-    assert_eq!(fs::read_to_string(numbered(1)).expect("there"), "precious\n");
+    assert_eq!(fs::read_to_string(numbered(1)).expect("the file exists"), "precious\n");
     assert!(numbered(3).is_dir() && !numbered(5).exists());
     for file in [file, numbered(2), numbered(4)] {
         whole(&file);

@@ -1,15 +1,16 @@
-//! Tests services and containers, in cgroups that have the names that their managers give.
+//! Tests the names of services and containers. The cgroups have the names that their managers would give them.
 
 use std::collections::BTreeMap;
 
 use super::csv;
 use crate::{
     cgroup::{Cgroup, inside},
-    puppet::Puppet,
+    helper::Helper,
     traffic::{V4, accept, listen, receive},
 };
 
-/// Cgroups below that of the test, and the units to show for them. `<id>` is an id of sixty-four digits.
+/// Cgroups below the test's own, and the units that tcptop must show for them. `<id>` stands for an id of sixty-four
+/// digits.
 const UNITS: [(&str, &str); 12] = [
     ("system.slice/cron.service", "cron.service"),
     ("lxc.payload.a/system.slice/cron.service", "lxc:a/cron.service"),
@@ -26,16 +27,16 @@ const UNITS: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn of_every_manager() {
+fn each_manager_s_units_have_their_names() {
     inside("units", |cgroup| assert_eq!(grouped(cgroup), expected()));
 }
 
-/// Each process sends another amount, so that no row is taken for another.
+/// Returns how many bytes a process sends. Each sends another amount, so rows cannot be confused.
 const fn amount(number: usize) -> u64 {
     1_000 + number as u64
 }
 
-/// Units with the number of their connections and the bytes that these sent.
+/// The number of connections of each unit, and the bytes that these have sent.
 type Sums = BTreeMap<String, (String, String)>;
 
 fn expected() -> Sums {
@@ -45,22 +46,22 @@ fn expected() -> Sums {
     UNITS.iter().enumerate().map(sums).collect()
 }
 
-/// The units that tcptop shows when a process in each cgroup sends something.
+/// Starts a process in each cgroup, which sends its amount. Returns the units that tcptop shows.
 fn grouped(cgroup: &Cgroup) -> Sums {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let id = "0123456789abcdef".repeat(4);
-    let mut puppets = Vec::new();
+    let mut helpers = Vec::new();
     for (path, _) in UNITS {
-        let puppet = Puppet::new("e2e-unit");
-        cgroup.take(&path.replace("<id>", &id), puppet.owner.pid);
-        puppets.push(puppet);
+        let helper = Helper::new("e2e-unit");
+        cgroup.take(&path.replace("<id>", &id), helper.owner.pid);
+        helpers.push(helper);
     }
     let mut streams = Vec::new();
     let rows = csv(&["--by", "unit", "-D", &address.port().to_string()], || {
-        for (number, puppet) in puppets.iter_mut().enumerate() {
-            puppet.tell(&format!("connect {address}"));
-            puppet.tell(&format!("send {}", amount(number)));
+        for (number, helper) in helpers.iter_mut().enumerate() {
+            helper.tell(&format!("connect {address}"));
+            helper.tell(&format!("send {}", amount(number)));
             let stream = accept(&listener);
             receive(&stream, amount(number));
             streams.push(stream);

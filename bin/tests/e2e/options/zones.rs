@@ -1,4 +1,4 @@
-//! Local time zones.
+//! Tests local times in several time zones.
 
 use std::{
     ffi::CString,
@@ -14,7 +14,7 @@ use crate::{
     privilege::done,
 };
 
-/// The offset of the local times that tcptop prints, such as `+01:00`.
+/// Returns the offset of the local times that tcptop prints, such as `+01:00`.
 fn offset(prepare: impl FnOnce(&mut Command)) -> String {
     let mut command = tcptop(&["--csv", "-q", "-1", "-d", "0.1", "--time", "local"]);
     prepare(&mut command);
@@ -45,9 +45,9 @@ fn zones_of_the_environment() {
     }
 }
 
-/// The command's process sees this directory as /etc.
+/// Makes the command's process see this directory as /etc.
 fn with_etc(command: &mut Command, directory: &Path) {
-    // A small machine has none.
+    // The mount needs this directory, which a small virtual machine may lack.
     let _ = fs::create_dir("/etc");
     let directory = CString::new(directory.as_os_str().as_bytes()).expect("no NUL");
     // SAFETY: the closure makes system calls only, and touches nothing of other threads.
@@ -62,11 +62,11 @@ fn with_etc(command: &mut Command, directory: &Path) {
     };
 }
 
-/// As OpenWrt has it.
+/// OpenWrt keeps the zone in this file.
 #[test]
 fn the_zone_of_etc_tz() {
     let etc = Scratch::new("etc");
-    fs::write(etc.0.join("TZ"), "XYZ-5:30\n").expect("ours");
+    fs::write(etc.0.join("TZ"), "XYZ-5:30\n").expect("the test owns the file");
     let shown = |zone: Option<&str>| {
         offset(|command| {
             command.env_remove("TZ").envs(zone.map(|zone| ("TZ", zone)));
@@ -74,18 +74,18 @@ fn the_zone_of_etc_tz() {
         })
     };
     assert_eq!(shown(None), "+05:30");
-    assert_eq!(shown(Some("XYZ+3")), "-03:00", "the environment comes first");
+    assert_eq!(shown(Some("XYZ+3")), "-03:00", "the environment goes before the file");
     let link = etc.0.join("localtime");
-    symlink("/nonexistent/localtime", &link).expect("ours");
-    assert_eq!(shown(None), "+05:30", "a link that leads nowhere");
-    fs::remove_file(&link).expect("ours");
-    fs::write(link, "").expect("ours");
-    assert_eq!(shown(None), "+00:00", "/etc/localtime comes before it, even if it is none");
+    symlink("/nonexistent/localtime", &link).expect("the test owns the file");
+    assert_eq!(shown(None), "+05:30", "a broken link does not count");
+    fs::remove_file(&link).expect("the test owns the file");
+    fs::write(link, "").expect("the test owns the file");
+    assert_eq!(shown(None), "+00:00", "/etc/localtime goes before /etc/TZ, even if it is not a zone");
 }
 
 #[test]
 fn a_broken_zone_counts_as_utc() {
-    // A zone of version 2: both headers say that it has one kind of time, CET, and no changes.
+    // This is a zone file of version 2. Both headers say that it has one kind of time, CET, and no changes.
     let block = |kinds: u32| {
         let mut block = [&b"TZif2"[..], &[0; 15]].concat();
         for count in [0, 0, 0, 0, kinds, 4] {
@@ -96,13 +96,14 @@ fn a_broken_zone_counts_as_utc() {
     let folder = Scratch::new("broken-zone");
     let file = folder.0.join("zone");
     for (kinds, expected) in [(1, "+01:00"), (0x7fff_ffff, "+00:00"), (0x2000_0000, "+00:00")] {
-        fs::write(&file, [&block(kinds)[..], &block(1), b"\nCET-1\n"].concat()).expect("written");
+        fs::write(&file, [&block(kinds)[..], &block(1), b"\nCET-1\n"].concat())
+            .expect("the file is writable");
         let shown = offset(|command| {
             command.env("TZ", &file);
         });
         assert_eq!(shown, expected, "{kinds}");
     }
-    // Nor does anything else that the variable may hold end tcptop.
+    // Other strange values of the variable must not end tcptop either.
     for zone in ["<", "XYZ5ABC,J0,J999", "A-1B-2,J1/-9999999999,365/99999999999", "/dev/zero", "/etc"] {
         offset(|command| {
             command.env("TZ", zone);

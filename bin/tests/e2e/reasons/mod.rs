@@ -17,8 +17,8 @@ use crate::{
     namespace,
     options::{Cells, csv},
     traffic::{
-        Own, Pair, V4, V6, bound_tcp, close_by_reset, connect, datagram, deafen, finish_sending, listen,
-        raw_connect, receive_to_end, send, set_option, transfer, udp,
+        Own, Pair, V4, V6, bound_tcp, close_by_reset, connect, datagram, drop_received, finish_sending,
+        listen, raw_connect, receive_to_end, send, set_option, transfer, udp,
     },
 };
 
@@ -132,7 +132,7 @@ fn by_silence() {
     };
     let unanswered = reasons(V4, |pair| {
         set_option(pair.client.as_raw_fd(), libc::IPPROTO_TCP, USER_TIMEOUT, &500u32);
-        deafen(&pair.server, 0);
+        drop_received(&pair.server, 0);
         send(&pair.client, 3);
         fails(&pair);
         close_by_reset(pair.server);
@@ -142,7 +142,7 @@ fn by_silence() {
         let client = pair.client.as_raw_fd();
         set_option(client, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
         KEEPALIVE.iter().for_each(|name| set_option(client, libc::IPPROTO_TCP, *name, &1i32));
-        deafen(&pair.server, 0);
+        drop_received(&pair.server, 0);
         fails(&pair);
         close_by_reset(pair.server);
     });

@@ -1,4 +1,4 @@
-//! Memory cgroups, for which a host must have the memory controller.
+//! Tests memory cgroups, for which a host must have the memory controller.
 
 use std::{
     fs,
@@ -9,19 +9,19 @@ use std::{
     time::Duration,
 };
 
-use super::{SHORT, agree, run};
+use super::{SHORT, run, run_and_check};
 use crate::{
     harness::{Tcptop, tcptop},
     traffic::{Pair, V4},
 };
 
-/// A memory cgroup with a limit, removed when dropped.
+/// A memory cgroup with a limit. Dropping it removes the cgroup.
 struct MemoryCgroup(PathBuf);
 
 impl MemoryCgroup {
-    /// `None`: this host has no memory controller in a tree that is mounted.
+    /// Creates the cgroup. Returns `None` if no mounted tree has the memory controller.
     fn new(mib: u64) -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc");
         let (point, file) = mounts.lines().find_map(|line| {
             let fields: Vec<&str> = line.split(' ').collect();
             let point = Path::new(fields[1]);
@@ -39,14 +39,14 @@ impl MemoryCgroup {
         let path = point.join(format!("tcptop-e2e-{}-{mib}", std::process::id()));
         fs::create_dir(&path).expect("a cgroup");
         let cgroup = Self(path);
-        fs::write(cgroup.0.join(file), (mib << 20).to_string()).expect("a limit");
+        fs::write(cgroup.0.join(file), (mib << 20).to_string()).expect("the limit can be set");
         Some(cgroup)
     }
 
-    /// The command's process begins in it.
+    /// Starts the command's process in the cgroup.
     fn take(&self, command: &mut Command) {
         let procs = fs::File::options().write(true).open(self.0.join("cgroup.procs")).expect("a cgroup");
-        // SAFETY: one system call, on a descriptor that the closure owns.
+        // SAFETY: the closure makes one system call, on a descriptor that it owns.
         unsafe {
             command.pre_exec(move || {
                 let moved = libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
@@ -58,7 +58,7 @@ impl MemoryCgroup {
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
-        // It is busy until the kernel has done with the last process in it.
+        // The cgroup is busy until the kernel has cleaned up its last process.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 break;
@@ -68,8 +68,8 @@ impl Drop for MemoryCgroup {
     }
 }
 
-/// A limit below what the verifier takes since Linux 6.17, and one below what the largest tables take: it is said, by a run
-/// and by --check, and nobody is killed.
+/// The first limit is below the memory that the verifier needs since Linux 6.17, and the second one below the memory of
+/// the largest tables. A run and --check must say so, and the kernel must kill neither.
 #[test]
 fn a_memory_cgroup_that_is_too_small() {
     for (mib, flows) in [(2, "1024"), (24, "262144")] {
@@ -84,18 +84,18 @@ fn a_memory_cgroup_that_is_too_small() {
         assert!(finished.stderr.contains("(MemoryMax)"), "{}", finished.stderr);
     }
     let Some(cgroup) = MemoryCgroup::new(2) else { return };
-    let (code, _) = agree(|command| cgroup.take(command));
+    let (code, _) = run_and_check(|command| cgroup.take(command));
     assert_eq!(code, SHORT);
 }
 
-/// Sizes at which the default tables, which are for the machine's RAM, did not fit, or tcptop was killed.
+/// Tables for this machine's RAM would not fit these limits, so tcptop must choose smaller ones.
 #[test]
 fn tables_fit_a_memory_cgroup() {
     for mib in [12, 16, 24] {
         let Some(cgroup) = MemoryCgroup::new(mib) else {
             return println!("skipped: this host has no memory controller");
         };
-        let (code, finished) = agree(|command| cgroup.take(command));
+        let (code, finished) = run_and_check(|command| cgroup.take(command));
         assert_eq!(code, 0, "{mib} MiB: {}", finished.stderr);
         let mut command = tcptop(&["--csv", "--closed", "-d", "0.2"]);
         cgroup.take(&mut command);

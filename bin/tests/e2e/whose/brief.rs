@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cgroup::inside,
-    puppet::{command, play},
+    helper::{command, play},
     traffic::{V4, listen},
 };
 

@@ -8,7 +8,7 @@ use std::{
 use super::log::{Log, is_live, owner};
 use crate::{
     harness::live_limit,
-    puppet::Puppet,
+    helper::Helper,
     rows::Owner,
     traffic::{V4, accept, connect, listen, receive},
 };
@@ -24,18 +24,18 @@ fn is_of(row: &crate::options::Cells, process: &Owner) -> bool {
 }
 
 /// The heir keeps sending until a live row is its own.
-fn send_until_named(log: &Log, puppet: &mut Puppet, peer: &std::net::TcpStream, ends: (&str, &str)) {
+fn send_until_named(log: &Log, helper: &mut Helper, peer: &std::net::TcpStream, ends: (&str, &str)) {
     let begin = Instant::now();
     loop {
-        puppet.tell("send 10");
+        helper.tell("send 10");
         receive(peer, 10);
         let rows = log.rows();
         let newest = rows.iter().rfind(|row| is_live(row, ends.0, ends.1));
-        if newest.is_some_and(|row| is_of(row, &puppet.owner)) {
+        if newest.is_some_and(|row| is_of(row, &helper.owner)) {
             println!("named after {:?}", begin.elapsed());
             return;
         }
-        assert!(begin.elapsed() < soon(), "not {:?}: {newest:?}", puppet.owner);
+        assert!(begin.elapsed() < soon(), "not {:?}: {newest:?}", helper.owner);
         sleep(Duration::from_millis(100));
     }
 }
@@ -51,14 +51,14 @@ fn of_a_made_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let mut client = Puppet::new("e2e-dying");
+    let mut client = Helper::new("e2e-dying");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     client.tell("send 5");
     receive(&server, 5);
     let first = log.expect("of the one who connects", |row| is_live(row, &local, &remote));
     assert!(is_of(&first, &client.owner), "{first:?}");
-    let heir = client.bequeath("e2e-heir");
+    let heir = client.replace_by_child("e2e-heir");
     send_until_named(&log, &mut client, &server, (&local, &remote));
     client.tell("close");
     drop(server);
@@ -67,7 +67,7 @@ fn of_a_made_connection() {
 
 #[test]
 fn of_an_accepted_connection() {
-    let mut server = Puppet::new("e2e-dying");
+    let mut server = Helper::new("e2e-dying");
     let address = server.tell("listen 127.0.0.1:0");
     let log = Log::start(&["-d", "0.3"]);
     let client = connect(address.parse().expect("an address"));
@@ -77,7 +77,7 @@ fn of_an_accepted_connection() {
     receive(&client, 5);
     let first = log.expect("of the one who accepts", |row| is_live(row, &address, &remote));
     assert!(is_of(&first, &server.owner), "{first:?}");
-    let heir = server.bequeath("e2e-heir");
+    let heir = server.replace_by_child("e2e-heir");
     send_until_named(&log, &mut server, &client, (&address, &remote));
     server.tell("close");
     drop(client);
@@ -89,11 +89,11 @@ fn of_an_idle_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::text(address.port());
-    let mut client = Puppet::new("e2e-dying");
+    let mut client = Helper::new("e2e-dying");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let _server = accept(&listener);
     log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-dying"]);
-    let heir = client.bequeath("e2e-heir");
+    let heir = client.replace_by_child("e2e-heir");
     log.expect_line(&[&local, &remote, &heir.pid.to_string(), "e2e-heir"]);
 }
 
@@ -101,12 +101,12 @@ fn of_an_idle_connection() {
 fn of_an_idle_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Puppet::new("e2e-dying");
+    let mut client = Helper::new("e2e-dying");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let _server = accept(&listener);
     let log = Log::text(address.port());
     log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-dying"]);
-    let heir = client.bequeath("e2e-heir");
+    let heir = client.replace_by_child("e2e-heir");
     log.expect_line(&[&local, &remote, &heir.pid.to_string(), "e2e-heir"]);
 }
 
@@ -114,11 +114,11 @@ fn of_an_idle_connection_older_than_tcptop() {
 fn of_a_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Puppet::new("e2e-dying");
+    let mut client = Helper::new("e2e-dying");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let heir = client.bequeath("e2e-heir");
+    let heir = client.replace_by_child("e2e-heir");
     send_until_named(&log, &mut client, &server, (&local, &remote));
     client.tell("close");
     drop(server);
@@ -129,11 +129,11 @@ fn of_a_connection_older_than_tcptop() {
 fn of_an_older_connection_that_never_moves_again() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Puppet::new("e2e-dying");
+    let mut client = Helper::new("e2e-dying");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let heir = client.bequeath("e2e-heir");
+    let heir = client.replace_by_child("e2e-heir");
     sleep(Duration::from_secs(1));
     client.tell("close");
     drop(server);

@@ -2,8 +2,8 @@
 
 use super::log::{Log, owner};
 use crate::{
+    helper::Helper,
     privilege::has_storage,
-    puppet::Puppet,
     traffic::{connect, finish_sending, receive, receive_to_end, send},
 };
 
@@ -14,10 +14,10 @@ fn the_listener_that_did_not_accept() {
         return;
     }
     let log = Log::start(&["-d", "0.5"]);
-    let (mut front, mut worker) = (Puppet::new("e2e-front"), Puppet::new("e2e-worker"));
-    let [worker_gate, front_gate] = [&mut worker, &mut front].map(|puppet| {
-        let gate = format!("tcptop-e2e-{}", puppet.owner.pid);
-        puppet.tell(&format!("gate {gate}"));
+    let (mut front, mut worker) = (Helper::new("e2e-front"), Helper::new("e2e-worker"));
+    let [worker_gate, front_gate] = [&mut worker, &mut front].map(|helper| {
+        let gate = format!("tcptop-e2e-{}", helper.owner.pid);
+        helper.tell(&format!("gate {gate}"));
         gate
     });
     let address = front.tell("listen 127.0.0.1:0");
@@ -47,7 +47,7 @@ fn the_listener_that_did_not_accept() {
 #[test]
 fn the_child_of_the_listener_that_accepted() {
     let log = Log::start(&["-d", "0.5"]);
-    let mut server = Puppet::new("e2e-parent");
+    let mut server = Helper::new("e2e-parent");
     let address = server.tell("listen 127.0.0.1:0");
     let client = connect(address.parse().expect("an address"));
     let local = client.local_addr().expect("bound").to_string();

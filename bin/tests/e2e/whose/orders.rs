@@ -1,4 +1,4 @@
-//! Orders that only these tests give to puppets.
+//! Orders that only these tests give to helpers.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
@@ -10,7 +10,7 @@ use crate::{
     traffic::{Own, SIOCOUTQ, close_by_reset, queue},
 };
 
-/// A puppet's sockets.
+/// A helper's sockets.
 pub struct Sockets<'a> {
     pub listener: &'a mut Option<TcpListener>,
     pub stream: &'a mut Option<TcpStream>,

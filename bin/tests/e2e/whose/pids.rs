@@ -8,10 +8,10 @@ use super::{
     pid_space::make_first,
 };
 use crate::{
+    helper::{Helper, command, threaded},
     hosts::feign_2_6,
     options::Cells,
     privilege::{has_storage, kernel},
-    puppet::{Puppet, command, threaded},
     traffic::{V4, accept, listen, receive},
 };
 
@@ -31,25 +31,25 @@ fn of<'a>(scene: &'a Scene, sent: &str) -> Vec<&'a Cells> {
 }
 
 /// Enters the PID namespace of the tcptop.
-fn enter(puppet: &mut Puppet, log: &Log) {
-    puppet.tell(&format!("enter-pids {}", log.pid()));
+fn enter(helper: &mut Helper, log: &Log) {
+    helper.tell(&format!("enter-pids {}", log.pid()));
 }
 
 fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::prepared(&["-d", "1", "-D", &address.port().to_string()], prepare);
-    let outside = Puppet::by(command("e2e-outside").arg("--outside"), "e2e-outside");
+    let outside = Helper::by(command("e2e-outside").arg("--outside"), "e2e-outside");
     let mut thread = threaded("e2e-outside", "out-thread");
-    let in_thread = Puppet::by(thread.arg("--outside"), "e2e-outside");
+    let in_thread = Helper::by(thread.arg("--outside"), "e2e-outside");
     let mut innocents = Vec::new();
     for client in [&outside, &in_thread] {
-        let mut maker = Puppet::by(command("e2e-maker").arg("--innocent"), "e2e-maker");
+        let mut maker = Helper::by(command("e2e-maker").arg("--innocent"), "e2e-maker");
         enter(&mut maker, &log);
         maker.tell(&format!("bear {} e2e-innocent", client.owner.pid));
         innocents.push(maker);
     }
-    let mut inside = Puppet::by(command("e2e-inside").arg("--inside"), "e2e-inside");
+    let mut inside = Helper::by(command("e2e-inside").arg("--inside"), "e2e-inside");
     enter(&mut inside, &log);
     inside.tell("fork");
     let id = inside.tell("pid");

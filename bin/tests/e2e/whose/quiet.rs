@@ -5,7 +5,7 @@ use std::{thread::sleep, time::Duration};
 use super::log::{Log, is_live, owner};
 use crate::{
     cgroup::inside,
-    puppet::{Puppet, command},
+    helper::{Helper, command},
     traffic::{V4, accept, listen, receive},
 };
 
@@ -14,7 +14,7 @@ fn the_last_row_has_the_names_of_the_first() {
     inside("quiet", |cgroup| {
         let listener = listen(V4);
         let address = listener.local_addr().expect("bound");
-        let mut client = Puppet::by(command("e2e-quiet").arg("--word"), "e2e-quiet");
+        let mut client = Helper::by(command("e2e-quiet").arg("--word"), "e2e-quiet");
         cgroup.take("system.slice/quiet.service", client.owner.pid);
         let log = Log::start(&["-d", "0.5", "-D", &address.port().to_string()]);
         let local = client.tell(&format!("connect {address}"));

@@ -2,7 +2,7 @@
 
 use super::log::{Log, owner};
 use crate::{
-    puppet::Puppet,
+    helper::Helper,
     traffic::{V4, close_by_reset, connect, listen, send, set_option},
 };
 
@@ -11,7 +11,7 @@ const BYTES: u64 = 1_000_000;
 #[test]
 fn while_its_process_has_it_open() {
     let log = Log::start(&["-d", "1"]);
-    let mut server = Puppet::new("e2e-accepting");
+    let mut server = Helper::new("e2e-accepting");
     let address = server.tell("listen 127.0.0.1:0");
     let client = connect(address.parse().expect("an address"));
     let local = client.local_addr().expect("bound").to_string();
@@ -30,7 +30,7 @@ fn while_its_process_has_it_open() {
 #[test]
 fn before_it_is_accepted() {
     let log = Log::start(&["-d", "1"]);
-    let mut client = Puppet::new("e2e-resetting");
+    let mut client = Helper::new("e2e-resetting");
     let listener = listen(V4);
     // The buffer must hold all bytes, because nobody reads them.
     set_option(

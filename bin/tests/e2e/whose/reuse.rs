@@ -4,7 +4,7 @@ use std::{thread::sleep, time::Duration};
 
 use super::log::Log;
 use crate::{
-    puppet::{Puppet, command, threaded},
+    helper::{Helper, command, threaded},
     traffic::{V4, accept, listen, receive},
 };
 
@@ -17,8 +17,8 @@ fn called(name: &str, thread: Option<&str>, asleep: bool) -> Vec<(String, String
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let mut command_of_first = thread.map_or_else(|| command(name), |thread| threaded(name, thread));
-    let mut first = Puppet::by(command_of_first.arg("--first"), name);
-    let mut maker = Puppet::by(command("e2e-maker").arg("--innocent"), "e2e-maker");
+    let mut first = Helper::by(command_of_first.arg("--first"), name);
+    let mut maker = Helper::by(command("e2e-maker").arg("--innocent"), "e2e-maker");
     let log = Log::start(&["-d", "3", "-D", &address.port().to_string()]);
     if asleep {
         log.signal(libc::SIGSTOP);

@@ -32,7 +32,7 @@ pub fn answer(listener: Own<TcpListener>, clients: usize) -> JoinHandle<()> {
     })
 }
 
-/// Orders for a puppet that is such a client.
+/// Orders for a helper that is such a client.
 pub fn question(server: SocketAddr) -> String {
     format!("connect {server}\nsend {QUESTION}\nreceive {ANSWER}")
 }

@@ -4,10 +4,10 @@ use std::thread;
 
 use super::log::{Log, is_closed, owner};
 use crate::{
+    helper::Helper,
     namespace,
     options::Cells,
     privilege::has_storage,
-    puppet::Puppet,
     traffic::{close_by_reset, connect, send},
 };
 
@@ -16,9 +16,9 @@ const SERVER: &str = "127.0.0.1:8080";
 const CLIENT: &str = "127.0.0.1:5000";
 
 /// Servers in a namespace each, which listen on the same port there and never accept.
-fn servers() -> [Puppet; 2] {
+fn servers() -> [Helper; 2] {
     ["e2e-space-one", "e2e-space-two"].map(|name| {
-        let mut server = Puppet::new(name);
+        let mut server = Helper::new(name);
         server.tell("namespace");
         server.tell(&format!("listen {LISTENER}"));
         server
@@ -26,7 +26,7 @@ fn servers() -> [Puppet; 2] {
 }
 
 /// Connects in a server's namespace, sends, and resets; the client's address.
-fn reset_at(server: &Puppet) -> String {
+fn reset_at(server: &Helper) -> String {
     let pid = server.owner.pid;
     let client = thread::spawn(move || {
         namespace::enter(pid);
@@ -40,7 +40,7 @@ fn reset_at(server: &Puppet) -> String {
 }
 
 /// The servers' ends of connections that are reset before they are accepted.
-fn reset_before_accept(log: Log, servers: &[Puppet; 2]) -> [Cells; 2] {
+fn reset_before_accept(log: Log, servers: &[Helper; 2]) -> [Cells; 2] {
     let clients = servers.each_ref().map(reset_at);
     let rows = clients.map(|client| log.closed(SERVER, &client));
     log.stop();
@@ -77,7 +77,7 @@ fn listeners_older_than_tcptop() {
 fn older_connections_with_the_same_ends() {
     let mut servers = servers();
     let names = ["e2e-inside-one", "e2e-inside-two"];
-    let mut clients = names.map(Puppet::new);
+    let mut clients = names.map(Helper::new);
     for (server, client) in servers.iter_mut().zip(&mut clients) {
         client.tell(&format!("enter-network {}", server.owner.pid));
         client.tell(&format!("connect-from {CLIENT} {SERVER}"));
@@ -104,11 +104,11 @@ fn older_connections_with_the_same_ends() {
     }
     let rows = log.stop();
     for (bytes, (server, client)) in amounts.iter().zip(servers.iter().zip(&clients)) {
-        for (moved, puppet) in [("tx_bytes", client), ("rx_bytes", server)] {
+        for (moved, helper) in [("tx_bytes", client), ("rx_bytes", server)] {
             for row in rows.iter().filter(|row| row[moved] == *bytes) {
-                let pid = puppet.owner.pid.to_string();
-                let own = owner(row) == (&*pid, &*puppet.owner.comm);
-                assert!(own || owner(row) == ("", ""), "{:?}: {row:?}", puppet.owner);
+                let pid = helper.owner.pid.to_string();
+                let own = owner(row) == (&*pid, &*helper.owner.comm);
+                assert!(own || owner(row) == ("", ""), "{:?}: {row:?}", helper.owner);
             }
         }
     }

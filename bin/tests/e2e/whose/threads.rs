@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     harness::eventually,
+    helper::{play, threaded},
     options::Cells,
-    puppet::{play, threaded},
     traffic::{V4, listen},
 };
 

@@ -3,7 +3,7 @@
 use crate::{
     exact::{case, owners::flow},
     harness::Tcptop,
-    puppet::Puppet,
+    helper::Helper,
     rows::Owner,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[test]
 fn connection_inside_a_container() {
     let tcptop = Tcptop::start();
-    let mut contained = Puppet::new("e2e-contained");
+    let mut contained = Helper::new("e2e-contained");
     contained.tell("contain");
     let owner = Owner { pid: contained.tell("fork").parse().expect("a number"), ..contained.owner.clone() };
     assert_eq!(contained.tell("pid"), "1");

@@ -11,8 +11,8 @@ use std::{
 use crate::{
     exact::case,
     harness::{Tcptop, tcptop},
+    helper::Helper,
     maps, namespace,
-    puppet::Puppet,
     rows::{Flow, listed},
     traffic::{V4_LENGTH, accept, listen, raw_connect, raw_v4, receive, send},
 };
@@ -99,7 +99,7 @@ fn the_owner_of_a_connection_after_many_by_mptcp() {
     if !make_mptcp_connections() {
         return;
     }
-    let (mut dialer, mut user) = (Puppet::new("e2e-dialer"), Puppet::new("e2e-user"));
+    let (mut dialer, mut user) = (Helper::new("e2e-dialer"), Helper::new("e2e-user"));
     let gate = format!("tcptop-e2e-{}", user.owner.pid);
     user.tell(&format!("gate {gate}"));
     let listener = listen("127.0.0.1:0");

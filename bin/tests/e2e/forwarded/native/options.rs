@@ -4,8 +4,8 @@ use super::router::{CLIENT, Router, SERVER, sums};
 use crate::{
     cgroup::inside,
     harness::{LIMIT, tcptop},
+    helper::{self, Helper},
     options::{cells, connections, during_by},
-    puppet::{self, Puppet},
     rows::Owner,
     traffic::{Pair, V4, connect, datagram, listen, receive},
 };
@@ -40,9 +40,9 @@ fn what_local_sockets_have_is_not_shown_twice() {
 fn both_halves() {
     inside("router", |cgroup| {
         let router = Router::new("");
-        let mut server = puppet::command("dropbear");
+        let mut server = helper::command("dropbear");
         cgroup.begin_in("dropbear.service", &mut server);
-        let mut server = router.router.inside(|| Puppet::by(&mut server, "dropbear"));
+        let mut server = router.router.inside(|| Helper::by(&mut server, "dropbear"));
         server.tell("listen 192.168.7.1:22");
         let mut command = tcptop(&["-d", "60", "-C", "--traffic", "all"]);
         cgroup.make_root_of(&mut command);

@@ -1,10 +1,10 @@
-//! Completions of bash. `ci/docs` tries those of fish and zsh too.
+//! Tests the completions of bash. `ci/docs` tries those of fish and zsh, too.
 
 use std::{fs, process::Command};
 
 use crate::harness::Scratch;
 
-/// What bash offers behind these words, as it parts them.
+/// Returns what bash offers to complete the last of these words.
 fn offered(directory: &str, words: &[&str]) -> Vec<String> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tcptop.bash");
     let script = r#"
@@ -21,10 +21,10 @@ fn offered(directory: &str, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn in_lists_behind_equals_signs_and_a_minus_and_of_files() {
+fn bash_completes_options_lists_and_files() {
     let scratch = Scratch::new("completions");
-    fs::create_dir(scratch.0.join("logs of june")).expect("new");
-    fs::write(scratch.0.join("log.csv"), "").expect("new");
+    fs::create_dir(scratch.0.join("logs of june")).expect("the directory is writable");
+    fs::write(scratch.0.join("log.csv"), "").expect("the directory is writable");
     let directory = scratch.0.to_str().expect("UTF-8");
     let cases: [(&[&str], &[&str]); 19] = [
         (&["--clo"], &["--closed", "--closed=only"]),

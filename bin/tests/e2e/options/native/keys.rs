@@ -1,4 +1,4 @@
-//! `q`, and job control, at a terminal that controls tcptop.
+//! Tests the key `q` and job control, with tcptop on its controlling terminal.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use crate::{
     privilege::done,
 };
 
-/// A terminal with a session of its own, and everything that it has shown.
+/// A session on its own terminal, and everything that the terminal has shown.
 struct Session {
     keyboard: File,
     shown: Arc<Mutex<String>>,
@@ -52,7 +52,7 @@ impl Session {
         Self { keyboard: ours, shown, process }
     }
 
-    /// One that runs tcptop.
+    /// Starts a session that runs tcptop.
     fn of(args: &[&str]) -> Self {
         Self::start(tcptop(&[&["-d", "0.2"], args].concat()))
     }
@@ -61,7 +61,7 @@ impl Session {
         self.shown.lock().expect("not poisoned").clone()
     }
 
-    /// Waits for this text, so many times.
+    /// Waits until the terminal has shown this text `times` times.
     fn expect(&self, text: &str, times: usize) {
         let start = Instant::now();
         while self.shown().matches(text).count() < times {
@@ -71,12 +71,12 @@ impl Session {
     }
 
     fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).expect("room");
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal has room");
     }
 
-    /// Whether lines are edited and echoed, as a shell leaves them.
+    /// Returns whether the terminal edits and echoes lines, as a shell leaves it.
     fn is_ordinary(&self) -> bool {
-        // SAFETY: all zero is a valid termios, and the call fills it with the modes of the other end.
+        // SAFETY: zero is a valid value of a termios, and the call fills it with the modes of the other end.
         let modes = unsafe {
             let mut modes: libc::termios = std::mem::zeroed();
             assert_eq!(libc::tcgetattr(self.keyboard.as_raw_fd(), &raw mut modes), 0);
@@ -87,7 +87,7 @@ impl Session {
         modes.c_lflag & both == both
     }
 
-    /// Waits for the end. The terminal is as it was.
+    /// Waits until the process ends. The terminal must then be as it was before.
     fn end(self) -> Finished {
         let Self { keyboard, shown, process } = self;
         let finished = process.wait();
@@ -98,13 +98,13 @@ impl Session {
 }
 
 #[test]
-fn q_ends_it() {
+fn q_ends_tcptop() {
     for (args, keys) in
         [(&[][..], "xq"), (&["--no-clear"], "Q"), (&["--csv", "--total"], "q"), (&["-d", "60"], "q")]
     {
         let mut session = Session::of(args);
         assert!(session.is_ordinary() || session.shown().is_empty());
-        eventually("keys are for tcptop", || (!session.is_ordinary()).then_some(()));
+        eventually("a terminal without line editing", || (!session.is_ordinary()).then_some(()));
         let start = Instant::now();
         session.press(keys);
         session.end().assert_success();
@@ -113,7 +113,7 @@ fn q_ends_it() {
 }
 
 #[test]
-fn every_end_leaves_an_ordinary_terminal() {
+fn every_end_restores_the_terminal() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
         let session = Session::of(&[]);
         session.expect("PROTO", 1);
@@ -123,7 +123,7 @@ fn every_end_leaves_an_ordinary_terminal() {
     }
     let session = Session::of(&["-n", "2"]);
     session.end().assert_success();
-    // An error: a report has a higher rate than this.
+    // tcptop ends with an error status, because a report has a higher rate than zero.
     let session = Session::of(&["--exit-over", "0"]);
     let pair = crate::traffic::Pair::new(crate::traffic::V4);
     eventually("the end", || {
@@ -135,7 +135,7 @@ fn every_end_leaves_an_ordinary_terminal() {
 }
 
 #[test]
-fn one_report_takes_no_keys() {
+fn a_single_report_reads_no_keys() {
     let mut session = Session::of(&["--once", "-d", "1"]);
     session.press("q");
     thread::sleep(Duration::from_millis(500));
@@ -144,7 +144,7 @@ fn one_report_takes_no_keys() {
     session.end().assert_success();
 }
 
-/// A shell of this terminal runs these words; `$T` is tcptop.
+/// Starts a session in which a shell runs this script. `$T` is the path of tcptop.
 fn shell(script: &str) -> Session {
     let mut command = Command::new("sh");
     command
@@ -157,7 +157,7 @@ fn shell(script: &str) -> Session {
 
 #[test]
 fn stopped_and_continued() {
-    // The second one does its work in a thread, since its stack is narrow.
+    // With a small stack, tcptop does its work in a second thread.
     for stack in ["", "ulimit -s 200; "] {
         let mut session =
             shell(&format!("{stack}$T -d 0.2; echo is-stopped; read line; fg >/dev/null; echo has-ended $?"));
@@ -165,11 +165,11 @@ fn stopped_and_continued() {
         assert!(!session.is_ordinary());
         session.press("\x1a");
         session.expect("is-stopped", 1);
-        assert!(session.is_ordinary(), "the shell has its terminal back");
+        assert!(session.is_ordinary(), "the shell must have its terminal back");
         let before = session.shown().matches("PROTO").count();
         session.press("go\n");
         session.expect("PROTO", before + 2);
-        assert!(!session.is_ordinary(), "in the foreground again");
+        assert!(!session.is_ordinary(), "tcptop must read keys in the foreground again");
         session.press("q");
         session.expect("has-ended 0", 1);
         session.end().assert_code(0);
@@ -177,33 +177,33 @@ fn stopped_and_continued() {
 }
 
 #[test]
-fn in_the_background_it_goes_on_and_takes_no_keys() {
+fn a_run_in_the_background_continues_and_reads_no_keys() {
     let mut session =
         shell("$T -d 0.2 & read line; echo got-$line; read line; fg >/dev/null; echo has-ended $?");
     session.expect("PROTO", 2);
     assert!(session.is_ordinary());
-    // The shell's line, not ours.
+    // The shell must get this line.
     session.press("quiet\n");
     session.expect("got-quiet", 1);
     let before = session.shown().matches("PROTO").count();
     session.expect("PROTO", before + 2);
     session.press("\n");
-    // A shell may fetch a job to the foreground without a word to it.
-    eventually("keys are for tcptop", || (!session.is_ordinary()).then_some(()));
+    // A shell may move a job to the foreground without a signal to it.
+    eventually("a terminal without line editing", || (!session.is_ordinary()).then_some(()));
     session.press("q");
     session.expect("has-ended 0", 1);
     session.end().assert_code(0);
 }
 
-/// The processor time of a process, in clock ticks.
+/// Returns the CPU time that a process has used, in clock ticks.
 fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("running");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
     fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
 }
 
 #[test]
-fn the_end_of_input_is_a_key_like_others() {
+fn control_d_has_no_effect() {
     let busy = |process: &Process| {
         let before = ticks(process.pid());
         thread::sleep(Duration::from_secs(2));
@@ -212,7 +212,7 @@ fn the_end_of_input_is_a_key_like_others() {
     let mut session = Session::of(&["-d", "1"]);
     session.expect("PROTO", 1);
     session.press("\x04");
-    assert!(busy(&session.process) < 100, "half of the time");
+    assert!(busy(&session.process) < 100, "tcptop must not be busy for half of the time");
     session.press("q");
     session.end().assert_success();
 }

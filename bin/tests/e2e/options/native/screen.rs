@@ -1,4 +1,4 @@
-//! Tests the layout on a terminal.
+//! Tests the layout of reports on a terminal.
 
 use std::{
     io::Read,
@@ -13,7 +13,7 @@ use crate::{
     traffic::{Pair, V4, connect, listen},
 };
 
-/// The last of the reports that a terminal got, line by line.
+/// Returns the lines of the last report that a terminal got.
 fn last(text: &str) -> Vec<String> {
     let frame = text.rsplit("\x1b[H").next().expect("a frame");
     let plain = ["\x1b[K", "\x1b[J", "\x1b[7m", "\x1b[m", "\r"]
@@ -22,7 +22,7 @@ fn last(text: &str) -> Vec<String> {
     plain.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The last report under traffic between both ends of some connections.
+/// Returns the last report of a run, during which both ends of these connections send.
 fn under_traffic(args: &[&str], columns: u16, pairs: &[Pair]) -> Vec<String> {
     let text = thread::scope(|scope| {
         let shown = scope.spawn(|| shown(args, columns));
@@ -30,7 +30,7 @@ fn under_traffic(args: &[&str], columns: u16, pairs: &[Pair]) -> Vec<String> {
             pairs.iter().for_each(|pair| pair.exchange(5_000, 500));
             thread::sleep(Duration::from_millis(20));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     last(&text)
 }
@@ -52,18 +52,18 @@ fn ipv4_addresses_are_whole_where_columns_have_room_to_spare() {
 }
 
 #[test]
-fn a_narrow_screen_with_ended_ones_shows_where_they_led() {
+fn a_narrow_screen_shows_the_remote_end_of_ended_connections() {
     let lines = under_traffic(&["--closed"], 40, &[Pair::new(V4)]);
     assert!(lines[1].starts_with("PROTO REMOTE"), "{lines:#?}");
     assert!(lines.iter().all(|line| line.chars().count() <= 40), "{lines:#?}");
 }
 
 #[test]
-fn a_command_line_loses_the_folder_of_its_program_first() {
+fn a_short_column_shows_a_command_line_without_the_folder() {
     let pair = Pair::new(V4);
     let port = pair.flow.remote.port().to_string();
     let lines = under_traffic(&["--cmdline", "--port", &port], 60, &[pair]);
-    let program = std::env::current_exe().expect("running");
+    let program = std::env::current_exe().expect("/proc/self/exe");
     let name = program.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let begin = &name[..4];
     assert!(
@@ -77,7 +77,7 @@ fn a_command_line_loses_the_folder_of_its_program_first() {
 }
 
 #[test]
-fn ended_ones_and_listeners_are_not_pushed_out() {
+fn open_connections_leave_room_for_ended_ones_and_listeners() {
     let pairs: Vec<Pair> = (0..30).map(|_| Pair::new(V4)).collect();
     let _waiting: Vec<_> = (0..8).map(|_| listen(V4)).collect();
     let listener = TcpListener::bind(V4).expect("bound");
@@ -89,10 +89,10 @@ fn ended_ones_and_listeners_are_not_pushed_out() {
             pairs.iter().for_each(|pair| pair.exchange(5_000, 500));
             thread::sleep(Duration::from_millis(20));
         }
-        shown.join().expect("no panic")
+        shown.join().expect("the thread does not panic")
     });
     let lines = last(&text);
-    // Of 23 lines, 20 are rows.
+    // The report has 23 lines, and 20 of them are rows.
     let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
     assert_eq!(
         (lines.iter().filter(|line| line.starts_with("-tcp")).count(), count(" LISTEN ")),
@@ -103,7 +103,7 @@ fn ended_ones_and_listeners_are_not_pushed_out() {
 }
 
 #[test]
-fn both_ends_stand_together() {
+fn both_ends_of_a_connection_are_adjacent() {
     let pairs: Vec<Pair> = (0..6).map(|_| Pair::new(V4)).collect();
     let ports: Vec<String> = pairs.iter().map(|pair| pair.flow.remote.port().to_string()).collect();
     let lines = under_traffic(&["--port", &ports.join(",")], 120, &pairs);
@@ -116,7 +116,7 @@ fn both_ends_stand_together() {
 }
 
 #[test]
-fn rows_do_not_change_places_for_a_few_bytes() {
+fn a_few_bytes_do_not_reorder_rows() {
     let pairs: Vec<Pair> = (0..2).map(|_| Pair::new(V4)).collect();
     let ports: Vec<String> = pairs.iter().map(|pair| pair.flow.remote.port().to_string()).collect();
     let orders = |args: &[&str]| {
@@ -131,15 +131,15 @@ fn rows_do_not_change_places_for_a_few_bytes() {
         let waiter = thread::spawn(move || process.wait());
         let mut turn = 0;
         while !waiter.is_finished() {
-            // Each is ahead by a hundredth for a while.
+            // Each connection sends a hundredth more than the other for a while.
             turn += 1;
             let ahead = usize::from(turn % 20 < 10);
             pairs[ahead].exchange(10_100, 0);
             pairs[1 - ahead].exchange(10_000, 0);
             thread::sleep(Duration::from_millis(50));
         }
-        waiter.join().expect("no panic").assert_success();
-        let text = reader.join().expect("no panic");
+        waiter.join().expect("the thread does not panic").assert_success();
+        let text = reader.join().expect("the thread does not panic");
         let first = |frame: &str| {
             frame
                 .lines()
@@ -147,11 +147,11 @@ fn rows_do_not_change_places_for_a_few_bytes() {
                 .map(|line| line.split_whitespace().nth(1).map(str::to_owned))
         };
         let firsts: Vec<_> = text.split("\x1b[H").filter_map(first).flatten().collect();
-        // The first interval began before the traffic did.
+        // Leave out the first report, because its interval began before the traffic.
         firsts[1..].windows(2).filter(|pair| pair[0] != pair[1]).count()
     };
     assert_eq!(orders(&[]), 0);
-    assert!(orders(&["--sort", "rate"]) > 0, "as asked, exactly");
+    assert!(orders(&["--sort", "rate"]) > 0, "--sort must order rows exactly");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn other_character_sets_get_ascii() {
         assert!(text.is_ascii() && text.contains('~'), "{locale:?}: {text}");
     }
     assert!(shown(&[("LANG", "en_US.utf8")]).contains('…'));
-    // What somebody else chose agrees.
+    // Error messages must follow the same rule.
     for (locale, named) in [("C", "'--z\\xc3\\xbcrich'"), ("C.UTF-8", "'--zürich'")] {
         let finished = Process::start(tcptop(&["--zürich"]).env("LC_ALL", locale), |_| ()).wait();
         finished.assert_code(2);

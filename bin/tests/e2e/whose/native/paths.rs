@@ -4,8 +4,8 @@ use std::{thread::sleep, time::Duration};
 
 use crate::{
     exact::native::space::Space,
+    helper::Helper,
     options::Cells,
-    puppet::Puppet,
     whose::log::{Log, owner},
 };
 
@@ -28,10 +28,10 @@ fn linked() -> [Space; 2] {
     [near, far]
 }
 
-fn assert_all_of(rows: &[Cells], puppet: &Puppet) {
-    let pid = puppet.owner.pid.to_string();
+fn assert_all_of(rows: &[Cells], helper: &Helper) {
+    let pid = helper.owner.pid.to_string();
     for row in rows {
-        assert_eq!(owner(row), (&*pid, &*puppet.owner.comm), "{row:?} of {rows:#?}");
+        assert_eq!(owner(row), (&*pid, &*helper.owner.comm), "{row:?} of {rows:#?}");
     }
 }
 
@@ -45,8 +45,8 @@ fn closed(rows: &[Cells], end: &str) -> Vec<Cells> {
 fn both_of_one_connection() {
     let [near, far] = linked();
     let log = Log::start(&["-d", "0.5", "-P", "8090"]);
-    let mut server = far.inside(|| Puppet::new("e2e-paths-serve"));
-    let mut client = near.inside(|| Puppet::new("e2e-paths-call"));
+    let mut server = far.inside(|| Helper::new("e2e-paths-serve"));
+    let mut client = near.inside(|| Helper::new("e2e-paths-call"));
     server.tell(&format!("listen-by-paths {SERVER}"));
     client.tell(&format!("connect-by-paths {SERVER}"));
     server.tell("accept");
@@ -77,8 +77,8 @@ fn short_connections() {
     let [near, far] = linked();
     near.ip("mptcp endpoint flush");
     let log = Log::start(&["-d", "2", "-P", "8090"]);
-    let mut server = far.inside(|| Puppet::new("e2e-paths-serve"));
-    let mut client = near.inside(|| Puppet::new("e2e-paths-call"));
+    let mut server = far.inside(|| Helper::new("e2e-paths-serve"));
+    let mut client = near.inside(|| Helper::new("e2e-paths-call"));
     server.tell(&format!("listen-by-paths {SERVER}"));
     for _ in 0..COUNT {
         client.tell(&format!("connect-by-paths {SERVER}"));

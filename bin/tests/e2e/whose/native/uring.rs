@@ -1,7 +1,7 @@
 //! A server with io_uring that is killed: a worker of the kernel closes its connections.
 
 use crate::{
-    puppet::Puppet,
+    helper::Helper,
     traffic::{connect, receive_to_end, send},
     whose::log::{Log, owner},
 };
@@ -9,7 +9,7 @@ use crate::{
 #[test]
 fn a_killed_server() {
     let log = Log::start(&["-d", "0.5"]);
-    let mut server = Puppet::new("e2e-uring");
+    let mut server = Helper::new("e2e-uring");
     let address = server.tell("listen 127.0.0.1:0");
     let client = connect(address.parse().expect("an address"));
     let local = client.local_addr().expect("bound").to_string();

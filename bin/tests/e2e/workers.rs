@@ -1,4 +1,4 @@
-//! Servers of several processes. The process that accepts a connection sends its pid to the client.
+//! Servers with several worker processes. The process that accepts a connection sends its pid to the client.
 
 use std::{
     io::{Read, Write},
@@ -8,10 +8,10 @@ use std::{
 
 use crate::traffic::{readable, receive_to_end};
 
-/// Bytes of a process id, as a server greets with it.
+/// The length of a greeting in bytes: a process id, padded with spaces.
 pub const GREETING: u64 = 10;
 
-/// Accepts all connections that wait, and greets each.
+/// Accepts all waiting connections, and greets the client of each.
 pub fn greet_all(listener: &TcpListener) -> Vec<TcpStream> {
     listener.set_nonblocking(true).expect("fcntl");
     let accepted = std::iter::from_fn(|| listener.accept().ok()).map(|(stream, _)| stream).collect();
@@ -25,10 +25,10 @@ fn greet(stream: &mut &TcpStream) {
     write!(stream, "{:10}", std::process::id()).expect("send");
 }
 
-/// Makes children that accept one after another, each its own, until this process dies.
+/// Forks worker processes. Each accepts one connection after another, until this process dies.
 pub fn prefork(listener: &TcpListener, children: u32) {
     for _ in 0..children {
-        // SAFETY: this process has one thread, so that the child's memory is whole.
+        // SAFETY: this process has one thread, so no other thread can hold a lock that the child would wait for.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
@@ -43,7 +43,7 @@ pub fn prefork(listener: &TcpListener, children: u32) {
     }
 }
 
-/// The process that has the other end.
+/// Reads the greeting, and returns the process that has the other end.
 pub fn greeted(stream: &TcpStream) -> u32 {
     readable(stream.as_raw_fd(), "a greeting");
     let mut greeting = String::new();

@@ -1,4 +1,4 @@
-//! The sockets that a puppet process holds, and the orders that it obeys.
+//! Executes the orders that a helper process gets, and holds its sockets.
 
 use std::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -9,17 +9,17 @@ use std::{
 };
 
 use crate::{
-    crew, handing,
+    fd_passing,
     harness::LIMIT,
-    namespace,
-    puppet::MARK,
-    shared, threads, traffic,
+    helper::MARK,
+    namespace, shared, threads, traffic,
     whose::orders::{self, Sockets},
+    workers,
 };
 
-/// The sockets of a puppet.
+/// The sockets of a helper.
 #[derive(Default)]
-pub struct Body {
+pub struct Executor {
     listener: Option<TcpListener>,
     stream: Option<TcpStream>,
     udp: Option<UdpSocket>,
@@ -27,15 +27,15 @@ pub struct Body {
     gate: Option<UnixDatagram>,
 }
 
-impl Body {
-    /// Obeys until there are no orders, or one to leave.
+impl Executor {
+    /// Obeys orders until the input ends or the order `leave` comes.
     pub fn obey(&mut self) {
         let mut line = String::new();
-        if let Some(fd) = handing::inherited() {
+        if let Some(fd) = fd_passing::inherited() {
             self.keep(fd.into());
             println!("{}", std::env::var(MARK).expect("a name"));
         }
-        // Unbuffered, so that a fork shares every byte that was not read.
+        // Orders are read without a buffer, so a child that `fork` makes can read the rest of them.
         while read_line(&mut line) {
             let mut words = line.split_whitespace();
             let order = words.next().expect("an order");
@@ -109,7 +109,7 @@ impl Body {
                     address.to_string()
                 }
                 "greet" => {
-                    self.greeted = crew::greet_all(self.listener());
+                    self.greeted = workers::greet_all(self.listener());
                     self.greeted.len().to_string()
                 }
                 "dismiss" => {
@@ -117,23 +117,23 @@ impl Body {
                     received.sum::<u64>().to_string()
                 }
                 "prefork" => {
-                    crew::prefork(self.listener(), word().parse().expect("a number"));
+                    workers::prefork(self.listener(), word().parse().expect("a number"));
                     String::new()
                 }
                 "gate" => {
-                    self.gate = Some(handing::gate(word()));
+                    self.gate = Some(fd_passing::gate(word()));
                     String::new()
                 }
                 "hand-stream" => {
-                    handing::hand(word(), self.stream().as_raw_fd());
+                    fd_passing::hand(word(), self.stream().as_raw_fd());
                     String::new()
                 }
                 "hand-listener" => {
-                    handing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
+                    fd_passing::hand(word(), self.listener.take().expect("a listener").as_raw_fd());
                     String::new()
                 }
                 "hand-udp" => {
-                    handing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
+                    fd_passing::hand(word(), self.udp.take().expect("a socket").as_raw_fd());
                     String::new()
                 }
                 "take-stream" => {
@@ -149,7 +149,9 @@ impl Body {
                     self.udp = Some(self.take().into());
                     String::new()
                 }
-                "exec" => handing::become_another(MARK, word(), self.stream.take().expect("ours").into()),
+                "exec" => {
+                    fd_passing::become_another(MARK, word(), self.stream.take().expect("a connection").into())
+                }
                 "retire" => threads::retire(std::mem::take(self)),
                 "part" => threads::part(std::mem::take(self)),
                 "contain" => {
@@ -181,26 +183,26 @@ impl Body {
     }
 
     fn take(&self) -> OwnedFd {
-        handing::take(self.gate.as_ref().expect("a gate"))
+        fd_passing::take(self.gate.as_ref().expect("a gate"))
     }
 
     fn stream(&self) -> &TcpStream {
         self.stream.as_ref().expect("a connection")
     }
 
-    /// Makes a child that has the same connection and obeys from now on. The parent closes its own copy, waits until
-    /// the child has left, and obeys again.
+    /// Makes a child that has the same connection and obeys from now on. Returns the child's answer in the child. The
+    /// parent closes its own copy of the connection, waits until the child has left, and obeys again.
     fn fork(&mut self) -> Option<String> {
-        // SAFETY: this process has one thread, so that the child's memory is whole.
+        // SAFETY: this process has one thread, so no other thread can hold a lock that the child would wait for.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
-            // Not getpid(2): /proc tells the id outside of a container.
+            // In a PID namespace, getpid(2) would return the id inside it. /proc shows the one outside.
             let pid = std::fs::read_link("/proc/self").expect("/proc");
             return Some(pid.to_str().expect("digits").into());
         }
         self.stream = None;
-        // SAFETY: waits for our own child, nothing is written.
+        // SAFETY: the pointer for the status is null, so the kernel writes nothing.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         None
     }
@@ -210,7 +212,7 @@ fn read_line(line: &mut String) -> bool {
     line.clear();
     loop {
         let mut byte = 0u8;
-        // SAFETY: one byte of this stack frame.
+        // SAFETY: the kernel writes one byte, which is in this stack frame.
         if unsafe { libc::read(0, (&raw mut byte).cast(), 1) } != 1 {
             return false;
         }

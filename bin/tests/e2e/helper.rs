@@ -1,8 +1,9 @@
-//! Another process with sockets, moved by strings.
+//! Other processes with sockets, which a test controls by orders.
 //!
-//! A puppet is this same binary: with `TCPTOP_E2E_PUPPET` set it obeys lines of its standard input, each answered by
-//! one line, and never reaches the test runner's `main`. It has one thread, whose name is the process's, until an order
-//! makes another (`threads`), or unless it is asked to obey in another one.
+//! A helper runs this same binary. If `TCPTOP_E2E_HELPER` is set, the process reads one order from each line of its
+//! standard input, obeys it and writes one line as the answer. It never reaches the test runner's `main`. A helper has
+//! one thread, which has the name of the process. It has more if an order makes another (see `threads`), or if
+//! [`threaded`] starts it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,39 +11,39 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use crate::{body::Body, harness::spawn, rows::Owner, traffic};
+use crate::{executor::Executor, harness::spawn, rows::Owner, traffic};
 
-/// Names a puppet.
-pub const MARK: &str = "TCPTOP_E2E_PUPPET";
-/// Names the thread in which a puppet obeys, if that is not its first one.
+/// The variable that makes a process a helper, and names it.
+pub const MARK: &str = "TCPTOP_E2E_HELPER";
+/// The variable that names the thread in which a helper obeys, if that is not its main thread.
 const THREAD: &str = "TCPTOP_E2E_THREAD";
 
-/// A puppet, killed when dropped.
-pub struct Puppet {
+/// A running helper. Dropping it kills the process.
+pub struct Helper {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub owner: Owner,
 }
 
-impl Puppet {
-    /// Starts a process of this name (15 bytes at most).
+impl Helper {
+    /// Starts a helper with this name, which has at most 15 bytes.
     pub fn new(name: &str) -> Self {
         Self::by(&mut command(name), name)
     }
 
-    /// Starts the process of a command for a puppet of this name.
+    /// Starts a helper with the caller's command, which must be for this name.
     pub fn by(command: &mut Command, name: &str) -> Self {
         let mut child = spawn(command);
         let orders = child.stdin.take().expect("piped");
         let answers = BufReader::new(child.stdout.take().expect("piped"));
-        let mut puppet = Self { child, orders, answers, owner: Owner { pid: 0, comm: name.into() } };
-        puppet.owner.pid = puppet.tell("pid").parse().expect("a number");
-        assert_eq!(puppet.owner, Owner::of(puppet.owner.pid));
-        puppet
+        let mut helper = Self { child, orders, answers, owner: Owner { pid: 0, comm: name.into() } };
+        helper.owner.pid = helper.tell("pid").parse().expect("a number");
+        assert_eq!(helper.owner, Owner::of(helper.owner.pid));
+        helper
     }
 
-    /// Gives an order, waits for it to be obeyed, returns the answer.
+    /// Gives an order, waits until the helper has obeyed it, and returns the answer.
     pub fn tell(&mut self, order: &str) -> String {
         writeln!(self.orders, "{order}").unwrap_or_else(|error| panic!("{order}: {error}"));
         if self.answers.buffer().is_empty() {
@@ -50,25 +51,25 @@ impl Puppet {
         }
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("UTF-8");
-        assert!(answer.ends_with('\n'), "the puppet fell at {order:?}: its message is above");
+        assert!(answer.ends_with('\n'), "the helper ended at {order:?}; its message is above");
         answer.trim_end().into()
     }
 
-    /// Makes the puppet execute another program of this name, which inherits its connection.
+    /// Makes the helper execute this binary again. The new program has this name, and inherits the connection.
     pub fn exec(&mut self, name: &str) {
         assert_eq!(self.tell(&format!("exec {name}")), name);
         self.owner.comm = name.into();
     }
 
-    /// Kills it with SIGKILL, and waits for its end.
+    /// Kills the helper with SIGKILL, and waits for its end.
     pub fn kill(mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
     }
 
-    /// Makes the puppet create a child that inherits its connection, and kills the parent. The child obeys from now on, under
-    /// this name.
-    pub fn bequeath(&mut self, name: &str) -> Owner {
+    /// Makes the helper create a child that inherits its connection, and kills the parent. From then on the child
+    /// obeys. It has this name.
+    pub fn replace_by_child(&mut self, name: &str) -> Owner {
         let heir = self.tell("fork").parse().expect("a number");
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
@@ -77,46 +78,46 @@ impl Puppet {
         self.owner.clone()
     }
 
-    /// Makes it exit with all its sockets open.
+    /// Makes the helper exit while all its sockets are open.
     pub fn leave(mut self) {
-        writeln!(self.orders, "leave").expect("alive");
+        writeln!(self.orders, "leave").expect("the helper runs");
         self.child.wait().expect("a child of ours");
     }
 }
 
-/// A command for a puppet of this name.
+/// Makes a command that starts a helper with this name.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("/proc/self/exe"));
     command.env(MARK, name).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
-/// A command for a puppet of this name that obeys in a thread of another name.
+/// Makes a command that starts a helper with this name, which obeys in a second thread. That thread has another name.
 pub fn threaded(name: &str, thread: &str) -> Command {
     let mut command = command(name);
     command.env(THREAD, thread);
     command
 }
 
-/// Runs a puppet that gets all its orders at its start, so that it lives for milliseconds. Waits for its end, and returns its
-/// pid.
+/// Runs a helper that gets all its orders when it starts, so it lives for some milliseconds. Waits for its end, and
+/// returns its pid.
 pub fn play(command: &mut Command, orders: &str) -> u32 {
     let mut child = spawn(command);
     let pid = child.id();
-    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("alive");
+    write!(child.stdin.take().expect("piped"), "{orders}\nleave\n").expect("the helper runs");
     let status = child.wait().expect("a child of ours");
     assert!(status.success(), "{orders}: {status}");
     pid
 }
 
-impl Drop for Puppet {
+impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Run by the C library before `main`.
+/// The C library calls this before `main`.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
@@ -125,9 +126,9 @@ extern "C" fn before_main() {
     let Some(name) = std::env::var_os(MARK) else { return };
     let mut name = name.into_encoded_bytes();
     name.push(0);
-    // SAFETY: a NUL-terminated string. Read by the kernel, for the calling thread.
+    // SAFETY: the kernel reads a string that ends with NUL and outlives the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-    let obey = || Body::default().obey();
+    let obey = || Executor::default().obey();
     let obeyed = match std::env::var(THREAD) {
         Ok(thread) => std::thread::Builder::new().name(thread).spawn(obey).expect("a thread").join(),
         Err(_) => std::panic::catch_unwind(obey),

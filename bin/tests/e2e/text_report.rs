@@ -1,14 +1,14 @@
-//! Parses text reports: the sums of their headers, and their rows.
+//! Parses text reports: the rates in the header, and the rows.
 
-/// One report with its default columns and `--bytes`.
+/// A text report with the default columns and `--bytes`.
 #[derive(Debug)]
-pub struct Sheet {
-    /// Bytes per second in the header, received and sent.
+pub struct TextReport {
+    /// The bytes per second that the header says were received and sent.
     pub total: (u64, u64),
     pub rows: Vec<Entry>,
 }
 
-/// A row. A `-` is zero here.
+/// A row of a text report. A cell with `-` counts as zero.
 #[derive(Debug)]
 pub struct Entry {
     /// The first cell, which begins with a minus if the connection ended.
@@ -22,8 +22,8 @@ pub struct Entry {
     pub tx: u64,
 }
 
-impl Sheet {
-    /// Parses the reports that one run printed. A blank line ends each but the last.
+impl TextReport {
+    /// Parses the reports of one run, which are separated by blank lines.
     pub fn all(text: &str) -> Vec<Self> {
         text.split("\n\n").map(Self::parse).collect()
     }
@@ -42,11 +42,12 @@ impl Sheet {
         Self { total, rows: lines.map(Entry::parse).collect() }
     }
 
-    /// Panics unless the rates of the rows add up to the header's. Each number is rounded by itself.
+    /// Panics unless the rates of the rows add up to the rate in the header. Each rate is rounded, so the sum may
+    /// differ by half a byte for each row.
     pub fn assert_adds_up(&self) {
         let sum = |rate: fn(&Entry) -> u64| self.rows.iter().map(rate).sum::<u64>();
         let rows = (sum(|row| row.rx_rate), sum(|row| row.tx_rate));
-        let most = u64::try_from(self.rows.len()).expect("few") / 2 + 1;
+        let most = u64::try_from(self.rows.len()).expect("it fits") / 2 + 1;
         let alike = |one: u64, other: u64| one.abs_diff(other) <= most;
         assert!(
             alike(rows.0, self.total.0) && alike(rows.1, self.total.1),
@@ -56,7 +57,7 @@ impl Sheet {
         );
     }
 
-    /// The rows with this port at either end.
+    /// Returns the rows that have this port at either end.
     pub fn of(&self, port: u16) -> Vec<&Entry> {
         let suffix = format!(":{port}");
         let has = |row: &&Entry| row.local.ends_with(&suffix) || row.remote.ends_with(&suffix);
@@ -68,10 +69,10 @@ impl Entry {
     fn parse(line: &str) -> Self {
         let cells: Vec<&str> = line.split_whitespace().collect();
         assert!(cells.len() >= 10, "{line:?}");
-        // The name of a process may have spaces: count from the end.
+        // The name of a process may have spaces, so count cells from the end.
         let number = |from_end: usize| match cells[cells.len() - from_end] {
             "-" => 0,
-            digits => digits.parse().unwrap_or_else(|_| panic!("no number: {digits:?} in {line:?}")),
+            digits => digits.parse().unwrap_or_else(|_| panic!("{digits:?} is no number: {line:?}")),
         };
         Self {
             proto: cells[0].into(),
@@ -84,7 +85,7 @@ impl Entry {
         }
     }
 
-    /// Whether it ended.
+    /// Returns whether the connection has ended.
     pub fn ended(&self) -> bool {
         self.proto.starts_with('-')
     }
