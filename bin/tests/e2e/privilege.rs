@@ -143,6 +143,8 @@ fn a_check_names_the_capability_that_is_missing() {
         ] {
             assert!(check.stdout.contains(&line), "{}", check.stdout);
         }
+        let last = check.stdout.lines().last().expect("a line");
+        assert!(last.contains(&format!("ithout {missing}")), "{}", check.stdout);
     }
 }
 
