@@ -64,18 +64,26 @@ pub fn report() -> (String, u8) {
     confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
     let _ = writeln!(text, "not needed: {not_needed}");
     let may_fall_back = counts_tcp && (privileged || privilege::is_root());
-    text.push_str(match (outcome, may_fall_back) {
-        (RunOutcome::Runs, _) => "tcptop can run here.\n",
+    let without = if privileged { "BPF" } else { lacking };
+    let [begin, without, end] = match (outcome, may_fall_back) {
+        (RunOutcome::Runs, _) => ["tcptop can run here.\n", "", ""],
         (RunOutcome::Short, _) if privileged || privilege::is_root() => {
-            "tcptop cannot run here now: there is too little of something.\n"
+            ["tcptop cannot run here now: there is too little of something.\n", "", ""]
         }
-        (_, true) => "tcptop can run here without BPF: it shows what sock_diag and conntrack give.\n",
-        (_, false) if counts_tcp && !privileged => {
-            "Without privileges, tcptop can run here with `--collector diag`, which shows TCP. Run this check with them.\n"
+        (_, true) => {
+            ["tcptop can run here without ", without, ": it shows what sock_diag and conntrack give.\n"]
         }
-        (_, false) if !privileged => "tcptop cannot run here without privileges. Run this check with them.\n",
-        (_, false) => "tcptop cannot run here.\n",
-    });
+        (_, false) if counts_tcp && !privileged => [
+            "Without ",
+            without,
+            ", tcptop can run here with `--collector diag`, which shows TCP. Run this check with more privileges.\n",
+        ],
+        (_, false) if !privileged => {
+            ["tcptop cannot run here without ", without, ". Run this check with more privileges.\n"]
+        }
+        (_, false) => ["tcptop cannot run here.\n", "", ""],
+    };
+    let _ = write!(text, "{begin}{without}{end}");
     let code = match (outcome, may_fall_back, privileged) {
         (RunOutcome::Runs, ..) => exit::OK,
         (RunOutcome::Short, ..) if privileged || privilege::is_root() => exit::OS,

@@ -101,7 +101,8 @@ pub static OPTIONS: &[Opt] = &[
         "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
          which is no part of the total: bytes of the interval"),
     Opt::new(OptionId::Quiet, "--quiet", OptionGroup::Form,
-        "The sums only: the header line, in CSV the row `total`", "They count all connections; of those that match the tests, `shown` has the sums. In text, the sums since tcptop started too").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "They count all connections, also with a filter. The sums of those that pass it follow behind `shown`; in CSV they have a row `shown` before `total`. \
+         In text, the sums since tcptop started too").letter('q'),
     Opt::new(OptionId::Columns, "--columns", OptionGroup::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
@@ -123,7 +124,7 @@ pub static OPTIONS: &[Opt] = &[
     Opt::new(OptionId::User, "--user", OptionGroup::Names,
         "Owners' users; with a LIST, only connections of these",
         "By name where /etc/passwd has one; in CSV a column `user` at the end. In the LIST, names and numbers")
-        .may_take("[=LIST]", "users, by name or number, like www-data,1000"),
+        .may_take("[=LIST]", "users of /etc/passwd or numbers, like www-data,1000"),
     Opt::new(OptionId::Unit, "--unit", OptionGroup::Names,
         "Owners' services or containers; with a LIST, only connections of these",
         "From their cgroups; in CSV a column `unit` at the end. In the LIST, * stands for anything: 'docker:*'")

@@ -131,11 +131,11 @@ impl Arguments {
             OptionId::Cmdline => self.cmdline = true,
             OptionId::User => {
                 self.user = true;
-                self.filter.users = optional_choice(parser, opt)?;
+                self.filter.users = optional_choice(parser, opt, read::user)?;
             }
             OptionId::Unit => {
                 self.unit = true;
-                self.filter.units = optional_choice(parser, opt)?;
+                self.filter.units = optional_choice(parser, opt, read::pattern)?;
             }
             OptionId::Output => self.output = Some(value(parser, opt, read::file)?),
             OptionId::MaxSize => self.max_size = Some(value(parser, opt, read::size)?),
@@ -199,11 +199,13 @@ fn patterns(
 }
 
 /// Reads the list behind `=`, if there is one.
-fn optional_choice(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<Choice<Pattern>, UsageError> {
+fn optional_choice(
+    parser: &mut lexopt::Parser,
+    opt: &'static Opt,
+    read: fn(&OsStr) -> Option<Pattern>,
+) -> Result<Choice<Pattern>, UsageError> {
     let given = parser.optional_value();
-    given.map_or(Ok(Choice::default()), |given| {
-        read::choice(&given, read::pattern).map_err(|item| invalid(opt, item))
-    })
+    given.map_or(Ok(Choice::default()), |given| read::choice(&given, read).map_err(|item| invalid(opt, item)))
 }
 
 fn given_value(parser: &mut lexopt::Parser, opt: &'static Opt) -> Result<OsString, UsageError> {

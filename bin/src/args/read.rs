@@ -14,6 +14,7 @@ use super::{
 use crate::{
     columns::{self, Column, TimeFormat},
     conn::{Opener, TcpState},
+    names,
     view::{Choice, Network, Order, Pattern},
 };
 
@@ -130,6 +131,17 @@ pub fn name(given: &OsStr) -> Option<Pattern> {
 /// A pattern for other names.
 pub fn pattern(given: &OsStr) -> Option<Pattern> {
     (!given.is_empty()).then(|| Pattern(given.as_bytes().to_vec()))
+}
+
+/// A user, by number or by a name of /etc/passwd, or a pattern for names. A user may have several names, of which the column
+/// shows one. Therefore the filter gets the number that belongs to a name.
+pub fn user(given: &OsStr) -> Option<Pattern> {
+    let name = given.as_bytes();
+    if name.contains(&b'*') {
+        return pattern(given);
+    }
+    let number: u32 = given.to_str().and_then(digits).or_else(|| names::uid_of(name))?;
+    Some(Pattern(number.to_string().into_bytes()))
 }
 
 /// A port, a range, or the name of a port in /etc/services.

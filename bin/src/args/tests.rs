@@ -156,7 +156,7 @@ fn lists_leave_out_what_has_a_mark() {
 
 #[test]
 fn users_and_units_may_be_listed() {
-    let users = settings("--user=www-data,!0");
+    let users = settings("--user=root,!1000");
     assert_eq!((users.selection.filter.users.any.len(), users.selection.filter.users.none.len()), (1, 1));
     assert!(users.names.user && users.output.columns.contains(&ColumnId::User));
     let unit = settings("--unit=docker:* --columns pid");
@@ -167,8 +167,17 @@ fn users_and_units_may_be_listed() {
     assert_eq!(settings("--user 5").interval, Duration::from_secs(5));
     assert_eq!(
         refusal("--user= -1"),
-        "invalid value '' for '--user': expected users, by name or number, like www-data,1000"
+        "invalid value '' for '--user': expected users of /etc/passwd or numbers, like www-data,1000"
     );
+    let by_name = settings("--user=!root,no*body").selection.filter.users;
+    assert_eq!(by_name, settings("--user=!0,no*body").selection.filter.users, "the number of root");
+    for given in ["no-such-user", "4294967296", "root:x"] {
+        let said = refusal(&format!("--user=root,!{given}"));
+        assert!(
+            said.starts_with(&format!("invalid value '!{given}' for '--user': expected users of")),
+            "{said}"
+        );
+    }
     assert_eq!(settings("--direction in").selection.filter.openers, [crate::conn::Opener::Remote]);
 }
 

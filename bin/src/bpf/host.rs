@@ -18,6 +18,11 @@ use crate::{
 /// The file in which the kernel shows its lockdown mode: `none [integrity] confidentiality`.
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
+/// The kernel's internal number for "not supported" (include/linux/errno.h, v6.1). The kernel returns it for a program if the JIT
+/// fails and there is no interpreter (kernel/bpf/core.c `bpf_prog_select_runtime`, v6.1). From commit 86bc9c742426 to
+/// df0cb5cb50bd, both of 2025 and in stable versions, it does so whenever the JIT is on.
+const ENOTSUPP: i32 = 524;
+
 /// Adds the problem of the host that caused an error, if there is one.
 pub fn explain(error: Error) -> Error {
     explain_at(error, None)
@@ -43,6 +48,9 @@ fn behind(error: &Error, cgroup: Option<BorrowedFd<'_>>) -> Option<HostProblem> 
     let errno = error.errno().or_else(|| matches!(error, Error::Load(_)).then(asked)?)?;
     if let Some(out_of) = OutOf::of_errno(errno) {
         return Some(HostProblem::Short(out_of));
+    }
+    if errno == ENOTSUPP {
+        return Some(HostProblem::Untranslated);
     }
     if errno == libc::EPERM && platform::is_in_user_namespace(Path::new("/proc")) {
         return Some(HostProblem::UserNamespace);
@@ -94,4 +102,24 @@ pub fn lockdown() -> Option<String> {
     let (_, rest) = text.split_once('[')?;
     let (mode, _) = rest.split_once(']')?;
     (mode != "none").then(|| mode.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::exit;
+
+    #[test]
+    fn a_jit_that_fails() {
+        let io_error = io::Error::from_raw_os_error(ENOTSUPP);
+        let call = "bpf_prog_load";
+        let refused = ProgramError::SyscallError(aya::sys::SyscallError { call, io_error });
+        let error = explain(Error::Attach("egress", refused));
+        assert!(error.is_bpf_unavailable(), "sock_diag counts instead");
+        assert_eq!(error.exit_code(), exit::UNAVAILABLE);
+        let said = error.to_string();
+        assert!(said.contains("`sysctl net.core.bpf_jit_enable=0`"), "{said}");
+    }
 }

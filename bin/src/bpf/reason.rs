@@ -21,8 +21,9 @@ pub fn reason(flow: &Flow) -> Option<Reason> {
     let last = (flow.flags >> FlowFlags::LAST_STATE_SHIFT & 15) as u8;
     Some(match last {
         _ if has(FlowFlags::EXPIRED) => Reason::Timeout,
-        State::SYN_SENT if has(FlowFlags::RESET_RECEIVED) => Reason::Refused,
+        // The process closed the socket, so the socket had ignored any reset that came before.
         State::SYN_SENT if has(FlowFlags::RELEASED_BEFORE) => Reason::Abandoned,
+        State::SYN_SENT if has(FlowFlags::RESET_RECEIVED) => Reason::Refused,
         State::SYN_SENT => Reason::Unreachable,
         // After both FINs there is nothing left to reset. A reset that the socket ignored may have come before (RFC 5961).
         State::TIME_WAIT | State::LAST_ACK | State::FIN_WAIT2 | State::CLOSING if has(FINS) => Reason::Fin,
@@ -57,6 +58,7 @@ mod tests {
             (State::SYN_SENT, received, Reason::Refused),
             (State::SYN_SENT, expired, Reason::Timeout),
             (State::SYN_SENT, released, Reason::Abandoned),
+            (State::SYN_SENT, released | received, Reason::Abandoned),
             (State::SYN_SENT, 0, Reason::Unreachable),
             (State::ESTABLISHED, received, Reason::ResetRemote),
             (State::CLOSE_WAIT, received | released, Reason::ResetRemote),

@@ -27,6 +27,8 @@ pub enum HostProblem {
     TooOld(String),
     /// The verifier requires CAP_PERFMON.
     Speculation,
+    /// The JIT cannot translate a program, and the kernel has no interpreter or does not use it.
+    Untranslated,
     /// CAP_SYS_ADMIN is not enough: before BPF tokens, attaching a packet program asked for CAP_NET_ADMIN itself
     /// (kernel/bpf/syscall.c `bpf_prog_attach_check_attach_type`, v6.8).
     NoNetAdmin,
@@ -77,6 +79,10 @@ impl fmt::Display for HostProblem {
             Self::Speculation => {
                 out.write_str("this kernel's verifier wants CAP_PERFMON too: grant it, or run as root")
             }
+            Self::Untranslated => out.write_str(
+                "this kernel's JIT cannot translate the programs: switch it off (`sysctl net.core.bpf_jit_enable=0`), or use a \
+                 kernel without CONFIG_BPF_JIT_ALWAYS_ON",
+            ),
             Self::NoNetAdmin => {
                 out.write_str("this kernel wants CAP_NET_ADMIN too: grant it, or run as root")
             }

@@ -21,6 +21,11 @@ use crate::{
 /// The file that lists users.
 const PASSWD: &str = "/etc/passwd";
 
+/// Returns the number of the user with this name.
+pub fn uid_of(name: &[u8]) -> Option<u32> {
+    users::number(Path::new(PASSWD), name)
+}
+
 /// Which names to look up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NameOptions {

@@ -39,13 +39,22 @@ impl Users {
     }
 }
 
-/// `name:password:uid:...`, passwd(5).
+/// Returns the number of the user with this name.
+pub fn number(file: &Path, name: &[u8]) -> Option<u32> {
+    users(&fs::read(file).ok()?).find(|user| user.0 == name).map(|user| user.1)
+}
+
 fn find(text: &[u8], uid: u32) -> Option<&[u8]> {
-    text.split(|byte| *byte == b'\n').find_map(|line| {
+    users(text).find(|user| user.1 == uid).map(|user| user.0)
+}
+
+/// Parses lines of `name:password:uid:...`, passwd(5).
+fn users(text: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b':');
         let (name, number) = (fields.next()?, fields.nth(1)?);
-        let number: u32 = std::str::from_utf8(number).ok()?.parse().ok()?;
-        (number == uid && !name.is_empty()).then_some(name)
+        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (!name.is_empty()).then_some((name, number))
     })
 }
 

@@ -69,7 +69,7 @@ fn widths(sized_columns: &[SizedColumn]) -> Layout {
 /// Appends the report; every line ends with a newline.
 ///
 /// With a screen, no line is wider than it and there are no more lines than it has. If rows are left out, the last line
-/// says how many. Without a screen, every row has every column.
+/// says how many, unless that takes the place of the only row. Without a screen, every row has every column.
 ///
 /// Returns true if the second line has the titles.
 pub fn report(
@@ -171,14 +171,17 @@ struct Plan {
 }
 
 impl Plan {
-    /// Plans for `count` rows, of which the first `limit` may be shown, in `lines` lines.
+    /// Plans for `count` rows, of which the first `limit` may be shown, in `lines` lines. One row comes before the titles,
+    /// and the titles come before the number of further rows.
     fn new(count: usize, limit: usize, titles: bool, lines: usize) -> Self {
         let used = usize::from(titles);
         if count <= limit && count.saturating_add(used) <= lines {
             return Self { titles, rows: count, more: false };
         }
-        let rows = limit.min(lines.saturating_sub(used + 1)).min(count);
-        Self { titles: titles && lines >= 2, rows, more: lines >= 1 && count > rows }
+        let titles = titles && lines >= 2;
+        let room = lines - usize::from(titles);
+        let rows = limit.min(if room > 1 { room - 1 } else { room }).min(count);
+        Self { titles, rows, more: room > rows && count > rows }
     }
 }
 
@@ -186,7 +189,7 @@ impl Plan {
 /// of the room, so that busy connections do not push them out. If the user chose the order, the first rows are shown.
 fn shares<'a>(view: &View<'a>, count: usize) -> Vec<Row<'a>> {
     let kind = |row: &Row<'_>| match row.kind.event {
-        _ if view.ranked == 0 => 0,
+        _ if view.ranked.is_none() => 0,
         Event::Live | Event::Group => 0,
         Event::Closed => 1,
         Event::Listen => 2,

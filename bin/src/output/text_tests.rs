@@ -132,9 +132,14 @@ fn a_low_screen_says_how_many_more() {
     assert!(low[5].starts_with("tcp   10.0.0.7"), "open connections have four rows");
     assert!(low[6].starts_with("-tcp"), "ended connections get a quarter of the room");
     assert_eq!(lines(false, 7).len(), 7);
-    assert_eq!(lines(false, 3)[2], "5 more");
-    assert_eq!(lines(false, 2)[1], "5 more");
-    assert_eq!(lines(false, 1).len(), 1);
+    assert_eq!(lines(false, 4)[3], "4 more");
+    let lowest = lines(false, 3);
+    assert!(
+        lowest[1].starts_with("PROTO") && lowest[2].starts_with("tcp "),
+        "titles and one row: {lowest:?}"
+    );
+    assert!(lines(false, 2)[1].starts_with("tcp "), "one row");
+    assert_eq!(lines(false, 1).len(), 1, "the header");
 }
 
 #[test]
@@ -169,6 +174,7 @@ fn ended_ones_and_listeners_get_a_quarter_of_the_room_each() {
     assert_eq!(shown(3, 800, 700, None), [3, 9, 4]);
     assert_eq!(shown(3, 1, 700, None), [3, 1, 12]);
     assert_eq!(shown(3, 4, 5, None), [3, 4, 5]);
+    assert_eq!(shown(0, 800, 700, None), [0, 12, 4], "no open one");
     let order = crate::view::Order { column: ColumnId::LocalPort, reversed: false };
     assert_eq!(shown(900, 800, 700, Some(order)), [16, 0, 0], "--sort decides which rows are shown");
 }

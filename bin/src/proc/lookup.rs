@@ -49,6 +49,9 @@ pub fn look_up(root: &Path, wanted: &[(Protocol, Endpoints)], hints: &[u32]) -> 
 /// # Errors
 /// As [`look_up`].
 pub fn states(root: &Path, wanted: &[(Protocol, Endpoints)]) -> io::Result<Vec<Answer>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     let matches = Matches::find(root, &pids(root)?, wanted)?;
     let nobody = Owners::default();
     Ok(wanted.iter().map(|wanted| matches.answer(wanted, &nobody)).collect())

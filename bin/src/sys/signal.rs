@@ -28,11 +28,14 @@ const OTHERS: &[libc::c_int] = &[
 /// The terminal is gone, or tcptop must open the log file again.
 pub const HANGUP: libc::c_int = libc::SIGHUP;
 
+/// The first real-time signal of the kernel (`SIGRTMIN`, include/uapi/asm-generic/signal.h, v6.1). The C library's `SIGRTMIN` is
+/// larger, because it keeps some for threads: glibc two, and musl a third, which `kill -RTMIN` of other programs sends.
+const FIRST_REAL_TIME: libc::c_int = 32;
+
 /// Returns every signal that stops tcptop. A signal of [`OTHERS`] or a real-time signal does not, if the parent process had it
-/// ignored. The C library keeps the first real-time signals for itself: 32 and 33, and musl 34 as well, which
-/// `kill -RTMIN` sends.
+/// ignored. For the signals that the C library keeps, this cannot be found out: they stop tcptop.
 pub fn stops() -> impl Iterator<Item = libc::c_int> {
-    let others = OTHERS.iter().copied().chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    let others = OTHERS.iter().copied().chain(FIRST_REAL_TIME..=libc::SIGRTMAX());
     STOP.into_iter().chain(others.filter(|signal| !is_ignored(*signal)))
 }
 
@@ -81,19 +84,23 @@ pub fn release(signals: &[libc::c_int]) -> io::Result<()> {
     mask(libc::SIG_UNBLOCK, &mut signals.iter().copied()).map(drop)
 }
 
-/// Changes this thread's mask by these signals, and returns the set of them.
+/// Changes this thread's mask by these signals, and returns the set of them. Does not use the C library's functions, which leave
+/// out the signals that the library keeps.
 fn mask(how: libc::c_int, signals: &mut dyn Iterator<Item = libc::c_int>) -> io::Result<libc::sigset_t> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set before anything reads it.
-    let set = unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), signal);
-        }
-        set.assume_init()
-    };
-    // SAFETY: `set` is initialised; the old mask is not asked for.
-    let result = unsafe { libc::sigprocmask(how, &raw const set, std::ptr::null_mut()) };
+    /// Bytes of the kernel's set: it has 64 signals, on MIPS 128 (`_NSIG`, arch/mips/include/uapi/asm/signal.h, v6.1).
+    const KERNEL_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
+    const BITS: u32 = libc::c_ulong::BITS;
+    const WORDS: usize = size_of::<libc::sigset_t>() / size_of::<libc::c_ulong>();
+    let mut words: [libc::c_ulong; WORDS] = [0; WORDS];
+    for signal in signals {
+        let bit = signal.unsigned_abs() - 1;
+        words[(bit / BITS) as usize] |= 1 << (bit % BITS);
+    }
+    // SAFETY: a set consists of such words.
+    let set: libc::sigset_t = unsafe { std::mem::transmute(words) };
+    let old = std::ptr::null_mut::<libc::sigset_t>();
+    // SAFETY: `set` is longer than the kernel's; the old mask is not asked for.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, old, KERNEL_BYTES) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(set) }
 }
 

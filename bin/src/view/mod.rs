@@ -44,8 +44,8 @@ pub struct View<'a> {
     /// The rows, in order.
     pub rows: Vec<Row<'a>>,
     /// This many rows from the start are in the default order. Behind them are connections that ended without moving
-    /// bytes, and listening sockets. The number is 0 if the user asked for another order.
-    pub ranked: usize,
+    /// bytes, and listening sockets. `None` means that the user asked for another order.
+    pub ranked: Option<usize>,
     /// Number of further rows that the report or the groups did not keep.
     pub more: usize,
     /// Groups that are no longer kept.
@@ -123,12 +123,11 @@ impl Selection {
         }
         if let Some(order) = self.order {
             order.sort(&mut rows, frame);
-            ranked = 0;
         }
         let more = if self.live && self.closed_active { report.left_out } else { 0 };
         View {
             rows,
-            ranked,
+            ranked: self.order.is_none().then_some(ranked),
             tested: !all || self.min_rate.is_some(),
             more: more + left_out.groups,
             left_out,

@@ -36,8 +36,8 @@ impl StableOrder {
     /// Arranges the first `most` rows of those in the default order. `by` is the column by which they are grouped, if
     /// they are.
     pub fn arrange(&mut self, view: &mut View<'_>, by: Option<ColumnId>, frame: &Frame<'_>, most: usize) {
-        let count = most.min(view.ranked).min(MAX_ROWS);
-        let ranked = &mut view.rows[..view.ranked];
+        let ranked = &mut view.rows[..view.ranked.unwrap_or(0)];
+        let count = most.min(ranked.len()).min(MAX_ROWS);
         let mut rows: Vec<RankedRow> = ranked[..count].iter().map(|row| self.seen(row, by, frame)).collect();
         // An insertion sort: the rows are almost in order.
         for end in 1..count {
@@ -136,7 +136,7 @@ mod tests {
         let row = |record| Row { record, kind: &LIVE };
         let mut view = View {
             rows: records.iter().map(row).collect(),
-            ranked: records.len(),
+            ranked: Some(records.len()),
             tested: false,
             more: 0,
             left_out: LeftOut::default(),

@@ -144,6 +144,8 @@ fn check_names_the_missing_capability() {
         ] {
             assert!(check.stdout.contains(&line), "{}", check.stdout);
         }
+        let last = check.stdout.lines().last().expect("a line");
+        assert!(last.contains(&format!("ithout {missing}")), "{}", check.stdout);
     }
 }
 

@@ -3,7 +3,7 @@
 use tcptop_abi::Endpoints;
 
 use super::ConnectionTable;
-use crate::conn::{ConnectionRecord, Decay, Extra, Protocol, Queues};
+use crate::conn::{ConnectionRecord, Decay, Extra, Protocol, Queues, TcpState};
 
 impl ConnectionTable {
     /// Returns the ends of open TCP connections of local sockets. Their order stays the same until a connection begins or
@@ -51,5 +51,6 @@ impl ConnectionTable {
 }
 
 fn has_queues(record: &ConnectionRecord) -> bool {
-    record.protocol == Protocol::Tcp && !record.owner.is_forwarded()
+    let is_open = record.state != Some(TcpState::Close);
+    record.protocol == Protocol::Tcp && is_open && !record.owner.is_forwarded()
 }

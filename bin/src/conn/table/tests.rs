@@ -7,7 +7,7 @@ use tcptop_abi::{Counters, Endpoints};
 use super::{CollectorEvent, Connection, ConnectionKey, ConnectionTable, Observation, Opening, Traffic};
 use crate::{
     collector::{Claim, Details, ObservedOwner},
-    conn::{Identified, OwnerSource, Process, Protocol, TcpState},
+    conn::{Identified, Keep, OwnerSource, Process, Protocol, TcpState},
     sys::clock::Moment,
 };
 
@@ -114,6 +114,16 @@ fn begun_and_ended_in_one_interval() {
     let mut table = ConnectionTable::new(usize::MAX);
     ended(&mut table, owned(tcp(0, 15), 7, true));
     assert_eq!(tick(&mut table, 1), (rx(15), 0, vec![Some(7)]));
+}
+
+#[test]
+fn only_open_sockets_of_tcp_have_queues() {
+    let mut table = ConnectionTable::new(usize::MAX);
+    table.keep(Keep { extra: true, queues: true, history: false });
+    moved(&mut table, tcp(0, 15));
+    moved(&mut table, udp(1, 15));
+    ended(&mut table, Observation { ends: ends(80, 10), ..tcp(2, 15) });
+    assert_eq!(table.sockets(), [(Protocol::Tcp, ends(80, 9))]);
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn accounting_is_asked_for_and_turned_on_and_off_again() {
 #[test]
 fn accounting_is_turned_off_again_whatever_ends_it() {
     let router = Router::new("");
-    for signal in [libc::SIGTERM, libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT] {
+    for signal in [libc::SIGTERM, libc::SIGUSR1, libc::SIGALRM, libc::SIGQUIT, 34] {
         router.set("net/netfilter/nf_conntrack_acct", "0");
         let (ready, is_ready) = std::sync::mpsc::channel();
         let args = ["--csv", "-d", "60", "--traffic", "forwarded", "--enable-acct"];
