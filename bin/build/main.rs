@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // EI_DATA of the ELF header.
     let order = if env::var("CARGO_CFG_TARGET_ENDIAN")? == "big" { 2 } else { 1 };
     if object.get(5) != Some(&order) {
-        return Err("the byte order of the BPF object is not that of the CPU for which tcptop is built".into());
+        return Err("the BPF object and the target CPU have different byte orders".into());
     }
     let packed = pack::pack(&object)?;
     if unpack::unpack(&packed).as_ref() != Some(&object) {

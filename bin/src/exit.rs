@@ -21,10 +21,7 @@ pub const TABLE: [(u8, &str); 7] = [
     (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
-    (
-        OS,
-        "A system call failed, or memory or file descriptors ran short; the message says which",
-    ),
+    (OS, "A system call failed, or memory or file descriptors ran short; the message says which"),
     (OUTPUT, "Cannot write the output, or must not write to FILE"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
 ];
