@@ -23,8 +23,8 @@ pub static OPTIONS: [Opt; 50] = [
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a higher rate", "RATE is that of all that matches the filters, received and sent, in bytes per second: 500K. The status is 74 if a \
-         report could not be written")
+        "Exit with status 1 after a report with a higher rate", "What counts is the sum of all that matches the filters, received and sent. RATE is in bytes per second, like 500K. The \
+         status is 74 if a report could not be written")
         .takes("RATE", RATE),
 
     Opt::new(OptionId::Pid, "--pid", OptionGroup::Which,
