@@ -23,7 +23,7 @@ pub static OPTIONS: [Opt; 50] = [
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a higher rate", "What counts is the sum of all that matches the filters, received and sent. RATE is in bytes per second, like 500K. The \
+        "Exit with status 1 after a report with a higher rate", "The rate is the sum of all that matches the filters, received and sent, in bytes per second, like 500K. The \
          status is 74 if a report could not be written")
         .takes("RATE", RATE),
 
@@ -92,7 +92,7 @@ pub static OPTIONS: [Opt; 50] = [
 
     Opt::new(OptionId::Csv, "--csv", OptionGroup::Form,
         "Comma-separated values, a row per active connection",
-        "A header line, then in each interval a row for each connection that moved"),
+        "A header line, then in each interval a row for each connection that moved bytes"),
     Opt::new(OptionId::Closed, "--closed", OptionGroup::Form,
         "Also each connection that ended, with final totals",
         "Text always has those that moved bytes in the interval, with a minus before the protocol. --closed=only shows no \
@@ -110,7 +110,7 @@ pub static OPTIONS: [Opt; 50] = [
     Opt::new(OptionId::Bytes, "--bytes", OptionGroup::Form,
         "Sizes in digits, not as 1.5K", "K, M and G are powers of 1024"),
     Opt::new(OptionId::Bits, "--bits", OptionGroup::Form,
-        "Rates in bits per second, in powers of 1000", "In text: CSV has bytes per second"),
+        "Rates in bits per second, in powers of 1000", "CSV still has bytes per second"),
     Opt::new(OptionId::NoHeader, "--no-header", OptionGroup::Form,
         "Rows only: no header line, no titles", "").letter('H'),
     Opt::new(OptionId::NoClear, "--no-clear", OptionGroup::Form,
