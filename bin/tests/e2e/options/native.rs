@@ -87,8 +87,8 @@ fn a_message_says_when_the_first_report_comes() {
 }
 
 #[test]
-fn an_empty_screen_says_that_no_connection_passes_the_filters() {
-    let text = "No connection passes the tests.";
+fn an_empty_screen_says_that_no_connection_matches_the_filters() {
+    let text = "No connection matches the filters.";
     assert_eq!(shown(&["--comm", "nobody-has-this"], 80).matches(text).count(), 2);
     assert_eq!(shown(&["--min-rate", "1000G"], 80).matches(text).count(), 2);
     assert!(!shown(&[], 80).contains(text));
