@@ -2,7 +2,7 @@
 //!
 //! Layout: include/uapi/linux/btf.h, v6.1.
 
-use crate::order::Order;
+use crate::byte_order::ByteOrder;
 
 const HEADER: usize = 24;
 /// In the header: place and length of the types and of the strings, counted from its end.
@@ -26,15 +26,15 @@ const MAPS: &[u8] = b".maps";
 
 /// What a word of a type is.
 #[derive(Clone, Copy)]
-enum Word {
+enum WordKind {
     Plain,
     Name,
     Type,
 }
-use Word::{Name, Plain, Type};
+use WordKind::{Name, Plain, Type};
 
 /// The words that follow a type's first three: `count` times these. And what the third one is.
-fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
+fn shape(info: usize) -> Option<(&'static [WordKind], usize, WordKind)> {
     let (kind, count) = (info >> 24 & 0x1f, info & 0xffff);
     Some(match kind {
         KIND_INT => (&[Plain], 1, Plain),
@@ -52,7 +52,7 @@ fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
 }
 
 /// The words of one type, each with what it is.
-fn words(info: usize) -> Option<Vec<Word>> {
+fn words(info: usize) -> Option<Vec<WordKind>> {
     let (repeated, count, third) = shape(info)?;
     let mut words = vec![Name, Plain, third];
     words.extend(repeated.iter().copied().cycle().take(repeated.len() * count));
@@ -60,7 +60,7 @@ fn words(info: usize) -> Option<Vec<Word>> {
 }
 
 /// The section with the types that its maps need, and no other. `None`: it is damaged, or of a newer kind.
-pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
+pub fn of_maps(btf: &[u8], order: ByteOrder) -> Option<Vec<u8>> {
     let word = |bytes: &[u8], at| order.number::<4>(bytes, at);
     let types = part(btf, TYPES, order)?;
     let strings = part(btf, STRINGS, order)?;
@@ -125,7 +125,7 @@ pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
 }
 
 /// A part whose place and length are at `at` in the header.
-fn part(btf: &[u8], at: usize, order: Order) -> Option<&[u8]> {
+fn part(btf: &[u8], at: usize, order: ByteOrder) -> Option<&[u8]> {
     let word = |at| order.number::<4>(btf, at);
     let start = word(4)? + word(at)?;
     if word(4)? != HEADER {

@@ -3,11 +3,11 @@
 use super::{
     entry::Entry,
     host::{Host, is_private},
-    tuple::Address,
+    tuple::MappedAddress,
 };
 
 /// An address and a port.
-pub type TupleEnd = (Address, u16);
+pub type TupleEnd = (MappedAddress, u16);
 
 /// The ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

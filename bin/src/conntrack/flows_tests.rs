@@ -8,7 +8,7 @@ use crate::{
         entry::Count,
         host::Host,
         line,
-        tuple::{Address, Tuple, mapped},
+        tuple::{MappedAddress, Tuple, mapped},
     },
     testing::{corpus, hostile},
 };
@@ -19,9 +19,9 @@ fn twice(count: Option<Count>) -> Option<Count> {
     count.map(|count| Count { packets: double(count.packets), bytes: double(count.bytes) })
 }
 
-const INSIDE: Address = mapped([192, 168, 1, 10]);
-const ROUTER: Address = mapped([203, 0, 113, 1]);
-const OUTSIDE: Address = mapped([198, 51, 100, 7]);
+const INSIDE: MappedAddress = mapped([192, 168, 1, 10]);
+const ROUTER: MappedAddress = mapped([203, 0, 113, 1]);
+const OUTSIDE: MappedAddress = mapped([198, 51, 100, 7]);
 
 /// A connection through a source translation. `counts`: packets and bytes of each direction.
 fn entry(sport: u16, state: Option<TcpState>, counts: [(u64, u64); 2]) -> Entry {
@@ -390,7 +390,7 @@ fn memory_follows_the_number_of_flows() {
     let many: Vec<Entry> = (1..20_001).map(|port| entry(port, None, [(1, 60), (0, 0)])).collect();
     assert_eq!(scene.read(&many).len(), 20_000);
     let flows = &scene.flows;
-    let bytes = flows.flows.capacity() * size_of::<Flow>() + flows.places.capacity() * 8 / 7 * 17;
+    let bytes = flows.flows.capacity() * size_of::<TrackedFlow>() + flows.places.capacity() * 8 / 7 * 17;
     assert!(bytes < 2_500_000, "{bytes}");
     assert_eq!(scene.read(&many[..10]).len(), 19_990);
     assert!(scene.flows.flows.capacity() < 200 && scene.flows.places.capacity() < 2000);

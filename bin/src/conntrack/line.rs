@@ -12,7 +12,7 @@ use std::{
 use super::{
     entry::{Count, Entry},
     state,
-    tuple::{self, Address, Tuple},
+    tuple::{self, MappedAddress, Tuple},
 };
 
 /// Parses a line without its newline. `None`: it is malformed or cut.
@@ -59,8 +59,8 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
 /// The fields of one direction.
 #[derive(Default)]
 struct DirectionFields {
-    source: Option<Address>,
-    destination: Option<Address>,
+    source: Option<MappedAddress>,
+    destination: Option<MappedAddress>,
     ports: [u16; 2],
     /// ICMP.
     id: u16,
@@ -108,7 +108,7 @@ impl DirectionFields {
 }
 
 /// An address: IPv4 with dots, or IPv6 in full.
-fn address(text: &[u8]) -> Option<Address> {
+fn address(text: &[u8]) -> Option<MappedAddress> {
     let text = str::from_utf8(text).ok()?;
     // IPv4 is more likely, so it is tried first.
     match text.parse::<Ipv4Addr>() {

@@ -16,7 +16,7 @@ fn fixture(at: usize) -> Entry {
     entry(fixtures()[at]).expect("well-formed")
 }
 
-fn four(a: u8, b: u8, c: u8, d: u8) -> Address {
+fn four(a: u8, b: u8, c: u8, d: u8) -> MappedAddress {
     tuple::mapped([a, b, c, d])
 }
 

@@ -2,12 +2,12 @@
 
 /// An order of the bytes of a number.
 #[derive(Clone, Copy)]
-pub enum Order {
+pub enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     /// The number of `N` bytes, eight at most, at `at`.
     pub fn number<const N: usize>(self, bytes: &[u8], at: usize) -> Option<usize> {
         let bytes = bytes.get(at..at.checked_add(N)?)?;
