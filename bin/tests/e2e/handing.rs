@@ -25,12 +25,12 @@ pub fn gate(name: &str) -> UnixDatagram {
     UnixDatagram::bind_addr(&abstract_name(name)).expect("bind")
 }
 
-/// Room for one descriptor, aligned as a `struct cmsghdr`.
-type Control = [usize; 8];
+/// Room for the control data of one message, such as a descriptor, aligned as a `struct cmsghdr`.
+pub type ControlBuffer = [usize; 8];
 
 /// One byte, and room for a descriptor beside it.
 fn with_message<T>(act: impl FnOnce(&mut libc::msghdr) -> T) -> T {
-    let (mut byte, mut control) = (0u8, Control::default());
+    let (mut byte, mut control) = (0u8, ControlBuffer::default());
     let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     // SAFETY: all zeros are an empty message.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -39,7 +39,7 @@ fn with_message<T>(act: impl FnOnce(&mut libc::msghdr) -> T) -> T {
     message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: arithmetic only.
     let space = unsafe { libc::CMSG_SPACE(4) };
-    assert!(size_of::<Control>() >= space as usize);
+    assert!(size_of::<ControlBuffer>() >= space as usize);
     message.msg_controllen = space as _;
     act(&mut message)
 }

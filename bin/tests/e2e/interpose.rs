@@ -14,6 +14,8 @@ use std::{
     thread,
 };
 
+use crate::handing::ControlBuffer;
+
 /// A call that is about to be made: `struct seccomp_notif` of include/uapi/linux/seccomp.h.
 #[repr(C)]
 #[derive(Default)]
@@ -124,16 +126,12 @@ fn install(program: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(RawFd::try_from(fd).expect("a descriptor")) }
 }
 
-/// Room for one descriptor in a control message.
-#[repr(C, align(8))]
-struct Control([u8; 32]);
-
-fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
+fn message(control: &mut ControlBuffer, data: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: all zero is an empty message.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = data;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: arithmetic.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     message
@@ -142,7 +140,7 @@ fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
 fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
     let mut byte = [0u8];
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer::default();
     let message = message(&mut control, &mut data);
     // SAFETY: the message has room for one header with one descriptor.
     unsafe {
@@ -161,7 +159,7 @@ fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
 fn receive(socket: RawFd) -> Option<OwnedFd> {
     let mut byte = [0u8];
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer::default();
     let mut message = message(&mut control, &mut data);
     // SAFETY: as in `send`; a descriptor that came is ours.
     unsafe {

@@ -11,27 +11,27 @@ use crate::{
 
 /// What became of the call.
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+enum CallOutcome {
     /// What it returned.
     Returned(i64),
     /// The kernel ended the process by this signal.
     Killed(c_int),
 }
 
-const fn failed(errno: c_int) -> Outcome {
-    Outcome::Returned(-(errno as i64))
+const fn failed(errno: c_int) -> CallOutcome {
+    CallOutcome::Returned(-(errno as i64))
 }
 
 /// `c_int` in musl, `c_uint` in glibc.
 #[cfg(target_env = "musl")]
-type Request = c_int;
+type PtraceRequest = c_int;
 #[cfg(not(target_env = "musl"))]
-type Request = libc::c_uint;
+type PtraceRequest = libc::c_uint;
 
 /// `TIOCSTI` (ioctls.h of include/uapi/asm-generic and of arch/mips/include/uapi/asm), whose type differs between C libraries.
 const TIOCSTI: u64 = if cfg!(target_arch = "mips") { 0x5472 } else { 0x5412 };
 
-fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
+fn ptrace(request: PtraceRequest, pid: pid_t, data: *mut c_void) -> c_long {
     // SAFETY: about another process; `data` is what the request asks for.
     let result = unsafe { libc::ptrace(request, pid, ptr::null_mut::<c_void>(), data) };
     assert!(result >= 0, "ptrace {request}: {}", io::Error::last_os_error());
@@ -52,7 +52,7 @@ fn wait(pid: pid_t) -> (c_int, c_int) {
 }
 
 /// Has the process make a system call in place of the one that it waits in.
-fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
+fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> CallOutcome {
     let pid = pid_t::try_from(process.pid()).expect("a pid");
     ptrace(libc::PTRACE_ATTACH, pid, ptr::null_mut());
     wait(pid);
@@ -70,12 +70,12 @@ fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
     ptrace(libc::PTRACE_SINGLESTEP, pid, ptr::null_mut());
     let (code, signal) = wait(pid);
     if code != libc::CLD_TRAPPED {
-        return Outcome::Killed(signal);
+        return CallOutcome::Killed(signal);
     }
     ptrace(libc::PTRACE_GETREGS, pid, (&raw mut registers).cast());
     ptrace(libc::PTRACE_SETREGS, pid, (&raw mut before).cast());
     ptrace(libc::PTRACE_DETACH, pid, ptr::null_mut());
-    Outcome::Returned(registers.rax.cast_signed())
+    CallOutcome::Returned(registers.rax.cast_signed())
 }
 
 /// A tcptop that waits, and whose reports are long apart.
@@ -155,5 +155,5 @@ fn a_run_with_a_log_may_append_and_nothing_else() {
 #[test]
 fn a_test_sees_a_call_that_is_not_allowed() {
     let process = waiting(&mut tcptop(&["--csv", "-d", "600"]));
-    assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), Outcome::Killed(libc::SIGSYS));
+    assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), CallOutcome::Killed(libc::SIGSYS));
 }
