@@ -318,5 +318,5 @@ impl Hasher for Hashed {
 }
 
 #[cfg(test)]
-#[path = "flows_tests.rs"]
+#[path = "flows_tests/mod.rs"]
 mod tests;
