@@ -6,11 +6,11 @@
 //! A packet may carry the socket's own packet inside it (IPv6 segment routing, IPVS). At egress the outer headers are
 //! skipped. The contents of IPsec packets cannot be read, because they are encrypted by then.
 
-use aya_ebpf::bindings::__sk_buff;
-
 mod bytes;
 mod extension;
 mod transport;
+
+use aya_ebpf::bindings::__sk_buff;
 
 use self::{
     bytes::{Word, copy, load},

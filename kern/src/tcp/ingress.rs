@@ -1,4 +1,4 @@
-//! Records what egress cannot see of a TCP connection: the FINs and resets that arrive.
+//! Records the FINs and resets that arrive at TCP sockets.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},

@@ -1,4 +1,7 @@
-//! Counts TCP by the kernel's own totals, which the programs read at egress and in `sock_ops`.
+//! Counts TCP by the kernel's own totals, which the programs read at egress and in `sock_ops`. `ingress` records what egress
+//! cannot see.
+
+mod ingress;
 
 use core::arch::asm;
 
@@ -7,8 +10,6 @@ use aya_ebpf::{
     helpers::generated::{bpf_jiffies64, bpf_tcp_sock as tcp_sock},
 };
 use tcptop_abi::{Flow, FlowFlags, TcpStateCode as State};
-
-mod ingress;
 
 pub use self::ingress::ingress;
 use crate::{
