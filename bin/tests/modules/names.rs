@@ -57,9 +57,10 @@ fn types(text: &str) -> Vec<String> {
             "}" => {
                 bodies.pop();
             }
-            // Otherwise it is `impl Trait` in a signature, after `fn` or `:`.
+            // After other words it is `impl Trait` in a signature, which has no body.
             "impl" => {
-                has_associated |= matches!(word(at.wrapping_sub(1)), "" | "}" | ";" | "]" | "unsafe" | "{")
+                let before = word(at.wrapping_sub(1));
+                has_associated |= matches!(before, "" | "}" | ";" | "]" | "unsafe" | "{");
             }
             "trait" | "struct" | "enum" | "union" | "type" => {
                 let is_associated = word(at) == "type" && bodies.last() == Some(&true);
