@@ -51,8 +51,10 @@ fn since_boot(began: u64) -> Option<Moment> {
 
 #[cfg(test)]
 mod tests {
+    use tcptop_abi::mapped;
+
     use super::*;
-    use crate::conntrack::tuple::{Tuple, mapped};
+    use crate::conntrack::tuple::Tuple;
 
     fn entry(protocol: u8, source: [u8; 4]) -> Entry {
         let (source, destination) = (mapped(source), mapped([198, 51, 100, 7]));

@@ -1,9 +1,10 @@
 //! Finds out whether this host forwards a connection, and which of its ends is the near one.
 
+use tcptop_abi::MappedAddress;
+
 use super::{
     entry::Entry,
     host::{Host, is_private},
-    tuple::MappedAddress,
 };
 
 /// An address and a port.

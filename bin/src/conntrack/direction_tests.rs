@@ -1,5 +1,7 @@
+use tcptop_abi::mapped;
+
 use super::*;
-use crate::conntrack::tuple::{Tuple, mapped};
+use crate::conntrack::tuple::Tuple;
 
 const INSIDE: MappedAddress = mapped([192, 168, 1, 10]);
 const SERVER: MappedAddress = mapped([192, 168, 1, 80]);

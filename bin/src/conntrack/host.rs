@@ -1,6 +1,7 @@
 //! Knows the addresses of this host, and recognizes those that lead to many hosts.
 
-use super::tuple::{MappedAddress, mapped, unmapped};
+use tcptop_abi::{MappedAddress, mapped, unmapped};
+
 use crate::sys::interfaces::{self, Addresses};
 
 /// The addresses of this host.

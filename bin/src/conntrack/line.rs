@@ -9,10 +9,12 @@ use std::{
     str,
 };
 
+use tcptop_abi::{MappedAddress, mapped};
+
 use super::{
     entry::{Count, Entry},
     state,
-    tuple::{self, MappedAddress, Tuple},
+    tuple::{self, Tuple},
 };
 
 /// Parses a line without its newline. `None`: it is malformed or cut.
@@ -112,7 +114,7 @@ fn address(text: &[u8]) -> Option<MappedAddress> {
     let text = str::from_utf8(text).ok()?;
     // IPv4 is more likely, so it is tried first.
     match text.parse::<Ipv4Addr>() {
-        Ok(address) => Some(tuple::mapped(address.octets())),
+        Ok(address) => Some(mapped(address.octets())),
         Err(_) => text.parse().ok().map(|address: Ipv6Addr| address.octets()),
     }
 }

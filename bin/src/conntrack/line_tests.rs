@@ -17,7 +17,7 @@ fn fixture(at: usize) -> Entry {
 }
 
 fn four(a: u8, b: u8, c: u8, d: u8) -> MappedAddress {
-    tuple::mapped([a, b, c, d])
+    mapped([a, b, c, d])
 }
 
 fn count(packets: u64, bytes: u64) -> Option<Count> {

@@ -3,10 +3,12 @@
 //!
 //! Numbers are in network byte order.
 
+use tcptop_abi::{MappedAddress, mapped};
+
 use super::{
     entry::{Count, Entry},
     state,
-    tuple::{self, MappedAddress, Tuple, mapped},
+    tuple::{self, Tuple},
 };
 use crate::{collector::TcpState, sys::netlink::Attributes};
 

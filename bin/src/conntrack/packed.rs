@@ -1,6 +1,6 @@
 //! A compact form of a flow's addresses.
 
-use super::tuple::{MappedAddress, mapped, unmapped};
+use tcptop_abi::{MappedAddress, mapped, unmapped};
 
 /// Three addresses of one family. Three IPv4 addresses, which most flows have, take no more room than the box that IPv6
 /// addresses need.

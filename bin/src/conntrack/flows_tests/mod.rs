@@ -4,16 +4,12 @@ mod reuse;
 
 use std::time::Duration;
 
+use tcptop_abi::{MappedAddress, mapped};
+
 use super::*;
 use crate::{
     collector::{Observation, Opening, Protocol, TcpState, Traffic},
-    conntrack::{
-        direction,
-        entry::Count,
-        host::Host,
-        line,
-        tuple::{MappedAddress, Tuple, mapped},
-    },
+    conntrack::{direction, entry::Count, host::Host, line, tuple::Tuple},
     testing::{corpus, hostile},
 };
 
