@@ -6,6 +6,8 @@
 //! Addresses are 16 bytes in network order, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
 #![no_std]
 
+#[cfg(feature = "user")]
+mod address;
 mod counters;
 mod event;
 mod flow;
@@ -17,6 +19,8 @@ mod pod;
 mod stats;
 mod tcp;
 
+#[cfg(feature = "user")]
+pub use address::{MappedAddress, mapped, unmapped};
 pub use counters::Counters;
 pub use event::{DataEvent, EventKind, OwnerEvent, StateEvent, TcptopEvent, TcptopEventData};
 pub use flow::{ClaimCode, Endpoints, Flow, FlowFlags, UdpKey};

@@ -2,7 +2,7 @@
 //!
 //! Layout: include/uapi/linux/btf.h, v6.1.
 
-use crate::order::Order;
+use crate::byte_order::ByteOrder;
 
 /// Length of the header.
 const HEADER: usize = 24;
@@ -28,16 +28,16 @@ const MAPS: &[u8] = b".maps";
 
 /// What a word of a type means: a plain number, the offset of a name, or the number of a type.
 #[derive(Clone, Copy)]
-enum Word {
+enum WordKind {
     Plain,
     Name,
     Type,
 }
-use Word::{Name, Plain, Type};
+use WordKind::{Name, Plain, Type};
 
 /// The words that follow a type's first three, how often they are repeated, and what the third word means. `info` is the
 /// second word.
-fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
+fn shape(info: usize) -> Option<(&'static [WordKind], usize, WordKind)> {
     let (kind, count) = (info >> 24 & 0x1f, info & 0xffff);
     Some(match kind {
         KIND_INT => (&[Plain], 1, Plain),
@@ -55,7 +55,7 @@ fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
 }
 
 /// What each word of one type means.
-fn words(info: usize) -> Option<Vec<Word>> {
+fn words(info: usize) -> Option<Vec<WordKind>> {
     let (repeated, count, third) = shape(info)?;
     let mut words = vec![Name, Plain, third];
     words.extend(repeated.iter().copied().cycle().take(repeated.len() * count));
@@ -63,7 +63,7 @@ fn words(info: usize) -> Option<Vec<Word>> {
 }
 
 /// Returns the section with only the types that its maps need. `None` if the section is damaged or has an unknown kind of type.
-pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
+pub fn of_maps(btf: &[u8], order: ByteOrder) -> Option<Vec<u8>> {
     let word = |bytes: &[u8], at| order.number::<4>(bytes, at);
     let types = part(btf, TYPES, order)?;
     let strings = part(btf, STRINGS, order)?;
@@ -128,7 +128,7 @@ pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
 }
 
 /// The part of the section whose offset and length are at `at` in the header.
-fn part(btf: &[u8], at: usize, order: Order) -> Option<&[u8]> {
+fn part(btf: &[u8], at: usize, order: ByteOrder) -> Option<&[u8]> {
     let word = |at| order.number::<4>(btf, at);
     let start = word(4)? + word(at)?;
     if word(4)? != HEADER {

@@ -11,7 +11,7 @@ use std::{
 use aya_build::{Package, Toolchain};
 
 mod btf;
-mod order;
+mod byte_order;
 mod pack;
 mod strip;
 #[path = "../src/bpf/unpack.rs"]

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{btf, order::Order};
+use crate::{btf, byte_order::ByteOrder};
 
 /// Layout of ELF64 (System V gABI, chapter 4): offsets in the file header and in a section header.
 const FILE_HEADER: usize = 64;
@@ -30,15 +30,15 @@ const TYPES: &[u8] = b".BTF";
 /// (SHT_NULL), so that the other sections keep their indices, and symbols and relocations stay valid.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
     let order = match elf {
-        [0x7f, b'E', b'L', b'F', 2, 1, ..] => Order::Little,
-        [0x7f, b'E', b'L', b'F', 2, 2, ..] => Order::Big,
+        [0x7f, b'E', b'L', b'F', 2, 1, ..] => ByteOrder::Little,
+        [0x7f, b'E', b'L', b'F', 2, 2, ..] => ByteOrder::Big,
         _ => return Err("the BPF object is not an ELF64 file"),
     };
     strip_sections(elf, order).ok_or("the BPF object's section table or type information is damaged")
 }
 
-fn strip_sections(elf: &[u8], order: Order) -> Option<Vec<u8>> {
-    let (half, long) = (Order::number::<2>, Order::number::<8>);
+fn strip_sections(elf: &[u8], order: ByteOrder) -> Option<Vec<u8>> {
+    let (half, long) = (ByteOrder::number::<2>, ByteOrder::number::<8>);
     let (table, size) = (long(order, elf, SECTION_TABLE)?, half(order, elf, SECTION_SIZE)?);
     let (count, names) = (half(order, elf, SECTION_COUNT)?, half(order, elf, SECTION_NAMES)?);
     let names = long(order, elf, table + names * size + OFFSET)?;

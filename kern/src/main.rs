@@ -32,6 +32,7 @@ mod maps;
 mod owner;
 mod packet;
 mod places;
+mod process;
 mod ring;
 mod segment;
 mod sock;

@@ -96,7 +96,7 @@ pub struct SentTo {
 #[map]
 pub static UDP_PLACES: HashMap<UdpKey, u32> = HashMap::with_max_entries(MAX_FLOWS, 0);
 
-/// The process announced last, and when. The index is the lower eleven bits of the process id. See `owner::announce`.
+/// The process announced last, and when. The index is the lower eleven bits of the process id. See `process::announce`.
 #[map]
 pub static ANNOUNCED: Array<u64> = Array::with_max_entries(ANNOUNCED_ENTRIES, 0);
 

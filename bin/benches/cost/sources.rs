@@ -31,7 +31,7 @@ pub fn measure(settings: &Settings) {
     let short = settings.rounds == 1;
     for (what, live, active) in SOCKETS.into_iter().filter(|(_, live, _)| !short || *live <= 1_000) {
         let watcher = settings.watcher().with("--traffic local --collector diag");
-        let running = Running::start(&mut watcher.command());
+        let running = RunningTcptop::start(&mut watcher.command());
         let connections = Connections::open(live / 2, active / 2);
         thread::sleep(settings.time * 10);
         running.measure(what, settings, || ());
@@ -44,7 +44,7 @@ pub fn measure(settings: &Settings) {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &router.name("router"), "/bin/sh", "-c"]);
         command.arg(format!("exec {}", watcher.text()));
-        let running = Running::start(&mut command);
+        let running = RunningTcptop::start(&mut command);
         running.measure(what, settings, || {
             if moves {
                 router.pass_on(count);
@@ -54,9 +54,9 @@ pub fn measure(settings: &Settings) {
 }
 
 /// A running tcptop. Dropping it kills the process.
-struct Running(Child);
+struct RunningTcptop(Child);
 
-impl Running {
+impl RunningTcptop {
     fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -80,7 +80,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningTcptop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{id::OptionId, options::OPTIONS, table::Opt};
+use super::{id::OptionId, options::OPTIONS, read::GROUP_ALIASES, table::Opt};
 use crate::{
     columns::{self, COLUMNS},
     conn::TcpState,
@@ -40,7 +40,7 @@ fn words(opt: &Opt) -> Completion {
         OptionId::Columns => Completion::List(names(&|_| true)),
         OptionId::By => {
             let mut all: Vec<String> = names(&|id| columns::grouped(id).is_some());
-            all.extend(["process".into(), "remote".into()]);
+            all.extend(GROUP_ALIASES.map(|(alias, _)| alias.to_owned()));
             Completion::These(all)
         }
         OptionId::Time | OptionId::Traffic | OptionId::Collector | OptionId::Direction => from_expected(opt),

@@ -239,5 +239,5 @@ fn unknown(option: String) -> UsageError {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/mod.rs"]
 mod tests;

@@ -187,13 +187,14 @@ pub fn order(given: &OsStr) -> Option<Order> {
     Some(Order { column: column(name.as_ref())?, reversed })
 }
 
+/// Names that only `--by` knows, and the columns that they stand for.
+pub const GROUP_ALIASES: [(&str, columns::ColumnId); 2] =
+    [("process", columns::ColumnId::Pid), ("remote", columns::ColumnId::RemoteAddress)];
+
 /// A column to group by.
 pub fn group(given: &OsStr) -> Option<columns::ColumnId> {
-    let id = match given.to_str()? {
-        "process" => columns::ColumnId::Pid,
-        "remote" => columns::ColumnId::RemoteAddress,
-        name => column(name.as_ref())?,
-    };
+    let alias = GROUP_ALIASES.into_iter().find(|(alias, _)| given == *alias);
+    let id = alias.map_or_else(|| column(given), |(_, id)| Some(id))?;
     columns::grouped(id).map(|_| id)
 }
 

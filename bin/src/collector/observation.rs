@@ -103,3 +103,26 @@ impl ObservedOwner {
         self.comm != [0; COMM_LEN] && !self.is_other_thread
     }
 }
+
+#[cfg(test)]
+impl Observation {
+    /// An established TCP connection that this side accepted, for tests that set the other fields.
+    pub fn accepted(index: u32) -> Self {
+        Self {
+            key: ConnectionKey { index, generation: 1 },
+            protocol: Protocol::Tcp,
+            ends: Endpoints::default(),
+            opening: Opening::Passive,
+            state: Some(TcpState::Established),
+            totals: Counters::default(),
+            earlier: Traffic::default(),
+            owner: None,
+            began: None,
+            ended: None,
+            end_unconfirmed: false,
+            forwarded: None,
+            sent_to: None,
+            details: Details::default(),
+        }
+    }
+}

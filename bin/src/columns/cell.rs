@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Column, ColumnId, Event, Frame, Row, address, time, units,
+    Column, ColumnId, Event, Frame, Row,
+    format::{address, time, units},
     value::{Quantity, Value},
 };
 use crate::foreign::{self, charset};

@@ -1,6 +1,6 @@
 //! Recognises text that may be a value of a column.
 
-use super::{Column, Value};
+use super::{Column, value::Value};
 
 impl Column {
     /// Returns true if `cell` looks like a value of this column, in CSV or in text. Returns false for names, which may

@@ -219,24 +219,13 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::Details;
 
     fn seen(opening: Opening, earlier: (u64, u64), rx_bytes: u64, tx_bytes: u64) -> Observation {
         Observation {
-            key: ConnectionKey { index: 1, generation: 1 },
-            protocol: Protocol::Tcp,
-            ends: Endpoints::default(),
             opening,
-            state: Some(TcpState::Established),
             totals: Counters { rx_bytes, tx_bytes, ..Counters::default() },
             earlier: Traffic { rx: earlier.0, tx: earlier.1 },
-            owner: None,
-            began: None,
-            ended: None,
-            end_unconfirmed: false,
-            forwarded: None,
-            sent_to: None,
-            details: Details::default(),
+            ..Observation::accepted(1)
         }
     }
 

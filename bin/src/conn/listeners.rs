@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tcptop_abi::Endpoints;
+use tcptop_abi::{Endpoints, mapped};
 
 use super::{ConnectionKey, Process};
 
@@ -26,7 +26,7 @@ struct Listener {
 }
 
 /// The two wildcard addresses, `::` and `::ffff:0.0.0.0`.
-const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
+const ANY: [[u8; 16]; 2] = [[0; 16], mapped([0; 4])];
 
 /// How often /proc is asked for the owner of a listener. Some listeners are the kernel's own and have none.
 const ASKED: u8 = 4;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{direction, entry::Entry, flows::NewFlow, host::Host};
+use super::{direction, entry::Entry, flows::Classification, host::Host};
 use crate::sys::clock::{self, Moment};
 
 /// Classifies new entries, by what is known of this host and of the reading.
@@ -31,7 +31,7 @@ impl Classifier {
     }
 
     /// Returns the ends of a flow, and when it began. `None`: the entry does not become a flow.
-    pub fn classify(&mut self, entry: &Entry) -> Option<NewFlow> {
+    pub fn classify(&mut self, entry: &Entry) -> Option<Classification> {
         self.host.refresh();
         let is_local_udp = self.local_udp && entry.protocol == tcptop_abi::IPPROTO_UDP;
         let own = || direction::own(entry, &self.host).filter(|_| is_local_udp);
@@ -51,8 +51,10 @@ fn since_boot(began: u64) -> Option<Moment> {
 
 #[cfg(test)]
 mod tests {
+    use tcptop_abi::mapped;
+
     use super::*;
-    use crate::conntrack::tuple::{Tuple, mapped};
+    use crate::conntrack::tuple::Tuple;
 
     fn entry(protocol: u8, source: [u8; 4]) -> Entry {
         let (source, destination) = (mapped(source), mapped([198, 51, 100, 7]));

@@ -1,13 +1,14 @@
 //! Finds out whether this host forwards a connection, and which of its ends is the near one.
 
+use tcptop_abi::MappedAddress;
+
 use super::{
     entry::Entry,
     host::{Host, is_private},
-    tuple::Address,
 };
 
 /// An address and a port.
-pub type TupleEnd = (Address, u16);
+pub type TupleEnd = (MappedAddress, u16);
 
 /// The ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

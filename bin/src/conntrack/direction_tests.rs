@@ -1,11 +1,13 @@
-use super::*;
-use crate::conntrack::tuple::{Tuple, mapped};
+use tcptop_abi::mapped;
 
-const INSIDE: Address = mapped([192, 168, 1, 10]);
-const SERVER: Address = mapped([192, 168, 1, 80]);
-const ROUTER: Address = mapped([203, 0, 113, 1]);
-const OUTSIDE: Address = mapped([198, 51, 100, 7]);
-const OTHER: Address = mapped([198, 51, 100, 8]);
+use super::*;
+use crate::conntrack::tuple::Tuple;
+
+const INSIDE: MappedAddress = mapped([192, 168, 1, 10]);
+const SERVER: MappedAddress = mapped([192, 168, 1, 80]);
+const ROUTER: MappedAddress = mapped([203, 0, 113, 1]);
+const OUTSIDE: MappedAddress = mapped([198, 51, 100, 7]);
+const OTHER: MappedAddress = mapped([198, 51, 100, 8]);
 
 fn host() -> Host {
     Host::with(&[ROUTER, mapped([192, 168, 1, 1])], &[mapped([192, 168, 1, 255])])

@@ -18,7 +18,7 @@ use crate::{
 /// Counts of the original direction and the reply direction.
 pub type Counts = [Count; 2];
 
-/// The bits of a [`Flow`]'s `flags`.
+/// The bits of a [`TrackedFlow`]'s `flags`.
 pub struct FlowFlag;
 
 impl FlowFlag {
@@ -50,7 +50,7 @@ impl FlowFlag {
 
 /// A flow of the table.
 #[derive(Debug)]
-pub struct Flow {
+pub struct TrackedFlow {
     /// The near address, the far address, and the translated near address.
     addresses: Packed,
     /// The kernel's counters at the last reading.
@@ -81,9 +81,9 @@ struct Rare {
 
 // A router has tens of thousands of flows. If few flows need a new field, add it to `Rare`. Otherwise raise this limit: 16 bytes
 // more take 1 MiB for 65,536 flows.
-const _: () = assert!(size_of::<Flow>() <= 80);
+const _: () = assert!(size_of::<TrackedFlow>() <= 80);
 
-impl Flow {
+impl TrackedFlow {
     /// Creates a flow from its first entry.
     pub fn new(entry: &Entry, ends: &Ends, began: Option<Moment>, generation: u32) -> Self {
         let translated = ends.translated.unwrap_or(ends.near);

@@ -14,7 +14,7 @@ use std::{
 use super::{
     direction::Ends,
     entry::{Entry, Identity},
-    flow::{Flow, FlowFlag},
+    flow::{FlowFlag, TrackedFlow},
 };
 use crate::{
     collector::{CollectorEvent, ConnectionKey, Sink},
@@ -33,7 +33,7 @@ pub struct TrackedFlows {
     identity: Identity,
     /// Maps the identity of an entry to the position of its flow in `flows`.
     places: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
-    flows: Vec<Flow>,
+    flows: Vec<TrackedFlow>,
     /// Free positions in `flows`. The lowest is used first, because receivers keep tables of their own by position.
     free: BinaryHeap<Reverse<u32>>,
     /// One less than the generation with which a flow at a new position begins.
@@ -49,10 +49,10 @@ pub struct TrackedFlows {
 }
 
 /// Decides about a new entry. `None`: the entry does not become a flow.
-pub type Classify<'a> = &'a mut dyn FnMut(&Entry) -> Option<NewFlow>;
+pub type Classify<'a> = &'a mut dyn FnMut(&Entry) -> Option<Classification>;
 
 /// The ends of a new flow, and when it began, if this is known.
-pub type NewFlow = (Ends, Option<Moment>);
+pub type Classification = (Ends, Option<Moment>);
 
 impl TrackedFlows {
     /// Processes an entry of a reading. `waits`: a doubtful entry waits until [`Self::resolve_doubtful`], after the events that
@@ -95,10 +95,10 @@ impl TrackedFlows {
     }
 
     /// Stores a flow at a free position. `None`: the table is full.
-    fn insert(&mut self, entry: &Entry, (ends, began): &NewFlow) -> Option<u32> {
+    fn insert(&mut self, entry: &Entry, (ends, began): &Classification) -> Option<u32> {
         if let Some(Reverse(place)) = self.free.pop() {
             let at = &mut self.flows[place as usize];
-            *at = Flow::new(entry, ends, *began, next(at.generation));
+            *at = TrackedFlow::new(entry, ends, *began, next(at.generation));
             return Some(place);
         }
         let count = self.flows.len();
@@ -110,7 +110,7 @@ impl TrackedFlows {
             // `Vec` would double its capacity, which is often far too much.
             self.flows.reserve_exact((count / 8).max(64));
         }
-        self.flows.push(Flow::new(entry, ends, *began, next(self.generation)));
+        self.flows.push(TrackedFlow::new(entry, ends, *began, next(self.generation)));
         u32::try_from(count).ok()
     }
 
@@ -193,7 +193,7 @@ impl TrackedFlows {
 
     /// Remembers what the flows moved before tcptop started.
     pub fn begin(&mut self) {
-        self.earlier = self.flows.iter().map(Flow::bytes).collect();
+        self.earlier = self.flows.iter().map(TrackedFlow::bytes).collect();
         // A connection that closed before the start is not shown, unless it moves again.
         self.flows
             .iter_mut()
@@ -264,7 +264,7 @@ impl TrackedFlows {
         self.hand_up_ended(sink);
     }
 
-    fn get(&mut self, key: ConnectionKey) -> Option<&mut Flow> {
+    fn get(&mut self, key: ConnectionKey) -> Option<&mut TrackedFlow> {
         let flow = self.flows.get_mut(key.index as usize)?;
         (flow.is(FlowFlag::USED) && flow.generation == key.generation).then_some(flow)
     }
@@ -318,5 +318,5 @@ impl Hasher for Hashed {
 }
 
 #[cfg(test)]
-#[path = "flows_tests.rs"]
+#[path = "flows_tests/mod.rs"]
 mod tests;

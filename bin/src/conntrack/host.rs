@@ -1,15 +1,16 @@
 //! Knows the addresses of this host, and recognizes those that lead to many hosts.
 
-use super::tuple::{Address, mapped, unmapped};
+use tcptop_abi::{MappedAddress, mapped, unmapped};
+
 use crate::sys::interfaces::{self, Addresses};
 
 /// The addresses of this host.
 #[derive(Debug, Default)]
 pub struct Host {
     /// Sorted.
-    own: Vec<Address>,
+    own: Vec<MappedAddress>,
     /// Sorted.
-    broadcast: Vec<Address>,
+    broadcast: Vec<MappedAddress>,
     /// The addresses may have changed since they were read.
     stale: bool,
 }
@@ -41,25 +42,25 @@ impl Host {
 
     /// A host with these addresses.
     #[cfg(test)]
-    pub fn with(own: &[Address], broadcast: &[Address]) -> Self {
+    pub fn with(own: &[MappedAddress], broadcast: &[MappedAddress]) -> Self {
         let mut host = Self { stale: false, ..Self::default() };
         host.set(Addresses { own: own.to_vec(), broadcast: broadcast.to_vec(), ..Addresses::default() });
         host
     }
 
     /// Returns whether this address belongs to this host.
-    pub fn owns(&self, address: &Address) -> bool {
+    pub fn owns(&self, address: &MappedAddress) -> bool {
         is_loopback(address) || self.own.binary_search(address).is_ok()
     }
 
     /// Returns whether this is a multicast or broadcast address.
-    pub fn reaches_many(&self, address: &Address) -> bool {
+    pub fn reaches_many(&self, address: &MappedAddress) -> bool {
         is_multicast(address) || *address == mapped([255; 4]) || self.broadcast.binary_search(address).is_ok()
     }
 }
 
 /// Returns true for 127.0.0.0/8, ::1, and the unspecified addresses.
-fn is_loopback(address: &Address) -> bool {
+fn is_loopback(address: &MappedAddress) -> bool {
     match unmapped(address) {
         Some(address) => address[0] == 127 || address == [0; 4],
         None => address[..15] == [0; 15] && address[15] <= 1,
@@ -67,13 +68,13 @@ fn is_loopback(address: &Address) -> bool {
 }
 
 /// Returns true for 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291 section 2.7).
-fn is_multicast(address: &Address) -> bool {
+fn is_multicast(address: &MappedAddress) -> bool {
     unmapped(address).map_or(address[0] == 0xff, |address| address[0] & 0xf0 == 224)
 }
 
 /// Returns true for addresses that no host of the Internet has: private (RFC 1918), shared (RFC 6598), unique local (RFC
 /// 4193) and link-local ones (RFC 3927, RFC 4291 section 2.5.6).
-pub fn is_private(address: &Address) -> bool {
+pub fn is_private(address: &MappedAddress) -> bool {
     match unmapped(address) {
         Some([10, ..] | [192, 168, ..] | [169, 254, ..]) => true,
         Some([172, second, ..]) => second & 0xf0 == 16,
@@ -89,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    fn address(text: &str) -> Address {
+    fn address(text: &str) -> MappedAddress {
         match text.parse().expect("an address") {
             IpAddr::V4(address) => mapped(address.octets()),
             IpAddr::V6(address) => address.octets(),

@@ -9,10 +9,12 @@ use std::{
     str,
 };
 
+use tcptop_abi::{MappedAddress, mapped};
+
 use super::{
     entry::{Count, Entry},
     state,
-    tuple::{self, Address, Tuple},
+    tuple::{self, Tuple},
 };
 
 /// Parses a line without its newline. `None`: it is malformed or cut.
@@ -59,8 +61,8 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
 /// The fields of one direction.
 #[derive(Default)]
 struct DirectionFields {
-    source: Option<Address>,
-    destination: Option<Address>,
+    source: Option<MappedAddress>,
+    destination: Option<MappedAddress>,
     ports: [u16; 2],
     /// ICMP.
     id: u16,
@@ -108,11 +110,11 @@ impl DirectionFields {
 }
 
 /// An address: IPv4 with dots, or IPv6 in full.
-fn address(text: &[u8]) -> Option<Address> {
+fn address(text: &[u8]) -> Option<MappedAddress> {
     let text = str::from_utf8(text).ok()?;
     // IPv4 is more likely, so it is tried first.
     match text.parse::<Ipv4Addr>() {
-        Ok(address) => Some(tuple::mapped(address.octets())),
+        Ok(address) => Some(mapped(address.octets())),
         Err(_) => text.parse().ok().map(|address: Ipv6Addr| address.octets()),
     }
 }

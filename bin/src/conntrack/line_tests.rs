@@ -16,8 +16,8 @@ fn fixture(at: usize) -> Entry {
     entry(fixtures()[at]).expect("well-formed")
 }
 
-fn four(a: u8, b: u8, c: u8, d: u8) -> Address {
-    tuple::mapped([a, b, c, d])
+fn four(a: u8, b: u8, c: u8, d: u8) -> MappedAddress {
+    mapped([a, b, c, d])
 }
 
 fn count(packets: u64, bytes: u64) -> Option<Count> {

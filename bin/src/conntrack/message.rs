@@ -3,10 +3,12 @@
 //!
 //! Numbers are in network byte order.
 
+use tcptop_abi::{MappedAddress, mapped};
+
 use super::{
     entry::{Count, Entry},
     state,
-    tuple::{self, Address, Tuple, mapped},
+    tuple::{self, Tuple},
 };
 use crate::{collector::TcpState, sys::netlink::Attributes};
 
@@ -73,7 +75,7 @@ fn one_way(bytes: &[u8], entry: &mut Entry) -> Option<Tuple> {
 }
 
 /// `CTA_TUPLE_IP`.
-fn addresses(bytes: &[u8]) -> Option<(Address, Address)> {
+fn addresses(bytes: &[u8]) -> Option<(MappedAddress, MappedAddress)> {
     let (mut source, mut destination) = (None, None);
     for (kind, value) in Attributes::new(bytes) {
         match kind {

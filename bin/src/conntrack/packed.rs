@@ -1,18 +1,18 @@
 //! A compact form of a flow's addresses.
 
-use super::tuple::{Address, mapped, unmapped};
+use tcptop_abi::{MappedAddress, mapped, unmapped};
 
 /// Three addresses of one family. Three IPv4 addresses, which most flows have, take no more room than the box that IPv6
 /// addresses need.
 #[derive(Debug)]
 pub enum Packed {
     V4([[u8; 4]; 3]),
-    V6(Box<[Address; 3]>),
+    V6(Box<[MappedAddress; 3]>),
 }
 
 impl Packed {
     /// Packs the addresses.
-    pub fn new(addresses: [Address; 3]) -> Self {
+    pub fn new(addresses: [MappedAddress; 3]) -> Self {
         match addresses.each_ref().map(unmapped) {
             [Some(first), Some(second), Some(third)] => Self::V4([first, second, third]),
             _ => Self::V6(Box::new(addresses)),
@@ -20,7 +20,7 @@ impl Packed {
     }
 
     /// The addresses.
-    pub fn get(&self) -> [Address; 3] {
+    pub fn get(&self) -> [MappedAddress; 3] {
         match self {
             Self::V4(addresses) => addresses.map(mapped),
             Self::V6(addresses) => **addresses,

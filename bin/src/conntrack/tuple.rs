@@ -1,14 +1,13 @@
 //! Addresses and ports of one direction of a tracked connection.
 
-/// An address; IPv4 is mapped into IPv6 (RFC 4291 section 2.5.5.2).
-pub type Address = [u8; 16];
+use tcptop_abi::MappedAddress;
 
 /// The fields that all packets of one direction share (include/net/netfilter/nf_conntrack_tuple.h
 /// `struct nf_conntrack_tuple`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tuple {
-    pub source: Address,
-    pub destination: Address,
+    pub source: MappedAddress,
+    pub destination: MappedAddress,
     /// Source port, host byte order; 0 for a protocol without ports.
     pub sport: u16,
     /// Destination port.
@@ -19,27 +18,14 @@ pub struct Tuple {
 
 impl Tuple {
     /// The source address and port.
-    pub const fn from(&self) -> (Address, u16) {
+    pub const fn from(&self) -> (MappedAddress, u16) {
         (self.source, self.sport)
     }
 
     /// The destination address and port.
-    pub const fn to(&self) -> (Address, u16) {
+    pub const fn to(&self) -> (MappedAddress, u16) {
         (self.destination, self.dport)
     }
-}
-
-/// The prefix of an IPv4 address that is mapped into IPv6.
-pub const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
-/// An IPv4 address mapped into IPv6.
-pub const fn mapped([a, b, c, d]: [u8; 4]) -> Address {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-}
-
-/// Returns the mapped IPv4 address. `None`: it is an IPv6 address.
-pub fn unmapped(address: &Address) -> Option<[u8; 4]> {
-    address.strip_prefix(&MAPPED)?.first_chunk().copied()
 }
 
 /// Identifier, type and code of ICMP and ICMPv6.

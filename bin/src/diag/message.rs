@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tcptop_abi::Endpoints;
+use tcptop_abi::{Endpoints, mapped};
 
 use crate::sys::{clock::Moment, netlink::Attributes};
 
@@ -72,8 +72,8 @@ impl SocketMessage {
             _ => return None,
         };
         let address = |at| {
-            let sixteen: [u8; 16] = chunk(fixed, at)?;
-            Some(if is_four { mapped(sixteen) } else { sixteen })
+            // An IPv4 address has the first four bytes of the field.
+            if is_four { chunk(fixed, at).map(mapped) } else { chunk(fixed, at) }
         };
         Some(Self {
             state: fixed[1],
@@ -110,11 +110,6 @@ impl Info {
 /// The bytes from a position on. `None`: there are not enough.
 fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
-}
-
-/// An IPv4 address, which has the first four bytes of an address field, mapped into IPv6 (RFC 4291 section 2.5.5.2).
-const fn mapped([a, b, c, d, ..]: [u8; 16]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
 /// The last message of a destroyed socket.

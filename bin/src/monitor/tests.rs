@@ -11,10 +11,10 @@ use tcptop_abi::Counters;
 use super::{Monitor, Report, ReportScope};
 use crate::{
     collector::{
-        Claim, CollectorEvent, ConnectionKey, Detached, Details, Losses, Missing, NetworkCollector,
-        Observation, ObservedOwner, Opening, Sink,
+        Claim, CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation,
+        ObservedOwner, Opening, Sink,
     },
-    conn::{Beside, ConnectionRecord, Keep, Protocol, TcpState, Traffic},
+    conn::{Beside, ConnectionRecord, Keep, TcpState, Traffic},
     error::Error,
     names::{NameOptions, Names},
     proc::{
@@ -120,20 +120,10 @@ fn started(tree: &Tree, idle: bool, intervals: Vec<Recorded>) -> Monitor<Replay>
 /// Returns the captured connection that the listener accepted. The collector does not know its owner.
 fn accepted(index: u32, rx_bytes: u64) -> Observation {
     Observation {
-        key: ConnectionKey { index, generation: 1 },
-        protocol: Protocol::Tcp,
         ends: ends("192.0.2.1", 8081, "192.0.2.1", 40005),
-        opening: Opening::Passive,
-        state: Some(TcpState::Established),
         totals: Counters { rx_bytes, ..Counters::default() },
-        earlier: Traffic::default(),
-        owner: None,
         began: Moment::new(1),
-        ended: None,
-        end_unconfirmed: false,
-        forwarded: None,
-        sent_to: None,
-        details: Details::default(),
+        ..Observation::accepted(index)
     }
 }
 

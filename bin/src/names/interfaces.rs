@@ -4,7 +4,9 @@
 //! that a socket is in our namespace if its local address is one of ours. For other sockets we show the index itself, because
 //! in our namespace it belongs to another interface.
 
-use std::time::Duration;
+use std::{net::Ipv6Addr, time::Duration};
+
+use tcptop_abi::unmapped;
 
 use crate::{
     conn::ConnectionRecord,
@@ -81,8 +83,7 @@ fn seen(record: &ConnectionRecord) -> u32 {
 
 /// 127.0.0.0/8 and ::1.
 fn is_loopback(address: &[u8; 16]) -> bool {
-    matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, ..])
-        || matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+    unmapped(address).map_or(*address == Ipv6Addr::LOCALHOST.octets(), |v4| v4[0] == 127)
 }
 
 #[cfg(test)]

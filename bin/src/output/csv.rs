@@ -3,7 +3,10 @@
 
 use super::OutputOptions;
 use crate::{
-    columns::{ColumnId, Frame, time, units},
+    columns::{
+        ColumnId, Frame,
+        format::{time, units},
+    },
     conn::{Report, Traffic, per_second},
     foreign,
     view::View,

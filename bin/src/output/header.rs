@@ -1,7 +1,10 @@
 //! The first line of a text report: time, interval, number of connections, and rates.
 
 use crate::{
-    columns::{Frame, time, units, width},
+    columns::{
+        Frame,
+        format::{time, units, width},
+    },
     conn::{Forwarding, Report, Traffic, per_second},
 };
 

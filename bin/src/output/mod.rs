@@ -35,7 +35,10 @@ use std::{
 
 use self::{screen::Painter, signature::Signature, sink::OutputSink, text::PreviousRows};
 use crate::{
-    columns::{Frame, units, width},
+    columns::{
+        Frame,
+        format::{units, width},
+    },
     conn::Report,
     sys::tty,
     view::View,

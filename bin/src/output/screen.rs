@@ -6,7 +6,7 @@
 //! the old content of the screen is scrolled out and not erased. A frame overwrites the previous one and erases only
 //! the rest of it, so nothing flickers.
 
-use crate::{columns::width, sys::tty::Screen};
+use crate::{columns::format::width, sys::tty::Screen};
 
 /// Moves the cursor to the upper left corner.
 const HOME: &[u8] = b"\x1b[H";

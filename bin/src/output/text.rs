@@ -12,7 +12,10 @@ use super::{
     layout::{SizedColumn, layout},
 };
 use crate::{
-    columns::{Align, Column, ColumnId, Event, Frame, Row, units, width},
+    columns::{
+        Align, Column, ColumnId, Event, Frame, Row,
+        format::{units, width},
+    },
     conn::Report,
     sys::tty::Screen,
     view::View,

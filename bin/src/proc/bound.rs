@@ -1,6 +1,6 @@
 //! Listening TCP sockets and unconnected UDP sockets: finds the one that a connection or datagram reaches.
 
-use tcptop_abi::Endpoints;
+use tcptop_abi::{Endpoints, mapped, unmapped};
 
 use crate::conn::Protocol;
 
@@ -74,13 +74,12 @@ enum Fit {
 
 /// `None`: the socket does not fit.
 fn fit(bound: &[u8; 16], packet: &[u8; 16]) -> Option<Fit> {
-    const MAPPED: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-    let is_v4 = packet.starts_with(MAPPED);
+    let is_v4 = unmapped(packet).is_some();
     if bound == packet {
         Some(Fit::Address)
     } else if *bound == [0; 16] {
         Some(if is_v4 { Fit::OtherFamily } else { Fit::Wildcard })
-    } else if is_v4 && bound.starts_with(MAPPED) && bound.ends_with(&[0; 4]) {
+    } else if is_v4 && *bound == mapped([0; 4]) {
         Some(Fit::Wildcard)
     } else {
         None

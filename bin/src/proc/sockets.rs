@@ -1,7 +1,7 @@
 //! One line of /proc/net/{tcp,tcp6,udp,udp6}: one socket.
 
 use memchr::memchr;
-use tcptop_abi::{Endpoints, TcpStateCode};
+use tcptop_abi::{Endpoints, TcpStateCode, mapped};
 
 use crate::conn::{Protocol, Queues};
 
@@ -85,7 +85,7 @@ fn endpoint(text: &[u8]) -> Option<([u8; 16], u16)> {
 /// The kernel prints the address, which lies in memory in network order, as one or four `%08X` of host words; so
 /// `bytes_of`, the inverse, is the host's [`u32::to_ne_bytes`].
 fn address(text: &[u8], bytes_of: fn(u32) -> [u8; 4]) -> Option<[u8; 16]> {
-    let mut address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+    let mut address = mapped([0; 4]);
     let words = match text.len() {
         8 => &mut address[12..],
         32 => &mut address[..],

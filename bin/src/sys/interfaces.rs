@@ -2,8 +2,7 @@
 
 use std::{ffi::CStr, io, ptr};
 
-/// Bytes of an IPv4 address mapped into IPv6 (RFC 4291 section 2.5.5.2) that come before the address.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+use tcptop_abi::{mapped, unmapped};
 
 /// Addresses of every interface of this network namespace. IPv4 is mapped into IPv6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,15 +86,9 @@ fn address(pointer: *const libc::sockaddr) -> Option<[u8; 16]> {
 /// The broadcast address of a network (RFC 922 section 7). `None`: it is an IPv6 one, or has no room for such an address
 /// (RFC 3021): the kernel makes none either (net/ipv4/fib_frontend.c `fib_add_ifaddr`, v6.1).
 fn broadcast(own: [u8; 16], mask: [u8; 16]) -> Option<[u8; 16]> {
-    let of =
-        |bytes: [u8; 16]| bytes.strip_prefix(&MAPPED)?.first_chunk().map(|last| u32::from_be_bytes(*last));
-    let (own, mask) = (of(own)?, of(mask)?);
+    let of = |address| unmapped(address).map(u32::from_be_bytes);
+    let (own, mask) = (of(&own)?, of(&mask)?);
     (mask.leading_ones() < 31).then(|| mapped((own | !mask).to_be_bytes()))
-}
-
-/// An IPv4 address mapped into IPv6.
-const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
 #[cfg(test)]

@@ -26,16 +26,16 @@ pub fn is_available() -> bool {
 }
 
 /// An expected closed row: the local and the remote address, and the bytes received and sent.
-type End = (String, String, u64, u64);
+type ClosedRow = (String, String, u64, u64);
 
 /// Returns the expected rows of the client's and the server's end.
-fn ends(pair: &Pair, up: u64, down: u64) -> [End; 2] {
+fn ends(pair: &Pair, up: u64, down: u64) -> [ClosedRow; 2] {
     let (client, server) = (pair.flow.local.to_string(), pair.flow.remote.to_string());
     [(client.clone(), server.clone(), down, up), (server, client, up, down)]
 }
 
 /// Ends connections in several ways, each before a report and after one. Returns the expected rows.
-fn end_in_each_way(address: &str) -> Vec<End> {
+fn end_in_each_way(address: &str) -> Vec<ClosedRow> {
     let mut expected = Vec::new();
     for pause in [0, 500] {
         let open = |up, down| {
@@ -75,7 +75,7 @@ fn end_in_each_way(address: &str) -> Vec<End> {
 /// Panics unless each end has one closed row with the bytes that it sent and received. If the kernel does not show
 /// whether a FIN has arrived, one received byte may be missing. If a connection lived only for a moment, its owner is
 /// unknown or that of the listener.
-fn assert_closed(log: Log, expected: &[End]) {
+fn assert_closed(log: Log, expected: &[ClosedRow]) {
     let me = Owner::me();
     let mut short = 0;
     for (local, remote, rx, tx) in expected {
@@ -90,7 +90,7 @@ fn assert_closed(log: Log, expected: &[End]) {
         assert!(row["comm"].is_empty() || row["comm"] == me.comm, "{row:?}");
     }
     let is_ours = |row: &&Cells| {
-        let is_same = |(local, remote, ..): &End| row["local"] == *local && row["remote"] == *remote;
+        let is_same = |(local, remote, ..): &ClosedRow| row["local"] == *local && row["remote"] == *remote;
         row["event"] == "closed" && expected.iter().any(is_same)
     };
     assert_eq!(log.rows().iter().filter(is_ours).count(), expected.len(), "each end must have one row");

@@ -26,11 +26,11 @@ pub fn gate(name: &str) -> UnixDatagram {
 }
 
 /// A buffer for a control message with one descriptor. It has the alignment of a `struct cmsghdr`.
-type Control = [usize; 8];
+pub type ControlBuffer = [usize; 8];
 
 /// Calls `act` with a message of one byte that has room for a descriptor.
 fn with_message<T>(act: impl FnOnce(&mut libc::msghdr) -> T) -> T {
-    let (mut byte, mut control) = (0u8, Control::default());
+    let (mut byte, mut control) = (0u8, ControlBuffer::default());
     let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     // SAFETY: all fields are integers and pointers, for which zero is a valid value.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -39,7 +39,7 @@ fn with_message<T>(act: impl FnOnce(&mut libc::msghdr) -> T) -> T {
     message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: CMSG_SPACE only computes a length.
     let space = unsafe { libc::CMSG_SPACE(4) };
-    assert!(size_of::<Control>() >= space as usize);
+    assert!(size_of::<ControlBuffer>() >= space as usize);
     message.msg_controllen = space as _;
     act(&mut message)
 }

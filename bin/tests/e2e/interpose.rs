@@ -17,6 +17,8 @@ use std::{
     thread,
 };
 
+use crate::fd_passing::ControlBuffer;
+
 /// A question about a call that a process wants to make: `struct seccomp_notif` of include/uapi/linux/seccomp.h.
 #[repr(C)]
 #[derive(Default)]
@@ -128,16 +130,12 @@ fn install(program: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(RawFd::try_from(fd).expect("a descriptor")) }
 }
 
-/// A buffer for a control message with one descriptor.
-#[repr(C, align(8))]
-struct Control([u8; 32]);
-
-fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
+fn message(control: &mut ControlBuffer, data: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: all fields are integers and pointers, for which zero is a valid value.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = data;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: CMSG_SPACE only computes a length.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     message
@@ -146,7 +144,7 @@ fn message(control: &mut Control, data: &mut libc::iovec) -> libc::msghdr {
 fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
     let mut byte = [0u8];
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer::default();
     let message = message(&mut control, &mut data);
     // SAFETY: the message has room for one header and one descriptor. Both are written before it is sent.
     unsafe {
@@ -165,7 +163,7 @@ fn send(socket: RawFd, fd: RawFd) -> io::Result<()> {
 fn receive(socket: RawFd) -> Option<OwnedFd> {
     let mut byte = [0u8];
     let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer::default();
     let mut message = message(&mut control, &mut data);
     // SAFETY: the kernel writes no more than the message has room for. Nothing else owns a descriptor that it passes.
     unsafe {

@@ -11,28 +11,28 @@ use crate::{
 
 /// What a system call led to.
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+enum CallOutcome {
     /// It returned this value.
     Returned(i64),
     /// The kernel ended the process by this signal.
     Killed(c_int),
 }
 
-const fn failed(errno: c_int) -> Outcome {
-    Outcome::Returned(-(errno as i64))
+const fn failed(errno: c_int) -> CallOutcome {
+    CallOutcome::Returned(-(errno as i64))
 }
 
 /// The type of a ptrace(2) request: `c_int` in musl, `c_uint` in glibc.
 #[cfg(target_env = "musl")]
-type Request = c_int;
+type PtraceRequest = c_int;
 #[cfg(not(target_env = "musl"))]
-type Request = libc::c_uint;
+type PtraceRequest = libc::c_uint;
 
 /// `TIOCSTI` of ioctls.h in include/uapi/asm-generic and in arch/mips/include/uapi/asm. libc's has another type in each
 /// C library.
 const TIOCSTI: u64 = if cfg!(target_arch = "mips") { 0x5472 } else { 0x5412 };
 
-fn ptrace(request: Request, pid: pid_t, data: *mut c_void) -> c_long {
+fn ptrace(request: PtraceRequest, pid: pid_t, data: *mut c_void) -> c_long {
     // SAFETY: the request is about another process, and `data` points to what it reads or writes.
     let result = unsafe { libc::ptrace(request, pid, ptr::null_mut::<c_void>(), data) };
     assert!(result >= 0, "ptrace {request}: {}", io::Error::last_os_error());
@@ -53,7 +53,7 @@ fn wait(pid: pid_t) -> (c_int, c_int) {
 }
 
 /// Makes the process execute a system call in place of the one that it waits in.
-fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
+fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> CallOutcome {
     let pid = pid_t::try_from(process.pid()).expect("a pid");
     ptrace(libc::PTRACE_ATTACH, pid, ptr::null_mut());
     wait(pid);
@@ -72,12 +72,12 @@ fn call(process: &Process, number: c_long, arguments: [u64; 3]) -> Outcome {
     ptrace(libc::PTRACE_SINGLESTEP, pid, ptr::null_mut());
     let (code, signal) = wait(pid);
     if code != libc::CLD_TRAPPED {
-        return Outcome::Killed(signal);
+        return CallOutcome::Killed(signal);
     }
     ptrace(libc::PTRACE_GETREGS, pid, (&raw mut registers).cast());
     ptrace(libc::PTRACE_SETREGS, pid, (&raw mut before).cast());
     ptrace(libc::PTRACE_DETACH, pid, ptr::null_mut());
-    Outcome::Returned(registers.rax.cast_signed())
+    CallOutcome::Returned(registers.rax.cast_signed())
 }
 
 /// Starts tcptop, and returns when it waits for the end of its interval, which must be long.
@@ -157,5 +157,5 @@ fn a_run_with_a_log_may_open_files_for_appending_only() {
 #[test]
 fn a_forbidden_call_ends_a_strict_run() {
     let process = waiting(&mut tcptop(&["--csv", "-d", "600"]));
-    assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), Outcome::Killed(libc::SIGSYS));
+    assert_eq!(call(&process, libc::SYS_execve, [0, 0, 0]), CallOutcome::Killed(libc::SIGSYS));
 }

@@ -49,10 +49,10 @@ pub fn contain_children() {
 
 /// `struct ifreq` of netdevice(7) with its flags.
 #[repr(C)]
-struct FlagsRequest {
-    name: [u8; 16],
-    flags: i16,
-    rest: [u8; 22],
+pub struct FlagsRequest {
+    pub name: [u8; 16],
+    pub flags: i16,
+    pub rest: [u8; 22],
 }
 
 fn raise_loopback() {

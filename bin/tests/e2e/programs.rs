@@ -47,7 +47,7 @@ fn owned(fd: libc::c_long) -> OwnedFd {
 }
 
 /// The fields of `struct bpf_prog_info` that tests need.
-pub struct Info {
+pub struct ProgramInfo {
     pub name: String,
     /// The time and the number of the runs since [`enable_stats`].
     pub run_nanos: u64,
@@ -55,7 +55,7 @@ pub struct Info {
 }
 
 /// Describes a loaded program. Returns `None` if no program has this id.
-pub fn info(id: u32) -> Option<Info> {
+pub fn info(id: u32) -> Option<ProgramInfo> {
     let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &mut [both(id, 0)]) {
         Ok(fd) => owned(fd),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return None,
@@ -68,7 +68,7 @@ pub fn info(id: u32) -> Option<Info> {
     let name: Vec<u8> =
         info[8..10].iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
     let name = String::from_utf8(name).expect("ASCII");
-    Some(Info { name, run_nanos: info[24], runs: info[25] })
+    Some(ProgramInfo { name, run_nanos: info[24], runs: info[25] })
 }
 
 /// Returns the name of a loaded program, or `None` if no program has this id.

@@ -127,7 +127,7 @@ mod tests {
     use tcptop_abi::Counters;
 
     use super::*;
-    use crate::collector::{CollectorEvent, Details, Opening, TcpState};
+    use crate::collector::{CollectorEvent, Opening};
 
     fn address(last: u8) -> [u8; 16] {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last]
@@ -135,20 +135,10 @@ mod tests {
 
     fn observation(index: u32, (local, lport): (u8, u16), (remote, rport): (u8, u16)) -> Observation {
         Observation {
-            key: ConnectionKey { index, generation: 1 },
-            protocol: Protocol::Tcp,
             ends: Endpoints { laddr: address(local), raddr: address(remote), lport, rport },
             opening: Opening::Active,
-            state: Some(TcpState::Established),
             totals: Counters { rx_bytes: 5, ..Counters::default() },
-            earlier: Traffic::default(),
-            owner: None,
-            began: None,
-            ended: None,
-            end_unconfirmed: false,
-            forwarded: None,
-            sent_to: None,
-            details: Details::default(),
+            ..Observation::accepted(index)
         }
     }
 

@@ -6,7 +6,7 @@ use tcptop_abi::{Counters, Endpoints};
 
 use super::{CollectorEvent, Connection, ConnectionKey, ConnectionTable, Observation, Opening, Traffic};
 use crate::{
-    collector::{Claim, Details, ObservedOwner},
+    collector::{Claim, ObservedOwner},
     conn::{Identified, Keep, OwnerSource, Process, Protocol, TcpState},
     sys::clock::Moment,
 };
@@ -20,20 +20,10 @@ fn ends(lport: u16, rport: u16) -> Endpoints {
 /// Returns an observation of an accepted connection.
 fn tcp(index: u32, rx_bytes: u64) -> Observation {
     Observation {
-        key: ConnectionKey { index, generation: 1 },
-        protocol: Protocol::Tcp,
         ends: ends(80, 9),
-        opening: Opening::Passive,
-        state: Some(TcpState::Established),
         totals: Counters { rx_bytes, ..Counters::default() },
-        earlier: Traffic::default(),
-        owner: None,
         began: Moment::new(1),
-        ended: None,
-        end_unconfirmed: false,
-        forwarded: None,
-        sent_to: None,
-        details: Details::default(),
+        ..Observation::accepted(index)
     }
 }
 

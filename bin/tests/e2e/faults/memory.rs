@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{scene::Scene, session::Session};
+use super::{launch::Launch, session::Session};
 use crate::{
     harness::LIMIT,
     traffic::{Own, V4, allow_descriptors, udp},
@@ -29,7 +29,7 @@ fn refuse_more(pid: u32) {
 #[test]
 fn is_said() {
     allow_descriptors(4_096);
-    let mut session = Session::start(&Scene::new(&["--flows", "8192"]));
+    let mut session = Session::start(&Launch::new(&["--flows", "8192"]));
     refuse_more(session.pid());
     let server = udp(V4);
     let remote = server.local_addr().expect("bound");

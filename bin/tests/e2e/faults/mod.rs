@@ -8,9 +8,9 @@
 //! those that differ most.
 
 mod kernel;
+mod launch;
 mod memory;
 mod native;
-mod scene;
 mod session;
 mod site;
 mod traffic;
@@ -18,7 +18,7 @@ mod traffic;
 use std::{collections::BTreeSet, env, time::Instant};
 
 use self::{
-    scene::Scene,
+    launch::Launch,
     session::{LASTS, Outcome, Session},
     site::Site,
     traffic::{Local, Processes, Traffic},
@@ -62,13 +62,13 @@ fn is_spared(site: &Site) -> bool {
 /// The calls that this tcptop makes while there is traffic, of those that are wanted.
 fn calls(
     session: &Session,
-    scene: &Scene,
+    launch: &Launch,
     traffic: &mut dyn Traffic,
     is_wanted: impl Fn(&Site) -> bool,
 ) -> BTreeSet<Site> {
     session.kernel.watch();
     for _ in 0..4 {
-        session.provoke(scene);
+        session.provoke(launch);
         traffic.moved();
         std::thread::sleep(LASTS);
         traffic.end();
@@ -80,13 +80,13 @@ fn calls(
 /// Makes every selected call of such a tcptop fail. The calls must include names that begin like these. Returns the messages
 /// of the last tcptop on stderr.
 fn sweep(
-    scene: &Scene,
+    launch: &Launch,
     traffic: &mut dyn Traffic,
     is_wanted: impl Fn(&Site) -> bool,
     expected: &[&str],
 ) -> String {
-    let mut session = Session::start(scene);
-    let sites = calls(&session, scene, traffic, is_wanted);
+    let mut session = Session::start(launch);
+    let sites = calls(&session, launch, traffic, is_wanted);
     for name in expected {
         assert!(sites.iter().any(|site| site.name().starts_with(name)), "no {name}: {sites:?}");
     }
@@ -95,7 +95,7 @@ fn sweep(
         sites.iter().flat_map(|site| errors(site).into_iter().map(move |error| (site, error)))
     {
         let begin = Instant::now();
-        let outcome = session.suffer(scene, site, error, traffic);
+        let outcome = session.suffer(launch, site, error, traffic);
         let times = if error.1 == ALWAYS { "always".into() } else { format!("{} times", error.1) };
         let became = match &outcome {
             Ok(Outcome::Recovered) => "recovered".into(),
@@ -110,11 +110,11 @@ fn sweep(
         }
         if !matches!(outcome, Ok(Outcome::Recovered | Outcome::Unmade)) {
             drop(session);
-            session = Session::start(scene);
+            session = Session::start(launch);
         }
     }
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
-    session.finish(scene, traffic)
+    session.finish(launch, traffic)
 }
 
 /// A call about a file that processes or the kernel have in /proc.
@@ -125,13 +125,13 @@ fn is_of_proc(site: &Site) -> bool {
 #[test]
 fn of_the_loop_and_the_programs() {
     let expected = ["epoll_", "read", "write", "bpf"];
-    sweep(&Scene::new(&[]), &mut Local::new(), |site| !is_of_proc(site), &expected);
+    sweep(&Launch::new(&[]), &mut Local::new(), |site| !is_of_proc(site), &expected);
 }
 
 #[test]
 fn of_proc() {
     let args = ["--unit", "--user", "--cmdline", "--listen"];
-    sweep(&Scene::new(&args), &mut Processes::default(), is_of_proc, &["open", "read", "getdents64"]);
+    sweep(&Launch::new(&args), &mut Processes::default(), is_of_proc, &["open", "read", "getdents64"]);
 }
 
 #[test]
@@ -139,9 +139,9 @@ fn of_a_log() {
     let scratch = Scratch::new("faults");
     let is_of_log =
         |site: &Site| ["faults", "log.csv", "signalfd"].iter().any(|word| site.about().contains(word));
-    let scene = Scene::with_log(&[], &scratch);
+    let launch = Launch::with_log(&[], &scratch);
     let expected = ["open", "read", "write", "rename", "flock"];
-    let said = sweep(&scene, &mut Local::apart(), is_of_log, &expected);
+    let said = sweep(&launch, &mut Local::apart(), is_of_log, &expected);
     for word in ["reports are dropped until it can be", "the output can be written again"] {
         assert!(said.contains(word), "{said}");
     }
@@ -153,6 +153,6 @@ fn of_sock_diag() {
         println!("skipped: the kernel needs CONFIG_INET_DIAG");
         return;
     }
-    let scene = Scene::new(&["--collector", "diag"]);
-    sweep(&scene, &mut Local::new(), |site| !is_of_proc(site), &["sendto", "recv"]);
+    let launch = Launch::new(&["--collector", "diag"]);
+    sweep(&launch, &mut Local::new(), |site| !is_of_proc(site), &["sendto", "recv"]);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{is_of_proc, scene::Scene, sweep, traffic::Traffic};
+use super::{is_of_proc, launch::Launch, sweep, traffic::Traffic};
 use crate::{
     forwarded::native::router::{Router, SERVER},
     rows::Flow,
@@ -44,7 +44,7 @@ impl Traffic for Forwarded {
 fn of_connection_tracking() {
     let router = Arc::new(Router::new(""));
     let around = Arc::clone(&router);
-    let scene = Scene::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(start));
+    let launch = Launch::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(start));
     let mut traffic = Forwarded { router, pair: None };
-    sweep(&scene, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
+    sweep(&launch, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     kernel::Kernel,
-    scene::{Scene, logs},
+    launch::{Launch, logs},
     site::Site,
     traffic::Traffic,
 };
@@ -53,10 +53,10 @@ pub enum Outcome {
 }
 
 impl Session {
-    pub fn start(scene: &Scene) -> Self {
+    pub fn start(launch: &Launch) -> Self {
         let (kernel, lines) = (Kernel::default(), Arc::new(Mutex::new(Vec::new())));
         let into = Arc::clone(&lines);
-        let mut command = scene.command();
+        let mut command = launch.command();
         kernel.under(&mut command);
         let mut process = None;
         let mut start = || {
@@ -65,16 +65,16 @@ impl Session {
                 into.lock().expect("not poisoned").push(line.trim_end().to_owned());
             }));
         };
-        match &scene.inside {
+        match &launch.inside {
             Some(inside) => inside(&mut start),
             None => start(),
         }
-        if let Some(log) = &scene.log {
+        if let Some(log) = &launch.log {
             for old in logs(log) {
                 fs::remove_file(old).expect("ours");
             }
         }
-        let session = Self { process, kernel, lines, log: scene.log.clone() };
+        let session = Self { process, kernel, lines, log: launch.log.clone() };
         let begin = Instant::now();
         while session.lines().is_empty() {
             assert!(begin.elapsed() < recovery() * 3, "it does not start");
@@ -112,8 +112,8 @@ impl Session {
     }
 
     /// Makes it do what it rarely does.
-    pub fn provoke(&self, scene: &Scene) {
-        if scene.log.is_some() {
+    pub fn provoke(&self, launch: &Launch) {
+        if launch.log.is_some() {
             self.process.as_ref().inspect(|process| process.signal(libc::SIGHUP));
         }
     }
@@ -121,7 +121,7 @@ impl Session {
     /// Has this fault while there is traffic.
     pub fn suffer(
         &mut self,
-        scene: &Scene,
+        launch: &Launch,
         site: &Site,
         (errno, times): (i32, u32),
         traffic: &mut dyn Traffic,
@@ -134,7 +134,7 @@ impl Session {
         }
         let before = self.lines().len().saturating_sub(1);
         self.kernel.fail(site, errno, times);
-        self.provoke(scene);
+        self.provoke(launch);
         let moved = traffic.moved();
         let start = Instant::now();
         // Wait for calls that are rare.
@@ -219,9 +219,9 @@ impl Session {
 
     /// Checks that tcptop has recovered from the fault: a connection has its owner, and tcptop ends as usual. Returns its
     /// messages on stderr.
-    pub fn finish(mut self, scene: &Scene, traffic: &mut dyn Traffic) -> String {
+    pub fn finish(mut self, launch: &Launch, traffic: &mut dyn Traffic) -> String {
         let before = self.lines().len().saturating_sub(1);
-        self.provoke(scene);
+        self.provoke(launch);
         let moved = traffic.moved();
         let pid = traffic.pid().map(|pid| pid.to_string()).unwrap_or_default();
         let begin = Instant::now();

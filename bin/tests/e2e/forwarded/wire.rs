@@ -19,12 +19,12 @@ const SYN: u8 = 2;
 const ACK: u8 = 16;
 
 /// The two devices of a router.
-struct Router {
+struct RouterDevices {
     lan: Tun,
     wan: Tun,
 }
 
-impl Router {
+impl RouterDevices {
     /// In a network namespace of this thread. `None`: this host cannot be one.
     fn new() -> Option<Self> {
         enter_new();
@@ -66,8 +66,8 @@ impl Router {
 }
 
 /// Runs this with a router, in a thread whose network namespace is its own.
-fn with_router(test: impl FnOnce(Router) + Send + 'static) {
-    let test = || match Router::new() {
+fn with_router(test: impl FnOnce(RouterDevices) + Send + 'static) {
+    let test = || match RouterDevices::new() {
         Some(router) => test(router),
         None => println!("skipped: connection tracking counts nothing here"),
     };

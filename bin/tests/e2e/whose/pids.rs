@@ -17,14 +17,14 @@ use crate::{
 
 /// What a tcptop in a PID namespace wrote about three clients, and said on stderr; and the id of the third one there. The
 /// clients send one, two and three thousand bytes: one outside, another outside in a thread, and one inside.
-struct Scene {
+struct NamespaceReport {
     rows: Vec<Cells>,
     said: String,
     inside: String,
 }
 
 /// The rows of the client that sent so much.
-fn of<'a>(scene: &'a Scene, sent: &str) -> Vec<&'a Cells> {
+fn of<'a>(scene: &'a NamespaceReport, sent: &str) -> Vec<&'a Cells> {
     let rows: Vec<&Cells> = scene.rows.iter().filter(|row| row["tx_bytes"] == sent).collect();
     assert!(!rows.is_empty(), "none of {sent} bytes");
     rows
@@ -35,7 +35,7 @@ fn enter(helper: &mut Helper, log: &Log) {
     helper.tell(&format!("enter-pids {}", log.pid()));
 }
 
-fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
+fn play(prepare: impl FnOnce(&mut Command)) -> NamespaceReport {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::prepared(&["-d", "1", "-D", &address.port().to_string()], prepare);
@@ -77,11 +77,11 @@ fn play(prepare: impl FnOnce(&mut Command)) -> Scene {
     let (rows, said) = log.stop_saying();
     let named = |row: &Cells| row["comm"].contains("innocent") || row["cmdline"].contains("innocent");
     assert!(!rows.iter().any(named), "{rows:?}");
-    Scene { rows, said, inside: id }
+    NamespaceReport { rows, said, inside: id }
 }
 
 /// Panics unless the rows of the clients outside have their names, and no pids.
-fn assert_outside(scene: &Scene) {
+fn assert_outside(scene: &NamespaceReport) {
     for row in of(scene, "1000") {
         assert_eq!(owner(row), ("", "e2e-outside"), "{row:?}");
     }

@@ -26,9 +26,9 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// This process, in a cgroup of the test's. It goes back when dropped.
-struct Moved(PathBuf);
+struct CgroupMember(PathBuf);
 
-impl Moved {
+impl CgroupMember {
     fn into(cgroup: &Cgroup) -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").expect("cgroups");
         let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Moved {
     }
 }
 
-impl Drop for Moved {
+impl Drop for CgroupMember {
     fn drop(&mut self) {
         let _ = fs::write(&self.0, std::process::id().to_string());
     }
@@ -59,7 +59,7 @@ struct Flood {
 fn withstand(Flood { args, stop, says, most, flood }: Flood) {
     allow_descriptors(8_192);
     inside("flooded", move |cgroup| {
-        let _moved = Moved::into(cgroup);
+        let _moved = CgroupMember::into(cgroup);
         let form = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
         let mut command = tcptop(&[&form, args].concat());
         cgroup.make_root_of(&mut command);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    handing::ControlBuffer,
     harness::LIMIT,
     namespace,
     rows::{End, Flow},
@@ -20,9 +21,6 @@ pub struct Route {
     pub sender: UdpSocket,
     pub receiver: UdpSocket,
 }
-
-/// Room for an `IP_PKTINFO`, aligned as a `struct cmsghdr`.
-type Control = [usize; 8];
 
 impl Route {
     /// As many, all of them in one namespace.
@@ -54,7 +52,7 @@ impl Route {
     /// One datagram from this address to the same one, so that both sockets have a flow for each address.
     pub fn send(&self, address: Ipv4Addr, bytes: &[u8]) {
         let (at, mut control) =
-            (libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) }, Control::default());
+            (libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) }, ControlBuffer::default());
         let mut to = libc::sockaddr_in { sin_addr: at, ..traffic::raw_v4(self.ports()[1]) };
         let mut data = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
         // SAFETY: all zeros are an empty message.
@@ -70,7 +68,7 @@ impl Route {
         // message points to outlives the call.
         let sent = unsafe {
             let space = libc::CMSG_SPACE(length) as usize;
-            assert!(size_of::<Control>() >= space);
+            assert!(size_of::<ControlBuffer>() >= space);
             message.msg_controllen = space as _;
             let header = libc::CMSG_FIRSTHDR(&raw const message);
             (*header).cmsg_level = libc::IPPROTO_IP;

@@ -15,7 +15,10 @@ use std::{
 };
 
 use super::space::Space;
-use crate::traffic::{Pair, connect, listen};
+use crate::{
+    namespace::FlagsRequest,
+    traffic::{Pair, connect, listen},
+};
 
 pub const FAR4: &str = "10.98.0.2:0";
 pub const FAR6: &str = "[fd98::2]:0";
@@ -75,14 +78,6 @@ impl Drop for Wire {
             let _ = relay.join();
         }
     }
-}
-
-/// `struct ifreq` of netdevice(7), for its flags.
-#[repr(C)]
-struct FlagsRequest {
-    name: [u8; 16],
-    flags: i16,
-    rest: [u8; 22],
 }
 
 /// A TUN device `wire`, whose packets are read and written without a header.

@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// A session on its own terminal, and everything that the terminal has shown.
-struct Session {
+struct TerminalSession {
     keyboard: File,
     shown: Arc<Mutex<String>>,
     process: Process,
 }
 
-impl Session {
+impl TerminalSession {
     fn start(mut command: Command) -> Self {
         let (ours, theirs) = terminal(100);
         command.env("TERM", "xterm");
@@ -102,7 +102,7 @@ fn q_ends_tcptop() {
     for (args, keys) in
         [(&[][..], "xq"), (&["--no-clear"], "Q"), (&["--csv", "--total"], "q"), (&["-d", "60"], "q")]
     {
-        let mut session = Session::of(args);
+        let mut session = TerminalSession::of(args);
         assert!(session.is_ordinary() || session.shown().is_empty());
         eventually("a terminal without line editing", || (!session.is_ordinary()).then_some(()));
         let start = Instant::now();
@@ -115,16 +115,16 @@ fn q_ends_tcptop() {
 #[test]
 fn every_end_restores_the_terminal() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-        let session = Session::of(&[]);
+        let session = TerminalSession::of(&[]);
         session.expect("PROTO", 1);
         assert!(!session.is_ordinary());
         session.process.signal(signal);
         session.end().assert_success();
     }
-    let session = Session::of(&["-n", "2"]);
+    let session = TerminalSession::of(&["-n", "2"]);
     session.end().assert_success();
     // tcptop ends with an error status, because a report has a higher rate than zero.
-    let session = Session::of(&["--exit-over", "0"]);
+    let session = TerminalSession::of(&["--exit-over", "0"]);
     let pair = crate::traffic::Pair::new(crate::traffic::V4);
     eventually("the end", || {
         pair.exchange(1000, 10);
@@ -136,7 +136,7 @@ fn every_end_restores_the_terminal() {
 
 #[test]
 fn a_single_report_reads_no_keys() {
-    let mut session = Session::of(&["--once", "-d", "1"]);
+    let mut session = TerminalSession::of(&["--once", "-d", "1"]);
     session.press("q");
     thread::sleep(Duration::from_millis(500));
     assert!(session.is_ordinary());
@@ -145,14 +145,14 @@ fn a_single_report_reads_no_keys() {
 }
 
 /// Starts a session in which a shell runs this script. `$T` is the path of tcptop.
-fn shell(script: &str) -> Session {
+fn shell(script: &str) -> TerminalSession {
     let mut command = Command::new("sh");
     command
         .args(["-mc", script])
         .env("T", binary())
         .env("TCPTOP_STRICT", "1")
         .stderr(std::process::Stdio::piped());
-    Session::start(command)
+    TerminalSession::start(command)
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn control_d_has_no_effect() {
         thread::sleep(Duration::from_secs(2));
         ticks(process.pid()) - before
     };
-    let mut session = Session::of(&["-d", "1"]);
+    let mut session = TerminalSession::of(&["-d", "1"]);
     session.expect("PROTO", 1);
     session.press("\x04");
     assert!(busy(&session.process) < 100, "tcptop must not be busy for half of the time");

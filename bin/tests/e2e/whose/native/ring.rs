@@ -26,7 +26,7 @@ struct Parameters {
 /// `struct io_uring_sqe`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Request {
+struct SubmissionEntry {
     code: u8,
     flags: u8,
     priority: u16,
@@ -43,14 +43,14 @@ struct Request {
     rest: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Request>() == 64 && size_of::<Parameters>() == 120);
+const _: () = assert!(size_of::<SubmissionEntry>() == 64 && size_of::<Parameters>() == 120);
 
 /// A ring, which lives as long as the process.
 struct Ring {
     fd: libc::c_long,
     parameters: Parameters,
     queues: *mut u8,
-    requests: *mut Request,
+    requests: *mut SubmissionEntry,
 }
 
 fn checked(result: libc::c_long, what: &str) -> libc::c_long {
@@ -89,7 +89,7 @@ impl Ring {
     }
 
     /// Makes a request and waits for its answer.
-    fn ask(&self, request: Request) -> i32 {
+    fn ask(&self, request: SubmissionEntry) -> i32 {
         const WAIT: libc::c_long = 1;
         let [_, tail, mask, _, _, _, array, ..] = self.parameters.requests;
         let [answers_head, _, answers_mask, _, _, answers, ..] = self.parameters.answers;
@@ -116,18 +116,22 @@ impl Ring {
 /// Accepts a connection into the table of a ring, and receives so many bytes from it. It stays open.
 pub fn serve(listener: &TcpListener, bytes: usize) {
     let ring = Ring::new();
-    let accepted =
-        ring.ask(Request { code: ACCEPT, fd: listener.as_raw_fd(), place: 1, ..Request::default() });
+    let accepted = ring.ask(SubmissionEntry {
+        code: ACCEPT,
+        fd: listener.as_raw_fd(),
+        place: 1,
+        ..SubmissionEntry::default()
+    });
     assert_eq!(accepted, 0, "accept: {}", Error::from_raw_os_error(-accepted));
     let mut buffer = vec![0u8; bytes];
     let mut left = bytes;
     while left > 0 {
-        let received = ring.ask(Request {
+        let received = ring.ask(SubmissionEntry {
             code: RECEIVE,
             flags: IN_TABLE,
             address: buffer.as_mut_ptr().addr() as u64,
             length: u32::try_from(left).expect("small"),
-            ..Request::default()
+            ..SubmissionEntry::default()
         });
         left -= usize::try_from(received).expect("no error");
     }

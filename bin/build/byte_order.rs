@@ -2,12 +2,12 @@
 
 /// A byte order.
 #[derive(Clone, Copy)]
-pub enum Order {
+pub enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     /// Reads a number of `N` bytes, at most eight, at `at`.
     pub fn number<const N: usize>(self, bytes: &[u8], at: usize) -> Option<usize> {
         let bytes = bytes.get(at..at.checked_add(N)?)?;

@@ -1,24 +1,23 @@
 //! `--check`: reports what tcptop needs, whether this host has it, and whether tcptop can run here.
 
-use std::{fmt::Write, fs, os::fd::AsFd, path::Path};
+mod collectors;
+mod finding;
+mod programs;
 
+use std::{fmt::Write, fs, path::Path};
+
+use self::finding::{INDENT, cannot_tell, line, unknown};
 use crate::{
     bpf,
-    collector::NetworkCollector,
     confinement::{self, Needs, confine},
-    conntrack::{self, ConntrackCollector, ConntrackSettings},
-    diag::DiagCollector,
     error::OLDEST,
     exit,
     foreign::Shown,
     platform::Platform,
     privilege,
     proc::Snapshot,
-    sys::{self, cgroup::CgroupRoot},
+    sys,
 };
-
-/// Column at which the findings begin.
-const INDENT: usize = 24;
 
 /// Returns the report, and the exit code that a run would end with.
 pub fn report() -> (String, u8) {
@@ -40,8 +39,8 @@ pub fn report() -> (String, u8) {
             line(&mut text, false, "open files", &error.to_string());
             RunOutcome::Short
         }
-        Ok(()) => match (privileged, cgroup(&mut text, privileged)) {
-            (true, true) => hooks(&mut text),
+        Ok(()) => match (privileged, programs::cgroup(&mut text, privileged)) {
+            (true, true) => programs::hooks(&mut text),
             (true, false) => {
                 line(&mut text, false, "kernel programs", "not tried without a cgroup v2 tree");
                 RunOutcome::Lacks
@@ -57,8 +56,8 @@ pub fn report() -> (String, u8) {
         let _ = writeln!(text, "     {:<width$} {}", "this host", platform.advice(), width = INDENT - 6);
     }
     proc_files(&mut text, Path::new("/proc"));
-    let counts_tcp = sock_diag(&mut text);
-    let conntrack = connection_tracking(&mut text, Path::new("/proc"));
+    let counts_tcp = collectors::sock_diag(&mut text);
+    let conntrack = collectors::connection_tracking(&mut text, Path::new("/proc"));
     let not_needed = not_needed();
     // From here on, this process is confined as a run is.
     confined(&mut text, Needs { bpf: runs, conntrack, ..Needs::default() });
@@ -105,57 +104,6 @@ enum RunOutcome {
     Lacks,
 }
 
-/// Checks sock_diag. Returns true if TCP can be counted without BPF.
-fn sock_diag(text: &mut String) -> bool {
-    let mut collector = DiagCollector::new();
-    match collector.start() {
-        Ok(()) => {
-            let lacks = lacks(&collector);
-            line(text, true, "sock_diag", &format!("without BPF, TCP of this network namespace{lacks}"));
-            true
-        }
-        Err(error) => {
-            line(
-                text,
-                false,
-                "sock_diag",
-                &format!(
-                    "{error} (needed where BPF is refused, and to tell which side opened older connections)"
-                ),
-            );
-            false
-        }
-    }
-}
-
-/// Checks connection tracking. Returns true if a run would show forwarded connections.
-fn connection_tracking(text: &mut String, proc: &Path) -> bool {
-    if !conntrack::is_available(proc) {
-        line(text, false, "conntrack", "not loaded: no forwarded connections");
-        return false;
-    }
-    let settings =
-        ConntrackSettings { proc: proc.into(), forwarded: true, local_udp: false, enable_accounting: false };
-    let mut collector = ConntrackCollector::new(settings);
-    match collector.start() {
-        Ok(()) => {
-            let forwards = conntrack::forwards(proc);
-            let now = if forwards { "" } else { " (this host forwards nothing now)" };
-            let lacks = lacks(&collector);
-            line(text, true, "conntrack", &format!("forwarded connections{now}{lacks}"));
-            forwards
-        }
-        Err(_) if !privilege::net_admin() => {
-            unknown(text, "conntrack", &cannot_tell());
-            false
-        }
-        Err(error) => {
-            line(text, false, "conntrack", &format!("{error}: no forwarded connections"));
-            false
-        }
-    }
-}
-
 /// Drops the privileges that a run would drop, and reports each step.
 fn confined(text: &mut String, needs: Needs) {
     let confinement = confine(needs);
@@ -186,80 +134,6 @@ fn confined(text: &mut String, needs: Needs) {
         "Landlock",
         "not used: it would hide the open files of other processes, and so the owners",
     );
-}
-
-/// Lists what a collector lacks, and what is lost without it.
-fn lacks(collector: &dyn NetworkCollector) -> String {
-    let lacks =
-        collector.missing().iter().map(|missing| format!("; without {}: {}", missing.what, missing.lost));
-    lacks.collect()
-}
-
-fn line(text: &mut String, met: bool, name: &str, found: &str) {
-    answer(text, if met { "yes" } else { "no" }, name, found);
-}
-
-/// Appends a line for something that this process cannot find out.
-fn unknown(text: &mut String, name: &str, why: &str) {
-    answer(text, "?", name, why);
-}
-
-fn answer(text: &mut String, answer: &str, name: &str, found: &str) {
-    let _ = writeln!(text, "{answer:<4} {name:<width$} {found}", width = INDENT - 6);
-}
-
-fn cannot_tell() -> String {
-    format!("cannot tell without {}", privilege::lacking())
-}
-
-/// Checks for a cgroup v2 tree. Returns true if there is one to attach to.
-fn cgroup(text: &mut String, privileged: bool) -> bool {
-    let (root, place) = match bpf::root() {
-        Ok(found) => found,
-        // If no tree is mounted, reaching one takes privileges.
-        Err(_) if !privileged => {
-            unknown(text, "cgroup v2", &cannot_tell());
-            return false;
-        }
-        Err(error) => {
-            line(text, false, "cgroup v2", &error.to_string());
-            return false;
-        }
-    };
-    match place {
-        CgroupRoot::Mounted(path) => {
-            line(text, true, "cgroup v2", &format!("mounted at {}", Shown::new(&path)));
-        }
-        CgroupRoot::Private => line(text, true, "cgroup v2", "not mounted, and reached without a mount"),
-    }
-    if !sys::cgroup::is_whole(root.as_fd()) {
-        line(text, false, "the cgroup root", bpf::PART);
-    }
-    true
-}
-
-/// Loads and attaches every program for a moment.
-fn hooks(text: &mut String) -> RunOutcome {
-    let tried = match bpf::try_out() {
-        Ok(tried) => tried,
-        Err(error) => {
-            line(text, false, "bpf(2)", &error.to_string());
-            return if error.exit_code() == exit::OS { RunOutcome::Short } else { RunOutcome::Lacks };
-        }
-    };
-    line(text, true, "bpf(2)", &format!("maps for {} connections, and a ring buffer", tried.flows));
-    let mut runs = true;
-    for (hook, failure) in tried.hooks {
-        match failure {
-            None => line(text, true, hook.name(), "attached, and detached again"),
-            Some(error) => {
-                let without = hook.lost.unwrap_or("tcptop cannot run without it");
-                line(text, false, hook.name(), &format!("{error}; {without}"));
-                runs &= hook.lost.is_some();
-            }
-        }
-    }
-    if runs { RunOutcome::Runs } else { RunOutcome::Lacks }
 }
 
 /// Reports what /proc shows: older connections and their owners.

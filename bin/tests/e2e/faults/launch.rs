@@ -11,15 +11,15 @@ use crate::harness::{Scratch, tcptop};
 /// Calls what it is given, in a place of its own.
 type Around = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
 
-/// How it is started.
-pub struct Scene {
+/// How a test starts tcptop.
+pub struct Launch {
     args: Vec<String>,
     pub log: Option<PathBuf>,
     /// In a separate network namespace.
     pub inside: Option<Around>,
 }
 
-impl Scene {
+impl Launch {
     pub fn new(args: &[&str]) -> Self {
         // Each report has a row at least.
         let args = [&["--csv", "--closed", "--total", "-d", "0.1"], args].concat();
