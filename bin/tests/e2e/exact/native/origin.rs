@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    handing::ControlBuffer,
+    fd_passing::ControlBuffer,
     harness::LIMIT,
     namespace,
     rows::{End, Flow},
