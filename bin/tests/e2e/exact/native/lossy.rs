@@ -9,7 +9,7 @@ use super::{
 use crate::{
     exact::{
         case,
-        witness::{Info, agree},
+        witness::{Info, assert_ends_agree},
     },
     harness::{Tcptop, eventually},
     traffic::{Pair, SIOCOUTQ, close_by_reset, finish_sending, queue, receive, receive_to_end, send},
@@ -24,7 +24,7 @@ fn transfer(pair: &Pair, up: u64, down: u64) {
         scope.spawn(|| receive(client, down));
         receive(server, up);
     });
-    agree(pair, &pair.ends(up, down));
+    assert_ends_agree(pair, &pair.ends(up, down));
     for end in [client, server] {
         eventually("every byte acknowledged", || (queue(&**end, SIOCOUTQ) == 0).then_some(()));
         assert!(Info::of(&**end).sent_again() > 0, "nothing was lost");

@@ -6,7 +6,7 @@ use super::{link::Link, space::Space};
 use crate::{
     exact::{
         case,
-        witness::{TCP_INFO, agree},
+        witness::{TCP_INFO, assert_ends_agree},
     },
     harness::Tcptop,
     rows::{Flow, Owner},
@@ -75,7 +75,7 @@ fn transparent_proxy() {
     assert_eq!(pair.server.local_addr().expect("bound"), nowhere());
     pair.exchange(30_000, 4_000);
     let expected = pair.ends(30_000, 4_000);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("through a transparent proxy's nft rule", TCP_INFO, tcptop, &expected);
 }
