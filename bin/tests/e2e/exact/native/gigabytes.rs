@@ -1,4 +1,4 @@
-//! Amounts that take an emulated machine minutes.
+//! Tests amounts of data for which an emulated machine needs minutes.
 
 use crate::{
     exact::{

@@ -18,11 +18,11 @@ const FLOW_TABLE: &str = "
 #[test]
 fn rows_say_so_and_count_on() {
     let router = Router::new("");
-    if !router.router.accepts(FLOW_TABLE) {
+    if !router.router.supports(FLOW_TABLE) {
         println!("skipped: this kernel has no flow tables");
         return;
     }
-    router.router.filter(FLOW_TABLE);
+    router.router.nft(FLOW_TABLE);
     let (mut marked, mut rows) = (false, Vec::new());
     let all = router.watch(&["-d", "0.3"], || {
         let pair = router.pair(SERVER);

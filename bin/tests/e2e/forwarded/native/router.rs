@@ -3,7 +3,7 @@
 use std::{fs, net::UdpSocket};
 
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     harness::{Process, tcptop},
     options::{Cells, during_by},
     traffic::{self, Own, Pair, connect, listen},
@@ -34,15 +34,15 @@ const RULES: &str = "
 const COLUMNS: &str = "event,proto,local,remote,nat,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets";
 
 pub struct Router {
-    pub client: Space,
-    pub router: Space,
-    pub server: Space,
+    pub client: Netns,
+    pub router: Netns,
+    pub server: Netns,
 }
 
 impl Router {
     /// With these chains in the router's table besides its own.
     pub fn new(rules: &str) -> Self {
-        let [client, router, server] = ["client", "router", "server"].map(Space::new);
+        let [client, router, server] = ["client", "router", "server"].map(Netns::new);
         client.ip(&format!("link add wire type veth peer name lan netns {}", router.name()));
         server.ip(&format!("link add wire type veth peer name wan netns {}", router.name()));
         let addresses = [
@@ -51,13 +51,13 @@ impl Router {
             (&router, "wan", ["203.0.113.1/24", "2001:db8::1/64", "fe80::1/64"]),
             (&server, "wire", ["203.0.113.2/24", "2001:db8::2/64", "fe80::2/64"]),
         ];
-        for (space, device, [v4, v6, link_local]) in addresses {
+        for (netns, device, [v4, v6, link_local]) in addresses {
             // The kernel's own link-local address is tentative for a second, in which no neighbour is found.
-            space.ip(&format!("link set {device} addrgenmode none"));
-            space.ip(&format!("address add {v4} dev {device}"));
-            space.ip(&format!("address add {v6} dev {device} nodad"));
-            space.ip(&format!("address add {link_local} dev {device} nodad"));
-            space.ip(&format!("link set {device} up"));
+            netns.ip(&format!("link set {device} addrgenmode none"));
+            netns.ip(&format!("address add {v4} dev {device}"));
+            netns.ip(&format!("address add {v6} dev {device} nodad"));
+            netns.ip(&format!("address add {link_local} dev {device} nodad"));
+            netns.ip(&format!("link set {device} up"));
         }
         client.ip("route add default via 192.168.7.1");
         client.ip("route add default via fd07::1");
@@ -65,7 +65,7 @@ impl Router {
         let this = Self { client, router, server };
         this.set("net/ipv4/ip_forward", "1");
         this.set("net/ipv6/conf/all/forwarding", "1");
-        this.router.filter(&format!("{RULES}\n{rules}"));
+        this.router.nft(&format!("{RULES}\n{rules}"));
         this.set("net/netfilter/nf_conntrack_acct", "1");
         this
     }
@@ -108,19 +108,19 @@ impl Router {
 
     /// A UDP socket of the client, and one of the server.
     pub fn sockets(&self, client: &str, server: &str) -> (Own<UdpSocket>, Own<UdpSocket>) {
-        let socket = |space: &Space, address: &str| {
-            space.inside(|| traffic::udp(&format!("{}:0", bracketed(address))))
+        let socket = |netns: &Netns, address: &str| {
+            netns.inside(|| traffic::udp(&format!("{}:0", bracketed(address))))
         };
         (socket(&self.client, client), socket(&self.server, server))
     }
 
     /// Bytes that the router passed on from the client, and to it, as nft counted them.
     pub fn passed(&self) -> (u64, u64) {
-        (self.router.counted("up").1, self.router.counted("down").1)
+        (self.router.counter("up").1, self.router.counter("down").1)
     }
 }
 
-impl Space {
+impl Netns {
     /// A UDP socket bound to this address and port.
     pub fn socket_at(&self, address: &str) -> Own<UdpSocket> {
         self.inside(|| traffic::udp(address))

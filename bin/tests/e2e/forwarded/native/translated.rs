@@ -9,7 +9,7 @@ use std::{
 
 use super::router::{CLIENT, CLIENT6, ROUTER, Router, SERVER, SERVER6, sums};
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     options::{Cells, connections},
     traffic::{Own, Pair, connect, datagram, listen},
 };
@@ -153,7 +153,7 @@ fn port_forward() {
 }
 
 /// Connects from a namespace to the router's port that leads to the listener.
-fn reach(listener: Own<TcpListener>, from: &Space) -> Pair {
+fn reach(listener: Own<TcpListener>, from: &Netns) -> Pair {
     let client = from.inside(|| connect(format!("{ROUTER}:8443").parse().expect("an address")));
     Pair::accepted(listener, client)
 }

@@ -3,7 +3,7 @@
 use std::{thread::sleep, time::Duration};
 
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     options::Cells,
     puppet::Puppet,
     whose::log::{Log, owner},
@@ -12,8 +12,8 @@ use crate::{
 const SERVER: &str = "10.99.1.2:8090";
 
 /// Two namespaces with two links between them. The client's end uses both.
-fn linked() -> [Space; 2] {
-    let [near, far] = ["near", "far"].map(Space::new);
+fn linked() -> [Netns; 2] {
+    let [near, far] = ["near", "far"].map(Netns::new);
     for link in 1..=2 {
         near.ip(&format!("link add c{link} type veth peer name s{link} netns {}", far.name()));
         near.ip(&format!("addr add 10.99.{link}.1/24 dev c{link}"));
@@ -21,8 +21,8 @@ fn linked() -> [Space; 2] {
         near.ip(&format!("link set c{link} up"));
         far.ip(&format!("link set s{link} up"));
     }
-    for space in [&near, &far] {
-        space.ip("mptcp limits set subflow 2 add_addr_accepted 2");
+    for netns in [&near, &far] {
+        netns.ip("mptcp limits set subflow 2 add_addr_accepted 2");
     }
     near.ip("mptcp endpoint add 10.99.2.1 dev c2 subflow");
     [near, far]
