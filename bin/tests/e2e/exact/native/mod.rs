@@ -19,7 +19,6 @@ mod link_local;
 mod lossy;
 pub mod netns;
 mod option_memory;
-mod origin;
 mod port_zero;
 mod redirected;
 mod remotes;

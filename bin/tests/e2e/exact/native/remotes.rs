@@ -1,4 +1,5 @@
-//! Tests a UDP socket with 10,000 remotes. It has as many flows, for which the default table has room.
+//! Tests a UDP socket with 10,000 remotes. It has as many flows, which need a table larger than the smallest default
+//! of 4,096 places.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
