@@ -70,8 +70,8 @@ fn datagrams_are_other() {
                 client.send(&[0; 400]).expect("send");
                 datagram(&server, 400);
             }
-            let (rows, said) = log.stop_saying();
-            assert!(said.contains("inside other packets"), "{said}");
+            let (rows, messages) = log.stop_with_messages();
+            assert!(messages.contains("inside other packets"), "{messages}");
             let sum = |event: &str, column: &str| -> u64 {
                 let of = rows.iter().filter(|row| row["event"] == event);
                 of.map(|row| row[column].parse::<u64>().unwrap_or(0)).sum()

@@ -9,8 +9,8 @@ use std::{
 use super::site::Site;
 use crate::interpose::{Calls, Question, Verdict, ask};
 
-/// Calls that are not intercepted: the end of a signal handler and of the process, which cannot fail, and sendmsg(2), which passes
-/// the seccomp listener to this process.
+/// Calls that are not intercepted: the end of a signal handler and of the process, which cannot fail, and sendmsg(2), which
+/// passes the seccomp listener to this process.
 #[cfg(target_pointer_width = "64")]
 const NOT_INTERCEPTED: &[libc::c_long] = &[
     libc::SYS_rt_sigreturn,

@@ -31,8 +31,8 @@ pub trait Traffic {
     }
 }
 
-/// A connection in this process. It calls accept4(2) without an address, so no hook sees the owner of the accepted end, and tcptop
-/// must read /proc.
+/// A connection in this process. It calls accept4(2) without an address, so no hook sees the owner of the accepted end, and
+/// tcptop must read /proc.
 pub struct Local {
     address: &'static str,
     events: &'static [&'static str],

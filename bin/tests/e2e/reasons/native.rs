@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn what_the_network_answers() {
+fn connects_that_the_network_rejects() {
     let netns = Netns::new("unreachable");
     let answers = [
         ("icmp type host-unreachable", "unreachable"),
@@ -31,8 +31,9 @@ fn what_the_network_answers() {
             port = netns.inside(|| {
                 let (socket, local) = bound_tcp();
                 set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SYNCNT, &2i32);
-                // It waits: what comes while it sends is only noted, and the answer to the next SYN ends it.
-                raw_connect(&socket, remote).expect_err("nft answers");
+                // This connect blocks. The kernel only records an error that arrives while it sends, and the answer to the next
+                // SYN ends the connect.
+                raw_connect(&socket, remote).expect_err("nft rejects it");
                 local.port()
             });
         });
@@ -41,7 +42,7 @@ fn what_the_network_answers() {
 }
 
 #[test]
-fn two_ends_of_a_cable() {
+fn interfaces_of_both_ends_of_a_link() {
     let (near, far) = (Netns::new("cable-near"), Netns::new("cable-far"));
     near.ip(&format!("link add cable type veth peer name plug netns {}", far.name()));
     for (netns, device, address) in [(&near, "cable", "10.99.0.1/24"), (&far, "plug", "10.99.0.2/24")] {
@@ -50,7 +51,8 @@ fn two_ends_of_a_cable() {
     }
     let index = far.ip("-o link show plug").split(':').next().expect("a line").to_owned();
     let mut ports = [0; 2];
-    // It runs in the near namespace, and sees the sockets of both.
+    // tcptop runs in the near namespace and sees the sockets of both. It cannot name an interface of the far namespace, so it
+    // shows its index.
     let rows = near.inside(|| {
         csv(&COLUMNS, || {
             let listener = far.inside(|| listen("10.99.0.2:0"));
