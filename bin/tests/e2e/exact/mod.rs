@@ -6,21 +6,19 @@
 mod acceptors;
 mod amounts;
 mod buffers;
-mod calls;
 mod connects;
-mod corners;
-mod crews;
+mod corner_cases;
 mod datagrams;
-mod deafness;
 mod encrypted;
 mod endings;
 mod fastopen;
-mod handed;
+mod lost_segments;
 mod mapped;
 pub mod native;
 mod offload;
 mod older;
 mod owners;
+mod passed_sockets;
 mod probes;
 mod receivers;
 mod refused;
@@ -29,6 +27,8 @@ mod restored;
 mod round_trips;
 mod windows;
 mod witness;
+mod worker_processes;
+mod zero_copy;
 
 use crate::{
     harness::Tcptop,

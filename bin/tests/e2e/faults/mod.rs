@@ -55,9 +55,9 @@ fn errors(site: &Site) -> Vec<(i32, u32)> {
 
 /// Returns whether the tests do not let this call fail.
 fn is_excluded(site: &Site) -> bool {
-    // Linux frees the descriptor whatever close(2) returns, but an injected fault would leave it open. brk(2) returns no error,
-    // only the break that it has reached (`memory` tests that). The F_GETFD is one of std's: a debug build checks by it that a
-    // descriptor is open before it closes it.
+    // Linux frees the descriptor whatever close(2) returns, but an injected fault would leave it open. brk(2) returns the
+    // break and no error, so `memory` refuses memory in another way. std calls fcntl(2) with F_GETFD in debug builds, to check
+    // that a descriptor is open before it closes it.
     site.is(&["close", "brk"]) || site.about().starts_with("command 0x1,")
 }
 

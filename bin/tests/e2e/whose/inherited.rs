@@ -53,7 +53,7 @@ fn assert_closed_by(log: Log, child: &Owner, ends: (&str, &str)) {
 }
 
 #[test]
-fn of_an_outgoing_connection() {
+fn an_outgoing_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
@@ -72,7 +72,7 @@ fn of_an_outgoing_connection() {
 }
 
 #[test]
-fn of_an_accepted_connection() {
+fn an_accepted_connection() {
     let mut server = Puppet::new("e2e-parent");
     let address = server.tell("listen 127.0.0.1:0");
     let log = Log::start(&["-d", "0.3"]);
@@ -91,7 +91,7 @@ fn of_an_accepted_connection() {
 }
 
 #[test]
-fn of_an_idle_connection() {
+fn an_idle_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::text(address.port());
@@ -104,7 +104,7 @@ fn of_an_idle_connection() {
 }
 
 #[test]
-fn of_an_idle_connection_older_than_tcptop() {
+fn an_idle_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let mut client = Puppet::new("e2e-parent");
@@ -117,7 +117,7 @@ fn of_an_idle_connection_older_than_tcptop() {
 }
 
 #[test]
-fn of_a_connection_older_than_tcptop() {
+fn a_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let mut client = Puppet::new("e2e-parent");
@@ -132,7 +132,7 @@ fn of_a_connection_older_than_tcptop() {
 }
 
 #[test]
-fn of_an_older_connection_without_further_traffic() {
+fn an_older_connection_without_further_traffic() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let mut client = Puppet::new("e2e-parent");

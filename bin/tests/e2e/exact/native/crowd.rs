@@ -50,9 +50,9 @@ fn make_connections(to: Ipv4Addr) -> Vec<End> {
 #[test]
 fn connections_beyond_the_places_of_the_table() {
     let mut expected = Vec::new();
-    let form = ["--csv", "--closed", "--total", "-a", "127.4.0.0/16"];
+    let options = ["--csv", "--closed", "--total", "-a", "127.4.0.0/16"];
     let mut took = Duration::ZERO;
-    let finished = during(&[&form[..], &["--flows", "4096", "-d", "60"]].concat(), || {
+    let finished = during(&[&options[..], &["--flows", "4096", "-d", "60"]].concat(), || {
         let begin = Instant::now();
         thread::scope(|scope| {
             let servers = [Ipv4Addr::new(127, 4, 0, 1), Ipv4Addr::new(127, 4, 0, 2)];

@@ -60,8 +60,8 @@ fn assert_survives(Flood { args, stop, message, most_kib, flood }: Flood) {
     allow_descriptors(8_192);
     inside("flooded", move |cgroup| {
         let _inside = InCgroup::enter(cgroup);
-        let form = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
-        let mut command = tcptop(&[&form, args].concat());
+        let options = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
+        let mut command = tcptop(&[&options, args].concat());
         cgroup.make_root_of(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);

@@ -45,8 +45,8 @@ fn send_to_all(pair: &UdpPair, round: usize, pace: u64, spread: bool) {
 fn datagrams_while_their_flow_is_removed() {
     let pair = UdpPair::in_one_namespace(1).remove(0);
     let port = pair.ports()[1].to_string();
-    let form = ["--csv", "--closed", "--total", "-P", &port];
-    let args = [&form[..], &["--flows", "65536", "-d", "0.1", "--udp-timeout", "1"]].concat();
+    let options = ["--csv", "--closed", "--total", "-P", &port];
+    let args = [&options[..], &["--flows", "65536", "-d", "0.1", "--udp-timeout", "1"]].concat();
     let finished = during(&args, || {
         for (round, pace) in PACES.into_iter().chain(BURSTS).enumerate() {
             send_to_all(&pair, round, pace, round < PACES.len());

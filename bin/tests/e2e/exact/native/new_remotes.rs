@@ -86,9 +86,9 @@ fn threads_send_to_new_remotes_at_once() {
     let cpus = cpus();
     assert!(cpus.len() >= 2, "this test needs two CPUs");
     let barrier = SpinBarrier { arrived: AtomicUsize::new(0), threads: cpus.len() };
-    let form = ["--csv", "--closed", "--total", "-a", "127.3.0.0/16"];
+    let options = ["--csv", "--closed", "--total", "-a", "127.3.0.0/16"];
     let mut expected: Vec<End> = Vec::new();
-    let finished = during(&[&form[..], &["--flows", "65536", "-d", "0.5"]].concat(), || {
+    let finished = during(&[&options[..], &["--flows", "65536", "-d", "0.5"]].concat(), || {
         let pairs = UdpPair::in_one_namespace(SOCKETS);
         thread::scope(|scope| {
             for cpu in &cpus {
