@@ -21,7 +21,7 @@ fn a_closed_row_has_the_round_trip_time_from_before_the_close() {
     let before = newest(&tcptop.rows(), &flow).and_then(|row| row.rtt_us).expect("measured");
     finish_sending(&pair.client);
     assert_eq!(receive_to_end(&pair.server), 0);
-    // By now the peer has acknowledged the FIN, and late (net/ipv4/tcp_timer.c `tcp_delack_timer`).
+    // By now the peer's delayed-ACK timer has acknowledged the FIN (net/ipv4/tcp_timer.c `tcp_delack_timer`).
     sleep(Duration::from_millis(300));
     drop(pair);
     let rows = tcptop.finish(&expected);

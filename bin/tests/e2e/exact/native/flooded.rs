@@ -93,7 +93,10 @@ fn assert_survives(Flood { args, stop, message, most_kib, flood }: Flood) {
         finished.assert_code(0);
         let notes = finished.stderr.lines().filter(|line| !line.contains("without the cgroup root: "));
         let notes: Vec<&str> = notes.collect();
-        assert!(matches!(notes.as_slice(), [note] if note.contains(message)), "{notes:?}, not {message:?}");
+        assert!(
+            matches!(notes.as_slice(), [note] if note.contains(message)),
+            "stderr has {notes:?}, and not only a message with {message:?}"
+        );
 
         let lives = Lives::of(&finished.stdout);
         let untracked = lives.untracked;

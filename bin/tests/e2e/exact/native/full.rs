@@ -72,7 +72,10 @@ fn connections_that_find_room_later_are_counted_once() {
     let whole = rows.iter().filter(mine).filter(|row| moved_by(row) == 2 * BYTES);
     let part = rows.iter().filter(mine).filter(|row| moved_by(row) == BYTES);
     let (whole, part) = (whole.count(), part.count());
-    assert!(whole <= 1024 && part > 2 * CLOSED_EARLY, "{whole} and {part}");
+    assert!(
+        whole <= 1024 && part > 2 * CLOSED_EARLY,
+        "{whole} connections have both rounds, and {part} have one"
+    );
     let moved = CONNECTIONS * BYTES + (CONNECTIONS - CLOSED_EARLY as u64) * BYTES;
     let both = (closed.0 + untracked.0, closed.1 + untracked.1);
     // Connections of other programs on this machine may be untracked too.

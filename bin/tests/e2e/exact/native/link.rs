@@ -99,8 +99,16 @@ impl Link {
         let headers = count * if remote.is_ipv4() { 28 } else { 48 };
         let both = [("sent", up, down), ("received", down, up)];
         for (counter, near, far) in both {
-            assert_eq!(self.near.counter(counter), (count, near + headers), "{counter} by the near end");
-            assert_eq!(self.far.counter(counter), (count, far + headers), "{counter} by the far end");
+            assert_eq!(
+                self.near.counter(counter),
+                (count, near + headers),
+                "nft's counter of datagrams {counter} at the near end"
+            );
+            assert_eq!(
+                self.far.counter(counter),
+                (count, far + headers),
+                "nft's counter of datagrams {counter} at the far end"
+            );
         }
         let flow = Flow::udp(address(client), remote);
         traffic::ends(flow, up, down).map(|end| end.packets(count, count))

@@ -72,7 +72,7 @@ impl Netns {
                 .expect("piped")
                 .write_all(table(rules).as_bytes())
                 .expect("nft reads its input");
-            child.wait().expect("a child of ours").success()
+            child.wait().expect("wait").success()
         })
     }
 
@@ -107,7 +107,7 @@ fn run(command: &mut Command, input: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command);
     child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the program reads its input");
-    let finished = child.wait_with_output().expect("a child of ours");
+    let finished = child.wait_with_output().expect("wait");
     let [output, errors] =
         [finished.stdout, finished.stderr].map(|text| String::from_utf8_lossy(&text).into());
     assert!(finished.status.success(), "{command:?} < {input:?}: {errors}");

@@ -57,7 +57,7 @@ fn tcp_behind_masquerade() {
         pair.exchange(300_000, 70_000);
         ends = Some((pair.client.local_addr().expect("bound"), pair.server.local_addr().expect("bound")));
     });
-    let (client, server) = ends.expect("both");
+    let (client, server) = ends.expect("connected");
     let row = only_connection(&rows);
     let nat = format!("{ROUTER}:{}", client.port());
     assert_ends(row, "tcp", &client.to_string(), &server.to_string(), &nat);
@@ -175,5 +175,5 @@ fn hairpin() {
     assert_ends(row, "tcp", &local, &format!("{CLIENT}:443"), &format!("192.168.7.1:{port}"));
     let (rx, tx) = sums([row]);
     assert_eq!(rx + tx, router.forwarded().0);
-    assert!(rx > 200_000 && (5_000..40_000).contains(&tx), "{rx} {tx}");
+    assert!(rx > 200_000 && (5_000..40_000).contains(&tx), "{rx} bytes received, {tx} sent");
 }

@@ -41,7 +41,7 @@ fn dig_is_named_and_found() {
         command.args(["-p", &port, "+tries=1", "@127.0.0.1", "example.test"]);
         let mut dig = spawn(command.stdout(Stdio::null()).stdin(Stdio::null()));
         let pid = dig.id().to_string();
-        assert!(dig.wait().expect("a child of ours").success());
+        assert!(dig.wait().expect("wait").success());
         let row = log.expect(&pid, |row| row["pid"] == pid);
         assert_eq!(owner(&row), (&*pid, "dig"), "{row:?}");
         assert!(row["cmdline"].ends_with("@127.0.0.1 example.test") || row["cmdline"] == "dig", "{row:?}");

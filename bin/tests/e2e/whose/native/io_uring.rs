@@ -1,4 +1,4 @@
-//! A server that calls io_uring by its system calls. It keeps its connections in the ring's table of files, and not in
+//! A server that uses io_uring through its system calls. It keeps its connections in the ring's table of files, and not in
 //! descriptors.
 
 use std::{
