@@ -159,7 +159,7 @@ fn datagram_to_a_closed_port() {
     client.send_to(&[0; 10], remote).expect("send");
     let expected = [Flow::udp(address(&client), remote).moved(&Owner::me(), 0, 10).packets(0, 1)];
     drop(client);
-    case("datagram to a port that nobody has", "-", tcptop, &expected);
+    case("datagram to a closed port", "-", tcptop, &expected);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_flow_without_traffic_ends_and_may_begin_again() {
     assert!(rows.iter().all(|row| row.owner == Some(Owner::me())), "{rows:?}");
     tcptop.stop();
     line(
-        "UDP flow that ended by silence and began anew",
+        "UDP flow that ended by its timeout and began again",
         "-",
         &[first[0].clone(), End { tx: 60, ..first[0].clone() }],
     );

@@ -20,7 +20,7 @@ fn server_bound_to_the_unspecified_address() {
     let expected = ends(flow, 70, 80).map(|end| end.packets(1, 1));
     tcptop.expect_live(&expected);
     drop((client, server));
-    case("IPv4 datagrams to an IPv6 socket bound to everything", "-", tcptop, &expected);
+    case("IPv4 datagrams to an IPv6 socket bound to ::", "-", tcptop, &expected);
 }
 
 fn between_mapped_addresses(name: &str, connected: bool) {

@@ -139,5 +139,5 @@ fn never_accepted() {
     tcptop.expect_live(&expected);
     drop(listener);
     client.tell("close");
-    case("never accepted: the listener's process", "-", tcptop, &expected);
+    case("never accepted, owned by the listener's process", "-", tcptop, &expected);
 }

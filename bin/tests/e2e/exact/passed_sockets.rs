@@ -46,7 +46,7 @@ fn accepted_connection_to_another_process() {
     let expected =
         [flow.moved(&client.owner, 22_000, 11_000), flow.flipped().moved(&back.owner, 11_000, 22_000)];
     close_both(&mut back, &mut client);
-    case("SCM_RIGHTS: an accepted connection, to who closes it", "-", tcptop, &expected);
+    case("SCM_RIGHTS: an accepted connection, owned by the process that closes it", "-", tcptop, &expected);
 }
 
 /// If two processes have a connection open, no hook shows which of them uses it. The closed row names the one that closes it
@@ -68,7 +68,12 @@ fn accepted_connection_shared_with_another_process() {
         [flow.moved(&client.owner, 20_000, 10_000), flow.flipped().moved(&front.owner, 10_000, 20_000)];
     close_both(&mut back, &mut client);
     front.tell("close");
-    case("SCM_RIGHTS: an accepted connection that two have, of who closes it last", "-", tcptop, &expected);
+    case(
+        "SCM_RIGHTS: an accepted connection of two processes, owned by the one that closes it last",
+        "-",
+        tcptop,
+        &expected,
+    );
 }
 
 #[test]
@@ -87,7 +92,7 @@ fn listener_to_another_process() {
     let expected = [flow.moved(&client.owner, 444, 333), flow.flipped().moved(&back.owner, 333, 444)];
     tcptop.expect_live(&expected);
     close_both(&mut back, &mut client);
-    case("SCM_RIGHTS: a listener, to who accepts", "-", tcptop, &expected);
+    case("SCM_RIGHTS: a listener, its connection owned by the process that accepts", "-", tcptop, &expected);
 }
 
 /// The owner of a connection is the process that called connect(2).
@@ -107,7 +112,7 @@ fn connected_socket_to_another_process() {
     let flow = flow(&local, &address);
     let expected = [flow.moved(&dialer.owner, 70, 7_000), flow.flipped().moved(&server.owner, 7_000, 70)];
     close_both(&mut server, &mut user);
-    case("SCM_RIGHTS: a connection, of who called connect(2)", "-", tcptop, &expected);
+    case("SCM_RIGHTS: a connection, owned by the process that called connect(2)", "-", tcptop, &expected);
 }
 
 /// From the next interval on, the flow shows the newest sender.
@@ -131,7 +136,7 @@ fn udp_socket_to_another_process() {
         .map(|end| end.packets(1, 1));
     back.leave();
     client.leave();
-    case("SCM_RIGHTS: a UDP socket, to who sends", "-", tcptop, &expected);
+    case("SCM_RIGHTS: a UDP socket, owned by the process that sends", "-", tcptop, &expected);
 }
 
 /// Like inetd: a child inherits an accepted connection and executes another program.

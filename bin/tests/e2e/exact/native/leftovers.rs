@@ -120,7 +120,12 @@ fn the_owner_of_a_connection_after_many_mptcp_connections() {
     assert_eq!(first.owner.as_ref(), Some(&dialer.owner), "{}", listed(&rows, &flow));
     drop(server);
     user.tell("close");
-    case("a connection after 1,300 by MPTCP, of who called connect(2)", "-", tcptop, &expected);
+    case(
+        "a connection after 1,300 by MPTCP, owned by the process that called connect(2)",
+        "-",
+        tcptop,
+        &expected,
+    );
 }
 
 #[test]
