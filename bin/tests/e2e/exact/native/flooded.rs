@@ -66,7 +66,7 @@ fn assert_survives(Flood { args, stop, message, most_kib, flood }: Flood) {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let process = Process::start(&mut command, move |line| {
-            writer.lock().expect("not poisoned").push(line.to_owned())
+            writer.lock().expect("not poisoned").push(line.to_owned());
         });
         eventually("a header", || (!lines.lock().expect("not poisoned").is_empty()).then_some(()));
         namespace::enter_new();
