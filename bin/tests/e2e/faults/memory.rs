@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{session::Session, setup::Setup};
+use super::{launch::Launch, session::Session};
 use crate::{
     harness::LIMIT,
     traffic::{Own, V4, allow_descriptors, udp},
@@ -29,7 +29,7 @@ fn refuse_more_memory(pid: u32) {
 #[test]
 fn a_run_out_of_memory_says_so_and_ends() {
     allow_descriptors(4_096);
-    let mut session = Session::start(&Setup::new(&["--flows", "8192"]));
+    let mut session = Session::start(&Launch::new(&["--flows", "8192"]));
     refuse_more_memory(session.pid());
     let server = udp(V4);
     let remote = server.local_addr().expect("bound");

@@ -8,18 +8,18 @@
 //! the errors that differ most.
 
 mod kernel;
+mod launch;
 mod memory;
 mod native;
 mod session;
-mod setup;
 mod site;
 mod traffic;
 
 use std::{collections::BTreeSet, env, time::Instant};
 
 use self::{
+    launch::Launch,
     session::{FAULT_DURATION, Outcome, Session},
-    setup::Setup,
     site::Site,
     traffic::{Local, Processes, Traffic},
 };
@@ -64,13 +64,13 @@ fn is_excluded(site: &Site) -> bool {
 /// Records the calls that tcptop makes while there is traffic. Returns the wanted ones.
 fn record_calls(
     session: &Session,
-    setup: &Setup,
+    launch: &Launch,
     traffic: &mut dyn Traffic,
     is_wanted: impl Fn(&Site) -> bool,
 ) -> BTreeSet<Site> {
     session.kernel.record();
     for _ in 0..4 {
-        session.reopen_log(setup);
+        session.reopen_log(launch);
         traffic.transfer();
         std::thread::sleep(FAULT_DURATION);
         traffic.end();
@@ -82,13 +82,13 @@ fn record_calls(
 /// Lets every wanted call of a tcptop fail. The calls must include names that begin with each of `expected`. Returns the messages
 /// of the last tcptop on stderr.
 fn sweep(
-    setup: &Setup,
+    launch: &Launch,
     traffic: &mut dyn Traffic,
     is_wanted: impl Fn(&Site) -> bool,
     expected: &[&str],
 ) -> String {
-    let mut session = Session::start(setup);
-    let sites = record_calls(&session, setup, traffic, is_wanted);
+    let mut session = Session::start(launch);
+    let sites = record_calls(&session, launch, traffic, is_wanted);
     for name in expected {
         assert!(sites.iter().any(|site| site.name().starts_with(name)), "no {name}: {sites:?}");
     }
@@ -97,7 +97,7 @@ fn sweep(
         sites.iter().flat_map(|site| errors(site).into_iter().map(move |error| (site, error)))
     {
         let begin = Instant::now();
-        let outcome = session.inject(setup, site, error, traffic);
+        let outcome = session.inject(launch, site, error, traffic);
         let times = if error.1 == ALWAYS { "always".into() } else { format!("{} times", error.1) };
         let result = match &outcome {
             Ok(Outcome::Recovered) => "recovered".into(),
@@ -112,11 +112,11 @@ fn sweep(
         }
         if !matches!(outcome, Ok(Outcome::Recovered | Outcome::NotCalled)) {
             drop(session);
-            session = Session::start(setup);
+            session = Session::start(launch);
         }
     }
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
-    session.finish(setup, traffic)
+    session.finish(launch, traffic)
 }
 
 /// Returns whether a call is about a file in /proc.
@@ -127,13 +127,13 @@ fn is_of_proc(site: &Site) -> bool {
 #[test]
 fn calls_of_the_event_loop_and_the_kernel_programs() {
     let expected = ["epoll_", "read", "write", "bpf"];
-    sweep(&Setup::new(&[]), &mut Local::new(), |site| !is_of_proc(site), &expected);
+    sweep(&Launch::new(&[]), &mut Local::new(), |site| !is_of_proc(site), &expected);
 }
 
 #[test]
 fn calls_that_read_proc() {
     let args = ["--unit", "--user", "--cmdline", "--listen"];
-    sweep(&Setup::new(&args), &mut Processes::default(), is_of_proc, &["open", "read", "getdents64"]);
+    sweep(&Launch::new(&args), &mut Processes::default(), is_of_proc, &["open", "read", "getdents64"]);
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn calls_that_write_a_log() {
     let scratch = Scratch::new("faults");
     let is_of_log =
         |site: &Site| ["faults", "log.csv", "signalfd"].iter().any(|word| site.about().contains(word));
-    let setup = Setup::with_log(&[], &scratch);
+    let launch = Launch::with_log(&[], &scratch);
     let expected = ["open", "read", "write", "rename", "flock"];
-    let messages = sweep(&setup, &mut Local::at_own_address(), is_of_log, &expected);
+    let messages = sweep(&launch, &mut Local::at_own_address(), is_of_log, &expected);
     for word in ["reports are dropped until it can be", "the output can be written again"] {
         assert!(messages.contains(word), "{messages}");
     }
@@ -155,6 +155,6 @@ fn calls_of_sock_diag() {
         println!("skipped: the kernel needs CONFIG_INET_DIAG");
         return;
     }
-    let setup = Setup::new(&["--collector", "diag"]);
-    sweep(&setup, &mut Local::new(), |site| !is_of_proc(site), &["sendto", "recv"]);
+    let launch = Launch::new(&["--collector", "diag"]);
+    sweep(&launch, &mut Local::new(), |site| !is_of_proc(site), &["sendto", "recv"]);
 }

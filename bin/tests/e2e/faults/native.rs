@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{is_of_proc, setup::Setup, sweep, traffic::Traffic};
+use super::{is_of_proc, launch::Launch, sweep, traffic::Traffic};
 use crate::{
     forwarded::native::router::{Router, SERVER},
     rows::Flow,
@@ -44,7 +44,7 @@ impl Traffic for Forwarded {
 fn calls_of_connection_tracking() {
     let router = Arc::new(Router::new(""));
     let outer = Arc::clone(&router);
-    let setup = Setup::new(&["--traffic", "forwarded"]).inside(move |start| outer.router.inside(start));
+    let launch = Launch::new(&["--traffic", "forwarded"]).inside(move |start| outer.router.inside(start));
     let mut traffic = Forwarded { router, pair: None };
-    sweep(&setup, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
+    sweep(&launch, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     kernel::Kernel,
-    setup::{Setup, logs},
+    launch::{Launch, logs},
     site::Site,
     traffic::Traffic,
 };
@@ -53,10 +53,10 @@ pub enum Outcome {
 }
 
 impl Session {
-    pub fn start(setup: &Setup) -> Self {
+    pub fn start(launch: &Launch) -> Self {
         let (kernel, lines) = (Kernel::default(), Arc::new(Mutex::new(Vec::new())));
         let into = Arc::clone(&lines);
-        let mut command = setup.command();
+        let mut command = launch.command();
         kernel.intercept(&mut command);
         let mut process = None;
         let mut start = || {
@@ -65,16 +65,16 @@ impl Session {
                 into.lock().expect("not poisoned").push(line.trim_end().to_owned());
             }));
         };
-        match &setup.inside {
+        match &launch.inside {
             Some(inside) => inside(&mut start),
             None => start(),
         }
-        if let Some(log) = &setup.log {
+        if let Some(log) = &launch.log {
             for old in logs(log) {
                 fs::remove_file(old).expect("remove a log");
             }
         }
-        let session = Self { process, kernel, lines, log: setup.log.clone() };
+        let session = Self { process, kernel, lines, log: launch.log.clone() };
         let begin = Instant::now();
         while session.lines().is_empty() {
             assert!(begin.elapsed() < recovery() * 3, "tcptop writes no header");
@@ -112,8 +112,8 @@ impl Session {
     }
 
     /// If tcptop writes a log, makes it open the log again.
-    pub fn reopen_log(&self, setup: &Setup) {
-        if setup.log.is_some() {
+    pub fn reopen_log(&self, launch: &Launch) {
+        if launch.log.is_some() {
             self.process.as_ref().inspect(|process| process.signal(libc::SIGHUP));
         }
     }
@@ -121,7 +121,7 @@ impl Session {
     /// Injects a fault while there is traffic, and waits until tcptop has recovered or ended.
     pub fn inject(
         &mut self,
-        setup: &Setup,
+        launch: &Launch,
         site: &Site,
         (errno, times): (i32, u32),
         traffic: &mut dyn Traffic,
@@ -134,7 +134,7 @@ impl Session {
         }
         let before = self.lines().len().saturating_sub(1);
         self.kernel.fail(site, errno, times);
-        self.reopen_log(setup);
+        self.reopen_log(launch);
         let moved = traffic.transfer();
         let start = Instant::now();
         // Wait longer if tcptop has not made the call yet.
@@ -219,9 +219,9 @@ impl Session {
 
     /// Checks that tcptop has recovered from all faults: a connection has its owner, and tcptop ends with status 0. Returns its
     /// messages on stderr.
-    pub fn finish(mut self, setup: &Setup, traffic: &mut dyn Traffic) -> String {
+    pub fn finish(mut self, launch: &Launch, traffic: &mut dyn Traffic) -> String {
         let before = self.lines().len().saturating_sub(1);
-        self.reopen_log(setup);
+        self.reopen_log(launch);
         let moved = traffic.transfer();
         let pid = traffic.pid().map(|pid| pid.to_string()).unwrap_or_default();
         let begin = Instant::now();

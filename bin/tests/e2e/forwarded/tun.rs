@@ -12,7 +12,7 @@ use crate::traffic;
 
 /// `struct ifreq` of netdevice(7).
 #[repr(C)]
-struct Request {
+struct InterfaceRequest {
     name: [u8; 16],
     value: [u8; 24],
 }
@@ -33,7 +33,7 @@ impl Tun {
     pub fn new(name: &str, address: Ipv4Addr) -> Option<Self> {
         let file = File::options().read(true).write(true).open("/dev/net/tun").ok()?;
         let request = |value: &[u8]| {
-            let mut request = Request { name: [0; 16], value: [0; 24] };
+            let mut request = InterfaceRequest { name: [0; 16], value: [0; 24] };
             request.name[..name.len()].copy_from_slice(name.as_bytes());
             request.value[..value.len()].copy_from_slice(value);
             request
@@ -76,10 +76,10 @@ impl Tun {
 }
 
 /// An address and a port.
-pub type End = (Ipv4Addr, u16);
+pub type Endpoint = (Ipv4Addr, u16);
 
 /// Returns a UDP datagram as an IPv4 packet.
-pub fn datagram(from: End, to: End, payload: usize) -> Vec<u8> {
+pub fn datagram(from: Endpoint, to: Endpoint, payload: usize) -> Vec<u8> {
     let length = u16::try_from(8 + payload).expect("fits");
     let mut udp = [from.1.to_be_bytes(), to.1.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
     udp.resize(8 + payload, 0);
@@ -87,7 +87,7 @@ pub fn datagram(from: End, to: End, payload: usize) -> Vec<u8> {
 }
 
 /// Returns a TCP segment as an IPv4 packet. `flags` are control bits of RFC 9293 section 3.1.
-pub fn segment(from: End, to: End, flags: u8, [seq, ack]: [u32; 2], payload: usize) -> Vec<u8> {
+pub fn segment(from: Endpoint, to: Endpoint, flags: u8, [seq, ack]: [u32; 2], payload: usize) -> Vec<u8> {
     let mut tcp = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
     tcp.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
     tcp.extend([5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);

@@ -19,12 +19,12 @@ const SYN: u8 = 2;
 const ACK: u8 = 16;
 
 /// The two devices of a router.
-struct Router {
+struct RouterDevices {
     lan: Tun,
     wan: Tun,
 }
 
-impl Router {
+impl RouterDevices {
     /// Creates a router in a new network namespace of this thread. Returns `None` if connection tracking counts nothing here.
     fn new() -> Option<Self> {
         enter_new();
@@ -67,8 +67,8 @@ impl Router {
 }
 
 /// Runs `test` with a router, in a thread with a new network namespace.
-fn with_router(test: impl FnOnce(Router) + Send + 'static) {
-    let test = || match Router::new() {
+fn with_router(test: impl FnOnce(RouterDevices) + Send + 'static) {
+    let test = || match RouterDevices::new() {
         Some(router) => test(router),
         None => println!("skipped: connection tracking counts nothing here"),
     };

@@ -17,7 +17,7 @@ use crate::{
 
 /// The output of a tcptop in a PID namespace about three clients. The first one is outside and sends 1,000 bytes, the second one
 /// is outside and sends 2,000 bytes in a thread, and the third one is inside and sends 3,000 bytes.
-struct Output {
+struct NamespaceReport {
     rows: Vec<Cells>,
     stderr: String,
     /// The pid of the third client in the namespace.
@@ -25,7 +25,7 @@ struct Output {
 }
 
 /// Returns the rows of the client that sent this many bytes.
-fn rows_of<'a>(output: &'a Output, sent: &str) -> Vec<&'a Cells> {
+fn rows_of<'a>(output: &'a NamespaceReport, sent: &str) -> Vec<&'a Cells> {
     let rows: Vec<&Cells> = output.rows.iter().filter(|row| row["tx_bytes"] == sent).collect();
     assert!(!rows.is_empty(), "no row has {sent} bytes");
     rows
@@ -38,7 +38,7 @@ fn enter(puppet: &mut Puppet, log: &Log) {
 
 /// Starts tcptop and the clients. For each client outside, a process in the namespace gets the same pid, and no row may name
 /// it.
-fn watch_clients(prepare: impl FnOnce(&mut Command)) -> Output {
+fn watch_clients(prepare: impl FnOnce(&mut Command)) -> NamespaceReport {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::prepared(&["-d", "1", "-D", &address.port().to_string()], prepare);
@@ -81,11 +81,11 @@ fn watch_clients(prepare: impl FnOnce(&mut Command)) -> Output {
     let is_unrelated =
         |row: &Cells| row["comm"].contains("unrelated") || row["cmdline"].contains("unrelated");
     assert!(!rows.iter().any(is_unrelated), "{rows:?}");
-    Output { rows, stderr, inside: id }
+    NamespaceReport { rows, stderr, inside: id }
 }
 
 /// Panics unless the rows of the clients outside have their names and no pids.
-fn assert_outside(output: &Output) {
+fn assert_outside(output: &NamespaceReport) {
     for row in rows_of(output, "1000") {
         assert_eq!(owner(row), ("", "e2e-outside"), "{row:?}");
     }

@@ -26,9 +26,9 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps this process in a cgroup of the test. Moves it back when dropped.
-struct InCgroup(PathBuf);
+struct CgroupMember(PathBuf);
 
-impl InCgroup {
+impl CgroupMember {
     fn enter(cgroup: &Cgroup) -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").expect("cgroups");
         let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -38,7 +38,7 @@ impl InCgroup {
     }
 }
 
-impl Drop for InCgroup {
+impl Drop for CgroupMember {
     fn drop(&mut self) {
         let _ = fs::write(&self.0, std::process::id().to_string());
     }
@@ -59,7 +59,7 @@ struct Flood {
 fn assert_survives(Flood { args, stop, message, most_kib, flood }: Flood) {
     allow_descriptors(8_192);
     inside("flooded", move |cgroup| {
-        let _inside = InCgroup::enter(cgroup);
+        let _inside = CgroupMember::enter(cgroup);
         let options = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
         let mut command = tcptop(&[&options, args].concat());
         cgroup.make_root_of(&mut command);

@@ -27,7 +27,7 @@ struct Parameters {
 /// `struct io_uring_sqe`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Request {
+struct SubmissionEntry {
     code: u8,
     flags: u8,
     priority: u16,
@@ -44,14 +44,14 @@ struct Request {
     rest: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Request>() == 64 && size_of::<Parameters>() == 120);
+const _: () = assert!(size_of::<SubmissionEntry>() == 64 && size_of::<Parameters>() == 120);
 
 /// A ring that lives as long as the process.
 struct Ring {
     fd: libc::c_long,
     parameters: Parameters,
     queues: *mut u8,
-    requests: *mut Request,
+    requests: *mut SubmissionEntry,
 }
 
 fn checked(result: libc::c_long, what: &str) -> libc::c_long {
@@ -90,7 +90,7 @@ impl Ring {
     }
 
     /// Submits a request, waits for its completion, and returns the result.
-    fn submit(&self, request: Request) -> i32 {
+    fn submit(&self, request: SubmissionEntry) -> i32 {
         const WAIT: libc::c_long = 1;
         let [_, tail, mask, _, _, _, array, ..] = self.parameters.submission;
         let [completion_head, _, completion_mask, _, _, completions, ..] = self.parameters.completion;
@@ -117,18 +117,22 @@ impl Ring {
 /// Accepts a connection into the table of a ring, and receives this many bytes from it. The connection stays open.
 pub fn serve(listener: &TcpListener, bytes: usize) {
     let ring = Ring::new();
-    let accepted =
-        ring.submit(Request { code: ACCEPT, fd: listener.as_raw_fd(), file_index: 1, ..Request::default() });
+    let accepted = ring.submit(SubmissionEntry {
+        code: ACCEPT,
+        fd: listener.as_raw_fd(),
+        file_index: 1,
+        ..SubmissionEntry::default()
+    });
     assert_eq!(accepted, 0, "accept: {}", Error::from_raw_os_error(-accepted));
     let mut buffer = vec![0u8; bytes];
     let mut left = bytes;
     while left > 0 {
-        let received = ring.submit(Request {
+        let received = ring.submit(SubmissionEntry {
             code: RECEIVE,
             flags: FIXED_FILE,
             address: buffer.as_mut_ptr().addr() as u64,
             length: u32::try_from(left).expect("small"),
-            ..Request::default()
+            ..SubmissionEntry::default()
         });
         left -= usize::try_from(received).expect("no error");
     }

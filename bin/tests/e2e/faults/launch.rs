@@ -12,14 +12,14 @@ use crate::harness::{Scratch, tcptop};
 type Wrapper = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
 
 /// How tcptop is started.
-pub struct Setup {
+pub struct Launch {
     args: Vec<String>,
     pub log: Option<PathBuf>,
     /// Starts tcptop in a network namespace.
     pub inside: Option<Wrapper>,
 }
 
-impl Setup {
+impl Launch {
     pub fn new(args: &[&str]) -> Self {
         // Because of --total, each report has at least one row.
         let args = [&["--csv", "--closed", "--total", "-d", "0.1"], args].concat();
