@@ -97,9 +97,9 @@ fn open_tun() -> File {
     file
 }
 
-/// The packets of one direction.
+/// The packets of one direction that the relay keeps.
 #[derive(Default)]
-struct Direction {
+struct RelayQueue {
     /// Packets that are delayed until later ones have passed.
     delayed: Vec<Vec<u8>>,
     /// The last packets, which may be replayed.
@@ -111,7 +111,7 @@ const PAST: usize = 2_000;
 
 fn relay(ends: [File; 2], seed: u64, done: &AtomicBool) -> Tally {
     let (mut tally, mut random) = (Tally::default(), seed);
-    let mut directions = [Direction::default(), Direction::default()];
+    let mut directions = [RelayQueue::default(), RelayQueue::default()];
     let mut packet = [0; 2_048];
     while !done.load(Ordering::Relaxed) {
         let mut polled =
