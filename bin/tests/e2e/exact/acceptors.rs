@@ -1,5 +1,5 @@
-//! Who accepted a connection, known from accept(2) itself. /proc does not show the socket of a connection that was reset,
-//! and while its process keeps that socket open, no close tells of it either.
+//! Tests that tcptop learns from accept(2) itself which process accepted a connection. After a reset, /proc no longer shows
+//! the socket. While the process keeps that socket open, no close names it either.
 
 use super::case;
 use crate::{
@@ -9,10 +9,11 @@ use crate::{
     traffic::{close_by_reset, connect, receive, send},
 };
 
-/// Long enough for a whole connection between two looks at /proc.
+/// The report interval. It is long enough for a whole connection between two reads of /proc.
 const INTERVAL: &str = "1";
 
-/// A client of this process connects to `address`. The server's process accepts, both send, and the client resets.
+/// Connects a client of this process to `address`. The server's process accepts, both send, and the client resets. Returns
+/// what tcptop must report of both ends.
 fn reset_by_the_client(server: &mut Helper, acceptor: &Owner, address: &str) -> [End; 2] {
     let address = address.parse().expect("an address");
     let client = connect(address);
@@ -30,7 +31,7 @@ fn reset_by_the_client(server: &mut Helper, acceptor: &Owner, address: &str) -> 
 fn a_child_accepts_from_its_parent_s_listener() {
     let mut server = Helper::new("e2e-prefork");
     let address = server.tell("listen 127.0.0.1:0");
-    // From here on the child obeys. The parent has the listener too.
+    // The child obeys from here on. The parent keeps its copy of the listener.
     let child = Owner::of(server.tell("fork").parse().expect("a number"));
     assert_ne!(child, server.owner);
     let tcptop = Tcptop::every(INTERVAL);
@@ -39,7 +40,7 @@ fn a_child_accepts_from_its_parent_s_listener() {
 }
 
 #[test]
-fn a_process_accepts_from_a_listener_that_it_was_given() {
+fn a_process_accepts_from_a_listener_passed_by_scm_rights() {
     let (mut front, mut worker) = (Helper::new("e2e-front"), Helper::new("e2e-worker"));
     let tcptop = Tcptop::every(INTERVAL);
     let gate = format!("tcptop-e2e-{}", worker.owner.pid);
@@ -53,7 +54,7 @@ fn a_process_accepts_from_a_listener_that_it_was_given() {
 }
 
 #[test]
-fn the_first_row_names_who_accepted() {
+fn the_first_row_names_the_acceptor() {
     let mut server = Helper::new("e2e-prefork");
     let address = server.tell("listen 127.0.0.1:0");
     let child = Owner::of(server.tell("fork").parse().expect("a number"));

@@ -1,4 +1,4 @@
-//! Datagrams that a full receive buffer drops: they reached the socket, and are counted.
+//! Tests datagrams that a full receive buffer drops. They reached the socket, so tcptop counts them.
 
 use std::{net::UdpSocket, os::fd::AsRawFd};
 
@@ -11,13 +11,14 @@ use crate::{
     traffic::{V4, set_option, udp},
 };
 
-/// Datagrams that the socket dropped: SK_MEMINFO_DROPS of SO_MEMINFO, include/uapi/linux/sock_diag.h, Linux 4.12.
+/// Returns how many datagrams the socket dropped: SK_MEMINFO_DROPS of SO_MEMINFO, include/uapi/linux/sock_diag.h, Linux
+/// 4.12.
 fn dropped(socket: &UdpSocket) -> u32 {
     const SO_MEMINFO: libc::c_int = 55;
     let mut info = [0u32; 9];
     let mut length = libc::socklen_t::try_from(size_of_val(&info)).expect("small");
     let (fd, to) = (socket.as_raw_fd(), info.as_mut_ptr().cast());
-    // SAFETY: the kernel writes `length` bytes at most.
+    // SAFETY: the kernel writes at most `length` bytes.
     let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, to, &raw mut length) };
     let error = std::io::Error::last_os_error();
     assert_eq!((result, length as usize), (0, size_of_val(&info)), "SO_MEMINFO: {error}");
@@ -28,14 +29,14 @@ fn dropped(socket: &UdpSocket) -> u32 {
 fn full_receive_buffer() {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(V4), udp(V4));
-    // The smallest that there is.
+    // The kernel raises this to its minimum.
     set_option(server.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &1i32);
     for _ in 0..50 {
         client.send_to(&[0; 1_000], address(&server)).expect("send");
     }
     server.set_nonblocking(true).expect("fcntl");
     let mut read = 0;
-    // A busy machine delivers in its own time.
+    // A busy machine delivers datagrams some time after they were sent.
     eventually("the buffer is full", || (dropped(&server) > 0).then_some(()));
     eventually("each datagram is read or dropped", || {
         while let Ok(size) = server.recv(&mut [0; 1_000]) {

@@ -1,4 +1,5 @@
-//! Connections that are not made by a client's connect and a server's accept.
+//! Tests connects that fail, connections that are never accepted, a socket that connects several times, and one that connects
+//! to itself.
 
 use std::{
     io::ErrorKind,
@@ -8,7 +9,7 @@ use std::{
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree, agrees},
+    witness::{Info, TCP_INFO, assert_end_agrees, assert_ends_agree},
 };
 use crate::{
     harness::{Tcptop, eventually},
@@ -16,20 +17,21 @@ use crate::{
     traffic::{Own, Pair, V4, bound_tcp, connect, ends, listen, raw_connect, receive, send, set_option},
 };
 
-/// The end of a connect that gets no further than its SYN, having received so many segments. A
-/// connect that waits would forget how many it sent.
-fn fails(name: &str, why: ErrorKind, tcptop: Tcptop, remote: SocketAddr, received: u32) {
+/// Makes a connect fail with `kind` after it has sent only SYNs and received `received` segments. The connect does not block,
+/// because the kernel disconnects the socket of a blocking one that fails (net/ipv4/af_inet.c `__inet_stream_connect`), which
+/// clears its segment counts.
+fn assert_connect_fails(name: &str, kind: ErrorKind, tcptop: Tcptop, remote: SocketAddr, received: u32) {
     let (socket, local) = bound_tcp();
     set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SYNCNT, &1i32);
     let clone = TcpStream::from(socket.try_clone().expect("dup"));
     clone.set_nonblocking(true).expect("fcntl");
     drop(clone);
-    let begun = raw_connect(&socket, remote.port()).expect_err("it is not waited for");
+    let begun = raw_connect(&socket, remote.port()).expect_err("a non-blocking connect does not wait");
     assert_eq!(begun.raw_os_error(), Some(libc::EINPROGRESS));
     let stream = Own::new(TcpStream::from(socket));
     let error = eventually("the connect fails", || stream.take_error().expect("SO_ERROR"));
     let segments = Info::of(&*stream).segments();
-    assert_eq!((error.kind(), segments.0), (why, received));
+    assert_eq!((error.kind(), segments.0), (kind, received));
     let end = Flow::tcp(local, remote).moved(&Owner::me(), 0, 0);
     let expected = [end.packets(u64::from(segments.0), u64::from(segments.1))];
     drop(stream);
@@ -40,7 +42,7 @@ fn fails(name: &str, why: ErrorKind, tcptop: Tcptop, remote: SocketAddr, receive
 fn refused() {
     let tcptop = Tcptop::start();
     let (_nobody_listens, remote) = bound_tcp();
-    fails("connect refused", ErrorKind::ConnectionRefused, tcptop, remote, 1);
+    assert_connect_fails("connect refused", ErrorKind::ConnectionRefused, tcptop, remote, 1);
 }
 
 #[test]
@@ -51,9 +53,9 @@ fn timed_out() {
     let result = unsafe { libc::listen(listener.as_raw_fd(), 0) };
     assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
     let _listener = Own::new(TcpListener::from(listener));
-    // A backlog of zero has room for one, which is never accepted.
+    // A backlog of 0 has room for one connection. The listener never accepts it, so the next SYN gets no answer.
     let _first = connect(remote);
-    fails("connect timed out", ErrorKind::TimedOut, tcptop, remote, 0);
+    assert_connect_fails("connect timed out", ErrorKind::TimedOut, tcptop, remote, 0);
 }
 
 #[test]
@@ -64,24 +66,24 @@ fn never_accepted() {
     send(&client, 6_000);
     let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
     let expected = ends(flow, 6_000, 0);
-    agrees(&*client, &expected[0], 1);
+    assert_end_agrees(&*client, &expected[0], 1);
     tcptop.expect_live(&expected);
     drop(listener);
     drop(client);
     case("never accepted, reset by the listener's close", TCP_INFO, tcptop, &expected);
 }
 
-/// connect(2) to no address, which ends a connection by a reset and keeps the socket.
+/// Resets a connection and keeps its socket, by a connect(2) to an address of family AF_UNSPEC.
 fn disconnect(stream: &TcpStream) {
-    let nowhere = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
-    let length = libc::socklen_t::try_from(size_of_val(&nowhere)).expect("small");
-    // SAFETY: `nowhere` is of the size that is given.
-    let result = unsafe { libc::connect(stream.as_raw_fd(), &raw const nowhere, length) };
+    let unspecified = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
+    let length = libc::socklen_t::try_from(size_of_val(&unspecified)).expect("small");
+    // SAFETY: `length` is the size of `unspecified`.
+    let result = unsafe { libc::connect(stream.as_raw_fd(), &raw const unspecified, length) };
     assert_eq!(result, 0, "connect: {}", std::io::Error::last_os_error());
 }
 
 #[test]
-fn one_socket_three_times() {
+fn one_socket_connects_three_times() {
     let tcptop = Tcptop::start();
     let mut expected = Vec::new();
     let (_nobody_listens, remote) = bound_tcp();
@@ -95,7 +97,7 @@ fn one_socket_three_times() {
         let pair = Pair::accepted(listener, Own::new(again));
         pair.exchange(up, down);
         let ends = pair.ends(up, down);
-        agree(&pair, &ends);
+        assert_ends_agree(&pair, &ends);
         expected.extend(ends);
         disconnect(&pair.client);
     }
@@ -104,16 +106,16 @@ fn one_socket_three_times() {
 }
 
 #[test]
-fn to_itself() {
+fn a_socket_connects_to_itself() {
     let tcptop = Tcptop::start();
     let (socket, local) = bound_tcp();
-    // Its SYN crosses itself: RFC 9293 section 3.5, simultaneous open.
+    // The socket receives its own SYN, so this is a simultaneous open: RFC 9293 section 3.5.
     raw_connect(&socket, local.port()).expect("connect");
     let stream = Own::new(TcpStream::from(socket));
     send(&stream, 4_000);
     receive(&stream, 4_000);
     let expected = [Flow::tcp(local, local).moved(&Owner::me(), 4_000, 4_000)];
-    agrees(&*stream, &expected[0], 1);
+    assert_end_agrees(&*stream, &expected[0], 1);
     drop(stream);
     case("a socket connected to itself", TCP_INFO, tcptop, &expected);
 }

@@ -1,4 +1,4 @@
-//! UDP: payload bytes and datagrams per socket and remote end.
+//! Tests UDP: payload bytes and datagrams of each socket and remote end.
 
 use std::{net::UdpSocket, thread, time::Duration};
 
@@ -9,12 +9,12 @@ use crate::{
     traffic::{Own, V4, V6, datagram, udp},
 };
 
-/// Where a socket is bound.
+/// Returns the address to which a socket is bound.
 pub fn address(socket: &UdpSocket) -> std::net::SocketAddr {
     socket.local_addr().expect("bound")
 }
 
-/// The client's end and the server's: bytes and datagrams up, bytes and datagrams down.
+/// Returns the client's end and the server's. `up` and `down` are bytes and datagrams.
 pub fn ends(client: &UdpSocket, server: &UdpSocket, up: (u64, u64), down: (u64, u64)) -> [End; 2] {
     let flow = Flow::udp(address(client), address(server));
     let [near, far] = crate::traffic::ends(flow, up.0, down.0);
@@ -141,7 +141,7 @@ fn largest_datagram_ipv4() {
 fn largest_datagram_ipv6_in_fragments() {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(V6), udp(V6));
-    // With its headers longer than the 65,536 bytes that the loopback takes.
+    // With its headers, the datagram is longer than the loopback's MTU of 65,536 bytes.
     client.send_to(&[0; 65_527], address(&server)).expect("send");
     datagram(&server, 65_527);
     let expected = ends(&client, &server, (65_527, 1), (0, 0));
@@ -151,7 +151,7 @@ fn largest_datagram_ipv6_in_fragments() {
 }
 
 #[test]
-fn nobody_there() {
+fn datagram_to_a_closed_port() {
     let tcptop = Tcptop::start();
     let (client, gone) = (udp(V4), udp(V4));
     let remote = address(&gone);
@@ -159,7 +159,7 @@ fn nobody_there() {
     client.send_to(&[0; 10], remote).expect("send");
     let expected = [Flow::udp(address(&client), remote).moved(&Owner::me(), 0, 10).packets(0, 1)];
     drop(client);
-    case("datagram to a port that nobody has", "-", tcptop, &expected);
+    case("datagram to a closed port", "-", tcptop, &expected);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn opened_used_and_closed_in_one_interval() {
 }
 
 #[test]
-fn a_flow_without_traffic_ends_and_may_begin_anew() {
+fn a_flow_without_traffic_ends_and_may_begin_again() {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(V4), udp(V4));
     client.send_to(&[0; 500], address(&server)).expect("send");
@@ -192,7 +192,7 @@ fn a_flow_without_traffic_ends_and_may_begin_anew() {
     client.send_to(&[0; 60], address(&server)).expect("send");
     datagram(&server, 60);
     drop((client, server));
-    let rows = eventually(&format!("a second closed row within {LIMIT:?}"), || {
+    let rows = eventually(&format!("the flow has a second closed row within {LIMIT:?}"), || {
         thread::sleep(Duration::from_millis(20));
         Some(closed(&tcptop)).filter(|rows| rows.len() == 2)
     });
@@ -201,16 +201,15 @@ fn a_flow_without_traffic_ends_and_may_begin_anew() {
     assert!(rows.iter().all(|row| row.owner == Some(Owner::me())), "{rows:?}");
     tcptop.stop();
     line(
-        "UDP flow that ended by silence and began anew",
+        "UDP flow that ended by its timeout and began again",
         "-",
         &[first[0].clone(), End { tx: 60, ..first[0].clone() }],
     );
 }
 
-/// 0.0.0.0 as a destination means this host: the packet has another address than the program gave, and is the only one that
-/// tells.
+/// A destination of 0.0.0.0 means this host. The kernel sends to an address of its own choice, which only the packet shows.
 #[test]
-fn to_no_address() {
+fn datagrams_to_the_unspecified_address() {
     let tcptop = Tcptop::start();
     let (client, server) = (udp("0.0.0.0:0"), udp(V4));
     client.send_to(&[0; 100], ("0.0.0.0", address(&server).port())).expect("send");

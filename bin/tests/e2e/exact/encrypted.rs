@@ -1,4 +1,4 @@
-//! IPsec by policy: the egress hook sees packets in which those of the sockets are hidden.
+//! Tests IPsec by policy. The egress hook sees encrypted packets that contain those of the sockets.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ use crate::{
     whose::log::Log,
 };
 
-/// Runs this in a namespace with IPsec. False: the kernel has none.
+/// Runs `act` in a network namespace with IPsec. Returns false if the kernel has no IPsec.
 fn inside(mode: Mode, act: impl FnOnce() + Send + 'static) -> bool {
     let thread = thread::spawn(move || {
         namespace::enter_new();
@@ -22,7 +22,7 @@ fn inside(mode: Mode, act: impl FnOnce() + Send + 'static) -> bool {
         act();
         true
     });
-    thread.join().expect("traffic")
+    thread.join().expect("no panic")
 }
 
 fn connections(mode: Mode, name: &'static str) {
@@ -54,11 +54,11 @@ fn tunnel_mode() {
 }
 
 #[test]
-fn in_udp() {
+fn transport_mode_in_udp() {
     connections(Mode::InUdp, "IPsec in UDP");
 }
 
-/// What UDP sends is not seen; it is said, and what carried it is in a sum.
+/// tcptop cannot see datagrams that are sent inside encrypted packets. It says so, and counts the packets as `other`.
 #[test]
 fn datagrams_are_other() {
     for mode in [Mode::Transport, Mode::InUdp] {
@@ -70,15 +70,15 @@ fn datagrams_are_other() {
                 client.send(&[0; 400]).expect("send");
                 datagram(&server, 400);
             }
-            let (rows, said) = log.stop_saying();
-            assert!(said.contains("inside other packets"), "{said}");
+            let (rows, messages) = log.stop_with_messages();
+            assert!(messages.contains("inside other packets"), "{messages}");
             let sum = |event: &str, column: &str| -> u64 {
                 let of = rows.iter().filter(|row| row["event"] == event);
                 of.map(|row| row[column].parse::<u64>().unwrap_or(0)).sum()
             };
             let sent = sum("other", "tx_bytes");
-            assert!((2_000..4_000).contains(&sent), "{sent} of other packets: {rows:#?}");
-            assert!(sum("total", "rx_bytes") >= 2_000, "what arrives is seen: {rows:#?}");
+            assert!((2_000..4_000).contains(&sent), "{sent} bytes of other packets: {rows:#?}");
+            assert!(sum("total", "rx_bytes") >= 2_000, "received datagrams are in the total: {rows:#?}");
         });
     }
 }

@@ -1,4 +1,4 @@
-//! How connections end.
+//! Tests connections that end by a half-close, by a close of both ends at once, and by FINs that cross.
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree},
+    witness::{Info, TCP_INFO, assert_ends_agree},
 };
 use crate::{
     harness::Tcptop,
@@ -29,7 +29,7 @@ fn half_close(name: &str, tcptop: Tcptop, pair: Pair) {
     });
     send(server, 12_345);
     let expected = pair.ends(1_000_000, 12_345);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair.server);
     assert_eq!(receive_to_end(&pair.client), 12_345);
     drop(pair.client);
@@ -74,7 +74,7 @@ fn half_close_by_the_server() {
         assert_eq!(receive_to_end(&pair.server), 1_000_000);
     });
     let expected = pair.ends(1_000_000, 12_345);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("half-close by the server", TCP_INFO, tcptop, &expected);
 }
@@ -87,16 +87,16 @@ fn both_close_at_once() {
         let pair = Pair::new(V4);
         pair.exchange(1_000 + index, 2_000 + index);
         let ends = pair.ends(1_000 + index, 2_000 + index);
-        agree(&pair, &ends);
+        assert_ends_agree(&pair, &ends);
         expected.extend(ends);
         let Pair { client, server, .. } = pair;
-        let together = Barrier::new(2);
+        let barrier = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
-                together.wait();
+                barrier.wait();
                 drop(client);
             });
-            together.wait();
+            barrier.wait();
             drop(server);
         });
     }
@@ -109,9 +109,9 @@ fn data_with_both_fins_at_once() {
     let mut expected = Vec::new();
     for index in 0..100 {
         let pair = Pair::new(V4);
-        let together = Barrier::new(2);
+        let barrier = Barrier::new(2);
         let end = |stream, count, other| {
-            together.wait();
+            barrier.wait();
             send(stream, count);
             finish_sending(stream);
             assert_eq!(receive_to_end(stream), other);
@@ -121,7 +121,7 @@ fn data_with_both_fins_at_once() {
             end(&pair.server, 4_000 + index, 3_000 + index);
         });
         let ends = pair.ends(3_000 + index, 4_000 + index);
-        agree(&pair, &ends);
+        assert_ends_agree(&pair, &ends);
         expected.extend(ends);
     }
     case("both ends send and half-close at once, 100 times", TCP_INFO, tcptop, &expected);
@@ -134,14 +134,14 @@ fn fins_cross() {
     let pair = Pair::new(V4);
     pair.exchange(1_000, 2_000);
     let (ends, expected) = ([&*pair.client, &*pair.server], pair.ends(1_000, 2_000));
-    agree(&pair, &expected);
-    // Each FIN is sent before the other one arrives: what is sent again meets a socket that has sent its own.
+    assert_ends_agree(&pair, &expected);
+    // The filters drop both FINs at first. So each end retransmits its FIN to a socket that has sent its own already.
     ends.into_iter().for_each(|end| drop_received(end, 0));
     ends.into_iter().for_each(finish_sending);
     assert_eq!(ends.map(|end| Info::of(end).state()), [FIN_WAIT1; 2]);
     ends.into_iter().for_each(stop_dropping);
     assert_eq!(ends.map(receive_to_end), [0, 0]);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("simultaneous close: the FINs cross", TCP_INFO, tcptop, &expected);
 }

@@ -1,4 +1,4 @@
-//! TCP Fast Open (RFC 7413): bytes that travel with the SYN.
+//! Tests TCP Fast Open (RFC 7413), in which the SYN carries bytes.
 
 use std::{
     io::{Error, ErrorKind},
@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree},
+    witness::{Info, TCP_INFO, assert_ends_agree},
 };
 use crate::{
     harness::{Tcptop, eventually},
@@ -21,26 +21,26 @@ use crate::{
 const BYTES: [u8; 700] = [b'x'; 700];
 const AMOUNT: u64 = BYTES.len() as u64;
 
-/// Runs in a namespace where Fast Open is in this mode: the sysctl net.ipv4.tcp_fastopen.
+/// Runs `test` in a network namespace whose sysctl net.ipv4.tcp_fastopen has this value.
 fn in_mode<T: Send>(mode: &str, test: impl FnOnce() -> T + Send) -> T {
     let inside = || {
         namespace::enter_new();
-        std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", mode).expect("the namespace's own");
+        std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", mode).expect("the namespace has this sysctl");
         test()
     };
-    thread::scope(|scope| scope.spawn(inside).join().expect("traffic"))
+    thread::scope(|scope| scope.spawn(inside).join().expect("no panic"))
 }
 
-/// The client may, and the server.
-const WITH_COOKIE: &str = "3";
-/// The client may, even when it has no cookie of the server's.
-const BY_THE_CLIENT: &str = "5";
+/// Enables Fast Open for clients and servers (Documentation/networking/ip-sysctl.rst).
+const CLIENT_AND_SERVER: &str = "3";
+/// Enables Fast Open for clients, which then send bytes even without a cookie of the server.
+const CLIENT_WITHOUT_COOKIE: &str = "5";
 
-/// Connects with bytes: how many the socket took.
+/// Connects with `BYTES`. Returns how many of them the socket took.
 fn connect_with_bytes(socket: &OwnedFd, to: SocketAddr, flags: i32) -> std::io::Result<u64> {
     let address = raw_v4(to.port());
     let (from, length) = (BYTES.as_ptr().cast(), BYTES.len());
-    // SAFETY: `BYTES` and `address` are of the sizes that are given.
+    // SAFETY: `length` and `V4_LENGTH` are the sizes of `BYTES` and `address`.
     let sent = unsafe {
         libc::sendto(
             socket.as_raw_fd(),
@@ -54,28 +54,28 @@ fn connect_with_bytes(socket: &OwnedFd, to: SocketAddr, flags: i32) -> std::io::
     u64::try_from(sent).map_err(|_| Error::last_os_error())
 }
 
-/// A connection that begins with bytes, of which the server takes none with the SYN, or all.
+/// Opens a connection whose client sends bytes at once. The server must take all of them with the SYN, or none.
 fn open(listener: Own<TcpListener>, with_the_syn: bool) -> (Pair, [End; 2]) {
     let (socket, _) = bound_tcp();
     let sent = connect_with_bytes(&socket, listener.local_addr().expect("bound"), 0);
     assert_eq!(sent.expect("Fast Open"), AMOUNT);
     let pair = Pair::accepted(listener, Own::new(TcpStream::from(socket)));
     receive(&pair.server, AMOUNT);
-    assert_eq!(Info::of(&*pair.client).syn_data(), with_the_syn, "bytes with the SYN");
+    assert_eq!(Info::of(&*pair.client).syn_data(), with_the_syn, "the server took the bytes of the SYN");
     send(&pair.server, 55);
     receive(&pair.client, 55);
     let ends = pair.ends(AMOUNT, 55);
-    agree(&pair, &ends);
+    assert_ends_agree(&pair, &ends);
     (pair, ends)
 }
 
 #[test]
 fn bytes_with_the_second_syn() {
     let tcptop = Tcptop::start();
-    let expected = in_mode(WITH_COOKIE, || {
+    let expected = in_mode(CLIENT_AND_SERVER, || {
         let listener = listen(V4);
         set_option(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, &16i32);
-        // The first asks for the cookie that the second one has.
+        // The first connection asks the server for the cookie that the second one sends.
         let (first, ends) = open(listener, false);
         let Pair { client, server, listener, .. } = first;
         drop((client, server));
@@ -87,18 +87,18 @@ fn bytes_with_the_second_syn() {
 #[test]
 fn bytes_that_the_server_does_not_take_with_the_syn() {
     let tcptop = Tcptop::start();
-    let expected = in_mode(BY_THE_CLIENT, || open(listen(V4), false).1);
+    let expected = in_mode(CLIENT_WITHOUT_COOKIE, || open(listen(V4), false).1);
     case("TCP Fast Open, the SYN's bytes sent again", TCP_INFO, tcptop, &expected);
 }
 
 #[test]
 fn refused() {
     let tcptop = Tcptop::start();
-    let expected = in_mode(BY_THE_CLIENT, || {
+    let expected = in_mode(CLIENT_WITHOUT_COOKIE, || {
         let ((_nobody_listens, remote), (socket, local)) = (bound_tcp(), bound_tcp());
         assert_eq!(connect_with_bytes(&socket, remote, libc::MSG_DONTWAIT).expect("Fast Open"), AMOUNT);
         let stream = Own::new(TcpStream::from(socket));
-        let refused = eventually("a reset", || stream.take_error().expect("SO_ERROR"));
+        let refused = eventually("the server refuses", || stream.take_error().expect("SO_ERROR"));
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(Info::of(&*stream).sent_once(), AMOUNT);
         [Flow::tcp(local, remote).moved(&Owner::me(), 0, AMOUNT).packets(1, 1)]

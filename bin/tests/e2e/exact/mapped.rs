@@ -1,4 +1,4 @@
-//! UDP over IPv4 through IPv6 sockets, whose addresses are mapped.
+//! Tests UDP over IPv4 between IPv6 sockets. Their addresses are IPv4-mapped.
 
 use super::case;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn server_bound_to_everything() {
+fn server_bound_to_the_unspecified_address() {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(V4), udp("[::]:0"));
     let port = server.local_addr().expect("bound").port();
@@ -20,10 +20,10 @@ fn server_bound_to_everything() {
     let expected = ends(flow, 70, 80).map(|end| end.packets(1, 1));
     tcptop.expect_live(&expected);
     drop((client, server));
-    case("IPv4 datagrams to an IPv6 socket bound to everything", "-", tcptop, &expected);
+    case("IPv4 datagrams to an IPv6 socket bound to ::", "-", tcptop, &expected);
 }
 
-fn both(name: &str, connected: bool) {
+fn between_mapped_addresses(name: &str, connected: bool) {
     const MAPPED: &str = "[::ffff:127.0.0.1]:0";
     let tcptop = Tcptop::start();
     let (client, server) = (udp(MAPPED), udp(MAPPED));
@@ -50,10 +50,10 @@ fn both(name: &str, connected: bool) {
 
 #[test]
 fn both_ends_unconnected() {
-    both("IPv4 datagrams between IPv6 sockets, unconnected", false);
+    between_mapped_addresses("IPv4 datagrams between IPv6 sockets, unconnected", false);
 }
 
 #[test]
 fn both_ends_connected() {
-    both("IPv4 datagrams between IPv6 sockets, connected", true);
+    between_mapped_addresses("IPv4 datagrams between IPv6 sockets, connected", true);
 }

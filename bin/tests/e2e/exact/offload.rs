@@ -1,4 +1,4 @@
-//! Several datagrams in one call: UDP_SEGMENT and UDP_GRO of udp(7).
+//! Tests calls that send or receive several datagrams at once: UDP_SEGMENT and UDP_GRO of udp(7).
 
 use std::os::fd::AsRawFd;
 
@@ -14,17 +14,18 @@ use crate::{
 const UDP_SEGMENT: libc::c_int = 103;
 const UDP_GRO: libc::c_int = 104;
 
-/// Four datagrams of 1,000 bytes and one of 500, sent at once. `together`: received at once, too.
-fn train(name: &str, at: &str, together: bool) {
+/// Sends four datagrams of 1,000 bytes and one of 500 in one call. With `gro`, the server may receive several of them in one
+/// call too.
+fn send_segmented(name: &str, at: &str, gro: bool) {
     let tcptop = Tcptop::start();
     let (client, server) = (udp(at), udp(at));
     set_option(client.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, &1_000i32);
-    if together {
+    if gro {
         set_option(server.as_raw_fd(), libc::SOL_UDP, UDP_GRO, &1i32);
     }
     client.send_to(&[0; 4_500], address(&server)).expect("send");
-    if together {
-        // In one piece, or in several: older kernels take a train apart on the loopback.
+    if gro {
+        // Older kernels split the datagrams on the loopback, so one call may not receive all of them.
         let (mut buffer, mut left) = ([0; 8_000], 4_500);
         while left > 0 {
             left -= server.recv(&mut buffer).expect("datagrams");
@@ -42,20 +43,20 @@ fn train(name: &str, at: &str, together: bool) {
 
 #[test]
 fn segmented_ipv4() {
-    train("five datagrams in one call, UDP_SEGMENT, IPv4", V4, false);
+    send_segmented("five datagrams in one call, UDP_SEGMENT, IPv4", V4, false);
 }
 
 #[test]
 fn segmented_ipv6() {
-    train("five datagrams in one call, UDP_SEGMENT, IPv6", V6, false);
+    send_segmented("five datagrams in one call, UDP_SEGMENT, IPv6", V6, false);
 }
 
 #[test]
 fn received_at_once_ipv4() {
-    train("five datagrams received at once, UDP_GRO, IPv4", V4, true);
+    send_segmented("five datagrams received at once, UDP_GRO, IPv4", V4, true);
 }
 
 #[test]
 fn received_at_once_ipv6() {
-    train("five datagrams received at once, UDP_GRO, IPv6", V6, true);
+    send_segmented("five datagrams received at once, UDP_GRO, IPv6", V6, true);
 }

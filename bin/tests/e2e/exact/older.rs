@@ -1,4 +1,5 @@
-//! Connections that existed before the start: their totals are those since their beginning, not since tcptop's.
+//! Tests connections that are older than tcptop. Their totals count from the beginning of the connection, not from the start
+//! of tcptop.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -10,7 +11,7 @@ use std::{
 
 use super::{
     case,
-    witness::{TCP_INFO, agree},
+    witness::{TCP_INFO, assert_ends_agree},
 };
 use crate::{
     diag,
@@ -27,7 +28,7 @@ fn used_before_and_after(name: &str, address: &str) {
     let tcptop = Tcptop::start();
     thread::sleep(Duration::from_millis(500));
     let idle = |flow| !tcptop.rows().iter().any(|row| row.flow == flow);
-    assert!(idle(pair.flow) && idle(pair.flow.flipped()), "what does not move is no row");
+    assert!(idle(pair.flow) && idle(pair.flow.flipped()), "an idle connection has no row");
 
     pair.exchange(1_000, 500);
     let expected = pair.ends(101_000, 50_500);
@@ -35,7 +36,7 @@ fn used_before_and_after(name: &str, address: &str) {
     pair.exchange(1, 0);
     let expected = pair.ends(101_001, 50_500);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case(name, TCP_INFO, tcptop, &expected);
 }
@@ -51,21 +52,21 @@ fn used_before_and_after_ipv6() {
 }
 
 #[test]
-fn idle() {
+fn idle_until_the_end() {
     let pair = Pair::new(V4);
     pair.exchange(1_234, 4_321);
     let tcptop = Tcptop::start();
     let expected = pair.ends(1_234, 4_321);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("older than the start, idle until it ends", TCP_INFO, tcptop, &expected);
 }
 
 #[test]
-fn active() {
+fn active_while_tcptop_starts() {
     let pair = Pair::new(V4);
     let started = AtomicBool::new(false);
-    // Before the start, while it starts, and after it: how many bytes.
+    // Sends before, during and after the start of tcptop. Returns the number of bytes.
     let keep_sending = |stream, chunk| {
         let mut sent = 0;
         while !started.load(Ordering::Relaxed) {
@@ -86,12 +87,12 @@ fn active() {
         thread::sleep(Duration::from_millis(50));
         let tcptop = Tcptop::start();
         started.store(true, Ordering::Relaxed);
-        let [up, down] = senders.map(|sender| sender.join().expect("sends"));
-        assert_eq!(readers.map(|reader| reader.join().expect("receives")), [up, down]);
+        let [up, down] = senders.map(|sender| sender.join().expect("no panic"));
+        assert_eq!(readers.map(|reader| reader.join().expect("no panic")), [up, down]);
         (tcptop, up, down)
     });
     let expected = pair.ends(up, down);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("older than the start, active all the while", TCP_INFO, tcptop, &expected);
 }
@@ -104,7 +105,7 @@ fn reset() {
     pair.exchange(1, 1);
     let expected = pair.ends(1_235, 4_322);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     close_by_reset(pair.client);
     thread::sleep(Duration::from_millis(50));
     drop(pair.server);
@@ -121,7 +122,7 @@ fn half_closed_by_the_client() {
     transfer(&pair.server, &pair.client, 500);
     let expected = pair.ends(1_000, 510);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair.server);
     assert_eq!(receive_to_end(&pair.client), 0);
     drop(pair.client);
@@ -138,7 +139,7 @@ fn half_closed_by_the_server() {
     transfer(&pair.client, &pair.server, 500);
     let expected = pair.ends(1_500, 10);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair.client);
     assert_eq!(receive_to_end(&pair.server), 0);
     drop(pair.server);
@@ -157,23 +158,23 @@ fn half_closed_after() {
     transfer(&pair.server, &pair.client, 20_000);
     let expected = pair.ends(1_000, 20_010);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("older than the start, half-closed after", TCP_INFO, tcptop, &expected);
 }
 
-/// Which side connected is not what listeners say: this port has one, and connects.
+/// A listener on the local port does not prove that this end accepted the connection: this port has a listener and connects.
 #[test]
-fn out_of_a_port_that_listens_too() {
+fn connected_from_a_port_with_a_listener() {
     if !diag::is_available() {
         return;
     }
     let server = listen(V4);
     let (socket, local) = bound_tcp();
-    // The port is bound already: a second socket may share it from now on.
+    // The socket is bound already. A second one may bind its port from now on.
     set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
-    raw_connect(&socket, server.local_addr().expect("bound").port()).expect("it listens");
-    let other = bound_beside(local);
+    raw_connect(&socket, server.local_addr().expect("bound").port()).expect("connect");
+    let other = bind_shared(local);
     // SAFETY: no pointer is passed.
     assert_eq!(unsafe { libc::listen(other.as_raw_fd(), 1) }, 0, "{}", std::io::Error::last_os_error());
     let pair = Pair::accepted(server, Own::new(TcpStream::from(socket)));
@@ -182,21 +183,21 @@ fn out_of_a_port_that_listens_too() {
     pair.exchange(10, 20);
     let expected = pair.ends(1_010, 2_020);
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop((pair, other));
     case("older than the start, connected from a port that listens too", TCP_INFO, tcptop, &expected);
 }
 
-/// A socket bound to an address that another one has.
-fn bound_beside(address: SocketAddr) -> OwnedFd {
+/// Binds a second socket to an address.
+fn bind_shared(address: SocketAddr) -> OwnedFd {
     // SAFETY: no pointer is passed.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     assert!(fd >= 0, "socket: {}", std::io::Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the kernel just opened `fd`, and nothing else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, &1i32);
     let raw = raw_v4(address.port());
-    // SAFETY: `raw` is of the size that is given.
+    // SAFETY: `V4_LENGTH` is the size of `raw`.
     let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), V4_LENGTH) };
     assert_eq!(bound, 0, "bind: {}", std::io::Error::last_os_error());
     socket

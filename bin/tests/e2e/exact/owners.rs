@@ -1,4 +1,4 @@
-//! Whose a connection is, when there are several processes.
+//! Tests the owners of connections between several processes.
 
 use super::case;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     traffic::{V4, accept, listen, receive},
 };
 
-/// A flow by the addresses that helpers tell.
+/// Returns the flow between two addresses, as helpers print them.
 pub fn flow(local: &str, remote: &str) -> Flow {
     Flow::tcp(local.parse().expect("an address"), remote.parse().expect("an address"))
 }
@@ -54,13 +54,13 @@ fn udp_server_and_client_are_two_processes() {
 }
 
 #[test]
-fn a_forked_child_closes_last() {
+fn a_forked_child_serves_and_closes() {
     let tcptop = Tcptop::start();
     let (mut server, mut client) = (Helper::new("e2e-parent"), Helper::new("e2e-peer"));
     let address = server.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     server.tell("accept");
-    // From here on the child obeys, and the parent has no descriptor of the connection.
+    // The child obeys from here on. The parent has closed its copy of the connection.
     let child = Owner::of(server.tell("fork").parse().expect("a number"));
     assert_ne!(child, server.owner);
     client.tell("send 3000");
@@ -109,7 +109,7 @@ fn processes_that_are_killed() {
 }
 
 #[test]
-fn the_last_close_is_the_owner_s_after_the_connection_ended() {
+fn closed_by_its_owner_after_the_connection_ended() {
     let tcptop = Tcptop::start();
     let mut client = Helper::new("e2e-caller");
     let listener = listen(V4);
@@ -133,11 +133,11 @@ fn never_accepted() {
     let address = listener.local_addr().expect("bound");
     let local = client.tell(&format!("connect {address}"));
     client.tell("send 77");
-    // In the backlog, the connection has no process yet: it is shown under its listener's.
+    // No process has accepted the connection yet, so its row names the listener's process.
     let flow = Flow::tcp(local.parse().expect("an address"), address);
     let expected = [flow.moved(&client.owner, 0, 77), flow.flipped().moved(&Owner::me(), 77, 0)];
     tcptop.expect_live(&expected);
     drop(listener);
     client.tell("close");
-    case("never accepted: the listener's process", "-", tcptop, &expected);
+    case("never accepted, owned by the listener's process", "-", tcptop, &expected);
 }

@@ -4,15 +4,15 @@ use std::{net::TcpStream, os::fd::AsRawFd};
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree},
+    witness::{Info, TCP_INFO, assert_ends_agree},
 };
 use crate::{
     harness::{Tcptop, eventually},
     traffic::{Pair, V4, set_option},
 };
 
-/// Probes every second.
-fn keep_alive(stream: &TcpStream) {
+/// Has the kernel send a probe every second.
+fn enable_keep_alive(stream: &TcpStream) {
     let set = |level, name| set_option(stream.as_raw_fd(), level, name, &1i32);
     set(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE);
     set(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL);
@@ -25,12 +25,12 @@ fn keep_alive_of_both_ends() {
     let pair = Pair::new(V4);
     pair.exchange(2_000, 300);
     let expected = pair.ends(2_000, 300);
-    agree(&pair, &expected);
-    keep_alive(&pair.client);
-    keep_alive(&pair.server);
+    assert_ends_agree(&pair, &expected);
+    enable_keep_alive(&pair.client);
+    enable_keep_alive(&pair.server);
     let ends = [&*pair.client, &*pair.server];
     let before = ends.map(|end| Info::of(end).segments());
-    eventually("two probes and their answers, either way", || {
+    eventually("each end sends two probes and answers two", || {
         let enough = |(end, (received, sent)): (&TcpStream, (u32, u32))| {
             let now = Info::of(end).segments();
             now.0 >= received + 4 && now.1 >= sent + 4
@@ -38,7 +38,7 @@ fn keep_alive_of_both_ends() {
         ends.into_iter().zip(before).all(enough).then_some(())
     });
     tcptop.expect_live(&expected);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("keep-alive probes", TCP_INFO, tcptop, &expected);
 }

@@ -1,5 +1,5 @@
-//! Packets that another program of a cgroup refuses. The programs of all cgroups run, whatever one of them answers: tcptop sees
-//! such a packet, and cannot see what becomes of it.
+//! Tests packets that the BPF program of another cgroup refuses. The kernel runs the programs of all cgroups, whatever one of
+//! them returns. So tcptop sees such a packet, but not that it is dropped.
 
 use super::case;
 use crate::{
@@ -11,9 +11,9 @@ use crate::{
     traffic::{V4, accept, listen, receive, udp},
 };
 
-/// What is refused at the sender counts there as sent, and what is refused at the receiver counts there as received.
+/// A datagram that is refused at the sender counts as sent, and one that is refused at the receiver counts as received.
 #[test]
-fn datagrams() {
+fn datagrams_refused_both_ways() {
     inside("refused-datagrams", |cgroup| {
         let tcptop = Tcptop::start();
         let mut helper = Helper::new("e2e-refused");
@@ -34,7 +34,11 @@ fn datagrams() {
         tcptop.expect_live(&expected);
         drop(refused);
         other.send_to(&[0; 7], &here).expect("send");
-        assert_eq!(helper.tell("receive-from 7"), there.to_string(), "the first that it received");
+        assert_eq!(
+            helper.tell("receive-from 7"),
+            there.to_string(),
+            "the helper received no datagram before this one"
+        );
         let expected = [
             flow.moved(&helper.owner, 157, 500).packets(6, 5),
             flow.flipped().moved(&Owner::me(), 0, 157).packets(0, 6),
@@ -45,9 +49,9 @@ fn datagrams() {
     });
 }
 
-/// TCP sends again what was refused: it counts once. Refused segments that arrive count when they come again.
+/// TCP retransmits refused segments. Their bytes count once at either end.
 #[test]
-fn segments() {
+fn segments_refused_for_a_while() {
     inside("refused-segments", |cgroup| {
         let tcptop = Tcptop::start();
         let mut helper = Helper::new("e2e-refused");

@@ -1,13 +1,13 @@
-//! The second witness: the kernel's own totals of a socket that is still open, by `TCP_INFO` of tcp(7).
+//! Reads a second source of the numbers: the kernel's own totals of a socket that is still open, by `TCP_INFO` of tcp(7).
 
 use std::os::fd::AsRawFd;
 
 use crate::{harness::eventually, rows::End, traffic::Pair};
 
-/// This witness's name in the line of a case.
+/// The name of this source in the line of a case.
 pub const TCP_INFO: &str = "TCP_INFO";
 
-/// `struct tcp_info` of include/uapi/linux/tcp.h, as long as it was in Linux 5.4.
+/// `struct tcp_info` of include/uapi/linux/tcp.h, with the length that it had in Linux 5.4.
 pub struct Info([u8; 232]);
 
 impl Info {
@@ -15,7 +15,7 @@ impl Info {
         let mut info = Self([0; 232]);
         let mut length = libc::socklen_t::try_from(info.0.len()).expect("small");
         let (fd, to) = (socket.as_raw_fd(), info.0.as_mut_ptr().cast());
-        // SAFETY: the kernel writes `length` bytes at most.
+        // SAFETY: the kernel writes at most `length` bytes.
         let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length) };
         assert_eq!(
             (result, length as usize),
@@ -39,18 +39,18 @@ impl Info {
         self.0[0]
     }
 
-    /// The peer took data that came with the SYN.
+    /// Returns whether the peer accepted data of the SYN.
     pub fn syn_data(&self) -> bool {
         const TCPI_OPT_SYN_DATA: u8 = 32;
         self.0[5] & TCPI_OPT_SYN_DATA != 0
     }
 
-    /// `tcpi_bytes_acked`: a SYN and a FIN of ours that were acknowledged count 1 each.
+    /// `tcpi_bytes_acked`. An acknowledged SYN or FIN of this end counts as 1 byte.
     fn acked(&self) -> u64 {
         self.long(120)
     }
 
-    /// `tcpi_bytes_received`: the peer's FIN counts 1.
+    /// `tcpi_bytes_received`. The peer's FIN counts as 1 byte.
     fn received(&self) -> u64 {
         self.long(128)
     }
@@ -70,17 +70,17 @@ impl Info {
         self.long(208)
     }
 
-    /// `tcpi_rcv_ooopack`: segments that came before their turn.
+    /// `tcpi_rcv_ooopack`: segments that arrived out of order.
     pub fn out_of_order(&self) -> u32 {
         self.int(224)
     }
 
-    /// `tcpi_snd_wnd`: bytes that the peer would take beyond what it has acknowledged.
+    /// `tcpi_snd_wnd`: the send window.
     pub fn window(&self) -> u32 {
         self.int(228)
     }
 
-    /// FINs of ours that were acknowledged, and FINs of the peer. A socket in CLOSE is taken for one that was not reset.
+    /// Returns the number of acknowledged FINs of this end, and of the peer's FINs. A socket in CLOSE must not have been reset.
     fn fins(&self) -> (u64, u64) {
         const FIN_WAIT2: u8 = 5;
         const CLOSE: u8 = 7;
@@ -96,8 +96,8 @@ impl Info {
     }
 }
 
-/// Panics unless the socket's totals become what is expected of this end. `syn`: 1 on the side that connected.
-pub fn agrees(socket: &impl AsRawFd, end: &End, syn: u64) {
+/// Waits until the socket's totals are those expected of this end. `syn` is 1 on the side that connected.
+pub fn assert_end_agrees(socket: &impl AsRawFd, end: &End, syn: u64) {
     eventually(&format!("TCP_INFO agrees with {end:?}"), || {
         let info = Info::of(socket);
         let (fin, peers_fin) = info.fins();
@@ -106,8 +106,8 @@ pub fn agrees(socket: &impl AsRawFd, end: &End, syn: u64) {
     });
 }
 
-/// The same for both ends: the client's, and the server's.
-pub fn agree(pair: &Pair, [client, server]: &[End; 2]) {
-    agrees(&*pair.client, client, 1);
-    agrees(&*pair.server, server, 0);
+/// Waits until the totals of both sockets are those expected of the client's end and the server's.
+pub fn assert_ends_agree(pair: &Pair, [client, server]: &[End; 2]) {
+    assert_end_agrees(&*pair.client, client, 1);
+    assert_end_agrees(&*pair.server, server, 0);
 }

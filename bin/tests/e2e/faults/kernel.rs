@@ -1,4 +1,4 @@
-//! A kernel in which some calls of a running tcptop fail.
+//! Lets system calls of a running tcptop fail, and records which calls it makes.
 
 use std::{
     collections::BTreeSet,
@@ -9,10 +9,10 @@ use std::{
 use super::site::Site;
 use crate::interpose::{Calls, Question, Verdict, ask};
 
-/// Calls that are never asked about: the end of a signal's handler and of the process, which cannot fail, and what hands the
-/// listener over.
+/// Calls that are not intercepted: the end of a signal handler and of the process, which cannot fail, and sendmsg(2), which
+/// passes the seccomp listener to this process.
 #[cfg(target_pointer_width = "64")]
-const UNASKED: &[libc::c_long] = &[
+const NOT_INTERCEPTED: &[libc::c_long] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_restart_syscall,
     libc::SYS_exit,
@@ -20,7 +20,7 @@ const UNASKED: &[libc::c_long] = &[
     libc::SYS_sendmsg,
 ];
 #[cfg(target_pointer_width = "32")]
-const UNASKED: &[libc::c_long] = &[
+const NOT_INTERCEPTED: &[libc::c_long] = &[
     libc::SYS_sigreturn,
     libc::SYS_rt_sigreturn,
     libc::SYS_restart_syscall,
@@ -33,65 +33,67 @@ const UNASKED: &[libc::c_long] = &[
 struct Fault {
     site: Site,
     errno: i32,
-    /// How often it fails from now on.
+    /// How many more times the call fails.
     left: u32,
 }
 
 #[derive(Default)]
 struct State {
-    /// The calls that were recorded.
-    seen: Option<BTreeSet<Site>>,
+    /// The calls since recording began. `None`: calls are not recorded.
+    recorded: Option<BTreeSet<Site>>,
     fault: Option<Fault>,
+    /// How often the fault was injected.
     hits: u32,
 }
 
-/// The handle of it.
+/// A handle of the intercepted calls of one process.
 #[derive(Clone, Default)]
 pub struct Kernel(Arc<Mutex<State>>);
 
 impl Kernel {
-    /// The command's process will run on it.
-    pub fn under(&self, command: &mut Command) {
+    /// Intercepts the calls of the command's process.
+    pub fn intercept(&self, command: &mut Command) {
         let this = self.clone();
-        ask(command, &Calls::AllBut(UNASKED), move |question| this.state().judge(question));
+        ask(command, &Calls::AllBut(NOT_INTERCEPTED), move |question| this.state().decide(question));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("not poisoned")
     }
 
-    /// From now on it notes which calls are made.
-    pub fn watch(&self) {
-        self.state().seen = Some(BTreeSet::new());
+    /// Begins to record calls.
+    pub fn record(&self) {
+        self.state().recorded = Some(BTreeSet::new());
     }
 
-    /// The recorded calls.
-    pub fn seen(&self) -> BTreeSet<Site> {
-        self.state().seen.take().unwrap_or_default()
+    /// Stops recording, and returns the recorded calls.
+    pub fn recorded(&self) -> BTreeSet<Site> {
+        self.state().recorded.take().unwrap_or_default()
     }
 
-    /// From now on these calls fail, so often.
+    /// Lets the next `times` calls of this site fail with this error.
     pub fn fail(&self, site: &Site, errno: i32, times: u32) {
         let mut state = self.state();
         state.hits = 0;
         state.fault = Some(Fault { site: site.clone(), errno, left: times });
     }
 
-    /// From now on nothing fails. How often it did.
-    pub fn mend(&self) -> u32 {
+    /// Lets calls succeed again. Returns how many have failed.
+    pub fn stop_failing(&self) -> u32 {
         let mut state = self.state();
         state.fault = None;
         state.hits
     }
 
+    /// Returns how many calls have failed so far.
     pub fn hits(&self) -> u32 {
         self.state().hits
     }
 }
 
 impl State {
-    fn judge(&mut self, question: &Question) -> Verdict {
-        if self.seen.is_none() && self.fault.is_none() {
+    fn decide(&mut self, question: &Question) -> Verdict {
+        if self.recorded.is_none() && self.fault.is_none() {
             return Verdict::Made;
         }
         let site = Site::of(question);
@@ -100,8 +102,8 @@ impl State {
             self.hits += 1;
             return Verdict::Failed(fault.errno);
         }
-        if let Some(seen) = &mut self.seen {
-            seen.insert(site);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.insert(site);
         }
         Verdict::Made
     }

@@ -1,11 +1,11 @@
-//! Every system call that the loop makes fails in turn, once, a few times and for a while, with one error after the other.
+//! Lets every system call of the event loop fail in turn: once, a few times and for a while, with several errors.
 //!
-//! Which calls there are, a run shows itself: they are noted for some reports with traffic. tcptop must then either go on, and
-//! be right to the byte once the call works again, or end with a documented status and an error that names what has failed. It
-//! must not be killed, hang, or keep a CPU busy.
+//! The tests record the calls of a run during some reports with traffic, and then let each of these calls fail. tcptop must
+//! either go on, and be right to the byte once the call works again, or end with a documented status and an error that names
+//! what has failed. It must not be killed, hang, or keep a CPU busy.
 //!
-//! With `TCPTOP_FAULTS=all`, each call is tried with every error, which takes some minutes for each source; otherwise with
-//! those that differ most.
+//! With `TCPTOP_FAULTS=all`, each call fails with every error, which takes some minutes for each test. Otherwise it fails with
+//! the errors that differ most.
 
 mod kernel;
 mod launch;
@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, env, time::Instant};
 
 use self::{
     launch::Launch,
-    session::{LASTS, Outcome, Session},
+    session::{FAULT_DURATION, Outcome, Session},
     site::Site,
     traffic::{Local, Processes, Traffic},
 };
@@ -27,7 +27,8 @@ use crate::harness::Scratch;
 
 const ALWAYS: u32 = u32::MAX;
 
-/// Errors that a call is tried with, and how often. EINTR and EAGAIN, as signals and a shortage have them, are soon over.
+/// Returns the errors with which a call fails, and how often. EINTR and EAGAIN fail a few times only, as after signals and in a
+/// shortage.
 fn errors(site: &Site) -> Vec<(i32, u32)> {
     let opens = site.is(&["open", "openat", "socket", "bpf", "readlink", "readlinkat"]);
     let writes = site.is(&["write", "writev", "ftruncate", "rename", "renameat", "unlink", "unlinkat"]);
@@ -37,7 +38,7 @@ fn errors(site: &Site) -> Vec<(i32, u32)> {
         return errors;
     }
     errors.push((libc::ENOMEM, ALWAYS));
-    // A look at /proc is rare, and so each takes long.
+    // tcptop seldom reads /proc, so a fault of these calls takes long.
     if all || !is_of_proc(site) {
         errors.push((libc::EINTR, 3));
     }
@@ -52,32 +53,33 @@ fn errors(site: &Site) -> Vec<(i32, u32)> {
     errors
 }
 
-/// Calls that are not to fail.
-fn is_spared(site: &Site) -> bool {
-    // Linux has freed the descriptor whatever close(2) returns, and here it would stay open. brk(2) has no errors: it returns
-    // what there is, see `memory`. F_GETFD is how std looks, in builds for debugging, whether what it closes is open.
+/// Returns whether the tests do not let this call fail.
+fn is_excluded(site: &Site) -> bool {
+    // Linux frees the descriptor whatever close(2) returns, but an injected fault would leave it open. brk(2) returns the
+    // break and no error, so `memory` refuses memory in another way. std calls fcntl(2) with F_GETFD in debug builds, to check
+    // that a descriptor is open before it closes it.
     site.is(&["close", "brk"]) || site.about().starts_with("command 0x1,")
 }
 
-/// The calls that this tcptop makes while there is traffic, of those that are wanted.
-fn calls(
+/// Records the calls that tcptop makes while there is traffic. Returns the wanted ones.
+fn record_calls(
     session: &Session,
     launch: &Launch,
     traffic: &mut dyn Traffic,
     is_wanted: impl Fn(&Site) -> bool,
 ) -> BTreeSet<Site> {
-    session.kernel.watch();
+    session.kernel.record();
     for _ in 0..4 {
-        session.provoke(launch);
-        traffic.moved();
-        std::thread::sleep(LASTS);
+        session.reopen_log(launch);
+        traffic.transfer();
+        std::thread::sleep(FAULT_DURATION);
         traffic.end();
-        std::thread::sleep(LASTS);
+        std::thread::sleep(FAULT_DURATION);
     }
-    session.kernel.seen().into_iter().filter(|site| !is_spared(site) && is_wanted(site)).collect()
+    session.kernel.recorded().into_iter().filter(|site| !is_excluded(site) && is_wanted(site)).collect()
 }
 
-/// Makes every selected call of such a tcptop fail. The calls must include names that begin like these. Returns the messages
+/// Lets every wanted call of a tcptop fail. The calls must include names that begin with each of `expected`. Returns the messages
 /// of the last tcptop on stderr.
 fn sweep(
     launch: &Launch,
@@ -86,7 +88,7 @@ fn sweep(
     expected: &[&str],
 ) -> String {
     let mut session = Session::start(launch);
-    let sites = calls(&session, launch, traffic, is_wanted);
+    let sites = record_calls(&session, launch, traffic, is_wanted);
     for name in expected {
         assert!(sites.iter().any(|site| site.name().starts_with(name)), "no {name}: {sites:?}");
     }
@@ -95,20 +97,20 @@ fn sweep(
         sites.iter().flat_map(|site| errors(site).into_iter().map(move |error| (site, error)))
     {
         let begin = Instant::now();
-        let outcome = session.suffer(launch, site, error, traffic);
+        let outcome = session.inject(launch, site, error, traffic);
         let times = if error.1 == ALWAYS { "always".into() } else { format!("{} times", error.1) };
-        let became = match &outcome {
+        let result = match &outcome {
             Ok(Outcome::Recovered) => "recovered".into(),
-            Ok(Outcome::Unmade) => "not called".into(),
-            Ok(Outcome::Ended(code, said)) => format!("status {code}, {said}"),
+            Ok(Outcome::NotCalled) => "not called".into(),
+            Ok(Outcome::Ended(code, message)) => format!("status {code}, {message}"),
             Err(mistake) => format!("WRONG: {mistake}"),
         };
-        let what = format!("{site}, error {} {times}: {became}", error.0);
+        let what = format!("{site}, error {} {times}: {result}", error.0);
         println!("{:.1} s: {what}", begin.elapsed().as_secs_f64());
         if outcome.is_err() {
             mistakes.push(what);
         }
-        if !matches!(outcome, Ok(Outcome::Recovered | Outcome::Unmade)) {
+        if !matches!(outcome, Ok(Outcome::Recovered | Outcome::NotCalled)) {
             drop(session);
             session = Session::start(launch);
         }
@@ -117,38 +119,38 @@ fn sweep(
     session.finish(launch, traffic)
 }
 
-/// A call about a file that processes or the kernel have in /proc.
+/// Returns whether a call is about a file in /proc.
 fn is_of_proc(site: &Site) -> bool {
     site.about().contains("/proc/") || site.about().ends_with("/proc")
 }
 
 #[test]
-fn of_the_loop_and_the_programs() {
+fn calls_of_the_event_loop_and_the_kernel_programs() {
     let expected = ["epoll_", "read", "write", "bpf"];
     sweep(&Launch::new(&[]), &mut Local::new(), |site| !is_of_proc(site), &expected);
 }
 
 #[test]
-fn of_proc() {
+fn calls_that_read_proc() {
     let args = ["--unit", "--user", "--cmdline", "--listen"];
     sweep(&Launch::new(&args), &mut Processes::default(), is_of_proc, &["open", "read", "getdents64"]);
 }
 
 #[test]
-fn of_a_log() {
+fn calls_that_write_a_log() {
     let scratch = Scratch::new("faults");
     let is_of_log =
         |site: &Site| ["faults", "log.csv", "signalfd"].iter().any(|word| site.about().contains(word));
     let launch = Launch::with_log(&[], &scratch);
     let expected = ["open", "read", "write", "rename", "flock"];
-    let said = sweep(&launch, &mut Local::apart(), is_of_log, &expected);
+    let messages = sweep(&launch, &mut Local::at_own_address(), is_of_log, &expected);
     for word in ["reports are dropped until it can be", "the output can be written again"] {
-        assert!(said.contains(word), "{said}");
+        assert!(messages.contains(word), "{messages}");
     }
 }
 
 #[test]
-fn of_sock_diag() {
+fn calls_of_sock_diag() {
     if !crate::diag::is_available() {
         println!("skipped: the kernel needs CONFIG_INET_DIAG");
         return;

@@ -1,4 +1,4 @@
-//! Connection tracking, on a router of three network namespaces.
+//! Lets calls of the connection tracking collector fail, on a router of three network namespaces.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::{
     traffic::Pair,
 };
 
-/// Connections that the router passes on. It counts whole packets, so that bytes are at least those that were sent; and an
-/// entry outlives its connection for minutes.
+/// Connections that the router forwards. It counts the bytes of whole packets, so a row has at least the payload. An entry
+/// outlives its connection by minutes, so no row is closed.
 struct Forwarded {
     router: Arc<Router>,
     pair: Option<Pair>,
 }
 
 impl Traffic for Forwarded {
-    fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
+    fn transfer(&mut self) -> Vec<(Flow, u64, u64)> {
         let pair = self.pair.insert(self.router.pair(SERVER));
         pair.exchange(1_234, 567);
         vec![(pair.flow, 567, 1_234)]
@@ -41,10 +41,10 @@ impl Traffic for Forwarded {
 }
 
 #[test]
-fn of_connection_tracking() {
+fn calls_of_connection_tracking() {
     let router = Arc::new(Router::new(""));
-    let around = Arc::clone(&router);
-    let launch = Launch::new(&["--traffic", "forwarded"]).inside(move |start| around.router.inside(start));
+    let outer = Arc::clone(&router);
+    let launch = Launch::new(&["--traffic", "forwarded"]).inside(move |start| outer.router.inside(start));
     let mut traffic = Forwarded { router, pair: None };
     sweep(&launch, &mut traffic, |site| !is_of_proc(site), &["sendto", "recv"]);
 }

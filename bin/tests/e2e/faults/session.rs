@@ -1,4 +1,4 @@
-//! A tcptop that runs on a kernel whose calls fail.
+//! Runs a tcptop whose calls fail, and checks that it recovers or ends as documented.
 
 use std::{
     collections::BTreeSet,
@@ -21,21 +21,21 @@ use crate::{
     rows::{Flow, fields},
 };
 
-/// A call fails for so long: two reports at least.
-pub const LASTS: Duration = Duration::from_millis(250);
+/// How long a call fails. It is enough for two reports.
+pub const FAULT_DURATION: Duration = Duration::from_millis(250);
 
-/// The exit statuses of src/exit.rs for a run that could not continue.
+/// The exit statuses of src/exit.rs for a run that cannot continue.
 const STATUSES: [i32; 4] = [69, 71, 74, 77];
 
-/// More failures than this, and it was tried again and again without a pause.
-const BUSY: u32 = 3_000;
+/// The most failures of one fault. With more of them, tcptop repeated the call without a pause.
+const MAX_FAILURES: u32 = 3_000;
 
 /// The time within which a correct report must follow a fault.
 fn recovery() -> Duration {
     live_limit() * 3
 }
 
-/// The tcptop.
+/// A running tcptop.
 pub struct Session {
     process: Option<Process>,
     pub kernel: Kernel,
@@ -46,10 +46,10 @@ pub struct Session {
 /// The result of one fault.
 pub enum Outcome {
     Recovered,
-    /// With this status, after this error.
+    /// tcptop ended with this status, after this error.
     Ended(i32, String),
-    /// The call was not made meanwhile.
-    Unmade,
+    /// tcptop did not make the call.
+    NotCalled,
 }
 
 impl Session {
@@ -57,7 +57,7 @@ impl Session {
         let (kernel, lines) = (Kernel::default(), Arc::new(Mutex::new(Vec::new())));
         let into = Arc::clone(&lines);
         let mut command = launch.command();
-        kernel.under(&mut command);
+        kernel.intercept(&mut command);
         let mut process = None;
         let mut start = || {
             let into = Arc::clone(&into);
@@ -71,26 +71,26 @@ impl Session {
         }
         if let Some(log) = &launch.log {
             for old in logs(log) {
-                fs::remove_file(old).expect("ours");
+                fs::remove_file(old).expect("remove a log");
             }
         }
         let session = Self { process, kernel, lines, log: launch.log.clone() };
         let begin = Instant::now();
         while session.lines().is_empty() {
-            assert!(begin.elapsed() < recovery() * 3, "it does not start");
+            assert!(begin.elapsed() < recovery() * 3, "tcptop writes no header");
             thread::sleep(Duration::from_millis(5));
         }
-        // Until the loop has begun, whatever the first line came before.
-        thread::sleep(LASTS);
+        // tcptop may write the header some time before its event loop begins.
+        thread::sleep(FAULT_DURATION);
         session
     }
 
-    /// Its output.
+    /// Returns the lines that tcptop has written.
     fn lines(&self) -> Vec<String> {
         let Some(log) = &self.log else { return self.lines.lock().expect("not poisoned").clone() };
         let text: String = logs(log).iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
         let mut lines: Vec<String> = text.lines().map(Into::into).collect();
-        // Each file begins with the header.
+        // Each file begins with the header. Keep the first one.
         if let Some(header) = lines.first().cloned() {
             lines.retain(|line| *line != header);
             lines.insert(0, header);
@@ -98,28 +98,28 @@ impl Session {
         lines
     }
 
-    /// The rows that it has written after so many.
-    fn rows(&self, from: usize) -> Vec<Cells> {
+    /// Returns the rows that tcptop has written, without the first `skipped` ones.
+    fn rows(&self, skipped: usize) -> Vec<Cells> {
         let lines = self.lines();
         let Some((header, lines)) = lines.split_first() else { return Vec::new() };
         let names = fields(header).expect("a header");
         let row = |line: &String| names.iter().cloned().zip(fields(line).expect("a row")).collect();
-        lines.iter().skip(from).map(row).collect()
+        lines.iter().skip(skipped).map(row).collect()
     }
 
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// Makes it do what it rarely does.
-    pub fn provoke(&self, launch: &Launch) {
+    /// If tcptop writes a log, makes it open the log again.
+    pub fn reopen_log(&self, launch: &Launch) {
         if launch.log.is_some() {
             self.process.as_ref().inspect(|process| process.signal(libc::SIGHUP));
         }
     }
 
-    /// Has this fault while there is traffic.
-    pub fn suffer(
+    /// Injects a fault while there is traffic, and waits until tcptop has recovered or ended.
+    pub fn inject(
         &mut self,
         launch: &Launch,
         site: &Site,
@@ -129,25 +129,25 @@ impl Session {
         if let Some(log) = &self.log
             && let Some((_, old)) = logs(log).split_last()
         {
-            // Somebody may rename it just now.
+            // tcptop may rotate the log at the same time, so that a file is gone.
             old.iter().for_each(|file| _ = fs::remove_file(file));
         }
         let before = self.lines().len().saturating_sub(1);
         self.kernel.fail(site, errno, times);
-        self.provoke(launch);
-        let moved = traffic.moved();
+        self.reopen_log(launch);
+        let moved = traffic.transfer();
         let start = Instant::now();
-        // Wait for calls that are rare.
-        let goes_on = |hits| start.elapsed() < if hits == 0 { 4 * LASTS } else { LASTS };
+        // Wait longer if tcptop has not made the call yet.
+        let goes_on = |hits| start.elapsed() < if hits == 0 { 4 * FAULT_DURATION } else { FAULT_DURATION };
         while goes_on(self.kernel.hits()) && self.is_running() {
             thread::sleep(Duration::from_millis(5));
         }
-        let hits = self.kernel.mend();
-        // A look at /proc may be at every descriptor of this machine.
-        if hits > BUSY && !super::is_of_proc(site) {
-            return Err(format!("tried {hits} times in a row"));
+        let hits = self.kernel.stop_failing();
+        // tcptop may read every descriptor of this machine when it reads /proc.
+        if hits > MAX_FAILURES && !super::is_of_proc(site) {
+            return Err(format!("tcptop repeated the call {hits} times without a pause"));
         }
-        let mended = self.lines().len();
+        let lines_with_fault = self.lines().len();
         if !traffic.events().contains(&"live") {
             traffic.end();
         }
@@ -156,73 +156,73 @@ impl Session {
             while !self.has(before, event, &moved, traffic) {
                 if !self.is_running() {
                     traffic.end();
-                    return self.ended();
+                    return self.outcome_of_exit();
                 }
                 if start.elapsed() >= recovery() {
                     let port = moved[0].0.local.port().to_string();
                     let mut rows = self.rows(before);
                     rows.retain(|row| [&row["lport"], &row["rport"]].contains(&&port));
                     return Err(format!(
-                        "it failed {hits} times, and no right {event} row: {moved:?}\n{rows:?}"
+                        "the call failed {hits} times, and tcptop writes no right {event} row: {moved:?}\n{rows:?}"
                     ));
                 }
                 thread::sleep(Duration::from_millis(5));
             }
             traffic.end();
         }
-        // What was there before, it may have written as it ended: two reports more.
+        // tcptop may have ended, and have written these rows in its last report. Only further reports show that it goes on.
         let start = Instant::now();
-        while self.reports_behind(mended) < 2 {
+        while self.reports_after(lines_with_fault) < 2 {
             if !self.is_running() {
-                return self.ended();
+                return self.outcome_of_exit();
             }
             if start.elapsed() >= recovery() {
-                return Err(format!("it failed {hits} times, and reports nothing any more"));
+                return Err(format!("the call failed {hits} times, and tcptop writes no reports any more"));
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Ok(if hits == 0 { Outcome::Unmade } else { Outcome::Recovered })
+        Ok(if hits == 0 { Outcome::NotCalled } else { Outcome::Recovered })
     }
 
-    /// How many reports have rows behind so many lines.
-    fn reports_behind(&self, lines: usize) -> usize {
+    /// Returns how many reports have rows after this many lines.
+    fn reports_after(&self, lines: usize) -> usize {
         let rows = self.rows(lines);
         rows.iter().map(|row| &row["time"]).collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether there is a right row of each end behind so many lines.
-    fn has(&self, from: usize, event: &str, moved: &[(Flow, u64, u64)], traffic: &dyn Traffic) -> bool {
-        let rows = self.rows(from);
+    /// Returns whether each end has a right row, without the first `skipped` rows.
+    fn has(&self, skipped: usize, event: &str, moved: &[(Flow, u64, u64)], traffic: &dyn Traffic) -> bool {
+        let rows = self.rows(skipped);
         let is_of = |row: &Cells, end| row["event"] == event && is_of(row, end, traffic);
         moved.iter().all(|end| rows.iter().rev().any(|row| is_of(row, end)))
     }
 
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("it runs").pid()
+        self.process.as_ref().expect("tcptop runs").pid()
     }
 
-    /// How it has ended.
-    pub fn end(mut self) -> Finished {
-        self.process.take().expect("it ran").wait()
+    /// Waits for the end of tcptop, and returns how it has ended.
+    pub fn wait(mut self) -> Finished {
+        self.process.take().expect("tcptop was started").wait()
     }
 
-    /// Looks at how it ended.
-    fn ended(&mut self) -> Result<Outcome, String> {
-        let finished = self.process.take().expect("it ran").wait();
-        let said = finished.stderr.lines().last().unwrap_or_default().to_owned();
-        let says_why = said.strip_prefix("error: ").is_some_and(|why| why.len() > 10);
-        match finished.status.code().filter(|code| says_why && STATUSES.contains(code)) {
-            Some(code) => Ok(Outcome::Ended(code, said)),
+    /// Checks how tcptop has ended: its exit status must be a documented one, and its last message an error.
+    fn outcome_of_exit(&mut self) -> Result<Outcome, String> {
+        let finished = self.process.take().expect("tcptop was started").wait();
+        let message = finished.stderr.lines().last().unwrap_or_default().to_owned();
+        let has_reason = message.strip_prefix("error: ").is_some_and(|why| why.len() > 10);
+        match finished.status.code().filter(|code| has_reason && STATUSES.contains(code)) {
+            Some(code) => Ok(Outcome::Ended(code, message)),
             None => Err(format!("{}\n{}", finished.status, finished.stderr)),
         }
     }
 
-    /// Checks that tcptop has recovered from the fault: a connection has its owner, and tcptop ends as usual. Returns its
+    /// Checks that tcptop has recovered from all faults: a connection has its owner, and tcptop ends with status 0. Returns its
     /// messages on stderr.
     pub fn finish(mut self, launch: &Launch, traffic: &mut dyn Traffic) -> String {
         let before = self.lines().len().saturating_sub(1);
-        self.provoke(launch);
-        let moved = traffic.moved();
+        self.reopen_log(launch);
+        let moved = traffic.transfer();
         let pid = traffic.pid().map(|pid| pid.to_string()).unwrap_or_default();
         let begin = Instant::now();
         loop {
@@ -232,12 +232,12 @@ impl Session {
             if moved.iter().all(is_owned) {
                 break;
             }
-            // /proc is left alone for 10 s at the most.
-            assert!(begin.elapsed() < recovery() * 3, "no owner: {moved:?}\n{rows:?}");
+            // After a read of /proc that took long, tcptop reads it again only after up to 10 s.
+            assert!(begin.elapsed() < recovery() * 3, "the connection has no owner: {moved:?}\n{rows:?}");
             thread::sleep(Duration::from_millis(20));
         }
         traffic.end();
-        let process = self.process.take().expect("it runs");
+        let process = self.process.take().expect("tcptop runs");
         process.signal(libc::SIGINT);
         let finished = process.wait();
         finished.assert_code(0);
@@ -245,6 +245,7 @@ impl Session {
     }
 }
 
+/// Returns whether this is a right row of an end.
 fn is_of(row: &Cells, (flow, rx, tx): &(Flow, u64, u64), traffic: &dyn Traffic) -> bool {
     let address = |ip: &str, port: &str| format!("{}:{}", row[ip], row[port]);
     let is_right =

@@ -1,31 +1,31 @@
-//! Identifies a system call: its number, and the command, file or path that it names.
+//! Identifies system calls by their number and by the command, file or path that they name.
 
 use std::{ffi::OsString, fmt, fs, os::unix::ffi::OsStringExt};
 
 use crate::interpose::Question;
 
-/// Calls that are alike: one of them stands for all.
+/// All calls with the same number that name the same command, file or path. The tests treat them as one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
     number: i64,
-    /// With each number in it as `N`.
+    /// The command, file or path. Each number in it is replaced by `N`.
     about: String,
 }
 
-/// How to find the command, file or path that a call names.
+/// Where a call names a command, file or path.
 #[derive(Clone, Copy)]
 enum About {
     Nothing,
-    /// An argument is a command.
+    /// This argument is a command.
     Command(usize),
     /// The first argument is a descriptor.
     File,
-    /// The same, with a command in the second one.
+    /// The first argument is a descriptor, and the second one is a command.
     CommandOfFile,
     /// The first argument is a path.
     #[allow(dead_code, reason = "newer architectures have no such call")]
     Path,
-    /// The second one is a path, from the descriptor that is the first.
+    /// The second argument is a path relative to the descriptor that is the first one.
     PathAt,
 }
 
@@ -35,7 +35,7 @@ macro_rules! calls {
     };
 }
 
-/// The calls that are known by name. Others are known by number, and stand for themselves.
+/// Calls with a name. Any other call is identified by its number alone.
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
 const CALLS: &[(i64, &str, About)] = calls! {
     File: SYS_read SYS_readv SYS_pread64 SYS_write SYS_writev SYS_pwrite64 SYS_close SYS_getdents64 SYS_fstat
@@ -49,30 +49,30 @@ const CALLS: &[(i64, &str, About)] = calls! {
 };
 
 #[cfg(target_pointer_width = "64")]
-const OF_WIDTH: &[(i64, &str, About)] = calls! { PathAt: SYS_newfstatat; Nothing: SYS_mmap; };
+const BY_WORD_SIZE: &[(i64, &str, About)] = calls! { PathAt: SYS_newfstatat; Nothing: SYS_mmap; };
 #[cfg(target_pointer_width = "32")]
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
-const OF_WIDTH: &[(i64, &str, About)] = calls! {
+const BY_WORD_SIZE: &[(i64, &str, About)] = calls! {
     PathAt: SYS_fstatat64; File: SYS__llseek SYS_fstat64 SYS_fstatfs64 SYS_ftruncate64; CommandOfFile: SYS_fcntl64;
     Path: SYS_stat64 SYS_lstat64; Nothing: SYS_mmap2 SYS_geteuid32;
 };
 
 #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
-const OLD: &[(i64, &str, About)] = calls! {
+const BY_ARCHITECTURE: &[(i64, &str, About)] = calls! {
     Path: SYS_open SYS_readlink SYS_stat SYS_lstat SYS_access SYS_rename SYS_unlink; PathAt: SYS_renameat;
     File: SYS_epoll_wait; Nothing: SYS_poll;
 };
 #[cfg(target_arch = "aarch64")]
-const OLD: &[(i64, &str, About)] = calls! { PathAt: SYS_renameat; };
+const BY_ARCHITECTURE: &[(i64, &str, About)] = calls! { PathAt: SYS_renameat; };
 #[cfg(target_arch = "riscv64")]
-const OLD: &[(i64, &str, About)] = &[];
+const BY_ARCHITECTURE: &[(i64, &str, About)] = &[];
 
 #[allow(clippy::unnecessary_cast, reason = "the conversion is one on 32 bits only")]
 const COMMANDS: &[(i64, &str, About)] = &[(libc::SYS_bpf as i64, "SYS_bpf", About::Command(0))];
 
 impl Site {
-    /// Of a call that waits for an answer.
+    /// Identifies a call that waits for a verdict.
     pub fn of(question: &Question) -> Self {
         let number = i64::from(question.number);
         let [first, second, ..] = question.args;
@@ -89,7 +89,7 @@ impl Site {
         Self { number, about }
     }
 
-    /// Its number, and the name that this file knows.
+    /// Returns the name of the call, or its number if it has no name here.
     pub fn name(&self) -> String {
         known(self.number)
             .map_or_else(|| format!("system call {}", self.number), |(name, _)| name[4..].into())
@@ -104,8 +104,9 @@ impl Site {
     }
 }
 
+/// Returns the name of a call, and where it names a command, file or path.
 fn known(number: i64) -> Option<(&'static str, About)> {
-    let all = CALLS.iter().chain(OF_WIDTH).chain(OLD).chain(COMMANDS);
+    let all = CALLS.iter().chain(BY_WORD_SIZE).chain(BY_ARCHITECTURE).chain(COMMANDS);
     all.into_iter().find(|(known, ..)| *known == number).map(|(_, name, about)| (*name, *about))
 }
 
@@ -121,24 +122,25 @@ impl fmt::Debug for Site {
     }
 }
 
-/// The file of a descriptor.
+/// Returns the file of a descriptor.
 fn file(pid: u32, descriptor: u64) -> String {
     let number = descriptor & 0xffff_ffff;
     let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
-    let link = link.map_or_else(|_| "no file".into(), |file| alike(&file.to_string_lossy()));
-    // tcptop writes the error that ends it there.
+    let link = link.map_or_else(|_| "no file".into(), |file| normalized(&file.to_string_lossy()));
+    // Stderr has a name of its own, because tcptop writes its last error there.
     if number == 2 { format!("stderr, {link}") } else { link }
 }
 
+/// Returns the path at an address of the process.
 fn path(question: &Question, address: u64) -> String {
     let mut bytes = [0; 256];
     let length = question.read(address, &mut bytes);
     let path: Vec<u8> = bytes[..length].iter().copied().take_while(|byte| *byte != 0).collect();
-    alike(&OsString::from_vec(path).to_string_lossy())
+    normalized(&OsString::from_vec(path).to_string_lossy())
 }
 
-/// A name that stands for all that are like it: without its numbers, and for each of the tables of sockets.
-fn alike(text: &str) -> String {
+/// Replaces each number by `N`, and the name of each socket table by `*`, so that similar paths become equal.
+fn normalized(text: &str) -> String {
     let mut result = String::new();
     for char in text.chars() {
         let char = if char.is_ascii_digit() { 'N' } else { char };

@@ -13,26 +13,26 @@ use crate::{
 };
 
 pub trait Traffic {
-    /// Moves bytes. Returns the ends of its connections, each with the bytes received and sent.
-    fn moved(&mut self) -> Vec<(Flow, u64, u64)>;
-    /// Ends these connections.
+    /// Opens connections and moves bytes. Returns the ends that must have rows, each with the bytes received and sent.
+    fn transfer(&mut self) -> Vec<(Flow, u64, u64)>;
+    /// Closes these connections.
     fn end(&mut self);
-    /// Whose it is.
+    /// Returns the process that owns the connections, if any does.
     fn pid(&self) -> Option<u32>;
 
-    /// The rows that each end has, the last one once it has ended.
+    /// Returns the kinds of rows that each end must have, in this order.
     fn events(&self) -> &'static [&'static str] {
         BOTH
     }
 
-    /// Whether a row has the right number of bytes.
+    /// Returns whether a row that shows `found` bytes is right.
     fn is_right(&self, found: u64, moved: u64) -> bool {
         found == moved
     }
 }
 
-/// A connection in this process. It is accepted without a question for the address, so that no hook sees the owner, and /proc
-/// is asked.
+/// A connection in this process. It calls accept4(2) without an address, so no hook sees the owner of the accepted end, and
+/// tcptop must read /proc.
 pub struct Local {
     address: &'static str,
     events: &'static [&'static str],
@@ -41,25 +41,26 @@ pub struct Local {
 
 const BOTH: &[&str] = &["live", "closed"];
 
-/// An address that nobody else uses.
-pub const APART: &str = "127.17.17.17";
+/// An address that no other traffic on this machine uses.
+pub const OWN_ADDRESS: &str = "127.17.17.17";
 
 impl Local {
     pub const fn new() -> Self {
         Self { address: V4, events: BOTH, pair: None }
     }
 
-    /// At [`APART`], for a log. A report that is dropped, which is said, may be the only one with a live row.
-    pub const fn apart() -> Self {
+    /// A connection at [`OWN_ADDRESS`], for a log. tcptop may drop the only report with a live row, and says so, so only the
+    /// closed row must be there.
+    pub const fn at_own_address() -> Self {
         Self { address: "127.17.17.17:0", events: &["closed"], pair: None }
     }
 }
 
 impl Traffic for Local {
-    fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
+    fn transfer(&mut self) -> Vec<(Flow, u64, u64)> {
         let listener = listen(self.address);
         let client = connect(listener.local_addr().expect("bound"));
-        // SAFETY: no pointer is passed. What it returns is nobody else's.
+        // SAFETY: both pointers are null. The kernel just opened `fd`, and nothing else owns it.
         let server = unsafe {
             let fd =
                 libc::accept4(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC);
@@ -85,12 +86,12 @@ impl Traffic for Local {
     }
 }
 
-/// A process that has a connection. tcptop must name each one.
+/// A new process with a connection. tcptop must find out its name.
 #[derive(Default)]
 pub struct Processes(Option<(Helper, Own<TcpStream>)>);
 
 impl Traffic for Processes {
-    fn moved(&mut self) -> Vec<(Flow, u64, u64)> {
+    fn transfer(&mut self) -> Vec<(Flow, u64, u64)> {
         let mut client = Helper::new("e2e-faults");
         let listener = listen(V4);
         client.tell(&format!("connect {}", listener.local_addr().expect("bound")));

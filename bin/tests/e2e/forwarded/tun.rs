@@ -1,4 +1,5 @@
-//! A network device whose other end is this test: it writes the packets that arrive there, and reads those that leave.
+//! A network device whose other end is the test. The test writes the packets that arrive at the device, and reads those that
+//! leave it.
 
 use std::{
     fs::File,
@@ -24,11 +25,11 @@ const SIOCSIFNETMASK: libc::Ioctl = 0x891c;
 const IFF_TUN: i16 = 1;
 const IFF_NO_PI: i16 = 0x1000;
 
-/// A device of the network namespace of the thread that made it. It ends when dropped.
+/// A TUN device in the network namespace of the thread that created it. It is removed when dropped.
 pub struct Tun(File);
 
 impl Tun {
-    /// One of this name and address, in a network of 24 bits. `None`: this kernel has no such devices.
+    /// Creates a device with this name and address, in a network of 24 bits. Returns `None` if the kernel has no TUN devices.
     pub fn new(name: &str, address: Ipv4Addr) -> Option<Self> {
         let file = File::options().read(true).write(true).open("/dev/net/tun").ok()?;
         let request = |value: &[u8]| {
@@ -39,7 +40,7 @@ impl Tun {
         };
         let call = |fd: i32, number, value: &[u8]| {
             let mut request = request(value);
-            // SAFETY: the kernel reads and writes a whole ifreq.
+            // SAFETY: the kernel reads and writes an ifreq, and `request` has its size.
             let result = unsafe { libc::ioctl(fd, number, &raw mut request) };
             assert_eq!(result, 0, "{name}: {}", std::io::Error::last_os_error());
         };
@@ -55,7 +56,7 @@ impl Tun {
         Some(Self(file))
     }
 
-    /// A packet arrives from the wire.
+    /// Lets a packet arrive at the device.
     pub fn arrive(&mut self, packet: &[u8]) {
         self.0.write_all(packet).expect("the device is up");
     }
@@ -66,7 +67,7 @@ impl Tun {
         loop {
             traffic::readable(self.0.as_raw_fd(), "a packet");
             let length = self.0.read(&mut packet).expect("a packet");
-            // The host's own solicitations come too.
+            // The host also sends IPv6 solicitations of its own.
             if packet[0] >> 4 == 4 {
                 return length;
             }
@@ -77,7 +78,7 @@ impl Tun {
 /// An address and a port.
 pub type Endpoint = (Ipv4Addr, u16);
 
-/// A UDP datagram as an IPv4 packet.
+/// Returns a UDP datagram as an IPv4 packet.
 pub fn datagram(from: Endpoint, to: Endpoint, payload: usize) -> Vec<u8> {
     let length = u16::try_from(8 + payload).expect("fits");
     let mut udp = [from.1.to_be_bytes(), to.1.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
@@ -85,7 +86,7 @@ pub fn datagram(from: Endpoint, to: Endpoint, payload: usize) -> Vec<u8> {
     packet(17, from.0, to.0, &udp)
 }
 
-/// A TCP segment as an IPv4 packet. `flags`: control bits of RFC 9293 section 3.1.
+/// Returns a TCP segment as an IPv4 packet. `flags` are control bits of RFC 9293 section 3.1.
 pub fn segment(from: Endpoint, to: Endpoint, flags: u8, [seq, ack]: [u32; 2], payload: usize) -> Vec<u8> {
     let mut tcp = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
     tcp.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
@@ -107,7 +108,7 @@ fn packet(protocol: u8, from: Ipv4Addr, to: Ipv4Addr, transport: &[u8]) -> Vec<u
     [&header, transport].concat()
 }
 
-/// RFC 1071.
+/// Computes the Internet checksum: RFC 1071.
 fn checksum(bytes: &[u8]) -> [u8; 2] {
     let words =
         bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])));

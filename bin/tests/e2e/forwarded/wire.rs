@@ -13,7 +13,7 @@ use crate::{
 const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 91, 1, 2), 40_000);
 const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 91, 2, 2), 443);
 
-/// Control bits.
+/// Control bits of RFC 9293 section 3.1.
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -25,7 +25,7 @@ struct RouterDevices {
 }
 
 impl RouterDevices {
-    /// In a network namespace of this thread. `None`: this host cannot be one.
+    /// Creates a router in a new network namespace of this thread. Returns `None` if connection tracking counts nothing here.
     fn new() -> Option<Self> {
         enter_new();
         let lan = Tun::new("lan", Ipv4Addr::new(10, 91, 1, 1))?;
@@ -34,25 +34,26 @@ impl RouterDevices {
         fs::write("/proc/sys/net/netfilter/nf_conntrack_acct", "1").ok()?;
         let mut router = Self { lan, wan };
         router.up(&datagram((CLIENT.0, 9), (SERVER.0, 9), 0));
-        // Without a rule that needs it, connection tracking sees packets only if this setting says so:
+        // Without an nft rule that needs it, connection tracking sees packets only with the module parameter
         // nf_conntrack.enable_hooks=1.
-        let count = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").expect("it is loaded");
+        let count =
+            fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").expect("conntrack is loaded");
         (count.trim() != "0").then_some(router)
     }
 
-    /// Passes a packet on to the server.
+    /// Has the router forward a packet to the server.
     fn up(&mut self, packet: &[u8]) {
         self.lan.arrive(packet);
         assert_eq!(self.wan.leave(), packet.len());
     }
 
-    /// Passes a packet on to the client.
+    /// Has the router forward a packet to the client.
     fn down(&mut self, packet: &[u8]) {
         self.wan.arrive(packet);
         assert_eq!(self.lan.leave(), packet.len());
     }
 
-    /// A whole TCP connection, with these bytes of payload.
+    /// Forwards all segments of a TCP connection with these bytes of payload.
     fn connection(&mut self, up: usize, down: usize) {
         let [sent, received] = [up, down].map(|size| 2 + u32::try_from(size).expect("fits"));
         self.up(&segment(CLIENT, SERVER, SYN, [1, 0], 0));
@@ -65,13 +66,13 @@ impl RouterDevices {
     }
 }
 
-/// Runs this with a router, in a thread whose network namespace is its own.
+/// Runs `test` with a router, in a thread with a new network namespace.
 fn with_router(test: impl FnOnce(RouterDevices) + Send + 'static) {
     let test = || match RouterDevices::new() {
         Some(router) => test(router),
         None => println!("skipped: connection tracking counts nothing here"),
     };
-    thread::spawn(test).join().expect("the test in its thread");
+    thread::spawn(test).join().expect("no panic");
 }
 
 fn assert_row(
@@ -109,7 +110,7 @@ fn every_byte_of_a_packet_counts() {
     });
 }
 
-/// A report by itself, as a script asks for it.
+/// `--once` prints a report with the connections that the router forwarded before the start.
 #[test]
 fn once() {
     with_router(|_router| {

@@ -1,4 +1,4 @@
-//! Queues, averages and trends.
+//! Tests the columns of queues, averages and trends.
 
 use std::{thread, time::Duration};
 
@@ -8,20 +8,21 @@ use crate::{
     traffic::{Pair, SIOCINQ, SIOCOUTQ, V4, V6, fill, queue, transfer},
 };
 
-fn of(rows: &[Cells], port: u16) -> &Cells {
+/// Returns the newest row with this local port that is not a closed one.
+fn newest(rows: &[Cells], port: u16) -> &Cells {
     let port = port.to_string();
     let row = rows.iter().rev().find(|row| row["lport"] == port && row["event"] != "closed");
     row.unwrap_or_else(|| panic!("no row of {port}: {rows:?}"))
 }
 
 #[test]
-fn what_is_stuck_at_each_end() {
+fn queues_of_both_ends() {
     for address in [V4, V6] {
         let pair = Pair::new(address);
         let mut taken = 0;
         let rows = csv(&["--columns", "event,lport,recvq,sendq,cwnd"], || {
             taken = fill(&pair.client);
-            eventually("it stands", || {
+            eventually("no byte is in flight", || {
                 thread::sleep(Duration::from_millis(100));
                 (queue(&*pair.client, SIOCOUTQ) + queue(&*pair.server, SIOCINQ) == taken).then_some(())
             });
@@ -31,7 +32,7 @@ fn what_is_stuck_at_each_end() {
         for (port, (received, sent)) in
             [pair.flow.local.port(), pair.flow.remote.port()].into_iter().zip(expected)
         {
-            let row = of(&rows, port);
+            let row = newest(&rows, port);
             let found = ["recvq", "sendq"].map(|column| row[column].parse::<u64>().expect("a number"));
             assert_eq!(found, [received, sent], "{row:?}");
             assert!(row["cwnd"].parse::<u32>().is_ok_and(|window| window > 0), "{row:?}");
@@ -39,13 +40,14 @@ fn what_is_stuck_at_each_end() {
     }
 }
 
-/// The last report of eight: 1,000 bytes go up every 10 ms, the first of them in the reports that `sends` names.
-fn past(pair: &Pair, sends: impl Fn(usize) -> bool + Send) -> String {
+/// Returns twelve reports. The client sends every 10 ms: 1,000 bytes during the reports that `sends` selects, 1 byte during the
+/// others.
+fn reports_of(pair: &Pair, sends: impl Fn(usize) -> bool + Send) -> String {
     let (line, reports) = std::sync::mpsc::channel();
     let mut command = tcptop(&["--csv", "-d", "0.25", "-n", "12", "--total", "--columns"]);
     command.arg("event,lport,avg10,avg60,trend");
     let process = Process::start(&mut command, move |text| {
-        // Its sum ends each report.
+        // The row `total` is the last one of each report.
         if text.starts_with("event,") || text.starts_with("total,") {
             let _ = line.send(());
         }
@@ -70,32 +72,32 @@ fn past(pair: &Pair, sends: impl Fn(usize) -> bool + Send) -> String {
 fn averages_and_trends() {
     let pair = Pair::new(V4);
     let (rows, port) = (|text: &str| cells(text), pair.flow.local.port());
-    let steady = rows(&past(&pair, |_| true));
-    let row = of(&steady, port);
+    let steady = rows(&reports_of(&pair, |_| true));
+    let row = newest(&steady, port);
     let number = |row: &Cells, column: &str| row[column].parse::<f64>().expect("a number");
     for column in ["avg10", "avg60"] {
-        // As much as a busy machine gets round to.
+        // A busy machine sends less often.
         assert!((10_000.0..101_000.0).contains(&number(row, column)), "{row:?}");
     }
     assert!(row["trend"].len() == 10 && row["trend"].bytes().all(|step| step > b'0'), "{row:?}");
 
-    // Bytes in the first reports, and hardly any in the last ones.
-    let early = rows(&past(&pair, |report| report < 6));
-    let row = of(&early, port);
+    // The client sends much during the first reports, and little during the last ones.
+    let early = rows(&reports_of(&pair, |report| report < 6));
+    let row = newest(&early, port);
     assert!(number(row, "avg10") < number(row, "avg60"), "{row:?}");
     let (first, last) = row["trend"].split_at(3);
     assert!(first.contains('7') && last.ends_with("111"), "{row:?}");
 }
 
 #[test]
-fn bars_where_the_terminal_has_them() {
+fn trends_are_bars_in_a_utf_8_locale() {
     let pair = Pair::new(V4);
     for (locale, digits) in [("C.UTF-8", false), ("C", true)] {
         let port = pair.flow.local.port().to_string();
         let mut command = tcptop(&["-d", "0.5", "-n", "3", "--columns", "lport,trend", "--lport", &port]);
         command.env("LC_ALL", locale);
         let process = Process::start(&mut command, |_| ());
-        // A slow machine is late to begin.
+        // Send until the end, because tcptop starts late on a slow machine.
         let finished = thread::scope(|scope| {
             let finished = scope.spawn(move || process.wait());
             while !finished.is_finished() {

@@ -1,4 +1,4 @@
-//! Why connections ended, and by which interface they went.
+//! Tests the columns `reason` and `interface`: why a connection ended, and which interface carried it.
 
 mod details;
 mod native;
@@ -24,7 +24,7 @@ use crate::{
 
 const COLUMNS: [&str; 3] = ["--closed", "--columns", "event,proto,lport,rport,interface,reason"];
 
-/// Interface and reason of the row of a closed connection with this local port.
+/// Returns the interface and the reason of the only closed row with this local port.
 fn ended(rows: &[Cells], port: u16) -> (&str, &str) {
     let port = port.to_string();
     let mut mine = rows.iter().filter(|row| row["event"] == "closed" && row["lport"] == port);
@@ -33,7 +33,7 @@ fn ended(rows: &[Cells], port: u16) -> (&str, &str) {
     (&row["interface"], &row["reason"])
 }
 
-/// The reason of each end of a connection, the client's first, that is brought to its end.
+/// Makes a connection, and ends it by `end`. Returns the reasons of the client's end and the server's.
 fn reasons(address: &str, end: impl FnOnce(Pair) + Send) -> [String; 2] {
     let mut ports = [0; 2];
     let rows = csv(&COLUMNS, || {
@@ -49,12 +49,13 @@ fn reasons(address: &str, end: impl FnOnce(Pair) + Send) -> [String; 2] {
     })
 }
 
-fn soon() {
+/// Waits until a segment has arrived at the peer.
+fn wait_for_arrival() {
     thread::sleep(Duration::from_millis(50));
 }
 
 #[test]
-fn in_order() {
+fn closed_by_fins() {
     for address in [V4, V6] {
         assert_eq!(reasons(address, |pair| drop((pair.client, pair.server))), ["fin"; 2]);
     }
@@ -68,46 +69,50 @@ fn in_order() {
 }
 
 #[test]
-fn by_a_reset_of_one_side() {
+fn reset_by_one_end() {
     let by_the_client = reasons(V4, |pair| {
         close_by_reset(pair.client);
-        soon();
+        wait_for_arrival();
         drop(pair.server);
     });
     assert_eq!(by_the_client, ["reset-local", "reset-remote"]);
     let by_the_server = reasons(V6, |pair| {
         close_by_reset(pair.server);
-        soon();
+        wait_for_arrival();
         drop(pair.client);
     });
     assert_eq!(by_the_server, ["reset-remote", "reset-local"]);
     let unread = reasons(V4, |pair| {
         send(&pair.server, 7);
-        soon();
+        wait_for_arrival();
         drop(pair.client);
-        soon();
+        wait_for_arrival();
         drop(pair.server);
     });
     assert_eq!(unread, ["reset-local", "reset-remote"]);
     let written_to_a_closed_peer = reasons(V4, |pair| {
         drop(pair.server);
-        soon();
+        wait_for_arrival();
         send(&pair.client, 300);
-        soon();
+        wait_for_arrival();
         drop(pair.client);
     });
-    assert_eq!(written_to_a_closed_peer, ["reset-remote", "fin"], "the server had ended it in order");
+    assert_eq!(
+        written_to_a_closed_peer,
+        ["reset-remote", "fin"],
+        "the server had closed the connection before the reset"
+    );
 }
 
 #[test]
-fn of_a_connection_that_nobody_accepts() {
+fn reset_before_accept() {
     let mut ports = [0; 2];
     let rows = csv(&COLUMNS, || {
         let listener = listen(V4);
         let client = connect(listener.local_addr().expect("bound"));
         ports = [&client.local_addr(), &client.peer_addr()].map(|end| end.as_ref().expect("bound").port());
         drop(listener);
-        soon();
+        wait_for_arrival();
         drop(client);
     });
     let [client, server] = ports.map(|port| {
@@ -116,19 +121,19 @@ fn of_a_connection_that_nobody_accepts() {
         row.unwrap_or_else(|| panic!("no row of {port}: {rows:?}"))["reason"].clone()
     });
     assert_eq!(client, "reset-remote");
-    // The reason is unknown where sockets have no storage (32-bit ARM from Linux 6.19 on).
+    // The reason is unknown where sockets have no storage (CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on).
     assert!(server == "reset-local" || server.is_empty(), "{server}");
 }
 
-/// The peer hears nothing any more.
+/// A filter drops all segments that arrive at the peer, so it does not answer any more.
 #[test]
-fn by_silence() {
+fn the_peer_does_not_answer() {
     /// `TCP_USER_TIMEOUT` and `TCP_KEEPIDLE` to `TCP_KEEPCNT` of tcp(7).
     const USER_TIMEOUT: i32 = 18;
     const KEEPALIVE: [i32; 3] = [4, 5, 6];
     let fails = |pair: &Pair| {
         let error = || pair.client.take_error().expect("SO_ERROR");
-        assert_eq!(eventually("it fails", error).kind(), ErrorKind::TimedOut);
+        assert_eq!(eventually("the connection times out", error).kind(), ErrorKind::TimedOut);
     };
     let unanswered = reasons(V4, |pair| {
         set_option(pair.client.as_raw_fd(), libc::IPPROTO_TCP, USER_TIMEOUT, &500u32);
@@ -137,7 +142,7 @@ fn by_silence() {
         fails(&pair);
         close_by_reset(pair.server);
     });
-    assert_eq!(unanswered, ["timeout", "reset-local"], "what was sent is not acknowledged");
+    assert_eq!(unanswered, ["timeout", "reset-local"], "the peer does not acknowledge bytes");
     let [idle, _] = reasons(V4, |pair| {
         let client = pair.client.as_raw_fd();
         set_option(client, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
@@ -146,17 +151,17 @@ fn by_silence() {
         fails(&pair);
         close_by_reset(pair.server);
     });
-    // The server has seen the reset that follows, and does not hear it.
-    assert_eq!(idle, "timeout", "keepalive is not answered");
+    // The reason of the server is not checked: tcptop sees the reset at the server, and then the filter drops it.
+    assert_eq!(idle, "timeout", "the peer does not answer keep-alive probes");
 }
 
-/// Tries to connect without waiting, does `wait`, and closes.
+/// Connects without waiting, calls `wait`, and closes the socket. Returns the local port.
 fn attempt((socket, local): (OwnedFd, SocketAddr), port: u16, wait: impl FnOnce(&TcpStream)) -> u16 {
     set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SYNCNT, &1i32);
     let stream = Own::new(TcpStream::from(socket));
     stream.set_nonblocking(true).expect("fcntl");
     let clone = OwnedFd::from(stream.try_clone().expect("dup"));
-    let begun = raw_connect(&clone, port).expect_err("it is not waited for");
+    let begun = raw_connect(&clone, port).expect_err("a non-blocking connect does not wait");
     assert_eq!(begun.raw_os_error(), Some(libc::EINPROGRESS));
     drop(clone);
     wait(&stream);
@@ -165,7 +170,7 @@ fn attempt((socket, local): (OwnedFd, SocketAddr), port: u16, wait: impl FnOnce(
 }
 
 #[test]
-fn before_it_began() {
+fn connects_that_fail() {
     let fails = |stream: &TcpStream| {
         eventually("the connect fails", || stream.take_error().expect("SO_ERROR"));
     };
@@ -178,9 +183,9 @@ fn before_it_began() {
         let result = unsafe { libc::listen(listener.as_raw_fd(), 0) };
         assert_eq!(result, 0, "listen: {}", std::io::Error::last_os_error());
         let _listener = Own::new(TcpListener::from(listener));
-        // A backlog of zero has room for one, which is never accepted.
+        // A backlog of 0 has room for one connection. The listener never accepts it, so the next SYN gets no answer.
         let _first = connect(remote);
-        let abandoned = attempt(bound_tcp(), remote.port(), |_| soon());
+        let abandoned = attempt(bound_tcp(), remote.port(), |_| wait_for_arrival());
         ports = [refused, abandoned, attempt(bound_tcp(), remote.port(), fails)];
     });
     let found = ports.map(|port| ended(&rows, port));
@@ -208,16 +213,16 @@ fn interfaces_of_datagrams_and_of_other_namespaces() {
         inside.join().expect("no panic");
     });
     assert_eq!(ports.map(|port| live(&rows, port)), ["lo", "lo"]);
-    assert_eq!(live(&rows, 9), "lo", "the first interface of every namespace");
+    assert_eq!(live(&rows, 9), "lo", "lo is the first interface of every namespace");
 }
 
 #[test]
-fn an_interface_can_be_chosen() {
+fn reports_of_chosen_interfaces() {
     let pair = Pair::new(V4);
     let shown = |list: &str| {
         let args = ["--csv", "-d", "0.2", "-1", "--columns", "lport,interface", "--interface", list];
         let port = pair.flow.local.port();
-        // It moves in the interval.
+        // The connection must be active during the report.
         thread::scope(|scope| {
             let (done, wait) = mpsc::channel::<()>();
             scope.spawn(|| {

@@ -1,4 +1,4 @@
-//! A tcptop that writes CSV with these columns, and whose rows can be looked at while it runs.
+//! Runs a tcptop whose rows a test can read while it runs.
 
 use std::{
     process::Command,
@@ -12,10 +12,10 @@ use crate::{
     options::{Cells, cells},
 };
 
-/// What rows show.
+/// The default columns.
 const COLUMNS: &str = "event,local,remote,pid,comm,cmdline,unit,rx_bytes,tx_bytes";
 
-/// Between two looks at them.
+/// The pause between two looks at the rows.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running tcptop.
@@ -25,22 +25,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts one with these arguments besides, and returns when it counts.
+    /// Starts tcptop with the default columns and these arguments, and returns when it counts.
     pub fn start(args: &[&str]) -> Self {
         Self::prepared(args, |_| ())
     }
 
-    /// The same, of a command that is prepared.
+    /// Does the same, and lets `prepare` change the command before the start.
     pub fn prepared(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         Self::of(&[&["--csv", "--closed", "--columns", COLUMNS], args].concat(), prepare)
     }
 
-    /// Starts one with other columns.
+    /// Starts tcptop with other columns.
     pub fn of_columns(columns: &str, args: &[&str]) -> Self {
         Self::of(&[&["--csv", "--closed", "--columns", columns], args].concat(), |_| ())
     }
 
-    /// Reports as text of these ports, with the ends and the owners of connections.
+    /// Starts a tcptop that writes text reports about this port, with the ends and the owners of connections.
     pub fn text(port: u16) -> Self {
         let columns = "local,remote,pid,comm";
         Self::of(&["-w", "-r", "0", "-d", "0.5", "--columns", columns, "-P", &port.to_string()], |_| ())
@@ -55,23 +55,25 @@ impl Log {
             writer.lock().expect("not poisoned").push_str(line);
         });
         let log = Self { process, text };
-        eventually("the header", || (!log.text.lock().expect("not poisoned").is_empty()).then_some(()));
+        eventually("tcptop writes a header", || {
+            (!log.text.lock().expect("not poisoned").is_empty()).then_some(())
+        });
         log
     }
 
-    /// The id of the process that was started.
+    /// Returns the id of the process that was started.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Its rows so far.
+    /// Returns the rows so far.
     pub fn rows(&self) -> Vec<Cells> {
         let text = self.text.lock().expect("not poisoned");
-        // The last line may be half written.
+        // tcptop may be writing the last line.
         cells(text.rsplit_once('\n').map_or("", |(whole, _)| whole))
     }
 
-    /// Waits for a row for which this holds.
+    /// Waits for a row for which `holds` returns true. `what` describes it in the message of a failure.
     pub fn expect(&self, what: &str, holds: impl Fn(&Cells) -> bool) -> Cells {
         let begin = Instant::now();
         while begin.elapsed() < LIMIT {
@@ -97,7 +99,7 @@ impl Log {
         }
     }
 
-    /// Signals the process that was started.
+    /// Sends a signal to the process that was started.
     pub fn signal(&self, signal: i32) {
         self.process.signal(signal);
     }
@@ -109,13 +111,13 @@ impl Log {
 
     /// Interrupts tcptop, and returns all its rows. It must not have written to stderr.
     pub fn stop(self) -> Vec<Cells> {
-        let (rows, said) = self.stop_saying();
-        assert_eq!(said, "");
+        let (rows, messages) = self.stop_with_messages();
+        assert_eq!(messages, "");
         rows
     }
 
     /// Interrupts tcptop, and returns all its rows and its messages on stderr.
-    pub fn stop_saying(self) -> (Vec<Cells>, String) {
+    pub fn stop_with_messages(self) -> (Vec<Cells>, String) {
         self.process.signal(libc::SIGINT);
         let finished = self.process.wait();
         finished.assert_code(0);
@@ -123,17 +125,17 @@ impl Log {
     }
 }
 
-/// Whether this is the closed row of a connection.
+/// Returns whether this is the closed row of a connection.
 pub fn is_closed(row: &Cells, local: &str, remote: &str) -> bool {
     row["event"] == "closed" && row["local"] == local && row["remote"] == remote
 }
 
-/// Whether this is a live row of a connection.
+/// Returns whether this is a live row of a connection.
 pub fn is_live(row: &Cells, local: &str, remote: &str) -> bool {
     row["event"] == "live" && row["local"] == local && row["remote"] == remote
 }
 
-/// The id and the name of a row's owner.
+/// Returns the pid and the name of a row's owner.
 pub fn owner(row: &Cells) -> (&str, &str) {
     (&row["pid"], &row["comm"])
 }

@@ -1,21 +1,20 @@
-//! Which process does a connection belong to? Here are the situations in which that is hard to tell: processes that are gone,
-//! that have another's id, that share sockets, or that live in namespaces.
+//! Tests which process tcptop names as the owner of a connection, in situations in which that is hard to find out: the process
+//! has exited, its pid belongs to another process, several processes share a socket, or they live in namespaces.
 //!
-//! Each test writes down what tcptop must say of its own connections. Tests that need programs of the build machine are in
-//! `native`, which `ci/matrix` leaves out.
+//! Tests that need programs of the build machine are in `native`, which `ci/matrix` skips.
 
-mod birth;
-mod brief;
-mod heirs;
-mod last;
+mod chosen_pid;
+mod idle;
+mod inherited;
+mod last_close;
 pub mod log;
 mod native;
+mod netns;
 pub mod orders;
-mod pid_space;
-mod pids;
-mod quiet;
+mod pid_namespaces;
+mod pid_reuse;
+mod pidns_init;
 mod resets;
-mod reuse;
 pub mod server;
-mod spaces;
+mod short_lived;
 mod threads;

@@ -1,4 +1,4 @@
-//! A connection that its client resets after a million bytes.
+//! Tests connections that the client resets after a million bytes.
 
 use super::log::{Log, owner};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 const BYTES: u64 = 1_000_000;
 
 #[test]
-fn while_its_process_has_it_open() {
+fn reset_while_the_server_has_it_open() {
     let log = Log::start(&["-d", "1"]);
     let mut server = Helper::new("e2e-accepting");
     let address = server.tell("listen 127.0.0.1:0");
@@ -28,7 +28,7 @@ fn while_its_process_has_it_open() {
 }
 
 #[test]
-fn before_it_is_accepted() {
+fn reset_before_accept() {
     let log = Log::start(&["-d", "1"]);
     let mut client = Helper::new("e2e-resetting");
     let listener = listen(V4);

@@ -1,4 +1,4 @@
-//! A process whose sockets are made and used in a thread of another name, and that exits right after.
+//! Tests a process that opens and uses its socket in a thread of another name, and exits at once.
 
 use super::{
     log::{Log, owner},
@@ -14,7 +14,7 @@ use crate::{
 const COUNT: usize = 10;
 
 #[test]
-fn the_process_is_named_and_found() {
+fn the_row_has_the_name_of_the_process() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let port = address.port().to_string();
@@ -32,21 +32,21 @@ fn the_process_is_named_and_found() {
         if owner(&row) == (&*pid, "e2e-digger") {
             named += 1;
         } else {
-            // The process may have exited before tcptop got the CPU. The row then has the thread's name, in braces.
+            // The process may have exited before tcptop got the CPU. The row then has the thread's name in braces.
             assert_eq!(owner(&row), (&*pid, "{isc-net-0000}"), "{row:?}");
         }
     }
     let enough = if is_slow() { 1 } else { COUNT / 3 };
     assert!(named >= enough, "only {named} of {COUNT} have the name of their process");
-    server.join().expect("a server");
+    server.join().expect("no panic");
     log.stop();
-    // Each tcptop reads the names for itself.
+    // The second tcptop reads the names by itself, so it may find other processes in time.
     let found_enough = || {
         let rows = found.rows();
         let is_closed =
             |pid: &&String| rows.iter().any(|row| row["event"] == "closed" && row["pid"] == **pid);
         (pids.iter().filter(is_closed).count() >= enough).then_some(())
     };
-    eventually("enough of them are found by their name", found_enough);
+    eventually("tcptop finds enough processes by their name", found_enough);
     found.stop();
 }

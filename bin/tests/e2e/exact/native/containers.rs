@@ -1,4 +1,4 @@
-//! Connections of processes that are in a network and a PID namespace of their own.
+//! Tests a connection of a process with its own network and PID namespace.
 
 use crate::{
     exact::{case, owners::flow},
@@ -7,7 +7,7 @@ use crate::{
     rows::Owner,
 };
 
-/// The owner has the id that it has outside.
+/// The row shows the process's id outside of its PID namespace.
 #[test]
 fn connection_inside_a_container() {
     let tcptop = Tcptop::start();
@@ -15,7 +15,7 @@ fn connection_inside_a_container() {
     contained.tell("contain");
     let owner = Owner { pid: contained.tell("fork").parse().expect("a number"), ..contained.owner.clone() };
     assert_eq!(contained.tell("pid"), "1");
-    // To itself, as the order to accept has to come after the one to connect: through the backlog.
+    // The process connects to itself through the backlog, because it obeys the order to accept after the one to connect.
     let address = contained.tell("listen 127.0.0.1:13");
     let local = contained.tell(&format!("connect {address}"));
     contained.tell("send 90000");

@@ -1,4 +1,4 @@
-//! Many more connections within one interval than the table has places.
+//! Tests many more connections within one interval than the table has places.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -15,16 +15,17 @@ use crate::{
     traffic::{accept, connect, ends, receive, receive_to_end, send},
 };
 
-/// Connections by each of two threads, and how many per second at the most.
+/// The number of connections that each of two threads makes, and the most per second.
 const COUNT: u32 = 15_000;
 const RATE: u32 = 2_500;
 
-/// Makes connections to this address, one after another, and uses and closes each. Both ends of all.
-fn make(to: Ipv4Addr) -> Vec<End> {
+/// Makes connections to this address one after another, and uses and closes each. Returns both ends of all of them.
+fn make_connections(to: Ipv4Addr) -> Vec<End> {
     namespace::enter_new();
-    // No port is taken twice: nothing would tell the rows of two such connections apart.
-    std::fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").expect("its own");
-    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535").expect("its own");
+    // The kernel must not reuse a port, because the rows of two connections with the same ports could not be told apart.
+    std::fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").expect("the namespace has this sysctl");
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535")
+        .expect("the namespace has this sysctl");
     let listener = TcpListener::bind((to, 1_000)).expect("listen");
     let address = listener.local_addr().expect("bound");
     let (begin, mut made) = (Instant::now(), Vec::new());
@@ -38,7 +39,7 @@ fn make(to: Ipv4Addr) -> Vec<End> {
         receive(&server, up);
         send(&server, down);
         receive(&client, down);
-        // The end that closes first keeps its port for a minute.
+        // The end that closes first keeps its port in TIME_WAIT for a minute.
         drop(client);
         assert_eq!(receive_to_end(&server), 0);
         made.extend(ends(flow, up, down));
@@ -49,21 +50,21 @@ fn make(to: Ipv4Addr) -> Vec<End> {
 #[test]
 fn connections_beyond_the_places_of_the_table() {
     let mut expected = Vec::new();
-    let form = ["--csv", "--closed", "--total", "-a", "127.4.0.0/16"];
+    let options = ["--csv", "--closed", "--total", "-a", "127.4.0.0/16"];
     let mut took = Duration::ZERO;
-    let finished = during(&[&form[..], &["--flows", "4096", "-d", "60"]].concat(), || {
+    let finished = during(&[&options[..], &["--flows", "4096", "-d", "60"]].concat(), || {
         let begin = Instant::now();
         thread::scope(|scope| {
             let servers = [Ipv4Addr::new(127, 4, 0, 1), Ipv4Addr::new(127, 4, 0, 2)];
-            let makers = servers.map(|server| scope.spawn(move || make(server)));
+            let makers = servers.map(|server| scope.spawn(move || make_connections(server)));
             makers.into_iter().for_each(|maker| expected.extend(maker.join().expect("no panic")));
         });
         took = begin.elapsed();
     });
-    assert!(took < Duration::from_secs(15), "fewer than 2,000 per second say nothing: {took:?}");
+    assert!(took < Duration::from_secs(15), "the test must make 2,000 connections per second: {took:?}");
     let lives = Lives::of(&finished.stdout);
     lives.assert_exact(&expected);
     let once = expected.iter().filter(|end| lives.ends(&end.flow) == 1).count();
-    assert_eq!(once, expected.len(), "ends with one closed row");
+    assert_eq!(once, expected.len(), "each end has one closed row");
     line("30,000 connections within one report, in a table of 4,096 places", "-", &expected);
 }

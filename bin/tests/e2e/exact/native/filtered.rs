@@ -1,8 +1,9 @@
-//! Datagrams that the host's firewall drops, before they get to the hook at the sender, or to that at the receiver.
+//! Tests datagrams that the host's firewall drops before they reach the egress hook of the sender or the ingress hook of the
+//! receiver.
 
 use std::{thread::sleep, time::Duration};
 
-use super::space::Space;
+use super::netns::Netns;
 use crate::{
     exact::{datagrams::address, line},
     harness::Tcptop,
@@ -12,10 +13,10 @@ use crate::{
 
 #[test]
 fn datagrams_dropped_by_the_firewall() {
-    let space = Space::new("filtered");
+    let netns = Netns::new("filtered");
     let tcptop = Tcptop::start();
-    let (client, refused, ignored) = space.inside(|| (udp(V4), udp(V4), udp(V4)));
-    space.filter(&format!(
+    let (client, refused, ignored) = netns.inside(|| (udp(V4), udp(V4), udp(V4)));
+    netns.nft(&format!(
         "chain out {{
             type filter hook output priority 0
             udp dport {} drop
@@ -28,7 +29,7 @@ fn datagrams_dropped_by_the_firewall() {
         address(&ignored).port()
     ));
     for _ in 0..3 {
-        client.send_to(&[0; 100], address(&refused)).expect_err("nft drops it");
+        client.send_to(&[0; 100], address(&refused)).expect_err("nft drops the datagram");
         client.send_to(&[0; 10], address(&ignored)).expect("send");
     }
     let (lost, sent) =

@@ -1,4 +1,5 @@
-//! Firewalls that change a packet between its socket and the hooks: numbers of segments, addresses of datagrams.
+//! Tests firewalls that change a packet between its socket and the hooks: the sequence numbers of segments, and the addresses of
+//! datagrams.
 
 use std::{fs, net::SocketAddr};
 
@@ -10,7 +11,7 @@ use crate::{
     traffic::{Pair, accept, connect, datagram, ends, finish_sending, listen, receive_to_end, udp},
 };
 
-/// Answers handshakes in the place of the server, on its own host.
+/// nft rules that answer handshakes in place of the server, on the server's host.
 const SYNPROXY: &str = "
     chain early {
         type filter hook prerouting priority raw
@@ -22,8 +23,9 @@ const SYNPROXY: &str = "
         ct state invalid drop
     }";
 
-/// A server behind SYNPROXY, which shifts the numbers of all that it sends.
-fn behind_synproxy(link: &Link) -> impl FnMut() -> Pair {
+/// Puts SYNPROXY before a server of the far end. It shifts the sequence numbers of all segments that the server sends. Returns
+/// a function that connects to that server.
+fn enable_synproxy(link: &Link) -> impl FnMut() -> Pair {
     let set = |name: &str, value: &str| {
         let path = format!("/proc/sys/net/{name}");
         fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -32,7 +34,7 @@ fn behind_synproxy(link: &Link) -> impl FnMut() -> Pair {
         set("ipv4/tcp_syncookies", "2");
         set("ipv4/tcp_timestamps", "1");
     });
-    link.far.filter(SYNPROXY);
+    link.far.nft(SYNPROXY);
     link.far.inside(|| set("netfilter/nf_conntrack_tcp_loose", "0"));
     let address: SocketAddr = format!("{FAR4}:8080").parse().expect("an address");
     move || {
@@ -49,7 +51,7 @@ fn flow(client: &std::net::TcpStream) -> Flow {
 #[test]
 fn synproxy_before_the_server() {
     let link = Link::new();
-    let mut connect = behind_synproxy(&link);
+    let mut connect = enable_synproxy(&link);
     let tcptop = Tcptop::every("0.2");
     let mut expected: Vec<End> = Vec::new();
     for up in [0, 1, 300_000] {
@@ -67,7 +69,7 @@ fn synproxy_before_the_server() {
     case("SYNPROXY before the server", "", tcptop, &expected);
 }
 
-/// What the host itself sends, to another address than its programs do.
+/// nft rules that translate the destination of the host's own datagrams.
 const OUTPUT_DNAT: &str = "
     chain out {
         type nat hook output priority -100
@@ -77,7 +79,7 @@ const OUTPUT_DNAT: &str = "
 #[test]
 fn datagrams_whose_destination_is_translated() {
     let link = Link::new();
-    link.near.filter(OUTPUT_DNAT);
+    link.near.nft(OUTPUT_DNAT);
     link.near.ip("route add default via 10.99.0.2");
     let tcptop = Tcptop::start();
     let server = link.far.inside(|| udp(&format!("{FAR4}:5454")));
@@ -95,7 +97,7 @@ fn datagrams_whose_destination_is_translated() {
     tcptop.expect_live(&[here.clone(), there.clone()]);
     drop((client, server));
     let rows = case("DNAT of unconnected datagrams", "", tcptop, &[here, there]);
-    let strangers: Vec<_> =
+    let translated: Vec<_> =
         rows.iter().filter(|row| row.flow.local == near && row.flow.remote.port() != 5353).collect();
-    assert!(strangers.is_empty(), "{strangers:?}");
+    assert!(translated.is_empty(), "{translated:?}");
 }

@@ -1,7 +1,7 @@
-//! Full tables, a ring that overflows, a reader that is stopped: memory stays bounded, no byte is missing, and two intervals
-//! later everything is as before.
+//! Tests full tables, a ring that overflows and a reader that is stopped. tcptop's memory must stay bounded, no byte may be
+//! missing, and two intervals later connections must have their rows and owners again.
 //!
-//! tcptop and this process are in a cgroup that is the whole tree for tcptop, so that nobody else's traffic is in the totals.
+//! tcptop and this process run in a cgroup that tcptop takes for the root, so the totals have no other traffic.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ use crate::{
     traffic::{Pair, V4, accept, allow_descriptors, connect, listen, receive, send},
 };
 
-/// The interval of reports, and that of silence after which a UDP flow ends.
+/// The report interval, and the time after which an idle UDP flow ends.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// This process, in a cgroup of the test's. It goes back when dropped.
+/// Keeps this process in a cgroup of the test. Moves it back when dropped.
 struct CgroupMember(PathBuf);
 
 impl CgroupMember {
-    fn into(cgroup: &Cgroup) -> Self {
+    fn enter(cgroup: &Cgroup) -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").expect("cgroups");
         let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         let home = cgroup.root().join(path).join("cgroup.procs");
@@ -46,28 +46,29 @@ impl Drop for CgroupMember {
 
 struct Flood {
     args: &'static [&'static str],
-    /// tcptop is stopped meanwhile.
+    /// Whether tcptop is stopped during the flood.
     stop: bool,
-    /// What is said on stderr.
-    says: &'static str,
-    /// KiB that tcptop may have had at its peak, of its own and mapped.
-    most: u64,
-    /// Makes the traffic. Bytes received and sent.
+    /// A part of the one message that tcptop must write to stderr.
+    message: &'static str,
+    /// The most memory that tcptop may have at its peak, with mapped files, in KiB.
+    most_kib: u64,
+    /// Makes the traffic. Returns the bytes received and sent.
     flood: fn() -> (u64, u64),
 }
 
-fn withstand(Flood { args, stop, says, most, flood }: Flood) {
+fn assert_survives(Flood { args, stop, message, most_kib, flood }: Flood) {
     allow_descriptors(8_192);
     inside("flooded", move |cgroup| {
-        let _moved = CgroupMember::into(cgroup);
-        let form = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
-        let mut command = tcptop(&[&form, args].concat());
+        let _inside = CgroupMember::enter(cgroup);
+        let options = ["--csv", "--closed", "--total", "-d", "1", "--udp-timeout", "1"];
+        let mut command = tcptop(&[&options, args].concat());
         cgroup.make_root_of(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
-        let process =
-            Process::start(&mut command, move |line| writer.lock().expect("whole").push(line.to_owned()));
-        eventually("a header", || (!lines.lock().expect("whole").is_empty()).then_some(()));
+        let process = Process::start(&mut command, move |line| {
+            writer.lock().expect("not poisoned").push(line.to_owned());
+        });
+        eventually("a header", || (!lines.lock().expect("not poisoned").is_empty()).then_some(()));
         namespace::enter_new();
 
         if stop {
@@ -79,20 +80,23 @@ fn withstand(Flood { args, stop, says, most, flood }: Flood) {
             process.signal(libc::SIGCONT);
         }
         thread::sleep(2 * INTERVAL + Duration::from_millis(300));
-        let before = lines.lock().expect("whole").len();
+        let before = lines.lock().expect("not poisoned").len();
         let pair = Pair::new(V4);
         pair.exchange(3_000, 2_000);
         (rx, tx) = (rx + 5_000, tx + 5_000);
         let ends = pair.ends(3_000, 2_000);
         drop(pair);
         thread::sleep(INTERVAL + Duration::from_millis(300));
-        let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("tcptop runs");
         process.signal(libc::SIGINT);
         let finished = process.wait();
         finished.assert_code(0);
         let notes = finished.stderr.lines().filter(|line| !line.contains("without the cgroup root: "));
         let notes: Vec<&str> = notes.collect();
-        assert!(matches!(notes.as_slice(), [note] if note.contains(says)), "{notes:?}, not {says:?}");
+        assert!(
+            matches!(notes.as_slice(), [note] if note.contains(message)),
+            "stderr has {notes:?}, and not only a message with {message:?}"
+        );
 
         let lives = Lives::of(&finished.stdout);
         let untracked = lives.untracked;
@@ -105,9 +109,9 @@ fn withstand(Flood { args, stop, says, most, flood }: Flood) {
         assert_eq!(
             (rows_rx + untracked.0, rows_tx + untracked.1),
             (rx, tx),
-            "in rows and untracked, and moved"
+            "bytes of rows and untracked bytes must be the bytes that were moved"
         );
-        let after = &lines.lock().expect("whole")[before..];
+        let after = &lines.lock().expect("not poisoned")[before..];
         assert!(!after.iter().any(|line| line.contains(",untracked,")), "{after:?}");
         let rows = after.iter().filter_map(|line| match Line::parse(line.trim_end()) {
             Ok(Line::Row(row)) => Some(*row),
@@ -120,13 +124,13 @@ fn withstand(Flood { args, stop, says, most, flood }: Flood) {
             assert_eq!(rows.iter().filter(|row| is_end(row)).count(), 1, "{end:?} {rows:?}");
         }
         let peak = kib(&status, "VmHWM");
-        assert!(!is_static() || peak <= most, "{peak} KiB at the peak");
+        assert!(!is_static() || peak <= most_kib, "{peak} KiB at the peak");
     });
 }
 
-/// Sends ten bytes from one socket to each of so many ports, at none of which anybody listens.
-fn scatter(ports: u16) -> u64 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 65_000)).expect("nobody else's");
+/// Sends ten bytes from one socket to each of this many ports, on which no process listens. Returns the bytes sent.
+fn send_to_ports(ports: u16) -> u64 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 65_000)).expect("the port is free in this namespace");
     for port in 1..=ports {
         socket.send_to(&[0; 10], (Ipv4Addr::LOCALHOST, port)).expect("send");
     }
@@ -135,27 +139,28 @@ fn scatter(ports: u16) -> u64 {
 
 #[test]
 fn more_udp_flows_than_places() {
-    withstand(Flood {
+    assert_survives(Flood {
         args: &["-u", "-t", "--flows", "1024"],
         stop: false,
-        says: "tables are full",
-        most: 4 * 1024,
-        flood: || (0, (0..3).map(|_| scatter(20_000)).sum()),
+        message: "tables are full",
+        most_kib: 4 * 1024,
+        flood: || (0, (0..3).map(|_| send_to_ports(20_000)).sum()),
     });
 }
 
 #[test]
-fn more_news_than_the_ring_holds_while_the_reader_is_stopped() {
-    withstand(Flood {
+fn more_events_than_the_ring_holds_while_the_reader_is_stopped() {
+    assert_survives(Flood {
         args: &["-u", "-t", "--flows", "65536"],
         stop: true,
-        says: "event records did not fit the ring",
-        most: 48 * 1024,
-        flood: || (0, scatter(50_000)),
+        message: "event records did not fit the ring",
+        most_kib: 48 * 1024,
+        flood: || (0, send_to_ports(50_000)),
     });
 }
 
-/// Each end that finds no room is counted by its packets.
+/// Makes connections that each move 100 bytes up and 30 down. An end without a place in the table counts as untracked, by its
+/// packets.
 fn connect_and_close() -> (u64, u64) {
     const CONNECTIONS: u64 = 4_000;
     let listener = listen("127.0.0.1:1000");
@@ -172,11 +177,11 @@ fn connect_and_close() -> (u64, u64) {
 
 #[test]
 fn more_connections_than_places_while_the_reader_is_stopped() {
-    withstand(Flood {
+    assert_survives(Flood {
         args: &["-u", "-t", "--flows", "1024"],
         stop: true,
-        says: "tables are full",
-        most: 4 * 1024,
+        message: "tables are full",
+        most_kib: 4 * 1024,
         flood: connect_and_close,
     });
 }

@@ -1,4 +1,4 @@
-//! Datagrams that are longer than the link's MTU.
+//! Tests datagrams that are longer than the link's MTU.
 
 use super::link::{FAR4, FAR6, Link, NEAR4, NEAR6};
 use crate::{exact::case, harness::Tcptop};
@@ -8,7 +8,7 @@ fn fragmented(name: &str, near: &str, far: &str, sizes: &[usize]) {
     let tcptop = Tcptop::start();
     let (client, server) = link.sockets(near, far);
     let expected = link.exchange(&client, &server, sizes, 20_000);
-    let frames = link.near.sent();
+    let frames = link.near.frames_sent();
     assert!(frames > 20 * u64::try_from(sizes.len()).expect("small"), "{frames} frames");
     drop((client, server));
     case(name, "nft", tcptop, &expected);
@@ -24,16 +24,16 @@ fn ipv6() {
     fragmented("fragmented datagrams, MTU 1500, IPv6", NEAR6, FAR6, &[1_453, 40_000, 65_527]);
 }
 
-/// Not one of a datagram's fragments may reach the socket, if one is lost: what was sent was not received.
+/// If one fragment of a datagram is lost, the datagram was sent, but not received.
 #[test]
-fn one_lost() {
-    // The second fragment of each datagram, before they are put together.
+fn a_lost_fragment() {
+    // Drops the second fragment of each datagram, before the kernel reassembles them.
     const DROP: &str = "chain early {
         type filter hook prerouting priority -450
         ip frag-off & 0x1fff == 185 drop
     }";
     let link = Link::new();
-    link.far.filter(DROP);
+    link.far.nft(DROP);
     let tcptop = Tcptop::start();
     let (client, server) = link.sockets(NEAR4, FAR4);
     client.send_to(&[0; 9_000], server.local_addr().expect("bound")).expect("send");

@@ -1,9 +1,9 @@
-//! Amounts that take an emulated machine minutes.
+//! Tests amounts of data for which an emulated machine needs minutes.
 
 use crate::{
     exact::{
         amounts, case,
-        witness::{TCP_INFO, agree},
+        witness::{TCP_INFO, assert_ends_agree},
     },
     harness::Tcptop,
     traffic::{Pair, V4, transfer},
@@ -22,7 +22,7 @@ fn more_than_four_gibibytes() {
     transfer(&pair.client, &pair.server, AMOUNT);
     transfer(&pair.server, &pair.client, 10);
     let expected = pair.ends(AMOUNT, 10);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("more than 4 GiB on one connection", TCP_INFO, tcptop, &expected);
 }

@@ -1,4 +1,4 @@
-//! Multicast and broadcast over a link. The sender's own machine hears what it sends, too.
+//! Tests multicast and broadcast over a link. Sockets of the sender's own machine receive the datagrams too.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
@@ -7,14 +7,14 @@ use std::{
 
 use super::link::{Link, NEAR_LOCAL, NEAR4, scope};
 use crate::{
-    exact::receivers::{assert_spread, spread},
+    exact::receivers::{assert_received_by_all, send_to_all},
     harness::Tcptop,
     shared,
     traffic::set_option,
 };
 
-/// Three datagrams from the near end to two sockets at each end, where `join` makes them members.
-fn heard_here_and_there(
+/// Sends three datagrams from the near end to two sockets at each end. `join` makes these sockets members of the group.
+fn received_at_both_ends(
     name: &str,
     near: &str,
     to: SocketAddr,
@@ -34,16 +34,16 @@ fn heard_here_and_there(
         }));
     }
     link.count();
-    let flow = spread(&sender, to, &receivers);
-    // Each of them once, whoever listens.
-    let counts = [link.near.counted("sent"), link.near.counted("received"), link.far.counted("received")];
+    let flow = send_to_all(&sender, to, &receivers);
+    // Each datagram passes a wire once, however many sockets receive it.
+    let counts = [link.near.counter("sent"), link.near.counter("received"), link.far.counter("received")];
     let headers = 3 * if to.is_ipv4() { 28 } else { 48 };
     assert_eq!(counts, [(3, 537 + headers); 3]);
     drop((sender, receivers));
-    assert_spread(name, "nft", tcptop, flow, 4);
+    assert_received_by_all(name, "nft", tcptop, flow, 4);
 }
 
-/// Nobody else's inside the namespaces.
+/// No other socket in these namespaces uses this port.
 const PORT: u16 = 9_999;
 
 #[test]
@@ -58,7 +58,7 @@ fn multicast_ipv4() {
         };
         set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &request);
     };
-    heard_here_and_there("multicast over a link, both ends listen, IPv4", NEAR4, to, to, join);
+    received_at_both_ends("multicast over a link, both ends listen, IPv4", NEAR4, to, to, join);
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn multicast_ipv6() {
     let join = |socket: &UdpSocket| {
         socket.join_multicast_v6(&group, scope()).expect("IPV6_ADD_MEMBERSHIP");
     };
-    heard_here_and_there("multicast over a link, both ends listen, IPv6", NEAR_LOCAL, to, to, join);
+    received_at_both_ends("multicast over a link, both ends listen, IPv6", NEAR_LOCAL, to, to, join);
 }
 
 #[test]
 fn broadcast() {
     let to = ([10, 99, 0, 255], PORT).into();
-    let everywhere = (Ipv4Addr::UNSPECIFIED, PORT).into();
-    heard_here_and_there("broadcast over a link, both ends listen", NEAR4, to, everywhere, |_| ());
+    let unspecified = (Ipv4Addr::UNSPECIFIED, PORT).into();
+    received_at_both_ends("broadcast over a link, both ends listen", NEAR4, to, unspecified, |_| ());
 }

@@ -1,5 +1,5 @@
-//! Hosts whose kernel makes no storage for sockets: CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on. A build for
-//! debugging behaves like that where it is asked to.
+//! Tests kernels without socket storage for tcptop: from Linux 6.19 on, those of CPUs other than x86-64 and 64-bit ARM. A debug
+//! build behaves in that way if TCPTOP_WITHOUT_STORAGE is set.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -20,15 +20,15 @@ use crate::{
     },
 };
 
-/// Places of the flow table. Each connection on this machine takes two.
+/// Places of the flow table. Each connection on this machine needs two.
 const PLACES: usize = 1024;
 
-/// More than the sockets that others on this machine use meanwhile.
+/// More entries than other programs on this machine use during the test.
 const FEW: usize = 50;
 
 fn start() -> Option<Tcptop> {
     if is_static() {
-        // The switch is not in a static binary. On the kernels in question, every test runs in this way.
+        // A static binary ignores this variable. On kernels without socket storage, all tests run in this way.
         return None;
     }
     let flows = PLACES.to_string();
@@ -37,19 +37,19 @@ fn start() -> Option<Tcptop> {
     Some(Tcptop::run(&mut command).excusing("tables are full"))
 }
 
-/// Some intervals later, no table has more entries than others on this machine use.
+/// Panics unless, after some intervals, no table has more entries than other programs on this machine use.
 fn assert_tables_are_empty(tcptop: &Tcptop) {
     thread::sleep(Duration::from_millis(700));
     let used = maps::in_use(tcptop.process().pid());
     assert!(used.iter().all(|(_, entries)| *entries <= FEW), "entries in use: {used:?}");
 }
 
-/// Of more connections than there are places, none leaves anything behind in the table of sockets, and later ones have
-/// their rows and owners.
+/// Connections for which the table had no place leave no entry in the table of sockets, and later connections have their rows
+/// and owners.
 #[test]
 fn connections_after_more_than_fit() {
     let Some(tcptop) = start() else { return };
-    // Two listeners: the kernel may give a later client the port of an earlier one.
+    // Two listeners tell the connections apart, because the kernel may give a later client the port of an earlier one.
     let [listener, later] = [listen(V4), listen(V4)];
     let open = |listener: &TcpListener| {
         let client = connect(listener.local_addr().expect("bound"));
@@ -72,7 +72,7 @@ fn connections_after_more_than_fit() {
     case("more connections than fit, and 50 later ones, without socket storage", "-", tcptop, &expected);
 }
 
-/// The place of a listener used to be lost when its socket closed: the state change comes after the close.
+/// When a listener is closed, its state changes after the close. tcptop must remove its entry nevertheless.
 #[test]
 fn listeners_that_come_and_go() {
     let Some(tcptop) = start() else { return };
@@ -83,7 +83,7 @@ fn listeners_that_come_and_go() {
     tcptop.stop();
 }
 
-/// The kernel hands each of these sockets a copy of every segment, also of one with a FIN.
+/// Each raw socket receives a copy of every segment, also of one with a FIN.
 #[test]
 fn raw_sockets_of_the_protocol_tcp() {
     let Some(tcptop) = start() else { return };
@@ -97,25 +97,25 @@ fn raw_sockets_of_the_protocol_tcp() {
         thread::sleep(Duration::from_millis(50));
         drop(raw);
     });
-    inside.join().expect("traffic");
+    inside.join().expect("no panic");
     assert_tables_are_empty(&tcptop);
     tcptop.stop();
 }
 
-/// Sends a segment from port 9 that has only a FIN. Raw sockets add the IP header.
+/// Sends a segment from port 9 with only the FIN flag. The raw socket adds the IP header.
 fn send_fin(to: SocketAddr) {
     let port = to.port().to_be_bytes();
-    // Ports, sequence number, acknowledgement number, five words and FIN, window, checksum, urgent pointer: RFC 9293
-    // section 3.1.
+    // RFC 9293 section 3.1: ports, sequence number, acknowledgement number, header length and FIN, window, checksum, urgent
+    // pointer.
     let mut segment = [0, 9, port[0], port[1], 0, 0, 1, 0, 0, 0, 0, 0, 0x50, 1, 1, 0, 0, 0, 0, 0];
-    // Both addresses, the protocol and the length are part of the checksum.
+    // The checksum covers both addresses, the protocol and the length too.
     let words = segment.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
     let sum = words.sum::<u32>() + 2 * (0x7f00 + 1) + 6 + 20;
     let folded = (sum & 0xffff) + (sum >> 16);
     let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded");
     segment[16..18].copy_from_slice(&checksum.to_be_bytes());
     let (socket, to) = (socket(libc::SOCK_RAW, libc::IPPROTO_TCP).expect("a socket"), raw_v4(0));
-    // SAFETY: both are of the sizes that are given.
+    // SAFETY: `segment.len()` and `V4_LENGTH` are the sizes of `segment` and `to`.
     let sent = unsafe {
         let (data, address) = (segment.as_ptr().cast(), (&raw const to).cast());
         libc::sendto(socket.as_raw_fd(), data, segment.len(), 0, address, V4_LENGTH)
@@ -123,7 +123,7 @@ fn send_fin(to: SocketAddr) {
     assert_eq!(sent, 20, "sendto: {}", std::io::Error::last_os_error());
 }
 
-/// The kernel reports no state of a listener that is older than tcptop.
+/// The kernel reports no state changes of a listener that is older than tcptop.
 #[test]
 fn older_listeners_that_get_a_fin() {
     let listeners: Vec<_> = (0..4 * FEW).map(|_| listen(V4)).collect();
@@ -137,7 +137,7 @@ fn older_listeners_that_get_a_fin() {
     tcptop.stop();
 }
 
-/// No callback tells the end of these. Each of them has an entry of the table of sockets, which has no room for another.
+/// No callback reports the end of these connections. Each of their ends has an entry in the table of sockets, which is then full.
 #[test]
 fn older_connections_as_many_as_fit() {
     allow_descriptors(4_096);
@@ -145,8 +145,8 @@ fn older_connections_as_many_as_fit() {
     let Some(tcptop) = start() else { return };
     many.iter().for_each(|pair| pair.exchange(10, 20));
     drop(many);
-    // /proc is asked for the ends.
-    eventually("the ends of most", || {
+    // tcptop learns from /proc that they ended.
+    eventually("most connections have closed rows", || {
         let closed = tcptop.rows().iter().filter(|row| row.closed).count();
         (closed >= PLACES - 2 * FEW).then_some(())
     });
@@ -167,7 +167,7 @@ fn older_connections_as_many_as_fit() {
     );
 }
 
-/// The socket of the end that resets is closed before its only segment leaves.
+/// The end that resets closes its socket before its only segment leaves.
 #[test]
 fn older_connections_that_are_reset() {
     allow_descriptors(4_096);
@@ -180,7 +180,7 @@ fn older_connections_that_are_reset() {
     tcptop.stop();
 }
 
-/// Their ends that have sent a FIN send nothing more when they are closed.
+/// An end that has sent a FIN sends nothing when it is closed.
 #[test]
 fn older_connections_that_were_half_closed() {
     allow_descriptors(4_096);

@@ -1,8 +1,8 @@
-//! Two namespaces joined by a veth pair.
+//! Joins two network namespaces by a veth pair.
 
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 
-use super::space::Space;
+use super::netns::Netns;
 use crate::{
     harness::eventually,
     rows::{End, Flow},
@@ -16,14 +16,14 @@ pub const FAR6: &str = "[fd99::2]";
 pub const NEAR_LOCAL: &str = "[fe80::1]";
 pub const FAR_LOCAL: &str = "[fe80::2]";
 
-/// The pair's two ends are both called `wire`, with an MTU of 1500.
+/// Two network namespaces, each with an end of the veth pair. Both ends are called `wire` and have an MTU of 1500.
 pub struct Link {
-    pub near: Space,
-    pub far: Space,
+    pub near: Netns,
+    pub far: Netns,
 }
 
-/// The payload of UDP that a namespace sent and received, with its headers: 28 bytes in IPv4, 48 in IPv6. Connection
-/// tracking puts fragments together before they are counted.
+/// nft rules that count the UDP datagrams that a namespace sends and receives, with their headers: 28 bytes in IPv4, 48 in IPv6.
+/// Connection tracking reassembles fragments before they are counted.
 const COUNT: &str = "counter sent {}
     counter received {}
     chain out {
@@ -37,24 +37,24 @@ const COUNT: &str = "counter sent {}
 
 impl Link {
     pub fn new() -> Self {
-        let link = Self { near: Space::new("near"), far: Space::new("far") };
+        let link = Self { near: Netns::new("near"), far: Netns::new("far") };
         link.near.ip(&format!("link add wire type veth peer name wire netns {}", link.far.name()));
-        for (space, end) in [(&link.near, 1), (&link.far, 2)] {
-            space.ip(&format!("address add 10.99.0.{end}/24 broadcast + dev wire"));
+        for (netns, end) in [(&link.near, 1), (&link.far, 2)] {
+            netns.ip(&format!("address add 10.99.0.{end}/24 broadcast + dev wire"));
             for network in ["fd99", "fe80"] {
-                space.ip(&format!("address add {network}::{end}/64 dev wire nodad"));
+                netns.ip(&format!("address add {network}::{end}/64 dev wire nodad"));
             }
-            space.ip("link set wire up");
+            netns.ip("link set wire up");
         }
-        // Until then, it swallows what is sent.
-        for space in [&link.near, &link.far] {
-            let up = || space.ip("link show wire").contains("state UP").then_some(());
+        // Until both ends are up, the link drops packets.
+        for netns in [&link.near, &link.far] {
+            let up = || netns.ip("link show wire").contains("state UP").then_some(());
             eventually("both ends of the wire are up", up);
         }
         link
     }
 
-    /// A connection from the near end to this address of the far end.
+    /// Connects from the near end to this address of the far end.
     pub fn pair(&self, address: &str) -> Pair {
         let listener = self.far.inside(|| listen(&scoped(address).to_string()));
         let port = listener.local_addr().expect("bound").port();
@@ -66,24 +66,25 @@ impl Link {
         Pair::accepted(listener, client)
     }
 
-    /// A UDP socket at each end.
+    /// Opens a UDP socket at each end.
     pub fn sockets(&self, near: &str, far: &str) -> (Own<UdpSocket>, Own<UdpSocket>) {
         (self.near.socket(near), self.far.socket(far))
     }
 
-    /// Begins to count UDP at both ends.
+    /// Starts to count UDP datagrams at both ends.
     pub fn count(&self) {
-        self.near.filter(COUNT);
-        self.far.filter(COUNT);
+        self.near.nft(COUNT);
+        self.far.nft(COUNT);
     }
 
-    /// Datagrams of these sizes up, each answered by one of `down` bytes. The ends, which nft agrees with.
+    /// Sends datagrams of these sizes up, and answers each with one of `down` bytes. Panics unless nft counts the same. Returns
+    /// what tcptop must report of both ends.
     pub fn exchange(&self, client: &UdpSocket, server: &UdpSocket, sizes: &[usize], down: usize) -> [End; 2] {
         self.count();
         let address = |socket: &UdpSocket| socket.local_addr().expect("bound");
         let mut remote = address(server);
         if let (SocketAddr::V6(remote), SocketAddr::V6(local)) = (&mut remote, address(client)) {
-            // The link's number at the end that sends.
+            // The scope is the index of the link at the sending end.
             remote.set_scope_id(local.scope_id());
         }
         for size in sizes {
@@ -98,30 +99,37 @@ impl Link {
         let headers = count * if remote.is_ipv4() { 28 } else { 48 };
         let both = [("sent", up, down), ("received", down, up)];
         for (counter, near, far) in both {
-            assert_eq!(self.near.counted(counter), (count, near + headers), "{counter} by the near end");
-            assert_eq!(self.far.counted(counter), (count, far + headers), "{counter} by the far end");
+            assert_eq!(
+                self.near.counter(counter),
+                (count, near + headers),
+                "nft's counter of datagrams {counter} at the near end"
+            );
+            assert_eq!(
+                self.far.counter(counter),
+                (count, far + headers),
+                "nft's counter of datagrams {counter} at the far end"
+            );
         }
         let flow = Flow::udp(address(client), remote);
         traffic::ends(flow, up, down).map(|end| end.packets(count, count))
     }
 }
 
-impl Space {
-    /// A UDP socket bound to this address.
+impl Netns {
+    /// Opens a UDP socket that is bound to this address.
     pub fn socket(&self, address: &str) -> Own<UdpSocket> {
         self.inside(|| traffic::udp(&scoped(address).to_string()))
     }
 
-    /// Frames that its end of the link has sent.
-    pub fn sent(&self) -> u64 {
+    /// Returns how many frames the namespace's end of the link has sent.
+    pub fn frames_sent(&self) -> u64 {
         let devices = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));
-        let wire =
-            devices.lines().find_map(|line| line.trim_start().strip_prefix("wire:")).expect("its line");
+        let wire = devices.lines().find_map(|line| line.trim_start().strip_prefix("wire:")).expect("a line");
         wire.split_whitespace().nth(9).and_then(|word| word.parse().ok()).expect("a number")
     }
 }
 
-/// This address with a free port. A link-local one gets the scope of `wire` in the namespace of this thread.
+/// Returns this address with port 0. A link-local address gets the scope of `wire` in the calling thread's namespace.
 fn scoped(address: &str) -> SocketAddr {
     let address = format!("{address}:0").parse().expect("an address");
     match address {
@@ -132,10 +140,10 @@ fn scoped(address: &str) -> SocketAddr {
     }
 }
 
-/// The number of `wire` in the namespace of this thread.
+/// Returns the index of `wire` in the calling thread's namespace.
 pub fn scope() -> u32 {
-    // SAFETY: a NUL-terminated string, which the C library reads.
+    // SAFETY: the C library reads a NUL-terminated string.
     let scope = unsafe { libc::if_nametoindex(c"wire".as_ptr()) };
-    assert_ne!(scope, 0, "no wire: {}", std::io::Error::last_os_error());
+    assert_ne!(scope, 0, "if_nametoindex: {}", std::io::Error::last_os_error());
     scope
 }

@@ -1,5 +1,5 @@
-//! What only a whole machine has: programs, kernel modules, memory. Everything happens in network namespaces that the
-//! tests make and remove.
+//! Exactness tests that need more than the machines of `ci/matrix` have: other programs, kernel modules or memory. They run in
+//! network namespaces, which they create and remove.
 
 mod containers;
 mod crowd;
@@ -7,7 +7,6 @@ mod filtered;
 mod firewalls;
 mod flooded;
 mod fragments;
-mod fresh;
 mod full;
 mod gigabytes;
 mod groups;
@@ -17,13 +16,14 @@ pub mod leftovers;
 mod link;
 mod link_local;
 mod lossy;
+pub mod netns;
+mod new_remotes;
 mod option_memory;
-mod origin;
 mod port_zero;
 mod redirected;
 mod remotes;
 mod routes;
 mod segments;
-pub mod space;
+mod udp_pair;
 mod unanswered;
 mod wire;

@@ -1,4 +1,4 @@
-//! Connections to port 0, which no socket can listen on, but connect(2) accepts.
+//! Tests connects to port 0. No socket can listen there, but connect(2) accepts the port.
 
 use std::{
     io::Error,
@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
-use super::{leftovers::socket, space::Space};
+use super::{leftovers::socket, netns::Netns};
 use crate::{
     exact::case,
     harness::Tcptop,
@@ -14,13 +14,13 @@ use crate::{
     traffic::{Own, V4_LENGTH, raw_v4},
 };
 
-const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+const REMOTE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
-/// Begins to connect there, and does not wait. The local end.
+/// Begins to connect to port 0 without waiting. Returns the socket and its local address.
 fn connect() -> (Own<TcpStream>, SocketAddr) {
     let socket: OwnedFd = socket(libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0).expect("a socket");
-    let to = raw_v4(NOWHERE.1);
-    // SAFETY: the address is of the size that is given.
+    let to = raw_v4(REMOTE.1);
+    // SAFETY: `V4_LENGTH` is the size of `to`.
     let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const to).cast(), V4_LENGTH) };
     let error = Error::last_os_error();
     let expected = [libc::EINPROGRESS, libc::ECONNREFUSED].map(Some);
@@ -31,22 +31,22 @@ fn connect() -> (Own<TcpStream>, SocketAddr) {
 }
 
 #[test]
-fn a_connection_to_port_0_that_is_given_up() {
-    let space = Space::new("port-zero");
-    space.filter("chain out { type filter hook output priority 0; tcp dport 0 drop; }");
+fn a_connect_to_port_0_that_is_given_up() {
+    let netns = Netns::new("port-zero");
+    netns.nft("chain out { type filter hook output priority 0; tcp dport 0 drop; }");
     let tcptop = Tcptop::start();
-    let (stream, local) = space.inside(connect);
-    let expected = [Flow::tcp(local, NOWHERE.into()).moved(&Owner::me(), 0, 0)];
+    let (stream, local) = netns.inside(connect);
+    let expected = [Flow::tcp(local, REMOTE.into()).moved(&Owner::me(), 0, 0)];
     tcptop.expect_live(&expected);
     drop(stream);
     case("a connection to port 0 that is given up", "-", tcptop, &expected);
 }
 
 #[test]
-fn a_connection_to_port_0_that_is_refused() {
-    let space = Space::new("port-zero");
+fn a_connect_to_port_0_that_is_refused() {
+    let netns = Netns::new("port-zero");
     let tcptop = Tcptop::start();
-    let (_, local) = space.inside(connect);
-    let expected = [Flow::tcp(local, NOWHERE.into()).moved(&Owner::me(), 0, 0)];
+    let (_, local) = netns.inside(connect);
+    let expected = [Flow::tcp(local, REMOTE.into()).moved(&Owner::me(), 0, 0)];
     case("a connection to port 0 that is refused", "-", tcptop, &expected);
 }

@@ -1,8 +1,9 @@
-//! Many remotes of one UDP socket: as many flows, which only a large table has room for.
+//! Tests a UDP socket with 10,000 remotes. It has as many flows, which need a table larger than the smallest default
+//! of 4,096 places.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use super::space::Space;
+use super::netns::Netns;
 use crate::{
     exact::{
         datagrams::{address, ends},
@@ -13,8 +14,8 @@ use crate::{
     traffic::{datagram, udp},
 };
 
-/// Each client has an address of its own, sends once and is answered once.
-fn talk(clients: u32) -> Vec<End> {
+/// Exchanges a datagram in each direction with each client. All clients have different addresses.
+fn exchange(clients: u32) -> Vec<End> {
     let server = udp("127.0.0.1:0");
     let mut expected = Vec::new();
     for index in 0..clients {
@@ -32,12 +33,12 @@ fn talk(clients: u32) -> Vec<End> {
 }
 
 #[test]
-fn ten_thousand_of_one_server() {
-    let space = Space::new("remotes");
+fn ten_thousand_remotes_of_one_server() {
+    let netns = Netns::new("remotes");
     let tcptop = Tcptop::start().excusing("did not fit the ring");
-    let expected = space.inside(|| talk(10_000));
+    let expected = netns.inside(|| exchange(10_000));
     assert_eq!(expected.len(), 20_000);
-    let rows = eventually("a closed row of each end", || {
+    let rows = eventually("each end has a closed row", || {
         let mut mine: BTreeMap<Flow, Vec<Row>> = expected.iter().map(|end| (end.flow, Vec::new())).collect();
         for row in tcptop.rows() {
             if let Some(rows) = mine.get_mut(&row.flow) {

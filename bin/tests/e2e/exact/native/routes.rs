@@ -1,4 +1,4 @@
-//! Routes that put packets into others before the egress hook.
+//! Tests routes that encapsulate packets before the egress hook.
 
 use super::link::Link;
 use crate::{
@@ -8,8 +8,9 @@ use crate::{
     traffic::{Pair, connect, datagram, ends, finish_sending, listen, receive_to_end, udp},
 };
 
-/// Segment routing (RFC 8754): what goes to the far end's second address is put into packets to its first one.
-fn segment_routed() -> (Link, String) {
+/// Sets segment routing up (RFC 8754): the near end encapsulates packets to the far end's second address. Returns that address
+/// too.
+fn link_with_segment_routing() -> (Link, String) {
     let link = Link::new();
     link.far.ip("address add fd98::2/128 dev lo");
     link.far.ip("-6 route add fd97::5e/128 encap seg6local action End.DT6 table 255 dev wire");
@@ -20,7 +21,7 @@ fn segment_routed() -> (Link, String) {
 
 #[test]
 fn segment_routing() {
-    let (link, address) = segment_routed();
+    let (link, address) = link_with_segment_routing();
     let tcptop = Tcptop::start();
     let listener = link.far.inside(|| listen(&format!("{address}:0")));
     let client = link.near.inside(|| connect(listener.local_addr().expect("bound")));

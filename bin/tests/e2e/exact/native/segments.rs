@@ -1,4 +1,4 @@
-//! Numbers of segments, against those that were on the wire.
+//! Compares the numbers of segments in rows with those on the wire.
 
 use std::{thread::sleep, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     traffic::{Pair, finish_sending, receive_to_end},
 };
 
-/// The near end's segments.
+/// nft rules that count the segments of the near end.
 const COUNT: &str = "counter sent {}
     counter received {}
     chain out {
@@ -22,7 +22,7 @@ const COUNT: &str = "counter sent {}
         meta l4proto tcp counter name received
     }";
 
-/// What neither end's row counts of the segments on the wire.
+/// The segments on the wire that the row of an end does not count.
 #[derive(Default)]
 struct Uncounted {
     client_received: u64,
@@ -31,10 +31,10 @@ struct Uncounted {
     server_sent: u64,
 }
 
-/// A connection is made, used and ended by `end`. Its rows have the segments on the wire, but for these.
-fn counted(name: &str, end: impl FnOnce(Pair), uncounted: Uncounted) {
+/// Makes a connection, uses it and ends it by `end`. Its rows must have all segments on the wire except the uncounted ones.
+fn assert_segments(name: &str, end: impl FnOnce(Pair), uncounted: Uncounted) {
     let link = Link::new();
-    link.near.filter(COUNT);
+    link.near.nft(COUNT);
     let tcptop = Tcptop::start();
     let pair = link.pair(FAR4);
     pair.exchange(1_000, 500);
@@ -42,8 +42,8 @@ fn counted(name: &str, end: impl FnOnce(Pair), uncounted: Uncounted) {
     end(pair);
     let ends = [client.clone(), server.clone()];
     tcptop.expect_closed(&ends);
-    // The last acknowledgement may be on its way.
-    let counted = || (link.near.counted("sent").0, link.near.counted("received").0);
+    // The last acknowledgement may arrive after the rows are closed.
+    let counted = || (link.near.counter("sent").0, link.near.counter("received").0);
     let (up, down) = eventually("the wire is quiet", || {
         let before = counted();
         sleep(Duration::from_millis(300));
@@ -57,7 +57,7 @@ fn counted(name: &str, end: impl FnOnce(Pair), uncounted: Uncounted) {
     case(name, "nft", tcptop, &expected);
 }
 
-/// The SYN-ACK is sent before there is a socket.
+/// The kernel sends the SYN-ACK before the server's socket exists, so the server's row does not count it.
 #[test]
 fn ended_by_both_ends() {
     let end = |pair: Pair| {
@@ -66,23 +66,24 @@ fn ended_by_both_ends() {
         finish_sending(&pair.server);
         assert_eq!(receive_to_end(&pair.client), 0);
     };
-    counted("segments of a connection", end, Uncounted { server_sent: 1, ..Uncounted::default() });
+    assert_segments("segments of a connection", end, Uncounted { server_sent: 1, ..Uncounted::default() });
 }
 
-/// Longer than any acknowledgement is delayed.
-const ACKNOWLEDGED: Duration = Duration::from_millis(500);
+/// A time longer than the delay of any acknowledgement.
+const AFTER_DELAYED_ACK: Duration = Duration::from_millis(500);
 
-/// The socket of the end that is closed first is gone when the peer's FIN comes: the kernel keeps less of it, which answers.
+/// The end that closes first has only a TIME_WAIT entry when the peer's FIN arrives. The kernel answers the FIN, and the row
+/// counts neither segment.
 #[test]
 fn closed_by_the_client_first() {
     let end = |pair: Pair| {
         drop(pair.client);
         assert_eq!(receive_to_end(&pair.server), 0);
-        sleep(ACKNOWLEDGED);
+        sleep(AFTER_DELAYED_ACK);
         drop(pair.server);
     };
     let uncounted = Uncounted { client_received: 1, client_sent: 1, server_sent: 1, ..Uncounted::default() };
-    counted("segments of a connection that the client closes first", end, uncounted);
+    assert_segments("segments of a connection that the client closes first", end, uncounted);
 }
 
 #[test]
@@ -90,9 +91,9 @@ fn closed_by_the_server_first() {
     let end = |pair: Pair| {
         drop(pair.server);
         assert_eq!(receive_to_end(&pair.client), 0);
-        sleep(ACKNOWLEDGED);
+        sleep(AFTER_DELAYED_ACK);
         drop(pair.client);
     };
     let uncounted = Uncounted { server_received: 1, server_sent: 2, ..Uncounted::default() };
-    counted("segments of a connection that the server closes first", end, uncounted);
+    assert_segments("segments of a connection that the server closes first", end, uncounted);
 }

@@ -1,4 +1,4 @@
-//! Connections that nobody answers, and that are older than tcptop.
+//! Tests a connect that is older than tcptop and that no host answers.
 
 use std::{
     io::Error,
@@ -13,33 +13,33 @@ use crate::{
     whose::log::Log,
 };
 
-/// An address of the near end's network that nobody has.
-const NOBODY: [u8; 4] = [10, 99, 0, 77];
+/// An address of the near end's network that no host has.
+const UNUSED: [u8; 4] = [10, 99, 0, 77];
 const PORT: u16 = 81;
 
-/// A socket that is connecting.
-fn begin() -> OwnedFd {
+/// Returns a socket that is connecting.
+fn begin_to_connect() -> OwnedFd {
     // SAFETY: no pointer is passed.
     let fd = unsafe {
         libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0)
     };
     assert!(fd >= 0, "socket: {}", Error::last_os_error());
-    // SAFETY: just opened, nobody else's.
+    // SAFETY: the kernel just opened `fd`, and nothing else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let address = libc::in_addr { s_addr: u32::from_ne_bytes(NOBODY) };
+    let address = libc::in_addr { s_addr: u32::from_ne_bytes(UNUSED) };
     let name = libc::sockaddr_in { sin_addr: address, ..raw_v4(PORT) };
-    // SAFETY: `name` is of the size that is given.
+    // SAFETY: `V4_LENGTH` is the size of `name`.
     let result = unsafe { libc::connect(fd, (&raw const name).cast(), V4_LENGTH) };
     assert_eq!((result, Error::last_os_error().raw_os_error()), (-1, Some(libc::EINPROGRESS)));
     socket
 }
 
 #[test]
-fn older_than_tcptop_has_no_begin_and_ends_with_its_socket() {
+fn an_older_connect_has_no_start_and_ends_with_its_socket() {
     let link = Link::new();
-    // Its address is found out without an answer.
+    // A static neighbour entry lets the kernel send SYNs without an answer by ARP.
     link.near.ip("neigh add 10.99.0.77 lladdr 02:00:00:00:00:77 dev wire");
-    let socket = link.near.inside(begin);
+    let socket = link.near.inside(begin_to_connect);
     sleep(Duration::from_millis(100));
     let log = Log::of_columns("event,remote,state,start,duration_ms,tx_bytes", &["-d", "0.5", "-P", "81"]);
     let row = log.expect("a live row", |row| row["event"] == "live");

@@ -1,6 +1,6 @@
-//! A wire between two namespaces that loses, repeats, delays and replays packets.
+//! Connects two network namespaces by a wire that loses, duplicates, delays and replays packets.
 //!
-//! Each end is a TUN device, so that every segment is a packet of its own with its checksum in it: no offload.
+//! Each end is a TUN device without offloads, so every packet is one segment and has its checksum.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::space::Space;
+use super::netns::Netns;
 use crate::{
     namespace::FlagsRequest,
     traffic::{Pair, connect, listen},
@@ -23,40 +23,40 @@ use crate::{
 pub const FAR4: &str = "10.98.0.2:0";
 pub const FAR6: &str = "[fd98::2]:0";
 
-/// What was done to packets.
+/// How many packets the wire lost, duplicated, reordered and replayed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub lost: u64,
-    pub repeated: u64,
-    pub overtaken: u64,
+    pub duplicated: u64,
+    pub reordered: u64,
     pub replayed: u64,
 }
 
 pub struct Wire {
-    near: Space,
-    far: Space,
+    near: Netns,
+    far: Netns,
     relay: Option<JoinHandle<Tally>>,
     done: Arc<AtomicBool>,
 }
 
 impl Wire {
-    /// The same `seed` does the same to the same packets.
+    /// Creates both namespaces, and relays packets between them. With the same `seed`, the same happens to the same packets.
     pub fn new(seed: u64) -> Self {
-        let (near, far) = (Space::new("wire-near"), Space::new("wire-far"));
-        let ways = [(&near, 1), (&far, 2)].map(|(space, end)| {
-            let device = space.inside(device);
-            space.ip(&format!("address add 10.98.0.{end}/24 dev wire"));
-            space.ip(&format!("address add fd98::{end}/64 dev wire nodad"));
-            space.ip("link set wire up");
+        let (near, far) = (Netns::new("wire-near"), Netns::new("wire-far"));
+        let devices = [(&near, 1), (&far, 2)].map(|(netns, end)| {
+            let device = netns.inside(open_tun);
+            netns.ip(&format!("address add 10.98.0.{end}/24 dev wire"));
+            netns.ip(&format!("address add fd98::{end}/64 dev wire nodad"));
+            netns.ip("link set wire up");
             device
         });
         let done = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&done);
-        let relay = thread::spawn(move || relay(ways, seed, &until));
+        let relay = thread::spawn(move || relay(devices, seed, &until));
         Self { near, far, relay: Some(relay), done }
     }
 
-    /// A connection from the near end to this address of the far end.
+    /// Connects from the near end to this address of the far end.
     pub fn pair(&self, address: &str) -> Pair {
         let listener = self.far.inside(|| listen(address));
         let address = listener.local_addr().expect("bound");
@@ -64,10 +64,10 @@ impl Wire {
         Pair::accepted(listener, client)
     }
 
-    /// Cuts it.
-    pub fn cut(mut self) -> Tally {
+    /// Stops the relay, and returns what it did.
+    pub fn stop(mut self) -> Tally {
         self.done.store(true, Ordering::Relaxed);
-        self.relay.take().expect("once").join().expect("the relay does not panic")
+        self.relay.take().expect("the relay runs").join().expect("the relay does not panic")
     }
 }
 
@@ -80,43 +80,45 @@ impl Drop for Wire {
     }
 }
 
-/// A TUN device `wire`, whose packets are read and written without a header.
-fn device() -> File {
+/// Creates a TUN device `wire` that reads and writes packets without a header.
+fn open_tun() -> File {
     const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     let file = File::options().read(true).write(true).open("/dev/net/tun").expect("/dev/net/tun");
     let flags = i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("low bits");
     let mut request = FlagsRequest { name: *b"wire\0\0\0\0\0\0\0\0\0\0\0\0", flags, rest: [0; 22] };
-    // SAFETY: `request` is a whole ifreq.
+    // SAFETY: `request` has the size of an ifreq.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, &raw mut request) };
     assert_eq!(result, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
     file
 }
 
-/// Packets of one direction: some are behind those that came after them, all are remembered for a while.
+/// The packets of one direction that the relay keeps.
 #[derive(Default)]
-struct Way {
-    held: Vec<Vec<u8>>,
+struct RelayQueue {
+    /// Packets that are delayed until later ones have passed.
+    delayed: Vec<Vec<u8>>,
+    /// The last packets, which may be replayed.
     past: VecDeque<Vec<u8>>,
 }
 
-/// So many packets are remembered that the older half of them was acknowledged long ago: outside of the window.
+/// The number of packets in `past`. It is so large that the peer acknowledged the older half long ago.
 const PAST: usize = 2_000;
 
 fn relay(ends: [File; 2], seed: u64, done: &AtomicBool) -> Tally {
     let (mut tally, mut random) = (Tally::default(), seed);
-    let mut ways = [Way::default(), Way::default()];
+    let mut directions = [RelayQueue::default(), RelayQueue::default()];
     let mut packet = [0; 2_048];
     while !done.load(Ordering::Relaxed) {
         let mut polled =
             [0, 1].map(|end| libc::pollfd { fd: ends[end].as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        // SAFETY: two entries, of this stack frame.
+        // SAFETY: `polled` has two entries.
         let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, 5) };
         assert!(ready >= 0, "poll: {}", std::io::Error::last_os_error());
-        for (from, way) in ways.iter_mut().enumerate() {
+        for (from, direction) in directions.iter_mut().enumerate() {
             let mut to = &ends[1 - from];
-            let mut write = |packet: &[u8]| to.write_all(packet).expect("a device that is up");
+            let mut write = |packet: &[u8]| to.write_all(packet).expect("the device is up");
             if ready == 0 {
-                way.held.drain(..).for_each(|packet| write(&packet));
+                direction.delayed.drain(..).for_each(|packet| write(&packet));
             }
             if polled[from].revents & libc::POLLIN == 0 {
                 continue;
@@ -127,30 +129,30 @@ fn relay(ends: [File; 2], seed: u64, done: &AtomicBool) -> Tally {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            let (fate, which) = (random % 100, random >> 32);
-            match fate {
+            let (action, index) = (random % 100, random >> 32);
+            match action {
                 0..3 => tally.lost += 1,
                 3..6 => {
                     write(packet);
                     write(packet);
-                    tally.repeated += 1;
+                    tally.duplicated += 1;
                 }
-                6..10 => way.held.push(packet.to_vec()),
+                6..10 => direction.delayed.push(packet.to_vec()),
                 _ => write(packet),
             }
-            if fate >= 10 && !way.held.is_empty() && which % 4 == 0 {
-                tally.overtaken += 1;
-                way.held.drain(..).rev().for_each(|packet| write(&packet));
+            if action >= 10 && !direction.delayed.is_empty() && index % 4 == 0 {
+                tally.reordered += 1;
+                direction.delayed.drain(..).rev().for_each(|packet| write(&packet));
             }
-            if fate >= 97 && way.past.len() == PAST {
-                let index = usize::try_from(which).expect("32 bits") % (PAST / 2);
-                write(&way.past[index]);
+            if action >= 97 && direction.past.len() == PAST {
+                let index = usize::try_from(index).expect("32 bits") % (PAST / 2);
+                write(&direction.past[index]);
                 tally.replayed += 1;
             }
-            if way.past.len() == PAST {
-                way.past.pop_front();
+            if direction.past.len() == PAST {
+                direction.past.pop_front();
             }
-            way.past.push_back(packet.to_vec());
+            direction.past.push_back(packet.to_vec());
         }
     }
     tally

@@ -3,7 +3,7 @@
 use super::router::{Router, SERVER, sums};
 use crate::options::{Cells, connections};
 
-/// The table counts for connection tracking.
+/// nft rules with a flow table that counts packets for connection tracking.
 const FLOW_TABLE: &str = "
     flowtable fast {
         hook ingress priority 0
@@ -16,14 +16,14 @@ const FLOW_TABLE: &str = "
     }";
 
 #[test]
-fn rows_say_so_and_count_on() {
+fn offloaded_connections_are_marked_and_counted() {
     let router = Router::new("");
-    if !router.router.accepts(FLOW_TABLE) {
+    if !router.router.supports(FLOW_TABLE) {
         println!("skipped: this kernel has no flow tables");
         return;
     }
-    router.router.filter(FLOW_TABLE);
-    let (mut marked, mut rows) = (false, Vec::new());
+    router.router.nft(FLOW_TABLE);
+    let (mut is_offloaded, mut rows) = (false, Vec::new());
     let all = router.watch(&["-d", "0.3"], || {
         let pair = router.pair(SERVER);
         pair.exchange(2_000_000, 4_000_000);
@@ -32,12 +32,12 @@ fn rows_say_so_and_count_on() {
         std::thread::sleep(std::time::Duration::from_millis(700));
     });
     for row in connections(&all) {
-        marked |= row["state"] == "OFFLOADED";
+        is_offloaded |= row["state"] == "OFFLOADED";
         rows.push(row);
     }
-    assert!(marked, "{rows:?}");
+    assert!(is_offloaded, "{rows:?}");
     let last: &Cells = rows.last().expect("rows");
     let (rx, tx) = sums([last]);
-    // Headers come on top; what is sent again, too.
+    // The rows also count headers and retransmitted segments.
     assert!(rx > 4_001_000 && rx < 4_400_000 && tx > 2_001_000 && tx < 2_400_000, "{last:?}");
 }

@@ -12,9 +12,10 @@ use crate::{
 
 const COLUMNS: &str = "event,local,remote,comm,rx_bytes,tx_bytes";
 
-/// The client's and the server's sockets are this machine's too: they have the rows, and nothing is shown twice.
+/// The sockets of the client and the server are on this machine too, so tcptop sees the connection as a local one. It must not
+/// show it as forwarded too.
 #[test]
-fn what_local_sockets_have_is_not_shown_twice() {
+fn local_connections_are_not_shown_as_forwarded_too() {
     let router = Router::new("");
     let args = ["--csv", "--closed", "--total", "-d", "60", "--traffic", "all", "--columns", COLUMNS];
     let mut port = 0;
@@ -27,17 +28,17 @@ fn what_local_sockets_have_is_not_shown_twice() {
     });
     let rows = cells(&finished.stdout);
     let server = format!("{SERVER}:{port}");
-    let ours: Vec<_> = rows.iter().filter(|row| row["local"] == server || row["remote"] == server).collect();
-    assert_eq!(ours.len(), 2, "{rows:?}");
-    assert!(ours.iter().all(|row| row["comm"] == Owner::me().comm), "{ours:?}");
+    let shown: Vec<_> = rows.iter().filter(|row| row["local"] == server || row["remote"] == server).collect();
+    assert_eq!(shown.len(), 2, "{rows:?}");
+    assert!(shown.iter().all(|row| row["comm"] == Owner::me().comm), "{shown:?}");
     let forwarded = rows.iter().find(|row| row["event"] == "forwarded").expect("a sum");
     assert_eq!(sums([forwarded]), (0, 0));
 }
 
-/// On a router of its own, whose clients are other machines: here, other cgroups than those that BPF counts. The README
-/// begins with this report.
+/// A router has connections of its own, and forwards those of other machines. In this test, the other machines are processes
+/// outside of the cgroup that BPF counts. The README begins with this report.
 #[test]
-fn both_halves() {
+fn own_and_forwarded_connections() {
     inside("router", |cgroup| {
         let router = Router::new("");
         let mut server = helper::command("dropbear");
@@ -48,21 +49,21 @@ fn both_halves() {
         cgroup.make_root_of(&mut command);
         let [web, mail] =
             ["443", "993"].map(|port| router.server.inside(|| listen(&format!("{SERVER}:{port}"))));
-        let (resolver, asker) =
+        let (resolver, stub) =
             (router.server.socket_at("203.0.113.2:53"), router.client.socket_at("192.168.7.2:0"));
         let (mut pairs, mut shells) = (Vec::new(), Vec::new());
         let finished = router.router.inside(|| {
-            during_after(&mut command, || {
+            during_silent(&mut command, || {
                 for (listener, up, down) in [(web, 40_000, 9_000_000), (mail, 1_000, 50_000)] {
                     let address = listener.local_addr().expect("bound");
                     let pair = Pair::accepted(listener, router.client.inside(|| connect(address)));
                     pair.exchange(up, down);
                     pairs.push(pair);
                 }
-                asker.send_to(&[0; 40], "203.0.113.2:53").expect("send");
+                stub.send_to(&[0; 40], "203.0.113.2:53").expect("send");
                 let from = datagram(&resolver, 40);
                 resolver.send_to(&[0; 120], from).expect("send");
-                datagram(&asker, 120);
+                datagram(&stub, 120);
                 let shell = router.client.inside(|| connect("192.168.7.1:22".parse().expect("an address")));
                 server.tell("accept");
                 server.tell("send 3000");
@@ -78,14 +79,14 @@ fn both_halves() {
             let rows = text.lines().filter(|line| line.contains(remote) && line.contains("(forwarded)"));
             assert_eq!(rows.count(), count, "{text}");
         }
-        let own = text.lines().find(|line| line.contains("192.168.7.1:22 ")).expect("its row");
+        let own = text.lines().find(|line| line.contains("192.168.7.1:22 ")).expect("a row");
         assert!(own.contains(" dropbear "), "{text}");
         assert!(finished.stderr.contains("only the sockets of this container"), "{}", finished.stderr);
     });
 }
 
-/// Runs a tcptop that writes nothing before its one report.
-fn during_after(command: &mut std::process::Command, traffic: impl FnOnce()) -> crate::harness::Finished {
+/// Runs a tcptop that writes no line before its only report, so the test waits until it must have started.
+fn during_silent(command: &mut std::process::Command, traffic: impl FnOnce()) -> crate::harness::Finished {
     let process = crate::harness::Process::start(command, |_| ());
     std::thread::sleep(std::time::Duration::from_secs(2));
     traffic();
@@ -96,9 +97,9 @@ fn during_after(command: &mut std::process::Command, traffic: impl FnOnce()) -> 
     finished
 }
 
-/// Nor is it when connection tracking forgets a connection before the report has come.
+/// A local connection is not shown as forwarded either if connection tracking removes its entry before the report.
 #[test]
-fn what_local_sockets_have_and_the_router_forgets() {
+fn local_connections_without_an_entry_are_not_shown_as_forwarded_too() {
     let router = Router::new("");
     router.set("net/netfilter/nf_conntrack_udp_timeout", "1");
     let args = ["--csv", "--closed", "--total", "-d", "60", "--traffic", "all", "--columns", COLUMNS];
@@ -108,7 +109,7 @@ fn what_local_sockets_have_and_the_router_forgets() {
             client.send_to(&[0; 100], server.local_addr().expect("bound")).expect("send");
             datagram(&server, 100);
             std::thread::sleep(std::time::Duration::from_secs(3));
-            // Connections that end wake the reader.
+            // Connections that end wake tcptop before the report.
             (0..200).for_each(|_| drop(Pair::new(V4)));
             std::thread::sleep(std::time::Duration::from_secs(2));
         })
@@ -119,14 +120,14 @@ fn what_local_sockets_have_and_the_router_forgets() {
     assert_eq!(sums([forwarded]), (0, 0));
 }
 
-/// By default a host that forwards shows both; `local` leaves the others out. Unless there is something to count, nothing is
-/// said of connection tracking that does not count.
+/// By default a host that forwards shows local and forwarded connections, and `--traffic local` shows only local ones. tcptop
+/// does not complain of missing accounting while connection tracking has nothing to count.
 #[test]
-fn the_default_is_what_the_host_does() {
+fn the_default_depends_on_whether_the_host_forwards() {
     let router = Router::new("");
     router.set("net/netfilter/nf_conntrack_acct", "0");
     let header = |args: &'static [&'static str]| {
-        // The harness asks for local traffic; what is given last holds, and this is no harness.
+        // The harness adds `--traffic local`, so start the program without the harness's arguments.
         let mut command = tcptop(&[]);
         let mut plain = std::process::Command::new(command.get_program());
         plain.args(args).stdin(std::process::Stdio::null());
@@ -143,9 +144,9 @@ fn the_default_is_what_the_host_does() {
     assert!(!header(&["--once", "-d", "0.2"]).contains("FWD"));
 }
 
-/// Sums of a client, over all its flows.
+/// `--by laddr` adds up all flows of a client.
 #[test]
-fn by_local_address() {
+fn grouped_by_local_address() {
     let router = Router::new("");
     let args = ["--csv", "-d", "60", "--traffic", "forwarded", "-c", "(forw*", "--by", "laddr"];
     let finished = router.router.inside(|| {
@@ -157,27 +158,27 @@ fn by_local_address() {
     });
     let rows = cells(&finished.stdout);
     assert_eq!((rows.len(), rows[0]["laddr"].as_str(), rows[0]["conns"].as_str()), (1, CLIENT, "5"));
-    let (up, down) = router.passed();
+    let (up, down) = router.forwarded();
     assert_eq!(sums(&rows), (down, up));
 }
 
 #[test]
-fn accounting_is_asked_for_and_turned_on_and_off_again() {
+fn missing_accounting_is_reported_and_enable_acct_turns_it_on_and_off() {
     let router = Router::new("");
     router.set("net/netfilter/nf_conntrack_acct", "0");
-    let said = router.start(&["--once", "-d", "0.2", "--traffic", "forwarded"], |_| ()).wait();
-    said.assert_code(0);
-    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    let finished = router.start(&["--once", "-d", "0.2", "--traffic", "forwarded"], |_| ()).wait();
+    finished.assert_code(0);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     for word in ["sysctl -w net.netfilter.nf_conntrack_acct=1", "--enable-acct"] {
-        assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+        assert!(finished.stderr.contains(word), "{word}: {}", finished.stderr);
     }
     let (mut during, mut another) = (String::new(), None);
     let args =
         ["--csv", "-d", "60", "--closed", "--traffic", "forwarded", "--enable-acct", "--columns", COLUMNS];
     let finished = router.router.inside(|| {
-        during_after(&mut tcptop(&args), || {
+        during_silent(&mut tcptop(&args), || {
             during = router.get("net/netfilter/nf_conntrack_acct");
-            // Another one begins meanwhile, and ends later.
+            // A second tcptop starts meanwhile, and ends later. The last one to end must turn accounting off.
             let (ready, is_ready) = std::sync::mpsc::channel();
             let args = ["--csv", "-d", "60", "--traffic", "forwarded", "--enable-acct"];
             another = Some(router.start(&args, move |_| _ = ready.send(())));
@@ -189,14 +190,14 @@ fn accounting_is_asked_for_and_turned_on_and_off_again() {
     let another = another.expect("started");
     another.signal(libc::SIGINT);
     another.wait().assert_code(0);
-    assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "0", "as it was");
+    assert_eq!(router.get("net/netfilter/nf_conntrack_acct"), "0", "accounting must be off as before");
     let rows = cells(&finished.stdout);
-    let (up, down) = router.passed();
+    let (up, down) = router.forwarded();
     assert_eq!(sums(connections_of(&rows)), (down, up));
     assert!(finished.stderr.contains("nf_conntrack_acct before the start"), "{}", finished.stderr);
 }
 
-/// No signal leaves the setting behind, but for SIGKILL.
+/// Whatever signal ends tcptop, it restores the setting. Only SIGKILL prevents that.
 #[test]
 fn accounting_is_turned_off_again_whatever_ends_it() {
     let router = Router::new("");
@@ -217,7 +218,7 @@ fn connections_of(rows: &[crate::options::Cells]) -> Vec<&crate::options::Cells>
     rows.iter().filter(|row| !row["local"].is_empty()).collect()
 }
 
-/// Local traffic of the host is none that it passes on.
+/// Connections within the host are not forwarded ones.
 #[test]
 fn local_traffic_is_not_forwarded() {
     let router = Router::new("");

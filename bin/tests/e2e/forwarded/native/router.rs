@@ -1,22 +1,22 @@
-//! A client and a server, and the router between them that translates addresses.
+//! Creates a client, a server, and a router between them that translates addresses. Each has a network namespace.
 
 use std::{fs, net::UdpSocket};
 
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     harness::{Process, tcptop},
     options::{Cells, during_by},
     traffic::{self, Own, Pair, connect, listen},
 };
 
-/// Ends of the two wires. The client's and the router's end of one, the router's and the server's of the other.
+/// The addresses of the client, of the router's end towards the server, and of the server.
 pub const CLIENT: &str = "192.168.7.2";
 pub const ROUTER: &str = "203.0.113.1";
 pub const SERVER: &str = "203.0.113.2";
 pub const CLIENT6: &str = "fd07::2";
 pub const SERVER6: &str = "2001:db8::2";
 
-/// The rules of the router besides those of a test: masquerading, and counters of what it passes on.
+/// nft rules that every router has: masquerading, and counters of forwarded packets.
 const RULES: &str = "
     counter up {}
     counter down {}
@@ -30,19 +30,19 @@ const RULES: &str = "
         oifname wan ip saddr 192.168.7.0/24 masquerade
     }";
 
-/// Columns of the rows that tests look at.
+/// The columns that the tests need.
 const COLUMNS: &str = "event,proto,local,remote,nat,pid,comm,state,rx_bytes,tx_bytes,rx_packets,tx_packets";
 
 pub struct Router {
-    pub client: Space,
-    pub router: Space,
-    pub server: Space,
+    pub client: Netns,
+    pub router: Netns,
+    pub server: Netns,
 }
 
 impl Router {
-    /// With these chains in the router's table besides its own.
+    /// Creates the three namespaces. The router's table has these chains besides `RULES`.
     pub fn new(rules: &str) -> Self {
-        let [client, router, server] = ["client", "router", "server"].map(Space::new);
+        let [client, router, server] = ["client", "router", "server"].map(Netns::new);
         client.ip(&format!("link add wire type veth peer name lan netns {}", router.name()));
         server.ip(&format!("link add wire type veth peer name wan netns {}", router.name()));
         let addresses = [
@@ -51,13 +51,13 @@ impl Router {
             (&router, "wan", ["203.0.113.1/24", "2001:db8::1/64", "fe80::1/64"]),
             (&server, "wire", ["203.0.113.2/24", "2001:db8::2/64", "fe80::2/64"]),
         ];
-        for (space, device, [v4, v6, link_local]) in addresses {
-            // The kernel's own link-local address is tentative for a second, in which no neighbour is found.
-            space.ip(&format!("link set {device} addrgenmode none"));
-            space.ip(&format!("address add {v4} dev {device}"));
-            space.ip(&format!("address add {v6} dev {device} nodad"));
-            space.ip(&format!("address add {link_local} dev {device} nodad"));
-            space.ip(&format!("link set {device} up"));
+        for (netns, device, [v4, v6, link_local]) in addresses {
+            // The kernel's own link-local address is tentative for a second, and neighbour discovery fails until then.
+            netns.ip(&format!("link set {device} addrgenmode none"));
+            netns.ip(&format!("address add {v4} dev {device}"));
+            netns.ip(&format!("address add {v6} dev {device} nodad"));
+            netns.ip(&format!("address add {link_local} dev {device} nodad"));
+            netns.ip(&format!("link set {device} up"));
         }
         client.ip("route add default via 192.168.7.1");
         client.ip("route add default via fd07::1");
@@ -65,7 +65,7 @@ impl Router {
         let this = Self { client, router, server };
         this.set("net/ipv4/ip_forward", "1");
         this.set("net/ipv6/conf/all/forwarding", "1");
-        this.router.filter(&format!("{RULES}\n{rules}"));
+        this.router.nft(&format!("{RULES}\n{rules}"));
         this.set("net/netfilter/nf_conntrack_acct", "1");
         this
     }
@@ -76,14 +76,14 @@ impl Router {
         self.router.inside(|| fs::write(&path, value)).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
-    /// A kernel parameter of the router.
+    /// Returns a kernel parameter of the router.
     pub fn get(&self, name: &str) -> String {
         let path = format!("/proc/sys/{name}");
         let value = self.router.inside(|| fs::read_to_string(&path));
         value.unwrap_or_else(|error| panic!("{path}: {error}")).trim().into()
     }
 
-    /// What tcptop on the router reports of forwarded traffic: one report, of everything from `traffic` on.
+    /// Runs tcptop on the router during `traffic`. Returns the rows of its only report, with forwarded traffic.
     pub fn watch(&self, args: &[&str], traffic: impl FnOnce() + Send) -> Vec<Cells> {
         let all =
             ["--csv", "--closed", "--total", "-d", "60", "--traffic", "forwarded", "--columns", COLUMNS];
@@ -98,7 +98,7 @@ impl Router {
         self.router.inside(|| Process::start(&mut tcptop(args), on_line))
     }
 
-    /// A connection from the client to this address of the server.
+    /// Connects from the client to this address of the server.
     pub fn pair(&self, server: &str) -> Pair {
         let listener = self.server.inside(|| listen(&format!("{}:0", bracketed(server))));
         let address = listener.local_addr().expect("bound");
@@ -106,32 +106,33 @@ impl Router {
         Pair::accepted(listener, client)
     }
 
-    /// A UDP socket of the client, and one of the server.
+    /// Opens a UDP socket at the client and one at the server.
     pub fn sockets(&self, client: &str, server: &str) -> (Own<UdpSocket>, Own<UdpSocket>) {
-        let socket = |space: &Space, address: &str| {
-            space.inside(|| traffic::udp(&format!("{}:0", bracketed(address))))
+        let socket = |netns: &Netns, address: &str| {
+            netns.inside(|| traffic::udp(&format!("{}:0", bracketed(address))))
         };
         (socket(&self.client, client), socket(&self.server, server))
     }
 
-    /// Bytes that the router passed on from the client, and to it, as nft counted them.
-    pub fn passed(&self) -> (u64, u64) {
-        (self.router.counted("up").1, self.router.counted("down").1)
+    /// Returns the bytes that the router forwarded from the client and to it, as nft counted them.
+    pub fn forwarded(&self) -> (u64, u64) {
+        (self.router.counter("up").1, self.router.counter("down").1)
     }
 }
 
-impl Space {
-    /// A UDP socket bound to this address and port.
+impl Netns {
+    /// Opens a UDP socket that is bound to this address and port.
     pub fn socket_at(&self, address: &str) -> Own<UdpSocket> {
         self.inside(|| traffic::udp(address))
     }
 }
 
+/// Puts an IPv6 address into brackets.
 fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[{address}]") } else { address.into() }
 }
 
-/// The sums of the connections' rows: received, sent.
+/// Returns the sums of the rows' bytes, received and sent.
 pub fn sums<'a>(rows: impl IntoIterator<Item = &'a Cells>) -> (u64, u64) {
     let number = |row: &Cells, name: &str| row[name].parse::<u64>().expect("a number");
     rows.into_iter()

@@ -6,10 +6,10 @@ use crate::{
     traffic::{Own, Pair, connect, datagram, listen},
 };
 
-/// How many.
+/// The number of connections.
 const COUNT: u64 = 2_000;
 
-/// Connection tracking forgets a connection one second after its end, and the report comes later.
+/// Connection tracking removes an entry one second after the connection has ended, and the report comes later.
 #[test]
 fn connections_that_end_before_the_report() {
     let router = Router::new("");
@@ -24,18 +24,18 @@ fn connections_that_end_before_the_report() {
                 Pair::accepted(listener, client).exchange(100, 1_000);
             }
         });
-        // Connection tracking looks for what is to be forgotten now and then; each look-up of an entry helps.
+        // Connection tracking removes expired entries in intervals, and when it looks an entry up.
         std::thread::sleep(std::time::Duration::from_secs(3));
     });
     let rows = connections(&rows);
     assert_eq!(rows.len() as u64, COUNT);
     assert!(rows.iter().all(|row| row["event"] == "closed" && row["comm"] == "(forwarded)"));
-    let (up, down) = router.passed();
+    let (up, down) = router.forwarded();
     assert_eq!(sums(rows), (down, up));
 }
 
 #[test]
-fn datagrams_that_are_forgotten_before_the_report() {
+fn udp_flows_that_expire_before_the_report() {
     let router = Router::new("");
     router.set("net/netfilter/nf_conntrack_udp_timeout", "1");
     let rows = router.watch(&[], || {

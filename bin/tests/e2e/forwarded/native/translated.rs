@@ -9,12 +9,12 @@ use std::{
 
 use super::router::{CLIENT, CLIENT6, ROUTER, Router, SERVER, SERVER6, sums};
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     options::{Cells, connections},
     traffic::{Own, Pair, connect, datagram, listen},
 };
 
-/// Lets the outside, and the client itself, reach the client by an address of the router.
+/// nft rules that forward a port of the router to the client. The server and the client itself can connect to it.
 const PORT_FORWARD: &str = "
     chain prerouting {
         type nat hook prerouting priority -100
@@ -25,22 +25,22 @@ const PORT_FORWARD: &str = "
         iifname lan oifname lan masquerade
     }";
 
-/// The one connection among these rows.
-fn only(rows: &[Cells]) -> &Cells {
+/// Returns the only connection among these rows.
+fn only_connection(rows: &[Cells]) -> &Cells {
     let rows = connections(rows);
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0]["comm"].as_str(), rows[0]["pid"].as_str()), ("(forwarded)", ""));
     rows[0]
 }
 
-/// The rows, and their sum, have what nft counted.
+/// Panics unless the rows and their sum have the bytes that nft counted.
 fn assert_exact(router: &Router, rows: &[Cells]) {
-    let (up, down) = router.passed();
+    let (up, down) = router.forwarded();
     assert!(up > 0 && down > 0);
     assert_eq!(sums(connections(rows)), (down, up), "{rows:?}");
     let sum = rows.iter().find(|row| row["event"] == "forwarded").expect("a sum");
     assert_eq!(sums([sum]), (down, up));
-    assert!(!rows.iter().any(|row| row["event"] == "total"), "nobody watches local ones");
+    assert!(!rows.iter().any(|row| row["event"] == "total"), "tcptop must not watch local connections");
 }
 
 fn assert_ends(row: &Cells, protocol: &str, local: &str, remote: &str, nat: &str) {
@@ -57,8 +57,8 @@ fn tcp_behind_masquerade() {
         pair.exchange(300_000, 70_000);
         ends = Some((pair.client.local_addr().expect("bound"), pair.server.local_addr().expect("bound")));
     });
-    let (client, server) = ends.expect("both");
-    let row = only(&rows);
+    let (client, server) = ends.expect("connected");
+    let row = only_connection(&rows);
     let nat = format!("{ROUTER}:{}", client.port());
     assert_ends(row, "tcp", &client.to_string(), &server.to_string(), &nat);
     assert_exact(&router, &rows);
@@ -76,7 +76,7 @@ fn udp_behind_masquerade() {
             datagram(&client, 100);
         }
     });
-    let row = only(&rows);
+    let row = only_connection(&rows);
     assert_eq!(sums([row]), (3 * 128, 3 * 1228));
     assert_eq!((row["rx_packets"].as_str(), row["tx_packets"].as_str()), ("3", "3"));
     let address = |socket: &UdpSocket| socket.local_addr().expect("bound");
@@ -94,21 +94,21 @@ fn ipv6_is_not_translated() {
         pair.exchange(20_000, 300_000);
         client = Some(pair.client.local_addr().expect("bound"));
     });
-    let row = only(&rows);
+    let row = only_connection(&rows);
     assert_eq!(row["local"], client.expect("bound").to_string());
     assert_eq!(row["nat"], "");
     assert!(row["local"].contains(CLIENT6) && row["remote"].contains(SERVER6));
     assert_exact(&router, &rows);
 }
 
-/// Sends an echo request of this many bytes of data, and waits for the reply.
+/// Sends an echo request with this many bytes of data, and waits for the reply.
 fn ping(target: SocketAddr, size: usize) -> io::Result<()> {
-    // SAFETY: no memory is passed.
+    // SAFETY: no pointer is passed.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just made, nobody else's. A raw socket takes the calls of a UDP socket.
+    // SAFETY: the kernel just opened `fd`, and nothing else owns it. A raw socket supports the calls of a UDP socket.
     let socket = unsafe { UdpSocket::from_raw_fd(fd) };
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut request = vec![0; 8 + size];
@@ -123,57 +123,57 @@ fn ping(target: SocketAddr, size: usize) -> io::Result<()> {
 }
 
 #[test]
-fn echo_requests() {
+fn icmp_echo_requests() {
     let router = Router::new("");
     let rows = router.watch(&[], || {
         let target = format!("{SERVER}:0").parse().expect("an address");
         router.client.inside(|| ping(target, 56)).expect("a reply");
     });
-    let row = only(&rows);
+    let row = only_connection(&rows);
     assert_eq!((row["proto"].as_str(), row["state"].as_str()), ("icmp", ""));
     assert_eq!(sums([row]), (84, 84));
     assert_exact(&router, &rows);
 }
 
-/// A server inside: it is the local end, though the other one has begun.
+/// The forwarded port leads to a server inside. It is the local end, although the other end has connected.
 #[test]
 fn port_forward() {
     let router = Router::new(PORT_FORWARD);
     let mut client = None;
     let rows = router.watch(&[], || {
         let listener = router.client.inside(|| listen(&format!("{CLIENT}:443")));
-        let pair = reach(listener, &router.server);
+        let pair = connect_to_forwarded_port(listener, &router.server);
         pair.exchange(5_000, 200_000);
         client = Some(pair.client.local_addr().expect("bound"));
     });
-    let row = only(&rows);
+    let row = only_connection(&rows);
     let remote = client.expect("bound").to_string();
     assert_ends(row, "tcp", &format!("{CLIENT}:443"), &remote, &format!("{ROUTER}:8443"));
     assert_exact(&router, &rows);
 }
 
-/// Connects from a namespace to the router's port that leads to the listener.
-fn reach(listener: Own<TcpListener>, from: &Space) -> Pair {
+/// Connects from a namespace to the router's forwarded port, which leads to the listener.
+fn connect_to_forwarded_port(listener: Own<TcpListener>, from: &Netns) -> Pair {
     let client = from.inside(|| connect(format!("{ROUTER}:8443").parse().expect("an address")));
     Pair::accepted(listener, client)
 }
 
-/// From inside to the router's own address and back inside: both directions come by the same wire.
+/// A client inside connects to the forwarded port, which leads back inside. Both directions arrive at the same device.
 #[test]
 fn hairpin() {
     let router = Router::new(PORT_FORWARD);
     let mut client = None;
     let rows = router.watch(&[], || {
         let listener = router.client.inside(|| listen(&format!("{CLIENT}:443")));
-        let pair = reach(listener, &router.client);
+        let pair = connect_to_forwarded_port(listener, &router.client);
         pair.exchange(5_000, 200_000);
         client = Some(pair.client.local_addr().expect("bound"));
     });
-    let row = only(&rows);
+    let row = only_connection(&rows);
     let port = client.expect("bound").port();
     let local = format!("{CLIENT}:{port}");
     assert_ends(row, "tcp", &local, &format!("{CLIENT}:443"), &format!("192.168.7.1:{port}"));
     let (rx, tx) = sums([row]);
-    assert_eq!(rx + tx, router.passed().0);
-    assert!(rx > 200_000 && (5_000..40_000).contains(&tx), "{rx} {tx}");
+    assert_eq!(rx + tx, router.forwarded().0);
+    assert!(rx > 200_000 && (5_000..40_000).contains(&tx), "{rx} bytes received, {tx} sent");
 }

@@ -16,6 +16,6 @@ fn connections_of_a_zone() {
     let rows = router.watch(&[], || router.pair(SERVER).exchange(10_000, 300_000));
     let rows = connections(&rows);
     assert_eq!(rows.len(), 1, "{rows:?}");
-    let (up, down) = router.passed();
+    let (up, down) = router.forwarded();
     assert_eq!(sums(rows), (down, up));
 }

@@ -1,4 +1,4 @@
-//! dig: it sends from a thread of another name, and is gone before the report.
+//! Tests dig, which sends from a thread of another name and exits before the report.
 
 use std::{
     net::UdpSocket,
@@ -12,24 +12,24 @@ use crate::{
     whose::log::{Log, owner},
 };
 
-/// Bytes of a header, and of the flags in it that say: an answer, no such name.
+/// The length of a DNS header, and the flags of a response with NXDOMAIN: RFC 1035 section 4.1.1.
 const HEADER: usize = 12;
-const NO_SUCH_NAME: [u8; 2] = [0x81, 0x83];
+const NXDOMAIN: [u8; 2] = [0x81, 0x83];
 
-/// Answers one question, like a server that knows nothing.
+/// Answers one query like a server that does not know the name.
 fn answer(server: &UdpSocket) {
     let mut message = [0; 512];
-    let (length, from) = server.recv_from(&mut message).expect("a question");
+    let (length, from) = server.recv_from(&mut message).expect("a query");
     assert!(length > HEADER);
-    message[2..4].copy_from_slice(&NO_SUCH_NAME);
+    message[2..4].copy_from_slice(&NXDOMAIN);
     server.send_to(&message[..length], from).expect("send");
 }
 
 #[test]
-fn is_named_and_found() {
+fn dig_is_named_and_found() {
     const COUNT: usize = 5;
     if Command::new("dig").arg("-v").stderr(Stdio::null()).status().is_err() {
-        println!("skipped: there is no dig, of the package bind9-dnsutils");
+        println!("skipped: the package bind9-dnsutils with dig is not installed");
         return;
     }
     let server = udp(V4);
@@ -41,11 +41,11 @@ fn is_named_and_found() {
         command.args(["-p", &port, "+tries=1", "@127.0.0.1", "example.test"]);
         let mut dig = spawn(command.stdout(Stdio::null()).stdin(Stdio::null()));
         let pid = dig.id().to_string();
-        assert!(dig.wait().expect("a child of ours").success());
+        assert!(dig.wait().expect("wait").success());
         let row = log.expect(&pid, |row| row["pid"] == pid);
         assert_eq!(owner(&row), (&*pid, "dig"), "{row:?}");
         assert!(row["cmdline"].ends_with("@127.0.0.1 example.test") || row["cmdline"] == "dig", "{row:?}");
     }
-    answers.join().expect("answers");
+    answers.join().expect("no panic");
     log.stop();
 }

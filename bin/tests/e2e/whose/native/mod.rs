@@ -1,6 +1,6 @@
 //! Tests that need programs of the build machine.
 
 mod dig;
-mod paths;
-pub mod ring;
-mod uring;
+pub mod io_uring;
+mod killed_io_uring;
+mod subflows;

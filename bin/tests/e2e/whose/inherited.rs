@@ -1,4 +1,4 @@
-//! An owner that has exited while its child holds the socket.
+//! Tests connections whose owner exits while its child has inherited the socket. The child becomes the owner.
 
 use std::{
     thread::sleep,
@@ -13,17 +13,18 @@ use crate::{
     traffic::{V4, accept, connect, listen, receive},
 };
 
-/// Whether a process has exited is asked at most once in a second, and /proc is asked in the report after it. After a look
-/// at /proc that took long, as it does on an emulated machine, it is left alone for up to ten seconds.
-fn soon() -> Duration {
+/// Returns the time within which tcptop must name the child. It checks at most once a second whether a process has exited, and
+/// reads /proc for the next report. After a read that took long, as on an emulated machine, it waits up to ten seconds.
+fn naming_limit() -> Duration {
     Duration::from_secs(8).max(live_limit())
 }
 
+/// Returns whether a row names this process.
 fn is_of(row: &crate::options::Cells, process: &Owner) -> bool {
     owner(row) == (&*process.pid.to_string(), &*process.comm)
 }
 
-/// The heir keeps sending until a live row is its own.
+/// Has the child send until a live row names it.
 fn send_until_named(log: &Log, helper: &mut Helper, peer: &std::net::TcpStream, ends: (&str, &str)) {
     let begin = Instant::now();
     loop {
@@ -35,39 +36,44 @@ fn send_until_named(log: &Log, helper: &mut Helper, peer: &std::net::TcpStream, 
             println!("named after {:?}", begin.elapsed());
             return;
         }
-        assert!(begin.elapsed() < soon(), "not {:?}: {newest:?}", helper.owner);
+        assert!(
+            begin.elapsed() < naming_limit(),
+            "the newest row does not name {:?}: {newest:?}",
+            helper.owner
+        );
         sleep(Duration::from_millis(100));
     }
 }
 
-fn assert_closed_by(log: Log, heir: &Owner, ends: (&str, &str)) {
+/// Panics unless the closed row names this process.
+fn assert_closed_by(log: Log, child: &Owner, ends: (&str, &str)) {
     let closed = log.closed(ends.0, ends.1);
-    assert!(is_of(&closed, heir), "{heir:?}: {closed:?}");
+    assert!(is_of(&closed, child), "{child:?}: {closed:?}");
     log.stop();
 }
 
 #[test]
-fn of_a_made_connection() {
+fn an_outgoing_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let mut client = Helper::new("e2e-dying");
+    let mut client = Helper::new("e2e-parent");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     client.tell("send 5");
     receive(&server, 5);
-    let first = log.expect("of the one who connects", |row| is_live(row, &local, &remote));
+    let first = log.expect("a live row of the process that connects", |row| is_live(row, &local, &remote));
     assert!(is_of(&first, &client.owner), "{first:?}");
-    let heir = client.replace_by_child("e2e-heir");
+    let child = client.replace_by_child("e2e-child");
     send_until_named(&log, &mut client, &server, (&local, &remote));
     client.tell("close");
     drop(server);
-    assert_closed_by(log, &heir, (&local, &remote));
+    assert_closed_by(log, &child, (&local, &remote));
 }
 
 #[test]
-fn of_an_accepted_connection() {
-    let mut server = Helper::new("e2e-dying");
+fn an_accepted_connection() {
+    let mut server = Helper::new("e2e-parent");
     let address = server.tell("listen 127.0.0.1:0");
     let log = Log::start(&["-d", "0.3"]);
     let client = connect(address.parse().expect("an address"));
@@ -75,67 +81,67 @@ fn of_an_accepted_connection() {
     server.tell("accept");
     server.tell("send 5");
     receive(&client, 5);
-    let first = log.expect("of the one who accepts", |row| is_live(row, &address, &remote));
+    let first = log.expect("a live row of the process that accepts", |row| is_live(row, &address, &remote));
     assert!(is_of(&first, &server.owner), "{first:?}");
-    let heir = server.replace_by_child("e2e-heir");
+    let child = server.replace_by_child("e2e-child");
     send_until_named(&log, &mut server, &client, (&address, &remote));
     server.tell("close");
     drop(client);
-    assert_closed_by(log, &heir, (&address, &remote));
+    assert_closed_by(log, &child, (&address, &remote));
 }
 
 #[test]
-fn of_an_idle_connection() {
+fn an_idle_connection() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
     let log = Log::text(address.port());
-    let mut client = Helper::new("e2e-dying");
+    let mut client = Helper::new("e2e-parent");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let _server = accept(&listener);
-    log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-dying"]);
-    let heir = client.replace_by_child("e2e-heir");
-    log.expect_line(&[&local, &remote, &heir.pid.to_string(), "e2e-heir"]);
+    log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-parent"]);
+    let child = client.replace_by_child("e2e-child");
+    log.expect_line(&[&local, &remote, &child.pid.to_string(), "e2e-child"]);
 }
 
 #[test]
-fn of_an_idle_connection_older_than_tcptop() {
+fn an_idle_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Helper::new("e2e-dying");
+    let mut client = Helper::new("e2e-parent");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let _server = accept(&listener);
     let log = Log::text(address.port());
-    log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-dying"]);
-    let heir = client.replace_by_child("e2e-heir");
-    log.expect_line(&[&local, &remote, &heir.pid.to_string(), "e2e-heir"]);
+    log.expect_line(&[&local, &remote, &client.owner.pid.to_string(), "e2e-parent"]);
+    let child = client.replace_by_child("e2e-child");
+    log.expect_line(&[&local, &remote, &child.pid.to_string(), "e2e-child"]);
 }
 
 #[test]
-fn of_a_connection_older_than_tcptop() {
+fn a_connection_older_than_tcptop() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Helper::new("e2e-dying");
+    let mut client = Helper::new("e2e-parent");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let heir = client.replace_by_child("e2e-heir");
+    let child = client.replace_by_child("e2e-child");
     send_until_named(&log, &mut client, &server, (&local, &remote));
     client.tell("close");
     drop(server);
-    assert_closed_by(log, &heir, (&local, &remote));
+    assert_closed_by(log, &child, (&local, &remote));
 }
 
 #[test]
-fn of_an_older_connection_that_never_moves_again() {
+fn an_older_connection_without_further_traffic() {
     let listener = listen(V4);
     let address = listener.local_addr().expect("bound");
-    let mut client = Helper::new("e2e-dying");
+    let mut client = Helper::new("e2e-parent");
     let (local, remote) = (client.tell(&format!("connect {address}")), address.to_string());
     let server = accept(&listener);
     let log = Log::start(&["-d", "0.3", "-P", &address.port().to_string()]);
-    let heir = client.replace_by_child("e2e-heir");
+    let child = client.replace_by_child("e2e-child");
     sleep(Duration::from_secs(1));
     client.tell("close");
     drop(server);
-    assert_closed_by(log, &heir, (&local, &remote));
+    assert_closed_by(log, &child, (&local, &remote));
 }

@@ -1,4 +1,4 @@
-//! Sockets that change hands.
+//! Tests sockets that one process passes to another: by SCM_RIGHTS of unix(7), or over exec.
 
 use super::{case, owners::flow};
 use crate::{
@@ -7,21 +7,21 @@ use crate::{
     rows::{Flow, Owner, Proto},
 };
 
-/// A name that no other run of these tests has.
-fn gate(helper: &mut Helper) -> String {
+/// Opens a gate of the helper. Returns its name, which no other run of these tests uses.
+fn open_gate(helper: &mut Helper) -> String {
     let gate = format!("tcptop-e2e-{}", helper.owner.pid);
     helper.tell(&format!("gate {gate}"));
     gate
 }
 
-fn end(server: &mut Helper, client: &mut Helper) {
+fn close_both(server: &mut Helper, client: &mut Helper) {
     client.tell("shutdown");
     assert_eq!(server.tell("end"), "0");
     server.tell("close");
     client.tell("close");
 }
 
-fn talk(server: &mut Helper, client: &mut Helper, up: u64, down: u64) {
+fn exchange(server: &mut Helper, client: &mut Helper, up: u64, down: u64) {
     client.tell(&format!("send {up}"));
     server.tell(&format!("receive {up}"));
     server.tell(&format!("send {down}"));
@@ -33,41 +33,47 @@ fn accepted_connection_to_another_process() {
     let tcptop = Tcptop::start();
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
-    let gate = gate(&mut back);
+    let gate = open_gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     front.tell("accept");
-    talk(&mut front, &mut client, 1_000, 2_000);
+    exchange(&mut front, &mut client, 1_000, 2_000);
     front.tell(&format!("hand-stream {gate}"));
     front.tell("close");
     back.tell("take-stream");
-    talk(&mut back, &mut client, 10_000, 20_000);
+    exchange(&mut back, &mut client, 10_000, 20_000);
     let flow = flow(&local, &address);
     let expected =
         [flow.moved(&client.owner, 22_000, 11_000), flow.flipped().moved(&back.owner, 11_000, 22_000)];
-    end(&mut back, &mut client);
-    case("SCM_RIGHTS: an accepted connection, to who closes it", "-", tcptop, &expected);
+    close_both(&mut back, &mut client);
+    case("SCM_RIGHTS: an accepted connection, owned by the process that closes it", "-", tcptop, &expected);
 }
 
-/// Nobody can tell who uses a connection that two processes have open. In the end it is of the one that closes it last.
+/// If two processes have a connection open, no hook shows which of them uses it. The closed row names the one that closes it
+/// last.
 #[test]
-fn accepted_connection_lent_to_another_process() {
+fn accepted_connection_shared_with_another_process() {
     let tcptop = Tcptop::start();
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
-    let gate = gate(&mut back);
+    let gate = open_gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     let local = client.tell(&format!("connect {address}"));
     front.tell("accept");
     front.tell(&format!("hand-stream {gate}"));
     back.tell("take-stream");
-    talk(&mut back, &mut client, 10_000, 20_000);
+    exchange(&mut back, &mut client, 10_000, 20_000);
     let flow = flow(&local, &address);
     let expected =
         [flow.moved(&client.owner, 20_000, 10_000), flow.flipped().moved(&front.owner, 10_000, 20_000)];
-    end(&mut back, &mut client);
+    close_both(&mut back, &mut client);
     front.tell("close");
-    case("SCM_RIGHTS: an accepted connection that two have, of who closes it last", "-", tcptop, &expected);
+    case(
+        "SCM_RIGHTS: an accepted connection of two processes, owned by the one that closes it last",
+        "-",
+        tcptop,
+        &expected,
+    );
 }
 
 #[test]
@@ -75,47 +81,47 @@ fn listener_to_another_process() {
     let tcptop = Tcptop::start();
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
-    let gate = gate(&mut back);
+    let gate = open_gate(&mut back);
     let address = front.tell("listen 127.0.0.1:0");
     front.tell(&format!("hand-listener {gate}"));
     back.tell("take-listener");
     let local = client.tell(&format!("connect {address}"));
     back.tell("accept");
-    talk(&mut back, &mut client, 333, 444);
+    exchange(&mut back, &mut client, 333, 444);
     let flow = flow(&local, &address);
     let expected = [flow.moved(&client.owner, 444, 333), flow.flipped().moved(&back.owner, 333, 444)];
     tcptop.expect_live(&expected);
-    end(&mut back, &mut client);
-    case("SCM_RIGHTS: a listener, to who accepts", "-", tcptop, &expected);
+    close_both(&mut back, &mut client);
+    case("SCM_RIGHTS: a listener, its connection owned by the process that accepts", "-", tcptop, &expected);
 }
 
-/// A connection stays with the process that called connect(2).
+/// The owner of a connection is the process that called connect(2).
 #[test]
-fn made_connection_to_another_process() {
+fn connected_socket_to_another_process() {
     let tcptop = Tcptop::start();
     let (mut server, mut dialer) = (Helper::new("e2e-server"), Helper::new("e2e-dialer"));
     let mut user = Helper::new("e2e-user");
-    let gate = gate(&mut user);
+    let gate = open_gate(&mut user);
     let address = server.tell("listen 127.0.0.1:0");
     let local = dialer.tell(&format!("connect {address}"));
     server.tell("accept");
     dialer.tell(&format!("hand-stream {gate}"));
     dialer.tell("close");
     user.tell("take-stream");
-    talk(&mut server, &mut user, 7_000, 70);
+    exchange(&mut server, &mut user, 7_000, 70);
     let flow = flow(&local, &address);
     let expected = [flow.moved(&dialer.owner, 70, 7_000), flow.flipped().moved(&server.owner, 7_000, 70)];
-    end(&mut server, &mut user);
-    case("SCM_RIGHTS: a connection, of who called connect(2)", "-", tcptop, &expected);
+    close_both(&mut server, &mut user);
+    case("SCM_RIGHTS: a connection, owned by the process that called connect(2)", "-", tcptop, &expected);
 }
 
-/// The newest sender has it, from the next interval on.
+/// From the next interval on, the flow shows the newest sender.
 #[test]
 fn udp_socket_to_another_process() {
     let tcptop = Tcptop::start();
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
-    let gate = gate(&mut back);
+    let gate = open_gate(&mut back);
     let remote = front.tell("udp 127.0.0.1:0");
     let local = client.tell("udp 127.0.0.1:0");
     client.tell(&format!("send-to 100 {remote}"));
@@ -130,10 +136,10 @@ fn udp_socket_to_another_process() {
         .map(|end| end.packets(1, 1));
     back.leave();
     client.leave();
-    case("SCM_RIGHTS: a UDP socket, to who sends", "-", tcptop, &expected);
+    case("SCM_RIGHTS: a UDP socket, owned by the process that sends", "-", tcptop, &expected);
 }
 
-/// inetd: a child accepts and becomes another program.
+/// Like inetd: a child inherits an accepted connection and executes another program.
 #[test]
 fn accepted_connection_over_exec() {
     let tcptop = Tcptop::start();
@@ -144,17 +150,17 @@ fn accepted_connection_over_exec() {
     let pid = server.tell("fork").parse().expect("a number");
     server.exec("e2e-service");
     let child = Owner { pid, comm: "e2e-service".into() };
-    talk(&mut server, &mut client, 4_000, 5_000);
+    exchange(&mut server, &mut client, 4_000, 5_000);
     let flow = flow(&local, &address);
     let expected = [flow.moved(&client.owner, 5_000, 4_000), flow.flipped().moved(&child, 4_000, 5_000)];
     tcptop.expect_live(&expected);
-    end(&mut server, &mut client);
+    close_both(&mut server, &mut client);
     case("an accepted connection over fork and exec", "-", tcptop, &expected);
 }
 
-/// Shown under the name that the process had when it called connect(2).
+/// The row shows the name that the process had when it called connect(2).
 #[test]
-fn made_connection_over_exec() {
+fn connected_socket_over_exec() {
     let tcptop = Tcptop::start();
     let (mut server, mut client) = (Helper::new("e2e-server"), Helper::new("e2e-dialer"));
     let address = server.tell("listen 127.0.0.1:0");
@@ -162,9 +168,9 @@ fn made_connection_over_exec() {
     server.tell("accept");
     let dialer = client.owner.clone();
     client.exec("e2e-user");
-    talk(&mut server, &mut client, 4_000, 5_000);
+    exchange(&mut server, &mut client, 4_000, 5_000);
     let flow = flow(&local, &address);
     let expected = [flow.moved(&dialer, 5_000, 4_000), flow.flipped().moved(&server.owner, 4_000, 5_000)];
-    end(&mut server, &mut client);
+    close_both(&mut server, &mut client);
     case("a connection over exec, under its name at connect(2)", "-", tcptop, &expected);
 }

@@ -1,4 +1,4 @@
-//! UDP flows that several CPUs make at the same moment: one socket, and threads that all send to the same new remote.
+//! Tests UDP flows that several CPUs create at the same moment. Several threads send from one socket to the same new remote.
 
 use std::{
     hint, mem,
@@ -8,68 +8,73 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::origin::Route;
+use super::udp_pair::UdpPair;
 use crate::{exact::line, harness::LIMIT, lives::Lives, options::during, rows::End};
 
-/// New ones, one after another.
+/// The number of remotes, to which all threads send one after another.
 const REMOTES: u32 = 15_000;
-/// Each is used for an equal part of the remotes: its first datagrams are sent by several threads too.
+/// The number of sockets. Each is used for an equal part of the remotes, so several threads also send the first datagram of each
+/// socket.
 const SOCKETS: usize = 300;
 
-fn route(routes: &[Route], remote: u32) -> &Route {
-    &routes[usize::try_from(remote).expect("small") * routes.len() / usize::try_from(REMOTES).expect("small")]
+/// Returns the pair of sockets that is used for this remote.
+fn pair(pairs: &[UdpPair], remote: u32) -> &UdpPair {
+    &pairs[usize::try_from(remote).expect("small") * pairs.len() / usize::try_from(REMOTES).expect("small")]
 }
 
 fn remote(index: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 3, 0, 1).to_bits() + index)
 }
 
-/// Bytes of each datagram to a remote. Neighbours differ by more than the threads can make up for.
+/// Returns the bytes of each datagram to a remote. The sizes of neighbours differ by more than the threads of one remote could
+/// compensate.
 fn size(remote: u32) -> usize {
     1 + usize::try_from(remote).expect("small") * 37 % 1_009
 }
 
-/// The CPUs that this process may use, four at most.
+/// Returns the CPUs that this process may use, at most four.
 fn cpus() -> Vec<usize> {
     // SAFETY: all zeros are an empty set.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the kernel writes one set.
+    // SAFETY: the kernel writes at most the size of `set`.
     let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
     assert_eq!(result, 0, "sched_getaffinity: {}", std::io::Error::last_os_error());
-    // SAFETY: every number is below that of the set's bits.
+    // SAFETY: `cpu` is below the number of bits in `set`.
     let all = (0..size_of_val(&set) * 8).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) });
     all.take(4).collect()
 }
 
 /// Keeps the calling thread on one CPU.
 fn pin(cpu: usize) {
-    // SAFETY: all zeros are an empty set, and the number is one of a set.
+    // SAFETY: all zeros are an empty set, and `cpu` is the number of a bit of such a set.
     let set = unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
         libc::CPU_SET(cpu, &mut set);
         set
     };
-    // SAFETY: one set, which is read.
+    // SAFETY: the kernel reads the size of `set`.
     let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
     assert_eq!(result, 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
 }
 
-/// A barrier that threads leave at the same moment: they do not sleep at it. Another program may have a CPU meanwhile.
-struct Start {
+/// A barrier whose threads spin instead of sleeping, so that they leave it at the same moment. They yield now and then, so that
+/// another program can use the CPU.
+struct SpinBarrier {
     arrived: AtomicUsize,
     threads: usize,
 }
 
-impl Start {
-    fn wait(&self, time: u32) {
-        let all = (usize::try_from(time).expect("small") + 1) * self.threads;
+impl SpinBarrier {
+    /// Waits until all threads have come here for the time of this index.
+    fn wait(&self, index: u32) {
+        let all = (usize::try_from(index).expect("small") + 1) * self.threads;
         self.arrived.fetch_add(1, SeqCst);
-        let (begin, mut turns) = (Instant::now(), 0u32);
+        let (begin, mut spins) = (Instant::now(), 0u32);
         while self.arrived.load(SeqCst) < all {
             hint::spin_loop();
-            turns += 1;
-            if turns.is_multiple_of(10_000) {
-                assert!(begin.elapsed() < LIMIT, "another thread is gone");
+            spins += 1;
+            if spins.is_multiple_of(10_000) {
+                assert!(begin.elapsed() < LIMIT, "another thread does not come");
                 thread::yield_now();
             }
         }
@@ -79,12 +84,12 @@ impl Start {
 #[test]
 fn threads_send_to_new_remotes_at_once() {
     let cpus = cpus();
-    assert!(cpus.len() >= 2, "this takes two CPUs");
-    let start = Start { arrived: AtomicUsize::new(0), threads: cpus.len() };
-    let form = ["--csv", "--closed", "--total", "-a", "127.3.0.0/16"];
+    assert!(cpus.len() >= 2, "this test needs two CPUs");
+    let barrier = SpinBarrier { arrived: AtomicUsize::new(0), threads: cpus.len() };
+    let options = ["--csv", "--closed", "--total", "-a", "127.3.0.0/16"];
     let mut expected: Vec<End> = Vec::new();
-    let finished = during(&[&form[..], &["--flows", "65536", "-d", "0.5"]].concat(), || {
-        let routes = Route::several(SOCKETS);
+    let finished = during(&[&options[..], &["--flows", "65536", "-d", "0.5"]].concat(), || {
+        let pairs = UdpPair::in_one_namespace(SOCKETS);
         thread::scope(|scope| {
             for cpu in &cpus {
                 scope.spawn(|| {
@@ -95,17 +100,17 @@ fn threads_send_to_new_remotes_at_once() {
                             // tcptop needs a CPU too.
                             thread::sleep(Duration::from_millis(5));
                         }
-                        start.wait(index);
-                        route(&routes, index).send(remote(index), &bytes[..size(index)]);
+                        barrier.wait(index);
+                        pair(&pairs, index).send(remote(index), &bytes[..size(index)]);
                     }
                 });
             }
         });
         for index in 0..REMOTES {
             let bytes = u64::try_from(cpus.len() * size(index)).expect("small");
-            expected.extend(route(&routes, index).ends(remote(index), bytes));
+            expected.extend(pair(&pairs, index).ends(remote(index), bytes));
         }
-        // Until a report has a live row of each flow. Then the sockets are closed.
+        // Each flow has a live row before its socket is closed.
         thread::sleep(Duration::from_millis(700));
     });
     Lives::of(&finished.stdout).assert_exact(&expected);

@@ -1,4 +1,5 @@
-//! io_uring by its system calls: a server that has its connections in the ring's own table, and not in descriptors.
+//! A server that uses io_uring through its system calls. It keeps its connections in the ring's table of files, and not in
+//! descriptors.
 
 use std::{
     io::Error,
@@ -11,16 +12,16 @@ use std::{
 /// `IORING_OP_ACCEPT` and `IORING_OP_RECV` of include/uapi/linux/io_uring.h.
 const ACCEPT: u8 = 13;
 const RECEIVE: u8 = 27;
-/// `IOSQE_FIXED_FILE`: `fd` is a place in the ring's table.
-const IN_TABLE: u8 = 1;
+/// `IOSQE_FIXED_FILE`: `fd` is an index into the ring's table of files.
+const FIXED_FILE: u8 = 1;
 
-/// `struct io_uring_params`: a few integers, the offsets in the queue of requests, and those in the queue of answers.
+/// `struct io_uring_params`: several integers, the offsets of the submission queue, and those of the completion queue.
 #[repr(C)]
 #[derive(Default)]
 struct Parameters {
     head: [u32; 10],
-    requests: [u32; 10],
-    answers: [u32; 10],
+    submission: [u32; 10],
+    completion: [u32; 10],
 }
 
 /// `struct io_uring_sqe`.
@@ -38,14 +39,14 @@ struct SubmissionEntry {
     user_data: u64,
     buffer: u16,
     personality: u16,
-    /// One more than the place in the ring's table that takes what is opened.
-    place: u32,
+    /// `file_index`: one more than the index in the table that an accepted connection gets.
+    file_index: u32,
     rest: [u64; 2],
 }
 
 const _: () = assert!(size_of::<SubmissionEntry>() == 64 && size_of::<Parameters>() == 120);
 
-/// A ring, which lives as long as the process.
+/// A ring that lives as long as the process.
 struct Ring {
     fd: libc::c_long,
     parameters: Parameters,
@@ -59,12 +60,12 @@ fn checked(result: libc::c_long, what: &str) -> libc::c_long {
 }
 
 impl Ring {
-    /// With room for one connection in its table.
+    /// Creates a ring whose table has room for one connection.
     fn new() -> Self {
         const REQUESTS: libc::off_t = 0x1000_0000;
         const REGISTER_FILES: libc::c_long = 2;
         let mut parameters = Parameters::default();
-        // SAFETY: the kernel fills the parameters, and maps its queues where nothing else is.
+        // SAFETY: the kernel fills `parameters`, and maps its queues at unused addresses. `empty` outlives its call.
         unsafe {
             let fd = checked(libc::syscall(libc::SYS_io_uring_setup, 4, &raw mut parameters), "setup");
             let map = |offset| {
@@ -84,51 +85,51 @@ impl Ring {
     }
 
     fn word(&self, offset: u32) -> &AtomicU32 {
-        // SAFETY: the kernel's offset of an aligned word in the queues, which stay mapped.
+        // SAFETY: the kernel gave the offset of an aligned word in the queues, which stay mapped.
         unsafe { AtomicU32::from_ptr(self.queues.add(offset as usize).cast()) }
     }
 
-    /// Makes a request and waits for its answer.
-    fn ask(&self, request: SubmissionEntry) -> i32 {
+    /// Submits a request, waits for its completion, and returns the result.
+    fn submit(&self, request: SubmissionEntry) -> i32 {
         const WAIT: libc::c_long = 1;
-        let [_, tail, mask, _, _, _, array, ..] = self.parameters.requests;
-        let [answers_head, _, answers_mask, _, _, answers, ..] = self.parameters.answers;
+        let [_, tail, mask, _, _, _, array, ..] = self.parameters.submission;
+        let [completion_head, _, completion_mask, _, _, completions, ..] = self.parameters.completion;
         let next = self.word(tail).load(Ordering::Relaxed);
         let at = next & self.word(mask).load(Ordering::Relaxed);
-        // SAFETY: `at` is below the number of requests that there is room for.
+        // SAFETY: `at` is below the number of entries in the queue.
         unsafe { self.requests.add(at as usize).write(request) };
         self.word(array + 4 * at).store(at, Ordering::Relaxed);
         self.word(tail).store(next.wrapping_add(1), Ordering::Release);
-        // SAFETY: integers, and no signal mask.
+        // SAFETY: the pointer to a signal mask is null.
         let entered = unsafe {
             libc::syscall(libc::SYS_io_uring_enter, self.fd, 1, 1, WAIT, null_mut::<libc::sigset_t>(), 0)
         };
         assert_eq!(checked(entered, "enter"), 1);
-        let head = self.word(answers_head).load(Ordering::Acquire);
-        let at = head & self.word(answers_mask).load(Ordering::Relaxed);
+        let head = self.word(completion_head).load(Ordering::Acquire);
+        let at = head & self.word(completion_mask).load(Ordering::Relaxed);
         // `struct io_uring_cqe`: user data, result, flags.
-        let result = self.word(answers + 16 * at + 8).load(Ordering::Acquire).cast_signed();
-        self.word(answers_head).store(head.wrapping_add(1), Ordering::Release);
+        let result = self.word(completions + 16 * at + 8).load(Ordering::Acquire).cast_signed();
+        self.word(completion_head).store(head.wrapping_add(1), Ordering::Release);
         result
     }
 }
 
-/// Accepts a connection into the table of a ring, and receives so many bytes from it. It stays open.
+/// Accepts a connection into the table of a ring, and receives this many bytes from it. The connection stays open.
 pub fn serve(listener: &TcpListener, bytes: usize) {
     let ring = Ring::new();
-    let accepted = ring.ask(SubmissionEntry {
+    let accepted = ring.submit(SubmissionEntry {
         code: ACCEPT,
         fd: listener.as_raw_fd(),
-        place: 1,
+        file_index: 1,
         ..SubmissionEntry::default()
     });
     assert_eq!(accepted, 0, "accept: {}", Error::from_raw_os_error(-accepted));
     let mut buffer = vec![0u8; bytes];
     let mut left = bytes;
     while left > 0 {
-        let received = ring.ask(SubmissionEntry {
+        let received = ring.submit(SubmissionEntry {
             code: RECEIVE,
-            flags: IN_TABLE,
+            flags: FIXED_FILE,
             address: buffer.as_mut_ptr().addr() as u64,
             length: u32::try_from(left).expect("small"),
             ..SubmissionEntry::default()

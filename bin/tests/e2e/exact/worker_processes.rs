@@ -1,4 +1,4 @@
-//! Servers of several processes on one port.
+//! Tests servers in which several processes or threads share one port.
 
 use std::thread;
 
@@ -11,9 +11,9 @@ use crate::{
     workers::{GREETING, greeted},
 };
 
-/// As many clients, each greeted by the process that has the other end.
-fn clients(count: usize, port: &str) -> Vec<(Own<std::net::TcpStream>, Flow)> {
-    let address = port.parse().expect("an address");
+/// Connects `count` clients to this address. Returns each with its flow.
+fn clients(count: usize, address: &str) -> Vec<(Own<std::net::TcpStream>, Flow)> {
+    let address = address.parse().expect("an address");
     let client = || {
         let stream = connect(address);
         let flow = Flow::tcp(stream.local_addr().expect("bound"), address);
@@ -22,8 +22,8 @@ fn clients(count: usize, port: &str) -> Vec<(Own<std::net::TcpStream>, Flow)> {
     (0..count).map(|_| client()).collect()
 }
 
-/// Each client sends another number of bytes to whoever has greeted it. All ends.
-fn talk(clients: &[(Own<std::net::TcpStream>, Flow)], comm: &str) -> Vec<End> {
+/// Each client sends a different number of bytes to the process that has greeted it. Returns both ends of each connection.
+fn exchange(clients: &[(Own<std::net::TcpStream>, Flow)], comm: &str) -> Vec<End> {
     let mut ends = Vec::new();
     for (bytes, (client, flow)) in (1_000..).zip(clients) {
         let server = Owner { pid: greeted(client), comm: comm.into() };
@@ -34,21 +34,23 @@ fn talk(clients: &[(Own<std::net::TcpStream>, Flow)], comm: &str) -> Vec<End> {
     ends
 }
 
-fn servers(ends: &[End]) -> usize {
+/// Returns how many processes own a server's end.
+fn count_servers(ends: &[End]) -> usize {
     let mut pids: Vec<u32> = ends.iter().skip(1).step_by(2).map(|end| end.owner.pid).collect();
     pids.sort_unstable();
     pids.dedup();
     pids.len()
 }
 
-fn leave(clients: Vec<(Own<std::net::TcpStream>, Flow)>) {
+/// Half-closes each connection, and closes the clients' ends.
+fn close_clients(clients: Vec<(Own<std::net::TcpStream>, Flow)>) {
     for (client, _) in &clients {
         finish_sending(client);
     }
 }
 
 #[test]
-fn workers_with_a_listener_each() {
+fn workers_with_separate_listeners() {
     let tcptop = Tcptop::start();
     let mut workers: Vec<Helper> = (0..4).map(|_| Helper::new("e2e-worker")).collect();
     let mut port = V4.to_string();
@@ -58,10 +60,10 @@ fn workers_with_a_listener_each() {
     let clients = clients(40, &port);
     let greeted = workers.iter_mut().map(|worker| worker.tell("greet").parse::<usize>().expect("a number"));
     assert_eq!(greeted.sum::<usize>(), 40);
-    let expected = talk(&clients, "e2e-worker");
-    assert!(servers(&expected) > 1, "one worker has all");
+    let expected = exchange(&clients, "e2e-worker");
+    assert!(count_servers(&expected) > 1, "one worker accepted all connections");
     tcptop.expect_live(&expected);
-    leave(clients);
+    close_clients(clients);
     workers.iter_mut().for_each(|worker| drop(worker.tell("dismiss")));
     case("SO_REUSEPORT: four workers, a listener each", "-", tcptop, &expected);
 }
@@ -72,38 +74,38 @@ fn children_accept_from_their_parent_s_listener() {
     let mut server = Helper::new("e2e-prefork");
     let port = server.tell(&format!("listen {V4}"));
     server.tell("prefork 3");
-    // A child that has one of them takes no other before its end.
+    // A child accepts no other connection before the one that it has ends.
     let first = clients(3, &port);
-    let mut expected = talk(&first, "e2e-prefork");
-    assert_eq!(servers(&expected), 3);
+    let mut expected = exchange(&first, "e2e-prefork");
+    assert_eq!(count_servers(&expected), 3);
     assert!(expected.iter().all(|end| end.owner != server.owner));
     tcptop.expect_live(&expected);
-    leave(first);
+    close_clients(first);
     let second = clients(3, &port);
-    expected.extend(talk(&second, "e2e-prefork"));
-    leave(second);
+    expected.extend(exchange(&second, "e2e-prefork"));
+    close_clients(second);
     case("prefork: three children accept", "-", tcptop, &expected);
 }
 
 #[test]
-fn threads_of_one_process() {
+fn one_process_with_named_threads() {
     let tcptop = Tcptop::start();
     let named = |name: &str| thread::Builder::new().name(name.into());
     let mut expected = Vec::new();
     for index in 0..4 {
         let maker = named(&format!("maker-{index}")).spawn(|| Pair::new(V4)).expect("a thread");
-        let pair = maker.join().expect("a connection");
+        let pair = maker.join().expect("no panic");
         expected.extend(pair.ends(5_000 + index, 600));
         let user = named(&format!("user-{index}")).spawn(move || {
             pair.exchange(5_000 + index, 600);
             pair
         });
-        let pair = user.expect("a thread").join().expect("traffic");
+        let pair = user.expect("a thread").join().expect("no panic");
         let closer = named(&format!("closer-{index}")).spawn(move || {
             finish_sending(&pair.client);
             assert_eq!(receive_to_end(&pair.server), 0);
         });
-        closer.expect("a thread").join().expect("an end");
+        closer.expect("a thread").join().expect("no panic");
     }
     case("threads of one process make, use and close", "-", tcptop, &expected);
 }

@@ -1,10 +1,10 @@
-//! Tests ends that tcptop once showed wrongly, of connections that are older or live for an instant.
+//! Tests a connection that ends at once without an accept, and connections that had a FIN in flight when tcptop started.
 
 use std::{thread, time::Duration};
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, agree, agrees},
+    witness::{Info, TCP_INFO, assert_end_agrees, assert_ends_agree},
 };
 use crate::{
     harness::{Tcptop, eventually},
@@ -16,33 +16,35 @@ use crate::{
 };
 
 #[test]
-fn never_accepted_within_an_interval() {
+fn never_accepted_and_closed_at_once() {
     let tcptop = Tcptop::start();
     let listener = listen(V4);
     let client = connect(listener.local_addr().expect("bound"));
     send(&client, 6_000);
     let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
     let expected = ends(flow, 6_000, 0);
-    agrees(&*client, &expected[0], 1);
+    assert_end_agrees(&*client, &expected[0], 1);
     drop(listener);
     drop(client);
     case("never accepted, reset by the listener's close at once", TCP_INFO, tcptop, &expected);
 }
 
 #[test]
-fn older_fin_that_overtook_bytes() {
+fn older_fin_that_arrived_before_its_bytes() {
     let pair = Pair::new(V4);
     pair.exchange(10, 20);
     drop_received(&pair.server, 1_000);
     send(&pair.client, 1_500);
     finish_sending(&pair.client);
-    eventually("the FIN arrives", || (Info::of(&*pair.server).out_of_order() > 0).then_some(()));
+    eventually("the server receives the FIN out of order", || {
+        (Info::of(&*pair.server).out_of_order() > 0).then_some(())
+    });
     let tcptop = Tcptop::start();
     transfer(&pair.server, &pair.client, 5);
     stop_dropping(&pair.server);
     assert_eq!(receive_to_end(&pair.server), 1_500);
     let expected = pair.ends(1_510, 25);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     drop(pair);
     case("older than the start, a FIN that came before it and before its bytes", TCP_INFO, tcptop, &expected);
 }
@@ -54,9 +56,11 @@ fn older_fin_behind_a_full_window() {
     finish_sending(&pair.client);
     let tcptop = Tcptop::start();
     let segments = Info::of(&*pair.client).segments().1;
-    eventually("a probe of the window", || (Info::of(&*pair.client).segments().1 > segments).then_some(()));
+    eventually("the client probes the window", || {
+        (Info::of(&*pair.client).segments().1 > segments).then_some(())
+    });
     let expected = pair.ends(arrived, 0);
-    agree(&pair, &expected);
+    assert_ends_agree(&pair, &expected);
     close_by_reset(pair.server);
     thread::sleep(Duration::from_millis(50));
     drop(pair.client);

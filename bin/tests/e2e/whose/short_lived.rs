@@ -1,4 +1,4 @@
-//! Processes that make one short connection and exit at once.
+//! Tests processes that make one short connection and exit at once.
 
 use std::{thread, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
 
 const COUNT: usize = 50;
 
-/// Between two of them: 20 of them in a second, or 4 on an emulated machine.
+/// Returns the pause between two processes. About 20 of them start in a second, or 4 on an emulated machine.
 fn pace() -> Duration {
     Duration::from_millis(if is_slow() { 100 } else { 45 })
 }
 
-/// The command lines of so many are read in time, also where other programs want the CPU. `ci/bench` measures the share.
-fn least_read() -> usize {
+/// Returns how many command lines tcptop must read in time, even if other programs need the CPU. `ci/bench` measures the share.
+fn min_read_in_time() -> usize {
     if is_slow() { 0 } else { COUNT / 2 }
 }
 
@@ -39,7 +39,7 @@ fn services_that_live_for_milliseconds() {
             pids.push(play(&mut command, &question(address)).to_string());
             thread::sleep(pace());
         }
-        server.join().expect("a server");
+        server.join().expect("no panic");
         let program = std::env::current_exe().expect("/proc/self/exe").display().to_string();
         let mut read = 0;
         for (number, pid) in pids.iter().enumerate() {
@@ -54,6 +54,6 @@ fn services_that_live_for_milliseconds() {
         }
         log.stop();
         println!("command lines read in time: {read} of {COUNT}");
-        assert!(read >= least_read(), "only {read} of {COUNT} command lines were read in time");
+        assert!(read >= min_read_in_time(), "only {read} of {COUNT} command lines were read in time");
     });
 }

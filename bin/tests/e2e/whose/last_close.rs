@@ -1,4 +1,5 @@
-//! Tests an accepted connection that several processes hold: the last one that closes it is the owner.
+//! Tests an accepted connection that several processes hold. The last process that closes it is the owner, unless that is the
+//! listening process and another one accepted the connection.
 
 use super::log::{Log, owner};
 use crate::{
@@ -7,9 +8,9 @@ use crate::{
     traffic::{connect, finish_sending, receive, receive_to_end, send},
 };
 
-/// The listening process holds a copy of the connection that its worker has accepted, and closes it last.
+/// The listening process has a copy of the connection that its worker has accepted, and closes it last. The worker is the owner.
 #[test]
-fn the_listener_that_did_not_accept() {
+fn the_listening_process_did_not_accept() {
     if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {
         return;
     }
@@ -43,9 +44,9 @@ fn the_listener_that_did_not_accept() {
     log.stop();
 }
 
-/// The listening process accepts, and its child serves and closes.
+/// The listening process accepts, and its child serves and closes. The child is the owner.
 #[test]
-fn the_child_of_the_listener_that_accepted() {
+fn the_listening_process_accepted_for_its_child() {
     let log = Log::start(&["-d", "0.5"]);
     let mut server = Helper::new("e2e-parent");
     let address = server.tell("listen 127.0.0.1:0");

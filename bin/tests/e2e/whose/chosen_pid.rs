@@ -1,4 +1,4 @@
-//! A process with an id of the test's choice.
+//! Creates a process with a pid that the test chooses.
 
 /// `struct clone_args` of include/uapi/linux/sched.h, up to `set_tid_size` (v5.5).
 #[repr(C, align(8))]
@@ -16,9 +16,9 @@ struct Arguments {
     set_tid_size: u64,
 }
 
-/// Makes a child with this id in the PID namespace of this process's children, and with this name. It opens nothing, and
-/// waits until this process dies.
-pub fn bear(pid: libc::pid_t, name: &str) {
+/// Creates a child with this name, and with this pid in the PID namespace of this process's children. The child has no open
+/// files, and lives until this process dies.
+pub fn spawn(pid: libc::pid_t, name: &str) {
     let name = std::ffi::CString::new(name).expect("no NUL");
     let arguments = Arguments {
         exit_signal: u64::try_from(libc::SIGCHLD).expect("positive"),
@@ -26,12 +26,12 @@ pub fn bear(pid: libc::pid_t, name: &str) {
         set_tid_size: 1,
         ..Arguments::default()
     };
-    // SAFETY: the arguments and the id that they point to outlive the call. This process has one thread, so that the child's
-    // memory is whole.
+    // SAFETY: the arguments and the pid that they point to outlive the call. This process has one thread, so no other thread can
+    // leave a lock or a half-written value in the child's memory.
     let child = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<Arguments>()) };
-    assert!(child >= 0, "clone3 with id {pid}: {}", std::io::Error::last_os_error());
+    assert!(child >= 0, "clone3 with pid {pid}: {}", std::io::Error::last_os_error());
     if child == 0 {
-        // SAFETY: a NUL-terminated name, and system calls without pointers.
+        // SAFETY: the name ends with NUL, and the other calls take no pointer.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             libc::prctl(libc::PR_SET_NAME, name.as_ptr());
@@ -42,7 +42,7 @@ pub fn bear(pid: libc::pid_t, name: &str) {
         }
     }
     let comm = || std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-    crate::harness::eventually("the name of a child", || {
+    crate::harness::eventually("the child has its name", || {
         (comm().trim_end() == name.to_str().ok()?).then_some(())
     });
 }

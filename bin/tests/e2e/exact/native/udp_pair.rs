@@ -1,4 +1,4 @@
-//! Datagrams of one socket from many addresses of the loopback's network.
+//! Sends datagrams of one socket from many addresses of the loopback network.
 
 use std::{
     io::Error,
@@ -16,40 +16,40 @@ use crate::{
     traffic,
 };
 
-/// A socket that sends, and the one that receives all of it, in a network namespace made for them.
-pub struct Route {
+/// A socket that sends, and one that receives all its datagrams, in a network namespace without other traffic.
+pub struct UdpPair {
     pub sender: UdpSocket,
     pub receiver: UdpSocket,
 }
 
-impl Route {
-    /// As many, all of them in one namespace.
-    pub fn several(count: usize) -> Vec<Self> {
+impl UdpPair {
+    /// Opens `count` pairs in one new namespace.
+    pub fn in_one_namespace(count: usize) -> Vec<Self> {
         let inside = thread::spawn(move || {
             namespace::enter_new();
-            (0..count).map(|_| Self::here()).collect()
+            (0..count).map(|_| Self::open()).collect()
         });
-        inside.join().expect("sockets")
+        inside.join().expect("no panic")
     }
 
-    fn here() -> Self {
+    fn open() -> Self {
         let [sender, receiver] = [(); 2].map(|()| UdpSocket::bind("0.0.0.0:0").expect("bind"));
         receiver.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
         Self { sender, receiver }
     }
 
-    /// The ports of sender and receiver.
+    /// Returns the ports of the sender and the receiver.
     pub fn ports(&self) -> [u16; 2] {
         [&self.sender, &self.receiver].map(|socket| socket.local_addr().expect("bound").port())
     }
 
-    /// The sender's flow for an address, and the receiver's, each of this many bytes.
+    /// Returns the sender's flow for an address and the receiver's, each with this many bytes.
     pub fn ends(&self, address: Ipv4Addr, bytes: u64) -> [End; 2] {
         let [near, far] = self.ports().map(|port| (address, port).into());
         traffic::ends(Flow::udp(near, far), bytes, 0)
     }
 
-    /// One datagram from this address to the same one, so that both sockets have a flow for each address.
+    /// Sends a datagram from this address to the same one, so that both sockets have a flow for each address.
     pub fn send(&self, address: Ipv4Addr, bytes: &[u8]) {
         let (at, mut control) =
             (libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) }, ControlBuffer::default());
@@ -64,7 +64,7 @@ impl Route {
         message.msg_control = control.as_mut_ptr().cast();
         let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: at, ipi_addr: at };
         let length = u32::try_from(size_of_val(&info)).expect("small");
-        // SAFETY: `control` has room for the header and `info`, which are written before they are sent; everything that the
+        // SAFETY: `control` has room for the header and `info`, and both are written before the call. Everything that the
         // message points to outlives the call.
         let sent = unsafe {
             let space = libc::CMSG_SPACE(length) as usize;

@@ -1,9 +1,9 @@
-//! MPTCP: a worker of the kernel connects the further paths of a connection, and no call of a process makes them.
+//! Tests the subflows of MPTCP. A worker of the kernel connects all but the first, so no call of a process shows their owner.
 
 use std::{thread::sleep, time::Duration};
 
 use crate::{
-    exact::native::space::Space,
+    exact::native::netns::Netns,
     helper::Helper,
     options::Cells,
     whose::log::{Log, owner},
@@ -11,9 +11,9 @@ use crate::{
 
 const SERVER: &str = "10.99.1.2:8090";
 
-/// Two namespaces with two links between them. The client's end uses both.
-fn linked() -> [Space; 2] {
-    let [near, far] = ["near", "far"].map(Space::new);
+/// Creates two network namespaces with two links between them. The client's end uses both.
+fn linked_namespaces() -> [Netns; 2] {
+    let [near, far] = ["near", "far"].map(Netns::new);
     for link in 1..=2 {
         near.ip(&format!("link add c{link} type veth peer name s{link} netns {}", far.name()));
         near.ip(&format!("addr add 10.99.{link}.1/24 dev c{link}"));
@@ -21,13 +21,14 @@ fn linked() -> [Space; 2] {
         near.ip(&format!("link set c{link} up"));
         far.ip(&format!("link set s{link} up"));
     }
-    for space in [&near, &far] {
-        space.ip("mptcp limits set subflow 2 add_addr_accepted 2");
+    for netns in [&near, &far] {
+        netns.ip("mptcp limits set subflow 2 add_addr_accepted 2");
     }
     near.ip("mptcp endpoint add 10.99.2.1 dev c2 subflow");
     [near, far]
 }
 
+/// Panics unless all rows name this helper.
 fn assert_all_of(rows: &[Cells], helper: &Helper) {
     let pid = helper.owner.pid.to_string();
     for row in rows {
@@ -35,20 +36,20 @@ fn assert_all_of(rows: &[Cells], helper: &Helper) {
     }
 }
 
-/// Closed rows with this port at the local end, or at the remote one.
+/// Returns the closed rows with the server's port at this end, which is `local` or `remote`.
 fn closed(rows: &[Cells], end: &str) -> Vec<Cells> {
     let of = |row: &&Cells| row["event"] == "closed" && row[end].ends_with(":8090");
     rows.iter().filter(of).cloned().collect()
 }
 
 #[test]
-fn both_of_one_connection() {
-    let [near, far] = linked();
+fn both_subflows_of_a_connection() {
+    let [near, far] = linked_namespaces();
     let log = Log::start(&["-d", "0.5", "-P", "8090"]);
-    let mut server = far.inside(|| Helper::new("e2e-paths-serve"));
-    let mut client = near.inside(|| Helper::new("e2e-paths-call"));
-    server.tell(&format!("listen-by-paths {SERVER}"));
-    client.tell(&format!("connect-by-paths {SERVER}"));
+    let mut server = far.inside(|| Helper::new("e2e-mptcp-serve"));
+    let mut client = near.inside(|| Helper::new("e2e-mptcp-call"));
+    server.tell(&format!("listen-mptcp {SERVER}"));
+    client.tell(&format!("connect-mptcp {SERVER}"));
     server.tell("accept");
     for _ in 0..10 {
         client.tell("send 500000");
@@ -74,14 +75,14 @@ fn both_of_one_connection() {
 #[test]
 fn short_connections() {
     const COUNT: usize = 20;
-    let [near, far] = linked();
+    let [near, far] = linked_namespaces();
     near.ip("mptcp endpoint flush");
     let log = Log::start(&["-d", "2", "-P", "8090"]);
-    let mut server = far.inside(|| Helper::new("e2e-paths-serve"));
-    let mut client = near.inside(|| Helper::new("e2e-paths-call"));
-    server.tell(&format!("listen-by-paths {SERVER}"));
+    let mut server = far.inside(|| Helper::new("e2e-mptcp-serve"));
+    let mut client = near.inside(|| Helper::new("e2e-mptcp-call"));
+    server.tell(&format!("listen-mptcp {SERVER}"));
     for _ in 0..COUNT {
-        client.tell(&format!("connect-by-paths {SERVER}"));
+        client.tell(&format!("connect-mptcp {SERVER}"));
         server.tell("accept");
         client.tell("send 300");
         client.tell("shutdown");

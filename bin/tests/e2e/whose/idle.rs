@@ -1,4 +1,4 @@
-//! A connection that was silent before its end, whose owner exits with it.
+//! Tests a connection that is idle before its end, and whose owner exits at that moment.
 
 use std::{thread::sleep, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn the_last_row_has_the_names_of_the_first() {
+fn the_closed_row_has_the_names_of_the_first_row() {
     inside("quiet", |cgroup| {
         let listener = listen(V4);
         let address = listener.local_addr().expect("bound");
@@ -22,7 +22,7 @@ fn the_last_row_has_the_names_of_the_first() {
         client.tell("send 500");
         receive(&server, 500);
         let remote = address.to_string();
-        let live = log.expect("live", |row| is_live(row, &local, &remote) && row["tx_bytes"] == "500");
+        let live = log.expect("a live row", |row| is_live(row, &local, &remote) && row["tx_bytes"] == "500");
         let pid = client.owner.pid.to_string();
         assert_eq!(owner(&live), (&*pid, "e2e-quiet"));
         assert!(live["cmdline"].ends_with(" --word"), "{live:?}");

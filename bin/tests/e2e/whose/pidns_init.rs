@@ -1,4 +1,4 @@
-//! A command whose process is the first one of a PID namespace, and sees it in its own /proc.
+//! Has a command run as the first process of a new PID namespace, with a /proc of that namespace.
 
 use std::{
     io::Error,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::privilege::done;
 
-/// The process that the command starts lives on outside of the namespace. It hands signals on, and ends as the first process
-/// of the namespace does.
-pub fn make_first(command: &mut Command) {
-    // SAFETY: the closure makes system calls only, and touches nothing of other threads.
+/// Has the command run as the first process of a new PID namespace. The process that the caller starts stays outside of the
+/// namespace: it forwards signals to the first process, and ends with the same status.
+pub fn run_in_new_pid_namespace(command: &mut Command) {
+    // SAFETY: the closure makes system calls only, and uses no data of other threads.
     unsafe {
         command.pre_exec(|| {
             done(libc::unshare(libc::CLONE_NEWPID | libc::CLONE_NEWNS).into())?;
@@ -29,26 +29,27 @@ pub fn make_first(command: &mut Command) {
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     mount_proc()
                 }
-                first => accompany(first, &signals),
+                first => forward_signals(first, &signals),
             }
         })
     };
 }
 
+/// Mounts the /proc of this process's PID namespace, in a mount namespace of its own.
 fn mount_proc() -> Result<(), Error> {
     let (none, proc) = (null(), c"proc".as_ptr());
-    // SAFETY: strings end with NUL.
+    // SAFETY: the strings end with NUL.
     unsafe {
         done(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, null()).into())?;
         done(libc::mount(proc, c"/proc".as_ptr(), proc, 0, null()).into())
     }
 }
 
-/// Hands signals on to a child until it ends.
-fn accompany(child: libc::pid_t, signals: &libc::sigset_t) -> ! {
-    // SAFETY: system calls on memory of this stack frame; the descriptors closed are copies that nobody uses here.
+/// Forwards SIGINT to a child until it ends, and exits with its status.
+fn forward_signals(child: libc::pid_t, signals: &libc::sigset_t) -> ! {
+    // SAFETY: the pointers are to variables of this stack frame. The descriptors that are closed are copies, and unused here.
     unsafe {
-        // The parent waits until no process has its pipe open.
+        // `Command::spawn` in the parent waits until no process has its pipe open.
         libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
         loop {
             let mut signal = 0;

@@ -1,4 +1,4 @@
-//! Network namespaces in which the same addresses mean other sockets.
+//! Tests network namespaces in which the same addresses belong to different sockets.
 
 use std::thread;
 
@@ -15,9 +15,9 @@ const LISTENER: &str = "0.0.0.0:8080";
 const SERVER: &str = "127.0.0.1:8080";
 const CLIENT: &str = "127.0.0.1:5000";
 
-/// Servers in a namespace each, which listen on the same port there and never accept.
+/// Starts two servers in different network namespaces. Both listen on the same port.
 fn servers() -> [Helper; 2] {
-    ["e2e-space-one", "e2e-space-two"].map(|name| {
+    ["e2e-netns-one", "e2e-netns-two"].map(|name| {
         let mut server = Helper::new(name);
         server.tell("namespace");
         server.tell(&format!("listen {LISTENER}"));
@@ -25,8 +25,8 @@ fn servers() -> [Helper; 2] {
     })
 }
 
-/// Connects in a server's namespace, sends, and resets; the client's address.
-fn reset_at(server: &Helper) -> String {
+/// Connects in a server's namespace, sends, and resets. Returns the client's address.
+fn reset_connection_to(server: &Helper) -> String {
     let pid = server.owner.pid;
     let client = thread::spawn(move || {
         namespace::enter(pid);
@@ -36,19 +36,19 @@ fn reset_at(server: &Helper) -> String {
         close_by_reset(client);
         address
     });
-    client.join().expect("a client")
+    client.join().expect("no panic")
 }
 
-/// The servers' ends of connections that are reset before they are accepted.
+/// Makes a connection to each server that is reset before the server accepts it. Returns the closed rows of the servers' ends.
 fn reset_before_accept(log: Log, servers: &[Helper; 2]) -> [Cells; 2] {
-    let clients = servers.each_ref().map(reset_at);
+    let clients = servers.each_ref().map(reset_connection_to);
     let rows = clients.map(|client| log.closed(SERVER, &client));
     log.stop();
     rows
 }
 
 #[test]
-fn listeners_that_begin_later() {
+fn listeners_younger_than_tcptop() {
     if !has_storage("a connection does not know its listener (bin/doc/owners.md)") {
         return;
     }
