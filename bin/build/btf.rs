@@ -1,11 +1,13 @@
-//! Makes the type information of a BPF object small: only what the definitions of its maps lead to stays.
+//! Makes the type information of a BPF object small: keeps only the types that the definitions of its maps refer to.
 //!
 //! Layout: include/uapi/linux/btf.h, v6.1.
 
 use crate::order::Order;
 
+/// Length of the header.
 const HEADER: usize = 24;
-/// In the header: place and length of the types and of the strings, counted from its end.
+/// Offsets in the header of two words each: where the types and the strings begin, counted from the header's end, and their
+/// length.
 const TYPES: usize = 8;
 const STRINGS: usize = 16;
 
@@ -24,7 +26,7 @@ const KIND_ENUM64: usize = 19;
 /// The section whose variables are the maps.
 const MAPS: &[u8] = b".maps";
 
-/// What a word of a type is.
+/// What a word of a type means: a plain number, the offset of a name, or the number of a type.
 #[derive(Clone, Copy)]
 enum Word {
     Plain,
@@ -33,7 +35,8 @@ enum Word {
 }
 use Word::{Name, Plain, Type};
 
-/// The words that follow a type's first three: `count` times these. And what the third one is.
+/// The words that follow a type's first three, how often they are repeated, and what the third word means. `info` is the
+/// second word.
 fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
     let (kind, count) = (info >> 24 & 0x1f, info & 0xffff);
     Some(match kind {
@@ -51,7 +54,7 @@ fn shape(info: usize) -> Option<(&'static [Word], usize, Word)> {
     })
 }
 
-/// The words of one type, each with what it is.
+/// What each word of one type means.
 fn words(info: usize) -> Option<Vec<Word>> {
     let (repeated, count, third) = shape(info)?;
     let mut words = vec![Name, Plain, third];
@@ -59,7 +62,7 @@ fn words(info: usize) -> Option<Vec<Word>> {
     Some(words)
 }
 
-/// The section with the types that its maps need, and no other. `None`: it is damaged, or of a newer kind.
+/// Returns the section with only the types that its maps need. `None` if the section is damaged or has an unknown kind of type.
 pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
     let word = |bytes: &[u8], at| order.number::<4>(bytes, at);
     let types = part(btf, TYPES, order)?;
@@ -79,7 +82,7 @@ pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
     };
     let maps = all.iter().position(is_maps)?;
 
-    // New numbers, in the order of discovery; the kernel does not mind what comes first.
+    // Number the types in the order of discovery. The kernel accepts any order.
     let (mut numbers, mut found_types) = (vec![None; all.len()], vec![]);
     let mut found = vec![maps];
     while let Some(id) = found.pop() {
@@ -124,7 +127,7 @@ pub fn of_maps(btf: &[u8], order: Order) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A part whose place and length are at `at` in the header.
+/// The part of the section whose offset and length are at `at` in the header.
 fn part(btf: &[u8], at: usize, order: Order) -> Option<&[u8]> {
     let word = |at| order.number::<4>(btf, at);
     let start = word(4)? + word(at)?;

@@ -1,4 +1,4 @@
-//! Builds the BPF object (`kern`) with aya-build, strips and packs it, so that it can be embedded.
+//! Builds the BPF object from `kern` with aya-build, strips and packs it. `bpf::object` embeds the result.
 
 use std::{
     env,
@@ -17,10 +17,10 @@ mod strip;
 #[path = "../src/bpf/unpack.rs"]
 mod unpack;
 
-/// Name of the kernel package, of its binary, and so of the object in `OUT_DIR`.
+/// Name of the kernel package and its binary, and so of the object in `OUT_DIR`.
 const KERN: &str = "tcptop-kern";
 
-/// Environment variable with the path of an object that an earlier build made: it is embedded as it is.
+/// Environment variable with the path of an object from an earlier build, which is then embedded instead.
 const GIVEN: &str = "TCPTOP_KERN";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,17 +38,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     // EI_DATA of the ELF header.
     let order = if env::var("CARGO_CFG_TARGET_ENDIAN")? == "big" { 2 } else { 1 };
     if object.get(5) != Some(&order) {
-        return Err("the BPF object has another byte order than the CPU that tcptop is built for".into());
+        return Err("the BPF object and the target CPU have different byte orders".into());
     }
     let packed = pack::pack(&object)?;
     if unpack::unpack(&packed).as_ref() != Some(&object) {
-        return Err("the packed object is not the object any more".into());
+        return Err("unpacking the packed BPF object does not give the same object".into());
     }
     fs::write(ours.with_extension("packed"), packed)?;
     Ok(())
 }
 
-/// Leaves the object in `OUT_DIR`, with its debug information.
+/// Writes the object with its debug information into `OUT_DIR`.
 fn build() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
     for source in ["kern", "abi", "Cargo.toml", "Cargo.lock"] {
@@ -57,8 +57,8 @@ fn build() -> Result<(), Box<dyn Error>> {
     let linker = Command::new("bpf-linker").arg("--version").stdout(Stdio::null()).status();
     if !linker.is_ok_and(|status| status.success()) {
         return Err(format!(
-            "bpf-linker, which links the kernel programs, does not run: `ci/run` installs it, or set {GIVEN} to the path of \
-             a release's object of them"
+            "bpf-linker, which links the kernel programs, does not run. `ci/run` installs it. Or set {GIVEN} to the path of \
+             an object from a release"
         )
         .into());
     }
@@ -67,8 +67,8 @@ fn build() -> Result<(), Box<dyn Error>> {
     let kern = root.join("kern");
     let kern = kern.to_str().ok_or("the path of this checkout is not UTF-8")?;
 
-    // SAFETY: a build script's main thread, before any other thread exists.
-    // aya-ebpf needs an unstable feature and `-Z build-std`; this allows them to the BPF build alone.
+    // aya-ebpf needs an unstable feature and `-Z build-std`. The variable allows both for the BPF build only.
+    // SAFETY: no other thread exists yet that could read the environment.
     unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") };
     aya_build::build_ebpf(
         [Package { name: KERN, root_dir: kern, ..Package::default() }],

@@ -1,6 +1,6 @@
-//! The byte order of a BPF object, which is that of the CPU that it is for.
+//! The byte order of a BPF object, which is that of the CPU on which it runs.
 
-/// An order of the bytes of a number.
+/// A byte order.
 #[derive(Clone, Copy)]
 pub enum Order {
     Little,
@@ -8,7 +8,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The number of `N` bytes, eight at most, at `at`.
+    /// Reads a number of `N` bytes, at most eight, at `at`.
     pub fn number<const N: usize>(self, bytes: &[u8], at: usize) -> Option<usize> {
         let bytes = bytes.get(at..at.checked_add(N)?)?;
         let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
@@ -19,7 +19,7 @@ impl Order {
         usize::try_from(number).ok()
     }
 
-    /// A number in four bytes.
+    /// Writes a number into four bytes.
     pub fn word(self, number: usize) -> Option<[u8; 4]> {
         let number = u32::try_from(number).ok()?;
         Some(match self {
@@ -28,7 +28,7 @@ impl Order {
         })
     }
 
-    /// A number in eight bytes.
+    /// Writes a number into eight bytes.
     pub fn long(self, number: usize) -> Option<[u8; 8]> {
         let number = u64::try_from(number).ok()?;
         Some(match self {

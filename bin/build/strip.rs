@@ -1,5 +1,5 @@
-//! Makes a BPF object small enough to embed: no debug information, which is nine tenths of it, and no types but those of
-//! its maps.
+//! Makes a BPF object small enough to embed: removes its debug information, which is nine tenths of it, and all types that its
+//! maps do not need.
 
 use std::ops::Range;
 
@@ -17,17 +17,17 @@ const SIZE: usize = 32;
 const ALIGNMENT: usize = 48;
 const SHT_NOBITS: usize = 8;
 
-/// Sections that neither aya nor the kernel needs.
+/// Whether neither aya nor the kernel needs this section.
 fn is_dropped(name: &[u8]) -> bool {
     let target = name.strip_prefix(b".rel").unwrap_or(name);
     target.starts_with(b".debug_") || target == b".BTF.ext" || name == b".rel.BTF"
 }
 
-/// Without a type, the kernel makes no socket storage.
+/// The section of types. The kernel creates no socket storage without a type of its values.
 const TYPES: &[u8] = b".BTF";
 
-/// Returns the object without the dropped sections' contents. Section headers keep their indices, nameless and empty
-/// (SHT_NULL), so that symbols and relocations stay valid.
+/// Returns the object without the contents of the dropped sections. Their headers stay as empty ones without a name
+/// (SHT_NULL), so that the other sections keep their indices, and symbols and relocations stay valid.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
     let order = match elf {
         [0x7f, b'E', b'L', b'F', 2, 1, ..] => Order::Little,

@@ -19,8 +19,8 @@ _arguments -s \
     '(-p --pid)--pid=[Of these processes]:value:' \
     '(-c --comm)-c[Of processes with these names]:value:' \
     '(-c --comm)--comm=[Of processes with these names]:value:' \
-    '(-P --port)-P[With these ports at either end; !ssh leaves out]:value:_sequence _ports' \
-    '(-P --port)--port=[With these ports at either end; !ssh leaves out]:value:_sequence _ports' \
+    '(-P --port)-P[With these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
+    '(-P --port)--port=[With these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
     '(-L --lport)-L[With these local ports]:value:_sequence _ports' \
     '(-L --lport)--lport=[With these local ports]:value:_sequence _ports' \
     '(-D --rport)-D[With these remote ports]:value:_sequence _ports' \
@@ -42,14 +42,14 @@ _arguments -s \
     '(-i --interface)--interface=[By these network interfaces]:value:' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
-    '(--traffic)--traffic=[Of this hosts sockets, or forwarded for others]:value:(local forwarded all)' \
+    '(--traffic)--traffic=[Of this hosts sockets, forwarded for others, or all]:value:(local forwarded all)' \
     '(-s --sort)-s[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
-    '(--min-rate)--min-rate=[Only rows with this rate, received and sent]:value:' \
-    '(--by)--by=[One row for all connections alike in COLUMN, with sums]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
-    '(--since-start)--since-start[With --by sums since tcptop started, also of what ended]' \
+    '(--min-rate)--min-rate=[Only rows of at least RATE, received and sent]:value:' \
+    '(--by)--by=[One row with sums for each value of COLUMN]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
+    '(--since-start)--since-start[With --by sums since tcptop started, also of ended ones]' \
     '(--csv)--csv[Comma-separated values, a row per active connection]' \
     '(--closed)--closed=-[Also each connection that ended, with final totals]::value:(only)' \
     '(--total)--total[In CSV, end each report with the sum of all]' \
@@ -73,10 +73,10 @@ _arguments -s \
     '(-o --output)--output=[Append reports to FILE (- standard output)]:file:_files' \
     '(--max-size)--max-size=[Rename FILE to FILE.1 before it exceeds SIZE]:value:' \
     '(--keep)--keep=[Keep N renamed files (default 4)]:value:' \
-    '(--udp-timeout)--udp-timeout=[A UDP flow ends after so long a silence (default 5)]:value:' \
+    '(--udp-timeout)--udp-timeout=[End a UDP flow after this much silence (default 5)]:value:' \
     '(--flows)--flows=[Connections and UDP flows to count at a time]:value:' \
     '(--collector)--collector=[auto, bpf or diag what counts local connections]:value:(auto bpf diag)' \
-    '(--enable-acct)--enable-acct[Have connection tracking count bytes until the exit]' \
+    '(--enable-acct)--enable-acct[Let connection tracking count bytes until tcptop ends]' \
     '(--check)--check[Try what tcptop needs on this host, then exit]' \
     '(-h --help)-h[Print the help, then exit]' \
     '(-h --help)--help[Print the help, then exit]' \

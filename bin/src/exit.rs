@@ -17,14 +17,11 @@ pub const PRIVILEGES: u8 = 77;
 
 /// Each code with its meaning for users.
 pub const TABLE: [(u8, &str); 7] = [
-    (OK, "Done, asked to stop by SIGINT, SIGTERM or another signal, or the reader of the pipe went away"),
+    (OK, "Done, ended by SIGINT, SIGTERM or another signal, or the pipe lost its reader"),
     (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
     (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
-    (
-        OS,
-        "A system call failed, or there is too little memory, or too few files can be open; the message names it",
-    ),
-    (OUTPUT, "Cannot write the output, or FILE is not tcptop's to write"),
+    (OS, "A system call failed, or memory or file descriptors ran short; the message says which"),
+    (OUTPUT, "Cannot write the output, or must not write to FILE"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),
 ];

@@ -1,9 +1,9 @@
-"""Writes the parts of a release as a CycloneDX 1.5 document on standard output.
+"""Writes the components of a release to standard output, as a CycloneDX 1.5 document.
 
     sbom.py VERSION < (cargo tree, a line `name vVERSION ...|LICENCE` per crate)
 
-The crates are those whose code is linked: ci/crates lists the same. Their checksums come from Cargo.lock. Besides, there are
-Rust's library, by the version of the compiler, and musl, which zig brings.
+The components are the crates whose code is linked, which ci/crates lists too, Rust's standard library, and the musl of zig.
+The checksums of the crates come from Cargo.lock. Rust's library has the version of the compiler.
 """
 
 import datetime
@@ -27,7 +27,7 @@ def component(name, number, licence, purl, checksum=None):
         "bom-ref": purl,
         "name": name,
         "version": number,
-        # crates.io once wrote `/` for `OR`.
+        # Old crates have `/` for `OR`.
         "licenses": [{"expression": licence.replace("/", " OR ")}],
         "purl": purl,
     }

@@ -56,7 +56,7 @@ pub fn short_help() -> String {
     for opt in OPTIONS.iter().filter(|opt| opt.short.is_some() || FREQUENT.contains(&opt.id)) {
         entry(&mut text, &names(opt), opt.brief);
     }
-    text.push_str("\ntcptop --help tells all options, the columns, examples and the exit status.\n");
+    text.push_str("\ntcptop --help lists all options, the columns, examples and the exit status.\n");
     text
 }
 

@@ -23,17 +23,17 @@ pub static OPTIONS: [Opt; 50] = [
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a higher rate", "Of everything that passes the tests, received and sent: bytes per second, like 500K. The status is 74 if a report \
-         could not be written")
+        "Exit with status 1 after a report with a higher rate", "The rate is the sum of all that matches the filters, received and sent, in bytes per second, like 500K. The \
+         status is 74 if a report could not be written")
         .takes("RATE", RATE),
 
     Opt::new(OptionId::Pid, "--pid", OptionGroup::Which,
         "Of these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
     Opt::new(OptionId::Comm, "--comm", OptionGroup::Which,
-        "Of processes with these names", "In a name, * stands for anything: 'php*'. Its first 15 bytes count, as in ps")
+        "Of processes with these names", "* stands for anything: 'php*'. Only the first 15 bytes of a name count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::new(OptionId::Port, "--port", OptionGroup::Which,
-        "With these ports at either end; '!ssh' leaves out", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
+        "With these ports at either end; '!ssh' excludes ssh", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
     Opt::new(OptionId::LocalPort, "--lport", OptionGroup::Which,
         "With these local ports", "").letter('L').takes("LIST", PORTS),
     Opt::new(OptionId::RemotePort, "--rport", OptionGroup::Which,
@@ -48,60 +48,61 @@ pub static OPTIONS: [Opt; 50] = [
     Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
     Opt::new(OptionId::V6, "--ipv6", OptionGroup::Which, "IPv6", "").letter('6'),
     Opt::new(OptionId::State, "--state", OptionGroup::Which,
-        "In these TCP states", "Like established,time-wait; the names are those of the column, in any case, with - or _")
+        "In these TCP states", "Like established,time-wait: names as in the column, in any case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
     Opt::new(OptionId::Direction, "--direction", OptionGroup::Which,
-        "out: opened by the local end; in: by the remote one", "TCP, and forwarded connections")
+        "out: opened by the local end; in: by the remote one", "For TCP and forwarded connections")
         .takes("SIDE", "out or in"),
     Opt::new(OptionId::Device, "--interface", OptionGroup::Which,
         "By these network interfaces",
-        "As in the column interface: names, in which * stands for anything, or numbers of interfaces of other network namespaces. \
-         Forwarded connections have none")
+        "Names, in which * stands for anything, or numbers of interfaces in other network namespaces. Forwarded connections \
+         have none")
         .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
     Opt::new(OptionId::Listen, "--listen", OptionGroup::Which,
         "Also sockets that wait for connections or datagrams",
-        "From /proc, at most ten seconds old. With --state listen, no others").letter('l'),
+        "Read from /proc at most ten seconds ago. --state listen shows no others").letter('l'),
 
     Opt::new(OptionId::Traffic, "--traffic", OptionGroup::Which,
-        "Of this host's sockets, or forwarded for others", "local, forwarded or all [default: all where this host forwards and tracks connections, else local]. Forwarded \
-         connections are those of connection tracking; their bytes are of IP packets")
+        "Of this host's sockets, forwarded for others, or all",
+        "local, forwarded or all [default: all if this host forwards and tracks connections, else local]. Connection tracking \
+         counts forwarded ones, as whole IP packets")
         .takes("KIND", "local, forwarded or all"),
 
     Opt::new(OptionId::Sort, "--sort", OptionGroup::Order,
-        "Order by COLUMN", "Sizes, rates, counts and times from the largest, names, addresses, ports and ids from the smallest; \
-         '-' in front reverses. Unknown values come last")
+        "Order by COLUMN", "Sizes, rates, counts and times begin with the largest; names, addresses, ports and ids with the smallest. '-' in \
+         front reverses. Unknown values come last")
         .letter('s').takes("[-]COLUMN", "a column of --help, with '-' in front for the reverse order"),
     Opt::new(OptionId::Rows, "--rows", OptionGroup::Order,
         "Print at most N rows, 0 for all",
-        "Default: what the terminal holds; elsewhere 20, with --closed or --listen and in CSV all")
+        "Default: what fits the terminal; elsewhere 20, but all in CSV and with --closed or --listen")
         .letter('r').takes("N", "a whole number"),
     Opt::new(OptionId::MinRate, "--min-rate", OptionGroup::Order,
-        "Only rows with this rate, received and sent", "Bytes per second, like 500K. Sums count the others too")
+        "Only rows of at least RATE, received and sent", "Bytes per second, like 500K. Sums count other rows too")
         .takes("RATE", RATE),
     Opt::new(OptionId::By, "--by", OptionGroup::Order,
-        "One row for all connections alike in COLUMN, with sums",
+        "One row with sums for each value of COLUMN",
         "process (the same as pid), comm, cmdline, user, unit, proto, laddr, lport, remote (the same as raddr), rport, client or \
-         state. Rates and bytes are of the interval, and count connections that ended in it too")
+         state. Rates and bytes are those of the interval, also of connections that ended in it")
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
     Opt::new(OptionId::SinceStart, "--since-start", OptionGroup::Order,
-        "With --by: sums since tcptop started, also of what ended",
+        "With --by: sums since tcptop started, also of ended ones",
         "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Of more than \
-         4096, the 3072 largest are kept: the others are counted (`N more`, in CSV the row `left_out`), and begin at 0 if they \
-         come again"),
+         4096 rows, tcptop keeps the 3072 largest. The others are one sum (`N more`, in CSV `left_out`), and begin at 0 if they \
+         return"),
 
     Opt::new(OptionId::Csv, "--csv", OptionGroup::Form,
         "Comma-separated values, a row per active connection",
-        "A header line, then in each interval a row for each connection that moved"),
+        "A header line, then in each interval a row for each connection that moved bytes"),
     Opt::new(OptionId::Closed, "--closed", OptionGroup::Form,
         "Also each connection that ended, with final totals",
-        "In text, one that moved bytes in the interval is there anyway; its protocol has a minus in front. --closed=only: no others, line after line, with the time of their \
-         beginning and how long they lasted (in CSV as columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
+        "Text always has those that moved bytes in the interval, with a minus before the protocol. --closed=only shows no \
+         others, one below the other, with their begin and duration (in CSV the columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::new(OptionId::Total, "--total", OptionGroup::Form,
         "In CSV, end each report with the sum of all",
-        "A row `total`, before it with a filter a row `shown`, and where forwarded connections are watched a row `forwarded`, \
-         which is no part of the total: bytes of the interval"),
+        "The row `total` has the bytes of the interval. Before it come `shown`, if there is a filter, and \
+         `forwarded`, which is no part of the total"),
     Opt::new(OptionId::Quiet, "--quiet", OptionGroup::Form,
-        "The sums only: the header line, in CSV the row `total`", "They count all connections; of those that match the tests, `shown` has the sums. In text, the sums since tcptop started too").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "They count all connections; `shown` counts those that match the filters. Text also has the sums since tcptop started").letter('q'),
     Opt::new(OptionId::Columns, "--columns", OptionGroup::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
@@ -109,7 +110,7 @@ pub static OPTIONS: [Opt; 50] = [
     Opt::new(OptionId::Bytes, "--bytes", OptionGroup::Form,
         "Sizes in digits, not as 1.5K", "K, M and G are powers of 1024"),
     Opt::new(OptionId::Bits, "--bits", OptionGroup::Form,
-        "Rates in bits per second, in powers of 1000", "In text: CSV has bytes per second"),
+        "Rates in bits per second, in powers of 1000", "CSV still has bytes per second"),
     Opt::new(OptionId::NoHeader, "--no-header", OptionGroup::Form,
         "Rows only: no header line, no titles", "").letter('H'),
     Opt::new(OptionId::NoClear, "--no-clear", OptionGroup::Form,
@@ -135,34 +136,33 @@ pub static OPTIONS: [Opt; 50] = [
 
     Opt::new(OptionId::Output, "--output", OptionGroup::Log,
         "Append reports to FILE ('-': standard output)",
-        "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log of other columns or of \
-         another form to FILE.1. It leaves a file alone that it did not write, or that another tcptop logs to (exit status \
+        "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log with other columns or in \
+         another form to FILE.1. It refuses a file that it did not write, or to which another tcptop logs (exit status \
          74). If somebody renames or removes FILE, tcptop makes it again, on SIGHUP at once. If it cannot write, it says so \
          once, counts the reports that it drops, and goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::new(OptionId::MaxSize, "--max-size", OptionGroup::Log,
         "Rename FILE to FILE.1 before it exceeds SIZE",
-        "And FILE.1 to FILE.2 and so on, past numbers that something else has. A report that is larger by itself is written \
-         whole")
+        "And FILE.1 to FILE.2 and so on. Skips numbers that other files have. tcptop writes a report above SIZE whole")
         .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
     Opt::new(OptionId::Keep, "--keep", OptionGroup::Log,
         "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),
 
     Opt::new(OptionId::UdpTimeout, "--udp-timeout", OptionGroup::General,
-        "A UDP flow ends after so long a silence [default: 5]", "1 to 3600")
+        "End a UDP flow after this much silence [default: 5]", "1 to 3600")
         .takes("SECONDS", "seconds from 1 to 3600"),
     Opt::new(OptionId::Flows, "--flows", OptionGroup::General,
         "Connections and UDP flows to count at a time",
-        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, about 456 on CPUs other than x86-64 and 64-bit ARM from Linux 6.19 on, used or not")
+        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, used or not (about 456 from Linux 6.19 on, but for x86-64 and 64-bit ARM)")
         .takes("N", "a whole number from 1024 to 262144"),
     Opt::new(OptionId::Collector, "--collector", OptionGroup::General,
         "auto, bpf or diag: what counts local connections",
-        "[default: auto, which takes diag where the kernel refuses bpf] diag asks for the kernel's own totals by sock_diag: \
-         TCP of this network namespace, without privileges too")
+        "[default: auto, which uses diag if the kernel refuses bpf] diag reads the kernel's totals by sock_diag: only TCP of \
+         this network namespace, but without privileges")
         .takes("NAME", "auto, bpf or diag"),
     Opt::new(OptionId::EnableAcct, "--enable-acct", OptionGroup::General,
-        "Have connection tracking count bytes until the exit",
-        "Sets net.netfilter.nf_conntrack_acct to 1, and back"),
+        "Let connection tracking count bytes until tcptop ends",
+        "Sets net.netfilter.nf_conntrack_acct to 1 until then"),
     Opt::new(OptionId::Check, "--check", OptionGroup::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
     Opt::new(OptionId::Help, "--help", OptionGroup::General,

@@ -135,10 +135,10 @@ pub static COLUMNS: [Column; 40] = [
     column(ColumnId::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(ColumnId::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also sums: total, shown (what matches the tests), forwarded, untracked (found no \
-         room), left_out, and other (bytes of raw sockets like ping, which no other sum has)"),
+        "live, closed, listen or group; in CSV also sums: total, shown (matches the filters), forwarded, untracked (found no room \
+         in the table), left_out, and other (raw sockets such as ping, in no other sum)"),
     column(ColumnId::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
-        "tcp or udp, forwarded also others; with a minus in front on a screen when it ended"),
+        "tcp or udp, forwarded also others; in text, a minus in front marks one that ended"),
     column(ColumnId::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
         "local address"),
     column(ColumnId::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
@@ -164,16 +164,16 @@ pub static COLUMNS: [Column; 40] = [
     column(ColumnId::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
         "TCP state; OFFLOADED: forwarded past the kernel's stack, so that bytes may come late"),
     column(ColumnId::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
-        "payload received since it began, forwarded: bytes of IP packets; in sums and groups, in the interval, or since the \
-         start with --since-start"),
+        "payload received since it began (forwarded: whole IP packets); in sums and groups, that of the interval, or with \
+         --since-start since tcptop started"),
     column(ColumnId::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
-        "payload sent likewise; what is sent again counts once"),
+        "the same, sent; a byte sent again counts once"),
     column(ColumnId::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
         "rx_bytes and tx_bytes together"),
     column(ColumnId::RxPackets, "rx_packets", "RXPKTS", elastic_number(6, 10), 26, value::RX_PACKETS,
         "TCP segments received, acknowledgements included; UDP datagrams"),
     column(ColumnId::TxPackets, "tx_packets", "TXPKTS", elastic_number(6, 10), 27, value::TX_PACKETS,
-        "likewise sent, retransmits included"),
+        "the same, sent; retransmits included"),
     column(ColumnId::RxRate, "rx_rate", "RX/s", fixed(Right, 5), 0, value::RX_RATE,
         "payload received per second, over the measured interval"),
     column(ColumnId::TxRate, "tx_rate", "TX/s", fixed(Right, 5), 1, value::TX_RATE,
@@ -187,37 +187,37 @@ pub static COLUMNS: [Column; 40] = [
     column(ColumnId::Start, "start", "START", fixed(Left, 8), 22, value::START,
         "when it began; unknown for TCP older than tcptop"),
     column(ColumnId::DurationMs, "duration_ms", "LASTED", fixed(Right, 8), 23, value::DURATION,
-        "how long it lasted, or lasts so far; a UDP flow to its last active interval"),
+        "how long it lasted, or has so far; UDP: to its last active interval"),
     column(ColumnId::Connections, "conns", "CONNS", elastic_number(5, 7), 11, value::CONNECTIONS,
         "connections in the group, those that ended in the interval included"),
     column(ColumnId::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
-        "of a forwarded connection: its local address and port as the remote end sees them, if they are translated"),
+        "local address and port of a forwarded connection as the remote end sees them, if translated"),
     column(ColumnId::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
-        "name of a host of the local network, from DHCP leases or /etc/hosts, else its MAC address: the local end of a \
-         forwarded connection, the remote one of another"),
+        "local end of a forwarded connection, or remote end of another, if it is in the local network: its name from DHCP \
+         leases or /etc/hosts, else its MAC address"),
     column(ColumnId::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
     column(ColumnId::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
         "name of this host, or that of --host"),
     column(ColumnId::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
-        "network interface of its packets, by number if it is in another network namespace: of TCP, by which it sends; before \
-         its first packet and with --collector diag, the one with the local address; none of a forwarded connection"),
+        "network interface of its packets (TCP: of those sent), by number if in another network namespace; before the first \
+         packet and with --collector diag, the one with the local address; forwarded connections have none"),
     column(ColumnId::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),
     column(ColumnId::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
-        "TCP: received, and not read by the process yet; as the two below from /proc at the end of the interval"),
+        "TCP: received, but not read by the process yet; like the next two, read at the end of the interval"),
     column(ColumnId::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
-        "TCP: written by the process, and not acknowledged by the remote end: in flight, or not sent yet"),
+        "TCP: written by the process, but not acknowledged by the remote end yet: in flight, or not sent"),
     column(ColumnId::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
         "TCP: congestion window, the segments that may be in flight"),
     column(ColumnId::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
-        "rate on average over 10 seconds: older intervals count less; since it began, if that is not as long ago"),
+        "average rate of the last 10 seconds, or since it began; older intervals count less"),
     column(ColumnId::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
         "the same over 60 seconds"),
     column(ColumnId::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
-        "rates of the last ten intervals as bars, the highest for the row's largest; as digits from 0 to 7 in \
-         CSV and where the locale is not UTF-8"),
+        "rates of the last ten intervals as bars, scaled to the row's largest; digits from 0 to 7 in CSV and if the locale is \
+         not UTF-8"),
 ];
 
 /// The shape of a number without a unit, which may need more than its usual width.

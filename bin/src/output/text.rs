@@ -141,7 +141,7 @@ pub fn report(
         units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
     } else if count == 0 && view.tested && screen.is_some() && lines > 1 {
-        out.extend_from_slice(b"No connection passes the tests.");
+        out.extend_from_slice(b"No connection matches the filters.");
     }
     if out.len() > last {
         width::cut(out, last, room.unwrap_or(usize::MAX));

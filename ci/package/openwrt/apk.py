@@ -1,10 +1,10 @@
-"""Writes a package for apk, in the second version of its format: gzip streams of two tar archives, control and data.
+"""Writes a package for apk in version 2 of its format: two tar archives, control and data, each as a gzip stream.
 
     apk.py DIRECTORY FILE < .PKGINFO
 
-DIRECTORY has the files of the package in `data`, and the scripts `post-install` and `pre-deinstall`. The beginning of
-.PKGINFO comes from standard input; size and checksum of the data are added here. The format is described in
-doc/apk-v2.5.scd of apk-tools.
+DIRECTORY contains the package's files in `data`, and the scripts `post-install` and `pre-deinstall`. Standard input has the
+beginning of .PKGINFO. This program appends the size and checksum of the data. doc/apk-v2.5.scd of apk-tools describes the
+format.
 """
 
 import gzip
@@ -25,7 +25,7 @@ def member(name, mode):
 
 
 def compressed(members, end):
-    """A gzip stream of a tar archive; control archives have no `end` of two empty blocks."""
+    """Returns a tar archive as a gzip stream. `end` adds the two empty blocks at its end, which a control archive must lack."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for info, content in members:

@@ -86,8 +86,8 @@ fn a_first_report_that_takes_long_is_announced() {
 }
 
 #[test]
-fn an_empty_screen_says_that_the_tests_made_it_so() {
-    let text = "No connection passes the tests.";
+fn an_empty_screen_says_that_no_connection_matches_the_filters() {
+    let text = "No connection matches the filters.";
     assert_eq!(shown(&["--comm", "nobody-has-this"], 80).matches(text).count(), 2);
     assert_eq!(shown(&["--min-rate", "1000G"], 80).matches(text).count(), 2);
     assert!(!shown(&[], 80).contains(text));

@@ -4,8 +4,9 @@
 #
 ################################################################################
 
-# The static binary that `ci/build` made: building it takes a Rust compiler with
-# its library's source, and a bpf-linker of that compiler's LLVM.
+# Installs the static binary that `ci/build` made. To build it here would need a
+# Rust compiler with its library's source, and a bpf-linker for that compiler's
+# LLVM.
 TCPTOP_VERSION = 0.2.0
 TCPTOP_SITE = $(call qstrip,$(BR2_PACKAGE_TCPTOP_DIST))
 TCPTOP_SITE_METHOD = local
