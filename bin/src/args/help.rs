@@ -73,7 +73,7 @@ pub fn help() -> String {
         }
     }
     section(&mut text, COLUMNS_TITLE);
-    for column in &COLUMNS {
+    for column in COLUMNS {
         entry(&mut text, &format!("  {}", column.name), column.help);
     }
     section(&mut text, "Examples");

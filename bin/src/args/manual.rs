@@ -45,7 +45,7 @@ fn manual() -> String {
         }
     }
     page.push_str(".SH COLUMNS\nNames for\n.BR \\-\\-columns \", \" \\-\\-sort\nand\n.BR \\-\\-by ;\nCSV has them in its header line.\n");
-    for column in &COLUMNS {
+    for column in COLUMNS {
         let mut title = String::new();
         if !column.title.eq_ignore_ascii_case(column.name) {
             let _ = write!(title, " (in text {})", column.title);

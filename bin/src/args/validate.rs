@@ -10,7 +10,9 @@ use super::{
     traffic::{CollectorName, TrafficKind},
 };
 use crate::{
-    columns::{CLOSED_CSV, CLOSED_TEXT, CSV, ColumnId, NumberFormat, PAST, SUMS, TEXT, TimeFormat, grouped},
+    columns::{
+        CLOSED_CSV, CLOSED_TEXT, COLUMNS, CSV, ColumnId, Need, NumberFormat, SUMS, TEXT, TimeFormat, grouped,
+    },
     conn::Keep,
     names::NameOptions,
     output::{LogFile, OutputOptions, ReportFormat},
@@ -79,10 +81,10 @@ impl Arguments {
             client: shown(ColumnId::Client),
             interface: shown(ColumnId::Interface) || !self.filter.interfaces.is_empty(),
         };
-        let queues = shown(ColumnId::ReceiveQueue) || shown(ColumnId::SendQueue) || shown(ColumnId::Window);
-        let history = PAST.into_iter().any(shown);
-        let keep =
-            Keep { extra: queues || history || names.interface || shown(ColumnId::Reason), queues, history };
+        let needed = |need| COLUMNS.iter().any(|column| column.need == Some(need) && shown(column.id));
+        let (queues, history) = (needed(Need::Queues), needed(Need::History));
+        let extra = queues || history || needed(Need::Details) || names.interface;
+        let keep = Keep { extra, queues, history };
         let format = match (self.csv, self.only_closed) {
             (true, _) => ReportFormat::Csv,
             (false, true) if !self.quiet => ReportFormat::Journal,

@@ -23,8 +23,21 @@ pub struct Column {
     pub rank: u8,
     /// Where its value comes from.
     pub(super) value: Value,
+    /// Which part of [`Extra`](crate::conn::Extra) its value reads; `None`: none.
+    pub need: Option<Need>,
     /// What it shows, for the help; without a full stop.
     pub help: &'static str,
+}
+
+/// A part of [`Extra`](crate::conn::Extra), which is kept only if a column that needs it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The queues of the socket.
+    Queues,
+    /// The rates of past intervals.
+    History,
+    /// Details from the collector.
+    Details,
 }
 
 /// Alignment and width of a column on a screen.
@@ -63,6 +76,11 @@ pub const fn elastic_number(width: usize, most: usize) -> ColumnShape {
 }
 
 impl Column {
+    /// Sets which part of [`Extra`](crate::conn::Extra) the value reads.
+    pub(super) const fn needs(self, need: Need) -> Self {
+        Self { need: Some(need), ..self }
+    }
+
     /// Returns its title on a screen.
     pub const fn title(&self, numbers: NumberFormat) -> &'static str {
         match self.id {

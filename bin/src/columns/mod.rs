@@ -14,10 +14,10 @@ mod table;
 mod value;
 
 pub use self::{
-    column::{Align, Column, ColumnShape},
+    column::{Align, Column, ColumnShape, Need},
     format::{time::TimeFormat, units::NumberFormat},
     id::ColumnId,
     row::{CLOSED, Event, Frame, LISTEN, LIVE, Row, RowKind},
-    sets::{CLOSED_CSV, CLOSED_TEXT, CSV, PAST, SUMS, TEXT, grouped},
+    sets::{CLOSED_CSV, CLOSED_TEXT, CSV, SUMS, TEXT, grouped},
     table::COLUMNS,
 };

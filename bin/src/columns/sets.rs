@@ -66,9 +66,6 @@ pub const SUMS: [ColumnId; 6] = [
     ColumnId::Rate,
 ];
 
-/// Columns that need the history of each connection.
-pub const PAST: [ColumnId; 3] = [ColumnId::Average10, ColumnId::Average60, ColumnId::Trend];
-
 /// Returns the columns that all connections of a group share, if they are grouped by `by`; `None` if connections cannot
 /// be grouped by it.
 pub const fn grouped(by: ColumnId) -> Option<&'static [ColumnId]> {

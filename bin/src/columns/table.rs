@@ -1,12 +1,13 @@
 //! The table of columns: the name of each, its meaning, and where its value comes from. Reports, `--columns`, `--sort`,
 //! `--by`, the help and the manual page read it.
 //!
-//! To add a column, add a `ColumnId`, and a row in the same position. It is then available in `--columns`. `TEXT`, `CSV`
-//! and the other sets in `sets` list the columns that reports show by default.
+//! To add a column, add a `ColumnId`, a row in the same position, and its value in `value`. A row says by `needs` which part
+//! of `Extra` its value reads. The column is then available in `--columns`. `TEXT`, `CSV` and the other sets in `sets` list
+//! the columns that reports show by default.
 
 use super::{
     Align::{Left, Right},
-    Column, ColumnId, ColumnShape,
+    Column, ColumnId, ColumnShape, Need,
     column::{elastic, elastic_number, fixed},
     format::address::LONGEST,
     value::{self, Value},
@@ -15,7 +16,7 @@ use super::{
 /// The widths of fixed columns follow from the formats in `format::units`. A PID has at most seven digits (`PID_MAX_LIMIT`,
 /// include/linux/threads.h, v6.1).
 #[rustfmt::skip]
-pub static COLUMNS: [Column; 40] = [
+pub static COLUMNS: &[Column] = &[
     column(ColumnId::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(ColumnId::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
@@ -85,23 +86,31 @@ pub static COLUMNS: [Column; 40] = [
         "name of this host, or that of --host"),
     column(ColumnId::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
         "network interface of its packets (TCP: of those sent), by number if in another network namespace; before the first \
-         packet and with --collector diag, the one with the local address; forwarded connections have none"),
+         packet and with --collector diag, the one with the local address; forwarded connections have none")
+        .needs(Need::Details),
     column(ColumnId::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
-         unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout"),
+         unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout")
+        .needs(Need::Details),
     column(ColumnId::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
-        "TCP: received, but not read by the process yet; like the next two, read at the end of the interval"),
+        "TCP: received, but not read by the process yet; like the next two, read at the end of the interval")
+        .needs(Need::Queues),
     column(ColumnId::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
-        "TCP: written by the process, but not acknowledged by the remote end yet: in flight, or not sent"),
+        "TCP: written by the process, but not acknowledged by the remote end yet: in flight, or not sent")
+        .needs(Need::Queues),
     column(ColumnId::Window, "cwnd", "CWND", elastic_number(5, 10), 36, value::WINDOW,
-        "TCP: congestion window, the segments that may be in flight"),
+        "TCP: congestion window, the segments that may be in flight")
+        .needs(Need::Queues),
     column(ColumnId::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
-        "average rate of the last 10 seconds, or since it began; older intervals count less"),
+        "average rate of the last 10 seconds, or since it began; older intervals count less")
+        .needs(Need::History),
     column(ColumnId::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
-        "the same over 60 seconds"),
+        "the same over 60 seconds")
+        .needs(Need::History),
     column(ColumnId::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
         "rates of the last ten intervals as bars, scaled to the row's largest; digits from 0 to 7 in CSV and if the locale is \
-         not UTF-8"),
+         not UTF-8")
+        .needs(Need::History),
 ];
 
 const fn column(
@@ -113,7 +122,7 @@ const fn column(
     value: Value,
     help: &'static str,
 ) -> Column {
-    Column { id, name, title, shape, rank, value, help }
+    Column { id, name, title, shape, rank, value, need: None, help }
 }
 
 impl ColumnId {
@@ -161,7 +170,7 @@ mod tests {
 
     #[test]
     fn titles_fit_and_widths_are_in_order() {
-        for column in &COLUMNS {
+        for column in COLUMNS {
             let shape = column.shape;
             assert!(column.title.len() <= shape.least, "{}", column.title);
             assert!(shape.least <= shape.width && shape.width <= shape.most, "{}", column.title);
@@ -170,7 +179,7 @@ mod tests {
 
     #[test]
     fn helps_are_phrases() {
-        for column in &COLUMNS {
+        for column in COLUMNS {
             assert!(!column.help.is_empty() && !column.help.ends_with('.'), "{}", column.name);
         }
     }

@@ -19,9 +19,9 @@ use crate::{
 pub type Counts = [Count; 2];
 
 /// The bits of a [`TrackedFlow`]'s `flags`.
-pub struct FlowFlag;
+pub struct TrackedFlags;
 
-impl FlowFlag {
+impl TrackedFlags {
     /// The position in the table is in use.
     pub const USED: u16 = 1 << 0;
     /// The current reading has shown the flow.
@@ -66,7 +66,7 @@ pub struct TrackedFlow {
     instance: u16,
     protocol: u8,
     state: Option<TcpState>,
-    /// [`FlowFlag`].
+    /// [`TrackedFlags`].
     flags: u16,
 }
 
@@ -97,13 +97,13 @@ impl TrackedFlow {
             instance: instance(entry),
             protocol: entry.protocol,
             state: None,
-            flags: FlowFlag::USED | FlowFlag::SEEN | FlowFlag::CHANGED,
+            flags: TrackedFlags::USED | TrackedFlags::SEEN | TrackedFlags::CHANGED,
         };
-        flow.set(FlowFlag::ANSWERS, ends.answers);
-        flow.set(FlowFlag::FORWARDED, ends.forwarded);
-        flow.set(FlowFlag::TRANSLATED, ends.translated.is_some());
+        flow.set(TrackedFlags::ANSWERS, ends.answers);
+        flow.set(TrackedFlags::FORWARDED, ends.forwarded);
+        flow.set(TrackedFlags::TRANSLATED, ends.translated.is_some());
         flow.advance(entry);
-        flow.set(FlowFlag::CLOSED, state::is_closed(flow.state));
+        flow.set(TrackedFlags::CLOSED, state::is_closed(flow.state));
         flow
     }
 
@@ -162,11 +162,11 @@ impl TrackedFlow {
         self.counts = now;
         // An event tells the last state of an offloaded connection, which may be an old one.
         let state = entry.state.filter(|_| !entry.offloaded);
-        let changed = state != self.state || entry.offloaded != self.is(FlowFlag::OFFLOADED);
+        let changed = state != self.state || entry.offloaded != self.is(TrackedFlags::OFFLOADED);
         self.state = state;
-        self.set(FlowFlag::OFFLOADED, entry.offloaded);
+        self.set(TrackedFlags::OFFLOADED, entry.offloaded);
         if moved || changed {
-            self.set(FlowFlag::CHANGED, true);
+            self.set(TrackedFlags::CHANGED, true);
         }
         moved
     }
@@ -175,16 +175,16 @@ impl TrackedFlow {
     pub fn apply_row(&mut self, entry: &Entry, now: Moment) -> bool {
         let before = self.counts;
         // A reading may show an entry twice (net/netfilter/nf_conntrack_netlink.c `ctnetlink_dump_table`, v6.1).
-        let is_first = !self.is(FlowFlag::SEEN);
-        self.set(FlowFlag::SEEN, true);
+        let is_first = !self.is(TrackedFlags::SEEN);
+        self.set(TrackedFlags::SEEN, true);
         let moved = self.advance(entry);
-        if self.is(FlowFlag::FINISHED) && moved {
+        if self.is(TrackedFlags::FINISHED) && moved {
             self.restart(&before, now);
         }
-        let was_closed = self.is(FlowFlag::CLOSED);
+        let was_closed = self.is(TrackedFlags::CLOSED);
         let is_closed = state::is_closed(self.state);
-        self.set(FlowFlag::CLOSED, is_closed);
-        is_first && is_closed && was_closed && !moved && !self.is(FlowFlag::FINISHED)
+        self.set(TrackedFlags::CLOSED, is_closed);
+        is_first && is_closed && was_closed && !moved && !self.is(TrackedFlags::FINISHED)
     }
 
     /// Begins a new flow at the same position. `last` are the final counts of the former flow, which the new one excludes.
@@ -200,7 +200,7 @@ impl TrackedFlow {
                 if continues { last.map(negative) } else { Counts::default() };
         }
         self.began = Some(now);
-        self.set(FlowFlag::FINISHED, false);
+        self.set(TrackedFlags::FINISHED, false);
     }
 
     /// Bytes of both directions up to the last reading.
@@ -216,14 +216,14 @@ impl TrackedFlow {
     pub fn observation(&self, index: u32, earlier: [u64; 2]) -> Observation {
         let [near, far, translated] = self.addresses.get();
         let [lport, rport, tport] = self.ports;
-        let answers = self.is(FlowFlag::ANSWERS);
+        let answers = self.is(TrackedFlags::ANSWERS);
         // The near end sends the original direction, unless it is the end that answers.
         let of_near =
             |[original, reply]: [u64; 2]| if answers { (original, reply) } else { (reply, original) };
         let totals = self.totals();
         let (rx_packets, tx_packets) = of_near(totals.map(|count| count.packets));
         let payload = |bytes: u64, packets: u64| {
-            if self.is(FlowFlag::FORWARDED) {
+            if self.is(TrackedFlags::FORWARDED) {
                 bytes
             } else {
                 bytes.saturating_sub(packets.saturating_mul(self.headers()))
@@ -235,7 +235,11 @@ impl TrackedFlow {
             key: ConnectionKey { index, generation: self.generation },
             protocol: Protocol::from_number(self.protocol),
             ends: Endpoints { laddr: near, raddr: far, lport, rport },
-            opening: if answers && self.is(FlowFlag::FORWARDED) { Opening::Passive } else { Opening::Active },
+            opening: if answers && self.is(TrackedFlags::FORWARDED) {
+                Opening::Passive
+            } else {
+                Opening::Active
+            },
             state: self.state,
             totals: Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, ..Counters::default() },
             earlier: Traffic { rx: rx.min(rx_bytes), tx: tx.min(tx_bytes) },
@@ -244,9 +248,9 @@ impl TrackedFlow {
             // Conntrack keeps entries for a while after their connections ended. The last movement is closer to the end.
             ended: None,
             end_unconfirmed: false,
-            forwarded: self.is(FlowFlag::FORWARDED).then(|| Forwarded {
-                translated: self.is(FlowFlag::TRANSLATED).then_some((translated, tport)),
-                offloaded: self.is(FlowFlag::OFFLOADED),
+            forwarded: self.is(TrackedFlags::FORWARDED).then(|| Forwarded {
+                translated: self.is(TrackedFlags::TRANSLATED).then_some((translated, tport)),
+                offloaded: self.is(TrackedFlags::OFFLOADED),
             }),
             sent_to: self.rare.as_ref().and_then(|rare| rare.sent_to),
             details: Details { reason: self.reason(), ..Details::default() },

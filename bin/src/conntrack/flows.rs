@@ -14,7 +14,7 @@ use std::{
 use super::{
     direction::Ends,
     entry::{Entry, Identity},
-    flow::{FlowFlag, TrackedFlow},
+    flow::{TrackedFlags, TrackedFlow},
 };
 use crate::{
     collector::{CollectorEvent, ConnectionKey, Sink},
@@ -65,7 +65,7 @@ impl TrackedFlows {
             && self.doubtful.len() < MOST_DOUBTFUL
             && (flow.is_other(entry) || flow.counters_were_reset(entry))
         {
-            flow.set(FlowFlag::SEEN, true);
+            flow.set(TrackedFlags::SEEN, true);
             self.doubtful.insert(id, entry.clone());
         } else {
             self.apply(id, place, entry, now, classify);
@@ -79,8 +79,8 @@ impl TrackedFlows {
             self.places.remove(&id);
             self.end(place);
             self.add(id, entry, classify);
-        } else if flow.apply_row(entry, now) && !flow.is(FlowFlag::IGNORED) {
-            flow.set(FlowFlag::FINISHED | FlowFlag::ENDED, true);
+        } else if flow.apply_row(entry, now) && !flow.is(TrackedFlags::IGNORED) {
+            flow.set(TrackedFlags::FINISHED | TrackedFlags::ENDED, true);
             self.ended.push(place);
         }
     }
@@ -143,12 +143,12 @@ impl TrackedFlows {
     /// Ends a flow whose entry is gone.
     fn end(&mut self, place: u32) {
         let flow = &mut self.flows[place as usize];
-        if flow.is(FlowFlag::ENDED) {
-            flow.set(FlowFlag::FINISHED, false);
-        } else if flow.is(FlowFlag::FINISHED) || flow.is(FlowFlag::IGNORED) {
+        if flow.is(TrackedFlags::ENDED) {
+            flow.set(TrackedFlags::FINISHED, false);
+        } else if flow.is(TrackedFlags::FINISHED) || flow.is(TrackedFlags::IGNORED) {
             self.vacate(place);
         } else {
-            flow.set(FlowFlag::ENDED, true);
+            flow.set(TrackedFlags::ENDED, true);
             self.ended.push(place);
         }
     }
@@ -174,10 +174,10 @@ impl TrackedFlows {
         let mut places = mem::take(&mut self.places);
         places.retain(|_, place| {
             let flow = &mut self.flows[*place as usize];
-            let is_seen = flow.is(FlowFlag::SEEN);
-            let stays = is_seen || (may_miss && !flow.is(FlowFlag::MISSED));
-            flow.set(FlowFlag::MISSED, !is_seen);
-            flow.set(FlowFlag::SEEN, false);
+            let is_seen = flow.is(TrackedFlags::SEEN);
+            let stays = is_seen || (may_miss && !flow.is(TrackedFlags::MISSED));
+            flow.set(TrackedFlags::MISSED, !is_seen);
+            flow.set(TrackedFlags::SEEN, false);
             if !stays {
                 self.end(*place);
             }
@@ -188,7 +188,7 @@ impl TrackedFlows {
 
     /// Discards a reading that failed before its end. No flow ends.
     pub fn abort_reading(&mut self) {
-        self.flows.iter_mut().for_each(|flow| flow.set(FlowFlag::SEEN, false));
+        self.flows.iter_mut().for_each(|flow| flow.set(TrackedFlags::SEEN, false));
     }
 
     /// Remembers what the flows moved before tcptop started.
@@ -197,8 +197,8 @@ impl TrackedFlows {
         // A connection that closed before the start is not shown, unless it moves again.
         self.flows
             .iter_mut()
-            .filter(|flow| flow.is(FlowFlag::CLOSED))
-            .for_each(|flow| flow.set(FlowFlag::FINISHED, true));
+            .filter(|flow| flow.is(TrackedFlags::CLOSED))
+            .for_each(|flow| flow.set(TrackedFlags::FINISHED, true));
     }
 
     /// Hands up the flows that ended.
@@ -207,11 +207,11 @@ impl TrackedFlows {
             let earlier = self.take_earlier(place);
             let flow = &mut self.flows[place as usize];
             // Another collector may have claimed it meanwhile.
-            if !flow.is(FlowFlag::IGNORED) {
+            if !flow.is(TrackedFlags::IGNORED) {
                 sink(CollectorEvent::Ended(flow.observation(place, earlier)));
             }
-            if flow.is(FlowFlag::FINISHED) {
-                flow.set(FlowFlag::ENDED | FlowFlag::CHANGED, false);
+            if flow.is(TrackedFlags::FINISHED) {
+                flow.set(TrackedFlags::ENDED | TrackedFlags::CHANGED, false);
                 flow.generation = next(flow.generation);
             } else {
                 self.vacate(place);
@@ -224,11 +224,11 @@ impl TrackedFlows {
         self.hand_up_ended(sink);
         for place in (0..).take(self.flows.len()) {
             let flow = &mut self.flows[place as usize];
-            if !flow.is(FlowFlag::CHANGED) {
+            if !flow.is(TrackedFlags::CHANGED) {
                 continue;
             }
-            flow.set(FlowFlag::CHANGED, false);
-            if !flow.is(FlowFlag::IGNORED) && !flow.is(FlowFlag::FINISHED) {
+            flow.set(TrackedFlags::CHANGED, false);
+            if !flow.is(TrackedFlags::IGNORED) && !flow.is(TrackedFlags::FINISHED) {
                 // This is the flow's first observation, and it has moved nothing since the start.
                 let has_rested =
                     self.earlier.get(place as usize) == Some(&self.flows[place as usize].bytes());
@@ -248,7 +248,7 @@ impl TrackedFlows {
     /// Stops handing up these flows, because another collector counts them.
     pub fn leave(&mut self, keys: &[ConnectionKey]) {
         for key in keys {
-            self.get(*key).into_iter().for_each(|flow| flow.set(FlowFlag::IGNORED, true));
+            self.get(*key).into_iter().for_each(|flow| flow.set(TrackedFlags::IGNORED, true));
         }
     }
 
@@ -256,8 +256,11 @@ impl TrackedFlows {
     pub fn end_now(&mut self, keys: &[ConnectionKey], sink: Sink<'_>) {
         for key in keys {
             let Some(flow) = self.get(*key) else { continue };
-            if !flow.is(FlowFlag::ENDED) && !flow.is(FlowFlag::IGNORED) && !flow.is(FlowFlag::FINISHED) {
-                flow.set(FlowFlag::FINISHED | FlowFlag::ENDED, true);
+            if !flow.is(TrackedFlags::ENDED)
+                && !flow.is(TrackedFlags::IGNORED)
+                && !flow.is(TrackedFlags::FINISHED)
+            {
+                flow.set(TrackedFlags::FINISHED | TrackedFlags::ENDED, true);
                 self.ended.push(key.index);
             }
         }
@@ -266,7 +269,7 @@ impl TrackedFlows {
 
     fn get(&mut self, key: ConnectionKey) -> Option<&mut TrackedFlow> {
         let flow = self.flows.get_mut(key.index as usize)?;
-        (flow.is(FlowFlag::USED) && flow.generation == key.generation).then_some(flow)
+        (flow.is(TrackedFlags::USED) && flow.generation == key.generation).then_some(flow)
     }
 
     /// How often the table was full since the last call.
@@ -277,7 +280,7 @@ impl TrackedFlows {
     /// Returns memory that the table no longer needs to the allocator.
     pub fn make_room(&mut self) {
         let before = self.flows.len();
-        while let Some(free) = self.flows.pop_if(|flow| !flow.is(FlowFlag::USED)) {
+        while let Some(free) = self.flows.pop_if(|flow| !flow.is(TrackedFlags::USED)) {
             self.generation = self.generation.max(free.generation);
         }
         let count = self.flows.len();

@@ -254,8 +254,7 @@ impl Tcptop {
         let mut tcptop = Self { process, seen, note: None, excuse: None };
         let start = Instant::now();
         while !tcptop.seen.0.lock().expect("not poisoned").header {
-            let ended = tcptop.process.child.try_wait().expect("a child of ours");
-            if ended.is_some() || start.elapsed() > LIMIT {
+            if !tcptop.process.is_running() || start.elapsed() > LIMIT {
                 let _ = tcptop.process.child.kill();
                 let finished = tcptop.process.wait();
                 panic!("tcptop did not start: {}\n{}", finished.status, finished.stderr);

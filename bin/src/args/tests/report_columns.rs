@@ -1,6 +1,15 @@
 //! The options that choose, group and sort columns.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::{
+    collector::Details,
+    columns::{CLOSED, LIVE, Row},
+    conn::{ConnectionRecord, Decay, Extra, History, Keep, Queues, Reason},
+    names::{NameOptions, Names},
+    output::samples,
+};
 
 #[test]
 fn closed_connections_come_too_or_alone() {
@@ -54,16 +63,77 @@ fn groups_have_their_column_and_sums() {
     assert_eq!(names("--by remote --columns remote,conns"), "raddr,conns");
     assert!(refusal("--by comm --user").starts_with("column 'user' is not one of a group"));
     assert!(refusal("--by rtt_us").starts_with("invalid value 'rtt_us' for '--by': expected process, "));
-    for column in COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some()) {
-        assert!(parse_line(&format!("--by {}", column.name)).is_ok(), "{}", column.name);
-        let by = OPTIONS.iter().find(|opt| opt.id == OptionId::By).expect("an option");
-        assert!(by.more.contains(column.name), "the help does not name {}", column.name);
+}
+
+#[test]
+fn the_texts_of_by_list_all_columns_of_groups() {
+    // Returns the names of these columns. `of_alias` makes the name of a column that also has an alias.
+    let names = |of_alias: fn(&str, &str) -> String| -> BTreeSet<String> {
+        let columns = COLUMNS.iter().filter(|column| columns::grouped(column.id).is_some());
+        let name = |column: &Column| match read::GROUP_ALIASES.iter().find(|(_, id)| *id == column.id) {
+            Some((alias, _)) => of_alias(alias, column.name),
+            None => column.name.to_owned(),
+        };
+        columns.map(name).collect()
+    };
+    let listed = |text: &str| -> BTreeSet<String> {
+        text.replace(" or ", ", ").split(", ").map(ToOwned::to_owned).collect()
+    };
+    let by = OPTIONS.iter().find(|opt| opt.id == OptionId::By).expect("an option");
+    let (list, _) = by.more.split_once(". ").expect("a list and a sentence");
+    assert_eq!(listed(list), names(|alias, name| format!("{alias} (the same as {name})")));
+    let expected = by.value.as_ref().expect("--by takes a value").expected;
+    assert_eq!(listed(expected), names(|alias, _| alias.to_owned()));
+    for name in names(|alias, _| alias.to_owned()).union(&names(|_, name| name.to_owned())) {
+        assert!(parse_line(&format!("--by {name}")).is_ok(), "{name}");
+    }
+}
+
+/// Returns a record in which no part of `extra` that is kept has its default.
+fn record(keep: Keep) -> ConnectionRecord {
+    let mut history = History::default();
+    history.add(1000, &Decay::over(Duration::from_secs(1)));
+    let extra = Extra {
+        // Interface 1 is the loopback interface, which every host has.
+        details: Details { interface: 1, reason: Some(Reason::Timeout) },
+        queues: keep.queues.then_some(Queues { unacknowledged: 1, unread: 2, window: 3 }),
+        history: keep.history.then(|| Box::new(history)),
+    };
+    ConnectionRecord {
+        extra: keep.extra.then(|| Box::new(extra)),
+        ..samples::record(Protocol::Tcp, ("192.0.2.1", 80), ("198.51.100.7", 5000))
+    }
+}
+
+#[test]
+fn every_column_needs_what_it_reads() {
+    let everything = Keep { extra: true, queues: true, history: true };
+    let wanted = NameOptions { interface: true, ..NameOptions::default() };
+    let mut names = Names::new("/nonexistent".as_ref(), wanted);
+    names.look_up([&record(everything)].into_iter());
+    let records = samples::records();
+    let report = samples::report(&records);
+    let frame = samples::frame(&report, &names);
+    for column in COLUMNS {
+        let shown = |keep| {
+            [&LIVE, &CLOSED].map(|kind| {
+                let mut text = Vec::new();
+                column.text(&Row { record: &record(keep), kind }, &frame, usize::MAX, &mut text);
+                String::from_utf8(text).expect("UTF-8")
+            })
+        };
+        let keep = settings(&format!("--columns {}", column.name)).keep;
+        assert_eq!(shown(keep), shown(everything), "{}: its row does not need what it reads", column.name);
+        for less in [Keep::default(), Keep { queues: false, ..keep }, Keep { history: false, ..keep }] {
+            let reads = less == keep || shown(less) != shown(keep);
+            assert!(reads, "{}: its row needs what it does not read", column.name);
+        }
     }
 }
 
 #[test]
 fn every_column_can_be_chosen_and_sorted_by() {
-    for column in &COLUMNS {
+    for column in COLUMNS {
         assert_eq!(settings(&format!("--columns {}", column.name)).output.columns, [column.id]);
         for (mark, reversed) in [("", false), ("-", true)] {
             let order = settings(&format!("-s {mark}{}", column.name)).selection.order;
