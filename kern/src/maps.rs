@@ -26,7 +26,8 @@ use crate::{sock::Address, state::SocketState};
 #[map]
 pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
-/// The queue of places in `FLOWS` that userspace has returned. Elements of an array are eight bytes apart at least.
+/// The queue of places in `FLOWS` that userspace has returned. Its elements are `u64`, because the
+/// kernel pads elements to eight bytes.
 #[map]
 pub static FREE: Array<u64> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 

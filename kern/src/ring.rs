@@ -16,8 +16,8 @@ use crate::{
 const LOOK_STEP: u32 = 16;
 
 /// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
-/// userspace finds the entry by reading the whole table. Stores the packet's network interface whenever it announces, and
-/// for the first packet of a flow that was announced before it.
+/// userspace finds the entry by reading the whole table. Stores the packet's network interface when it announces, or while
+/// the flow has none.
 #[inline(always)]
 pub fn moved(flow: &mut Flow, place: u32, skb: *mut __sk_buff) {
     let is_news = is_news(flow);
@@ -73,8 +73,8 @@ fn submit(kind: u32, data: TcptopEventData, wake: bool) {
     }
 }
 
-/// Returns true if userspace must be woken because of the ring. Userspace reads the ring at every tick. Programs wake it
-/// earlier only when the ring or the table fills up.
+/// Returns true if userspace must be woken because of the ring. Userspace reads the ring at the end of each interval. Programs
+/// wake it earlier only when the ring or the table fills up.
 #[inline(always)]
 fn is_half_full() -> bool {
     EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= RING_BYTES as u64 / 2

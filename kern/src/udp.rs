@@ -60,8 +60,9 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     unsafe { add_both(flow, direction, bytes, datagrams) };
     let cookie = field!(flow, cookie);
     if cookie != state.cookie {
-        // Userspace has just ended this flow. If the entry is another flow's by now, this program was interrupted for long.
-        // The entry was cleared meanwhile, so there is nothing to subtract.
+        // Userspace has just ended this flow. If the entry is another flow's by now, this program was interrupted for longer
+        // than the 20 ms that a place rests. If that was after the addition, the entry was cleared since, and there is nothing
+        // to subtract. If it was before, the datagram counts in the other flow. The program cannot distinguish the two.
         if cookie == state.cookie | Flow::RETIRED {
             // SAFETY: as above.
             unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
@@ -207,7 +208,7 @@ fn insert(
         }
     }
     if flow::at(state.place, state.cookie).is_some() {
-        state.mark = 1;
+        state.note_other_flow();
     }
     state.place = new.place;
     new.announce();

@@ -103,7 +103,7 @@ fn owner(flow: &Flow, opening: Opening, reading: DecodeContext) -> Option<Observ
     let Owner { pid, uid, seen, cgroup, comm, .. } = flow.owner;
     let claim = match flow.claim {
         _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
-        abi::ClaimCode::LISTENER => Claim::Listener,
+        abi::ClaimCode::BY_LISTENER => Claim::Listener,
         abi::ClaimCode::SHARED => Claim::Shared,
         _ => Claim::Accepted,
     };
@@ -200,7 +200,7 @@ mod tests {
             observation(flow, KEY, READING).and_then(|seen| seen.owner).map(|owner| owner.claim)
         };
         assert_eq!(claim(&flow), Some(Claim::Accepted));
-        assert_eq!(claim(&Flow { claim: abi::ClaimCode::LISTENER, ..flow }), Some(Claim::Listener));
+        assert_eq!(claim(&Flow { claim: abi::ClaimCode::BY_LISTENER, ..flow }), Some(Claim::Listener));
         assert_eq!(claim(&Flow { released: 1, ..flow }), Some(Claim::Used));
     }
 
