@@ -64,7 +64,7 @@ pub struct Flow {
     /// the socket lock only.
     pub read_jiffies: u32,
     /// The reporting interval in which the flow was last announced to userspace.
-    pub epoch: u32,
+    pub interval: u32,
     /// [`FlowFlags`]. TCP: written under the socket lock only.
     pub flags: u32,
     /// TCP: `BPF_TCP_*` state of include/uapi/linux/bpf.h, [`crate::TcpStateCode`]. UDP: 0.

@@ -8,7 +8,7 @@ use tcptop_abi::{
 };
 
 use crate::{
-    maps::{EVENTS, epoch, stats},
+    maps::{EVENTS, interval, stats},
     sock::field,
 };
 
@@ -40,15 +40,15 @@ pub fn changed(flow: &mut Flow, place: u32) {
 /// Announces a new flow, and wakes userspace at once if `wake` is set.
 #[inline(always)]
 pub fn appeared(flow: &mut Flow, place: u32, wake: bool) {
-    flow.epoch = epoch();
+    flow.interval = interval();
     emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, place, wake);
 }
 
 #[inline(always)]
 fn is_news(flow: &mut Flow) -> bool {
-    let now = epoch();
-    let news = flow.epoch != now;
-    flow.epoch = now;
+    let now = interval();
+    let news = flow.interval != now;
+    flow.interval = now;
     news
 }
 

@@ -12,7 +12,7 @@ use crate::{
     counter::add,
     destination,
     flow::{self, Begins},
-    maps::{UDP_PLACES, epoch, flow_table_full},
+    maps::{UDP_PLACES, flow_table_full, interval},
     packet::{Direction, Packet},
     ring, sock,
     sock::{Address, field},
@@ -72,7 +72,7 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
-    if flow.epoch != epoch() {
+    if flow.interval != interval() {
         // Another process may use the socket now.
         if state.owner.is_known() {
             // SAFETY: a live map value, and one or the caller's stack.

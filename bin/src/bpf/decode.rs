@@ -82,7 +82,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: DecodeContext) -> O
         sent_to: None,
         details: Details { interface: flow.interface, reason: reason(flow) },
         end_unconfirmed: protocol == Protocol::Tcp
-            && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
+            && (closed && !has(FlowFlags::STATE_EVENTS) || flow.interval < reading.doubted),
     })
 }
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn what_has_not_moved_since_hooks_were_detached_may_have_ended() {
         let flow =
-            Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, epoch: 7, ..Flow::default() };
+            Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, interval: 7, ..Flow::default() };
         let unconfirmed = |doubted| {
             observation(&flow, KEY, DecodeContext { doubted, ..READING }).expect("a protocol").end_unconfirmed
         };
@@ -241,7 +241,7 @@ mod tests {
             flow.protocol = if flow.protocol & 1 == 0 { IPPROTO_TCP } else { IPPROTO_UDP };
             let now = Duration::from_nanos(flow.earlier_rx);
             for (sees_releases, pids_are_ours) in [(true, true), (false, false)] {
-                let reading = DecodeContext { sees_releases, doubted: flow.epoch / 2, pids_are_ours, now };
+                let reading = DecodeContext { sees_releases, doubted: flow.interval / 2, pids_are_ours, now };
                 let Some(seen) = observation(&flow, KEY, reading) else { continue };
                 let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
                 assert!(seen.totals.rx_bytes <= rx_bytes && seen.totals.tx_bytes <= tx_bytes);

@@ -241,7 +241,7 @@ impl RunningPrograms {
         let _ = self.steer();
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
-            self.flows.drain(self.steering.epoch(), sink);
+            self.flows.drain(self.steering.interval(), sink);
             self.clean();
         }
         records > 0
@@ -262,7 +262,7 @@ impl RunningPrograms {
         let detached = self.links.reattach()?;
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
-            self.flows.doubt(self.steering.epoch(), clock::monotonic());
+            self.flows.doubt(self.steering.interval(), clock::monotonic());
             self.missed_callbacks |= detached.iter().any(|hook| hook.what == STATES_HOOK);
             self.detached.extend(detached);
         }
@@ -276,7 +276,7 @@ impl RunningPrograms {
         if losses.notifications > 0 {
             self.flows.announce_all();
         }
-        self.flows.collect(self.steering.epoch() - 1, tick, sink);
+        self.flows.collect(self.steering.interval() - 1, tick, sink);
         self.clean();
         if self.missed_callbacks {
             losses.unreported = 0;

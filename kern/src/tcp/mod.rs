@@ -15,7 +15,7 @@ pub use self::ingress::ingress;
 use crate::{
     adopt::{Adopted, adopt},
     flow,
-    maps::{encapsulates, epoch, note_encapsulation, stats},
+    maps::{encapsulates, interval, note_encapsulation, stats},
     ring,
     segment::{Segment, at_or_after},
     sock::field,
@@ -59,7 +59,7 @@ pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     if segment.is_plain()
         && !fin_pending
         && flow.read_jiffies == jiffies()
-        && flow.epoch == epoch()
+        && flow.interval == interval()
         && field!(tp, snd_nxt) == segment.seq
     {
         count_sent_up_to(flow, segment.seq.wrapping_add(segment.payload));

@@ -64,7 +64,7 @@ impl FlowTable {
     /// could not be mapped.
     pub(super) fn is_current(&self, idle: &IdleFlow) -> bool {
         let tracked = &self.tracked[idle.place as usize];
-        tracked.generation == idle.generation && tracked.idle == idle.epoch
+        tracked.generation == idle.generation && tracked.idle == idle.interval
     }
 
     /// Adds UDP flows that were idle for too long.
@@ -78,7 +78,7 @@ impl FlowTable {
             match self.entries.read(oldest.place) {
                 // The entry cannot be mapped now. Try again later.
                 None => return self.idle.push_front(oldest),
-                Some(flow) if flow.epoch == oldest.epoch => expired.push(oldest.place),
+                Some(flow) if flow.interval == oldest.interval => expired.push(oldest.place),
                 // The flow has moved since, and is announced again.
                 Some(_) => {}
             }
