@@ -9,7 +9,7 @@ use aya_ebpf::{
 use tcptop_abi::{ClaimCode, Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    counter::add,
+    atomic::add,
     destination,
     flow::{self, Begins},
     maps::{UDP_PLACES, flow_table_full, interval},
