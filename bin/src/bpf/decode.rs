@@ -9,7 +9,8 @@ use tcptop_abi::{
 use super::reason::reason;
 use crate::{
     collector::{
-        Claim, ConnectionKey, Details, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic,
+        Claim, ConnectionKey, Details, Observation, ObservedOpening, ObservedOwner, Protocol, TcpState,
+        Traffic,
     },
     sys::clock::Moment,
 };
@@ -59,11 +60,11 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: DecodeContext) -> O
     };
     let has = |flag| flow.flags & flag != 0;
     let opening = if protocol == Protocol::Udp || has(FlowFlags::ACTIVE_OPEN) {
-        Opening::Active
+        ObservedOpening::Active
     } else if has(FlowFlags::PASSIVE_OPEN) {
-        Opening::Passive
+        ObservedOpening::Passive
     } else {
-        Opening::Unseen
+        ObservedOpening::Unseen
     };
     let closed = flow.released != 0 || !reading.sees_releases;
     let (totals, earlier) = moved(flow);
@@ -99,10 +100,10 @@ fn moved(flow: &Flow) -> (Counters, Traffic) {
     (totals, Traffic::default())
 }
 
-fn owner(flow: &Flow, opening: Opening, reading: DecodeContext) -> Option<ObservedOwner> {
+fn owner(flow: &Flow, opening: ObservedOpening, reading: DecodeContext) -> Option<ObservedOwner> {
     let Owner { pid, uid, seen, cgroup, comm, .. } = flow.owner;
     let claim = match flow.claim {
-        _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
+        _ if opening == ObservedOpening::Active || flow.released != 0 => Claim::Used,
         abi::ClaimCode::BY_LISTENER => Claim::Listener,
         abi::ClaimCode::SHARED => Claim::Shared,
         _ => Claim::Accepted,
@@ -164,7 +165,7 @@ mod tests {
         let seen = observation(&flow, KEY, READING).expect("a protocol");
         assert_eq!(
             (seen.key, seen.protocol, seen.state, seen.opening),
-            (KEY, Protocol::Udp, None, Opening::Active)
+            (KEY, Protocol::Udp, None, ObservedOpening::Active)
         );
         assert_eq!((seen.ends.rport, seen.totals.rx_bytes, seen.began), (53, 90, Moment::new(9)));
         let owner = seen.owner.expect("known");

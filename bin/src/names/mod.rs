@@ -110,12 +110,12 @@ impl Names {
     }
 
     /// Keeps the names of these processes, and no longer those of the last call.
-    pub fn keep<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
+    pub fn keep_only<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
         self.kept.clear();
         self.kept.extend(processes);
     }
 
-    /// If many processes are known, forgets those that neither `records` nor [`Self::keep`] needs.
+    /// If many processes are known, forgets those that neither `records` nor [`Self::keep_only`] needs.
     pub fn forget_others<'a, R: Iterator<Item = &'a ConnectionRecord>>(
         &mut self,
         records: impl FnOnce() -> R,

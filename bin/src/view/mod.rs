@@ -51,7 +51,7 @@ pub struct View<'a> {
     /// Groups that are no longer kept.
     pub left_out: LeftOut,
     /// A filter or a least rate was given, so rows may be missing.
-    pub tested: bool,
+    pub may_hide_rows: bool,
     /// Bytes that open and ended connections moved in the interval; `None` without a filter.
     pub shown: Option<Traffic>,
 }
@@ -128,7 +128,7 @@ impl Selection {
         View {
             rows,
             ranked: self.order.is_none().then_some(ranked),
-            tested: !all || self.min_rate.is_some(),
+            may_hide_rows: !all || self.min_rate.is_some(),
             more: more + left_out.groups,
             left_out,
             shown,

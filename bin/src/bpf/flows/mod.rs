@@ -231,17 +231,17 @@ impl FlowTable {
             keep
         });
         self.listed = listed;
-        if !ended.sockets.is_empty() {
+        if !ended.udp_cookies.is_empty() {
             self.find_siblings(&mut ended);
         }
         if let Some(tick) = tick {
             // Reports come a little early or late. The slack lets the right one end a flow whose timeout is a multiple of the
             // interval.
             let slack = tick.now.saturating_sub(self.before) / 8;
-            self.find_expired(tick.now + slack, &mut ended.flows);
+            self.find_expired(tick.now + slack, &mut ended.udp_places);
         }
         self.close(&mut ended, sink);
-        self.expire(&ended.flows, sink);
+        self.expire(&ended.udp_places, sink);
     }
 }
 

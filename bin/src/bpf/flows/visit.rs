@@ -36,9 +36,9 @@ impl FlowTable {
         match (flow.protocol, flow.state) {
             (IPPROTO_UDP, _) if flow.released != 0 => {
                 if flow.released == Flow::RELEASED_WITH_OTHERS {
-                    ended.sockets.insert(flow.cookie);
+                    ended.udp_cookies.insert(flow.cookie);
                 }
-                ended.flows.push(place);
+                ended.udp_places.push(place);
                 return false;
             }
             (IPPROTO_TCP, TcpStateCode::CLOSE) => {
