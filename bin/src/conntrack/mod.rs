@@ -21,7 +21,7 @@ mod direction;
 mod entry;
 mod events;
 mod flow;
-mod flows;
+mod flow_table;
 mod line;
 mod message;
 mod packed;
@@ -40,7 +40,7 @@ use self::{
     accounting::Accounting,
     classifier::Classifier,
     events::{Events, News},
-    flows::TrackedFlows,
+    flow_table::TrackedFlows,
     source::EntrySource,
 };
 use crate::{

@@ -1,16 +1,18 @@
 //! Names of processes, users, hosts and network interfaces.
 
+mod cgroup_units;
 mod clients;
 mod interfaces;
 mod known;
 mod processes;
 mod unit;
-mod units;
 mod users;
 
 use std::{path::Path, time::Duration};
 
-use self::{clients::Clients, interfaces::Interfaces, processes::Processes, units::Units, users::Users};
+use self::{
+    cgroup_units::Units, clients::Clients, interfaces::Interfaces, processes::Processes, users::Users,
+};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::{ConnectionRecord, Identified},

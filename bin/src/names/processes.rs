@@ -9,9 +9,9 @@ use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
 use super::{
     NameOptions,
+    cgroup_units::Units,
     known::{Known, ProcessId, marked},
     unit,
-    units::Units,
 };
 use crate::{
     collector::{ObservedOwner, Process},

@@ -17,6 +17,14 @@ use crate::{
 };
 
 /// The rows that the user wants to see.
+///
+/// | options | `live` | `idle` | `closed_active` | `closed` | rows without `by` |
+/// | --- | --- | --- | --- | --- | --- |
+/// | none | yes | yes | yes | no | open connections, and those that ended and moved bytes |
+/// | `--closed` | yes | yes | yes | yes | these, then those that ended without moving bytes |
+/// | `--closed=only` | no | yes | no | yes | connections that ended |
+/// | `--csv` | yes | no | no | no | open connections that changed |
+/// | `--csv --closed` | yes | no | no | yes | these, then connections that ended |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only connections that pass this filter.

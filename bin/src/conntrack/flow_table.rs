@@ -318,5 +318,5 @@ impl Hasher for Hashed {
 }
 
 #[cfg(test)]
-#[path = "flows_tests/mod.rs"]
+#[path = "flow_table_tests/mod.rs"]
 mod tests;
