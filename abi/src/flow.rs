@@ -64,7 +64,7 @@ pub struct Flow {
     /// the socket lock only.
     pub read_jiffies: u32,
     /// The reporting interval in which the flow was last announced to userspace.
-    pub epoch: u32,
+    pub interval: u32,
     /// [`FlowFlags`]. TCP: written under the socket lock only.
     pub flags: u32,
     /// TCP: `BPF_TCP_*` state of include/uapi/linux/bpf.h, [`crate::TcpStateCode`]. UDP: 0.
@@ -77,7 +77,7 @@ pub struct Flow {
     /// [`ClaimCode`]. TCP: how `owner` got the socket. UDP: [`ClaimCode::ABANDONED`] or 0.
     pub claim: u8,
     /// TCP: the socket's sequence number after our FIN, once the egress hook has seen the FIN; 0: it has not.
-    pub fin_end: u32,
+    pub own_fin_end: u32,
     /// The socket's owner, if a hook has seen it.
     pub owner: Owner,
     /// Both ends.
@@ -138,7 +138,7 @@ impl ClaimCode {
     /// The process made, connected or sent from the socket, or closed it last.
     pub const USED: u8 = 0;
     /// The process owns the listener from which the socket was accepted.
-    pub const LISTENER: u8 = 1;
+    pub const BY_LISTENER: u8 = 1;
     /// The process accepted the connection, or asked for its address.
     pub const ACCEPTED: u8 = 2;
     /// The process asked for the connection's address after another process had. Either may have closed it since.

@@ -50,7 +50,7 @@ impl Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// Number of the current reporting interval; written by userspace.
-    pub epoch: u32,
+    pub interval: u32,
     /// How many new processes may still wake userspace. Userspace sets the number, and the kernel programs count it down. At 0
     /// they announce processes without waking userspace.
     pub wakes: u32,

@@ -22,8 +22,9 @@ use crate::{
 pub enum Adopted {
     /// The connection has a flow now.
     Flow(*mut Flow, &'static mut SocketState),
-    /// The socket has no connection, or the table is full. In the second case the bytes are counted as untracked.
-    Nothing,
+    /// The packet counts in no flow. The socket is a listener's or not a full one, its connection has ended, the kernel's own
+    /// socket sent an empty segment, or the table is full. In the last case the bytes are counted as untracked.
+    NoFlow,
     /// The socket is not a TCP socket.
     NotTcp,
 }
@@ -34,20 +35,20 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     // SAFETY: `common` is not null.
     let sk = unsafe { bpf_sk_fullsock(common) };
     if sk.is_null() {
-        return Adopted::Nothing;
+        return Adopted::NoFlow;
     }
     if !sock::is_tcp(sk) {
         // The kernel's own socket sends resets and acknowledgements without payload.
         let is_empty = leaving.is_seen() && leaving.payload == 0;
-        return if is_empty { Adopted::Nothing } else { Adopted::NotTcp };
+        return if is_empty { Adopted::NoFlow } else { Adopted::NotTcp };
     }
     let tcp_state = field!(sk, state) as u8;
     let flags = match tcp_state {
         State::CLOSE => {
             leave_closed(skb, sk, leaving);
-            return Adopted::Nothing;
+            return Adopted::NoFlow;
         }
-        State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return Adopted::Nothing,
+        State::LISTEN | State::TIME_WAIT | State::NEW_SYN_RECV => return Adopted::NoFlow,
         State::SYN_SENT => FlowFlags::ACTIVE_OPEN,
         State::SYN_RECV => FlowFlags::PASSIVE_OPEN,
         State::FIN_WAIT1 => fin_in_flight(sk),
@@ -59,20 +60,21 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     // SAFETY: `sk` is not null.
     let tp = unsafe { tcp_sock(sk) };
     if tp.is_null() {
-        return Adopted::Nothing;
+        return Adopted::NoFlow;
     }
     let Some(state) = socket::find_or_make(sk, skb) else {
         flow_table_full();
         count_new(tp, leaving);
-        return Adopted::Nothing;
+        return Adopted::NoFlow;
     };
     let fins = flags & (FlowFlags::FIN_SENT | FlowFlags::FIN_RECEIVED);
     if state.flags & (HASHED | UNTRACKED) == HASHED && overflowed() {
-        // The hash may have been full before, so this connection's bytes may already be counted as untracked.
+        // The hash may have been full before. This connection's bytes may then already be counted as untracked, so start the
+        // untracked sums at the present totals.
         untracked::count(state, tp, Segment::unseen(), fins);
     }
     let flags = flags | untracked::flags(state);
-    if let Some(flow) = connection::insert(state, sk, flags, tcp_state) {
+    if let Some(flow) = connection::make_and_link(state, sk, flags, tcp_state) {
         return Adopted::Flow(flow, state);
     }
     if state.flags & (HASHED | FlowFlags::STATE_EVENTS) == HASHED {
@@ -82,10 +84,10 @@ pub fn adopt(skb: *mut __sk_buff, common: *mut bpf_sock, leaving: Segment) -> Ad
     } else {
         untracked::count(state, tp, leaving, fins | leaving.fin_sent());
     }
-    Adopted::Nothing
+    Adopted::NoFlow
 }
 
-/// Counts the bytes that a segment sends for the first time as untracked. Used for sockets whose state cannot be stored.
+/// Adds to the untracked bytes what a segment sends for the first time. Used for sockets whose state cannot be stored.
 #[inline(always)]
 fn count_new(tp: *const bpf_tcp_sock, leaving: Segment) {
     if leaving.is_seen() && field!(tp, snd_nxt) == leaving.seq {

@@ -10,18 +10,24 @@ use crate::{
     words,
 };
 
-/// Makes and announces the entry of a connection. Returns `None` when the table is full, which is counted.
+/// Makes and announces the entry of a connection, and stores its place in the socket's state. Returns `None` when the table
+/// is full, which is counted.
 #[inline(always)]
-pub fn insert(state: &mut SocketState, sk: *const bpf_sock, flags: u32, tcp_state: u8) -> Option<*mut Flow> {
-    let new = describe(state, sk, flags, tcp_state, Begins::Unknown)?;
+pub fn make_and_link(
+    state: &mut SocketState,
+    sk: *const bpf_sock,
+    flags: u32,
+    tcp_state: u8,
+) -> Option<*mut Flow> {
+    let new = make(state, sk, flags, tcp_state, Begins::Unknown)?;
     state.place = new.place;
     Some(new.flow)
 }
 
-/// Makes and announces an entry with the endpoints and the owner of a socket. No packet counts in
-/// it until the caller has stored its place in the socket's state.
+/// Makes and announces an entry with the endpoints and the owner of a socket. No packet counts in it until the caller has
+/// stored its place in the socket's state.
 #[inline(always)]
-pub fn describe(
+pub fn make(
     state: &SocketState,
     sk: *const bpf_sock,
     flags: u32,

@@ -30,7 +30,8 @@ pub fn ipv6(addr: *mut bpf_sock_addr) -> Address {
 /// Records the destination of the datagram that this hook sees. `cookie` is the socket's.
 #[inline(always)]
 pub fn record(addr: *mut bpf_sock_addr, cookie: u64, address: Address) {
-    // The unspecified address means this host. The packet shows which of the host's addresses the kernel chose.
+    // The unspecified address means this host, so clear the record. The packet shows which of the host's addresses the kernel
+    // chose.
     let cookie = if address[0] | address[1] == 0 || address == mapped(0) { 0 } else { cookie };
     let port_and_time = u16::from_be(field!(addr, user_port) as u16) as u64 | (now() as u64) << 32;
     if let Some(sent_to) = SENT_TO.get_ptr_mut(0) {
@@ -39,7 +40,7 @@ pub fn record(addr: *mut bpf_sock_addr, cookie: u64, address: Address) {
     }
 }
 
-/// The kernel's clock, in ticks of 1 to 10 ms.
+/// The kernel's clock, in jiffies of 1 to 10 ms.
 #[inline(always)]
 fn now() -> u32 {
     // SAFETY: a helper without arguments.

@@ -17,7 +17,7 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_map_lookup_elem};
 use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, TcpStateCode as State, UdpKey};
 
 use crate::{
-    maps::{FLOWS, STATE_BY_COOKIE, UDP_PLACES, epoch, flow_table_full},
+    maps::{FLOWS, STATE_BY_COOKIE, UDP_PLACES, flow_table_full, interval},
     places, ring,
     sock::{field, pair},
     socket,
@@ -85,7 +85,7 @@ pub fn alloc(protocol: u8, state: u8, flags: u32, owner: Owner, begins: Begins) 
         (*flow).state = state;
         (*flow).flags = flags;
         (*flow).owner = owner;
-        (*flow).epoch = epoch().wrapping_sub(1);
+        (*flow).interval = interval().wrapping_sub(1);
         if matches!(begins, Begins::Now) {
             (*flow).began = bpf_ktime_get_boot_ns();
         }

@@ -91,9 +91,7 @@ fn begin(ops: *mut bpf_sock_ops, op: u32) {
     };
     let flags = kind | FlowFlags::STATE_EVENTS;
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB {
-        // Forget the peer's FIN of an earlier connection of this socket.
-        state.fin_seen = 0;
-        state.mark = 0;
+        state.forget_ending();
         untracked::forget(state);
     } else if state.flags & UNTRACKED != 0 {
         // The next segment that this connection sends asks for room again.
@@ -111,7 +109,7 @@ fn begin(ops: *mut bpf_sock_ops, op: u32) {
     }
     let listens = op == BPF_SOCK_OPS_TCP_LISTEN_CB;
     let begins = if listens { Begins::Unknown } else { Begins::Now };
-    match connection::describe(state, sk, flags, tcp_state, begins) {
+    match connection::make(state, sk, flags, tcp_state, begins) {
         Some(new) if listens => {
             state.place = NO_PLACE;
             state.quiet_place = new.place;
@@ -174,7 +172,7 @@ fn state_changed(ops: *mut bpf_sock_ops) {
 /// Returns the [`FlowFlags`] that tell userspace why a connection ended.
 #[inline(always)]
 fn end_flags(state: &SocketState, old: u8) -> u32 {
-    let reset = if state.mark != 0 { FlowFlags::RESET_RECEIVED } else { 0 };
+    let reset = if state.reset_seen() { FlowFlags::RESET_RECEIVED } else { 0 };
     let released = if state.released != 0 { FlowFlags::RELEASED_BEFORE } else { 0 };
     reset | released | ((old & 15) as u32) << FlowFlags::LAST_STATE_SHIFT
 }

@@ -23,8 +23,8 @@
 )]
 
 mod adopt;
+mod atomic;
 mod connection;
-mod counter;
 mod destination;
 mod flow;
 mod lifecycle;

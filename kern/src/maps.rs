@@ -26,7 +26,8 @@ use crate::{sock::Address, state::SocketState};
 #[map]
 pub static FLOWS: Array<Flow> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
-/// The queue of places in `FLOWS` that userspace has returned. Elements of an array are eight bytes apart at least.
+/// The queue of places in `FLOWS` that userspace has returned. Its elements are `u64`, because the
+/// kernel pads elements to eight bytes.
 #[map]
 pub static FREE: Array<u64> = Array::with_max_entries(MAX_FLOWS, BPF_F_MMAPABLE);
 
@@ -113,7 +114,7 @@ pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 
 /// Userspace steers the programs through this global. A program reads a global faster than any other map.
 #[unsafe(no_mangle)]
-static mut CONTROL: Control = Control { epoch: 0, wakes: 0, eager: 0 };
+static mut CONTROL: Control = Control { interval: 0, wakes: 0, eager: 0 };
 
 /// Rare conditions that the programs have met, and check for from then on. They are not in `CONTROL`, because userspace
 /// overwrites all of that.
@@ -131,9 +132,9 @@ struct Met {
 
 /// Number of the current reporting interval.
 #[inline(always)]
-pub fn epoch() -> u32 {
+pub fn interval() -> u32 {
     // SAFETY: an aligned integer, which userspace writes.
-    unsafe { read_volatile(&raw const CONTROL.epoch) }
+    unsafe { read_volatile(&raw const CONTROL.interval) }
 }
 
 /// Returns true once a flow found no room. From then on, packets of unknown flows are counted as untracked.

@@ -64,7 +64,7 @@ pub fn connected(addr: *mut bpf_sock_addr) {
 fn use_socket(addr: *mut bpf_sock_addr, cookie: u64) {
     let sk = field!(addr, __bindgen_anon_1.sk);
     if !sk.is_null()
-        && let Some(state) = socket::find_or_store(sk, cookie)
+        && let Some(state) = socket::find_or_make_stored(sk, cookie)
     {
         take_over(state);
     }
@@ -78,7 +78,7 @@ pub fn address_asked(addr: *mut bpf_sock_addr) {
     if sk.is_null() || !sock::is_tcp(sk) {
         return;
     }
-    let Some(state) = socket::find_or_store(sk, socket::cookie(addr)) else { return };
+    let Some(state) = socket::find_or_make_stored(sk, socket::cookie(addr)) else { return };
     // Read the place only once: the connection may end meanwhile, and `ring::changed` must get the place of this flow.
     let place = field!(&raw const *state, place);
     let flow = flow::at(place, state.cookie);
@@ -86,7 +86,7 @@ pub fn address_asked(addr: *mut bpf_sock_addr) {
     let flow = flow.and_then(|flow| unsafe { flow.as_mut() });
     let before = state.claim;
     if flow.as_ref().is_some_and(|flow| flow.flags & FlowFlags::ACTIVE_OPEN != 0)
-        || !take_over(state) && before != ClaimCode::LISTENER
+        || !take_over(state) && before != ClaimCode::BY_LISTENER
     {
         return;
     }
@@ -111,8 +111,8 @@ pub fn released(sk: *mut bpf_sock) {
     }
     let tcp_state = field!(sk, state) as u8;
     // The FIN leaves after this hook, and may be the first packet that tcptop sees of an older connection. The egress hook
-    // must then find who closed the socket, so the state is made here. In these four states the socket has no FIN to send,
-    // and nothing would remove the state.
+    // must then find who closed the socket, so the state is made here. In CLOSE, LISTEN, SYN_SENT and FIN_WAIT2 the socket has
+    // no FIN to send, and nothing would remove the state.
     let fin_follows = !matches!(tcp_state, State::CLOSE | State::LISTEN | State::SYN_SENT | State::FIN_WAIT2);
     let mut state = socket::find_own(sk, sk);
     // If the table is full, there may be no flow by which a hash entry would be removed later.
@@ -148,7 +148,7 @@ fn mark_released(state: &mut SocketState, tcp: bool, tcp_state: u8) -> bool {
     if !flow.owner.is_known() || tcp && flow.flags & FlowFlags::ACTIVE_OPEN == 0 {
         name_closer(flow, state);
     }
-    let released = if !tcp && state.mark != 0 { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
+    let released = if !tcp && state.had_other_flow() { Flow::RELEASED_WITH_OTHERS } else { Flow::RELEASED };
     // The owner must be stored before: userspace may read and end the flow as soon as `released` is set.
     // SAFETY: the first is no instruction, and keeps the compiler from moving stores across it. The second writes to a live
     // map value.

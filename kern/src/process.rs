@@ -70,11 +70,11 @@ pub fn current(pid_tgid: u64) -> Owner {
 /// the process may exit. A process is announced about once per second at most.
 #[inline(always)]
 fn announce(pid: u32, is_other_thread: bool, seen: u32) {
-    const SECOND: u32 = 30 - Owner::SEEN_SHIFT;
+    const SECOND_SHIFT: u32 = 30 - Owner::SEEN_SHIFT;
     if pid == 0 || !is_other_thread && !is_eager() {
         return;
     }
-    let announcement = (pid as u64) << 32 | (seen >> SECOND) as u64;
+    let announcement = (pid as u64) << 32 | (seen >> SECOND_SHIFT) as u64;
     // Two processes may share this entry. Then both are announced more often.
     let Some(last) = ANNOUNCED.get_ptr_mut(pid % ANNOUNCED_ENTRIES) else { return };
     // SAFETY: a live map value, an aligned integer. Two CPUs may announce the same process.

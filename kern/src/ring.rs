@@ -8,7 +8,7 @@ use tcptop_abi::{
 };
 
 use crate::{
-    maps::{EVENTS, epoch, stats},
+    maps::{EVENTS, interval, stats},
     sock::field,
 };
 
@@ -16,8 +16,8 @@ use crate::{
 const LOOK_STEP: u32 = 16;
 
 /// Announces that a flow moved, unless it was announced in this interval. If the ring is full, the loss is counted, and
-/// userspace finds the entry by reading the whole table. Stores the packet's network interface whenever it announces, and
-/// for the first packet of a flow that was announced before it.
+/// userspace finds the entry by reading the whole table. Stores the packet's network interface when it announces, or while
+/// the flow has none.
 #[inline(always)]
 pub fn moved(flow: &mut Flow, place: u32, skb: *mut __sk_buff) {
     let is_news = is_news(flow);
@@ -40,15 +40,15 @@ pub fn changed(flow: &mut Flow, place: u32) {
 /// Announces a new flow, and wakes userspace at once if `wake` is set.
 #[inline(always)]
 pub fn appeared(flow: &mut Flow, place: u32, wake: bool) {
-    flow.epoch = epoch();
+    flow.interval = interval();
     emit(EventKind::DATA, TcptopEventData { data: DataEvent { place } }, place, wake);
 }
 
 #[inline(always)]
 fn is_news(flow: &mut Flow) -> bool {
-    let now = epoch();
-    let news = flow.epoch != now;
-    flow.epoch = now;
+    let now = interval();
+    let news = flow.interval != now;
+    flow.interval = now;
     news
 }
 
@@ -73,8 +73,8 @@ fn submit(kind: u32, data: TcptopEventData, wake: bool) {
     }
 }
 
-/// Returns true if userspace must be woken because of the ring. Userspace reads the ring at every tick. Programs wake it
-/// earlier only when the ring or the table fills up.
+/// Returns true if userspace must be woken because of the ring. Userspace reads the ring at the end of each interval. Programs
+/// wake it earlier only when the ring or the table fills up.
 #[inline(always)]
 fn is_half_full() -> bool {
     EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= RING_BYTES as u64 / 2

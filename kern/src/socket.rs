@@ -91,7 +91,7 @@ pub fn is_listeners<C>(state: &SocketState, ctx: *mut C) -> bool {
 /// Finds the state of a socket, or makes one in storage, which the kernel frees with the socket. Turns the copy of a
 /// listener's state into the socket's own. `cookie` is this socket's.
 #[inline(always)]
-pub fn find_or_store<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketState> {
+pub fn find_or_make_stored<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketState> {
     let mut state = if has_storage() { stored(sk, 0) } else { None };
     if state.is_none() {
         // The socket may have got a hash entry when its option memory was used up.
@@ -100,14 +100,14 @@ pub fn find_or_store<T>(sk: *mut T, cookie: u64) -> Option<&'static mut SocketSt
     if state.is_none() && has_storage() {
         state = stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64);
     }
-    owned(state?, cookie)
+    made_own(state?, cookie)
 }
 
 /// Finds or makes the state of a socket whose end a hook will report. Returns `None` when there is no room.
 #[inline(always)]
 pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
-    if let Some(state) = find_or_store(sk, cookie) { Some(state) } else { enter(cookie) }
+    if let Some(state) = find_or_make_stored(sk, cookie) { Some(state) } else { make_hashed(cookie) }
 }
 
 /// Makes the state of a socket that has none. Returns `None` when there is no room.
@@ -115,11 +115,11 @@ pub fn find_or_make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut Socket
 pub fn make<T, C>(sk: *mut T, ctx: *mut C) -> Option<&'static mut SocketState> {
     let cookie = cookie(ctx);
     let state = if has_storage() { stored(sk, BPF_SK_STORAGE_GET_F_CREATE as u64) } else { None };
-    if let Some(state) = state { owned(state, cookie) } else { enter(cookie) }
+    if let Some(state) = state { made_own(state, cookie) } else { make_hashed(cookie) }
 }
 
 #[inline(always)]
-fn owned(state: &'static mut SocketState, cookie: u64) -> Option<&'static mut SocketState> {
+fn made_own(state: &'static mut SocketState, cookie: u64) -> Option<&'static mut SocketState> {
     if state.cookie != cookie {
         state.begin(cookie);
     }
@@ -128,7 +128,7 @@ fn owned(state: &'static mut SocketState, cookie: u64) -> Option<&'static mut So
 
 /// Makes a hash entry.
 #[inline(always)]
-fn enter(cookie: u64) -> Option<&'static mut SocketState> {
+fn make_hashed(cookie: u64) -> Option<&'static mut SocketState> {
     if has_storage() {
         stats(|stats| stats.refused_storage += 1);
     }
@@ -144,7 +144,7 @@ fn enter(cookie: u64) -> Option<&'static mut SocketState> {
 #[inline(always)]
 pub fn find_or_make_for_packet<T, C>(sk: *mut T, ctx: *mut C, own: &mut SocketState) -> &mut SocketState {
     let cookie = cookie(ctx);
-    if let Some(state) = find_or_store(sk, cookie) {
+    if let Some(state) = find_or_make_stored(sk, cookie) {
         return state;
     }
     own.cookie = cookie;

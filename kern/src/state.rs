@@ -30,8 +30,8 @@ pub struct SocketState {
     pub fin_seen: u8,
     /// `Flow::RELEASED` once the socket's last descriptor was closed, else 0.
     pub released: u8,
-    /// UDP: 1 once the socket has had a second flow. TCP: 1 once a reset from the peer has arrived; only ingress sets it.
-    pub mark: u8,
+    /// See [`SocketState::had_other_flow`] and [`SocketState::reset_seen`].
+    mark: u8,
     /// How `owner` got the socket: [`ClaimCode`].
     pub claim: u8,
     /// `Owner::tgid` of the listener from which the socket was accepted; 0: unknown, or not accepted.
@@ -50,6 +50,37 @@ pub const UNTRACKED: u32 = 1 << 30;
 pub const HASHED: u32 = FlowFlags::HASHED_STATE;
 
 impl SocketState {
+    /// UDP: returns true if the socket has had a second flow.
+    #[inline(always)]
+    pub const fn had_other_flow(&self) -> bool {
+        self.mark != 0
+    }
+
+    /// UDP: records that the socket has a second flow.
+    #[inline(always)]
+    pub const fn note_other_flow(&mut self) {
+        self.mark = 1;
+    }
+
+    /// TCP: returns true if a reset from the peer has arrived.
+    #[inline(always)]
+    pub const fn reset_seen(&self) -> bool {
+        self.mark != 0
+    }
+
+    /// TCP: records that a reset from the peer has arrived. Only the ingress program calls it.
+    #[inline(always)]
+    pub const fn note_reset(&mut self) {
+        self.mark = 1;
+    }
+
+    /// TCP: forgets the peer's FIN and reset of an earlier connection of this socket.
+    #[inline(always)]
+    pub const fn forget_ending(&mut self) {
+        self.fin_seen = 0;
+        self.mark = 0;
+    }
+
     /// Turns a new state, or a copy of a listener's, into that of the socket with this cookie.
     #[inline(always)]
     pub fn begin(&mut self, cookie: u64) {
@@ -60,7 +91,7 @@ impl SocketState {
             self.mark = 0;
             self.released = 0;
             self.flags = 0;
-            self.claim = ClaimCode::LISTENER;
+            self.claim = ClaimCode::BY_LISTENER;
             self.listener = self.owner.tgid;
         }
         self.cookie = cookie;

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_sk_fullsock};
 
 use crate::{
-    counter::add,
+    atomic::add,
     maps::stats,
     packet::behind_ip_header,
     sock::{self, field},

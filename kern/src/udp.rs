@@ -9,10 +9,10 @@ use aya_ebpf::{
 use tcptop_abi::{ClaimCode, Endpoints, Flow, IPPROTO_UDP, UdpKey};
 
 use crate::{
-    counter::add,
+    atomic::add,
     destination,
     flow::{self, Begins},
-    maps::{UDP_PLACES, epoch, flow_table_full},
+    maps::{UDP_PLACES, flow_table_full, interval},
     packet::{Direction, Packet},
     ring, sock,
     sock::{Address, field},
@@ -60,8 +60,9 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     unsafe { add_both(flow, direction, bytes, datagrams) };
     let cookie = field!(flow, cookie);
     if cookie != state.cookie {
-        // Userspace has just ended this flow. If the entry is another flow's by now, this program was interrupted for long.
-        // The entry was cleared meanwhile, so there is nothing to subtract.
+        // Userspace has just ended this flow. If the entry is another flow's by now, this program was interrupted for longer
+        // than the 20 ms that a place rests. If that was after the addition, the entry was cleared since, and there is nothing
+        // to subtract. If it was before, the datagram counts in the other flow. The program cannot distinguish the two.
         if cookie == state.cookie | Flow::RETIRED {
             // SAFETY: as above.
             unsafe { add_both(flow, direction, bytes.wrapping_neg(), datagrams.wrapping_neg()) };
@@ -71,7 +72,7 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
-    if flow.epoch != epoch() {
+    if flow.interval != interval() {
         // Another process may use the socket now.
         if state.owner.is_known() {
             // SAFETY: a live map value, and one or the caller's stack.
@@ -207,7 +208,7 @@ fn insert(
         }
     }
     if flow::at(state.place, state.cookie).is_some() {
-        state.mark = 1;
+        state.note_other_flow();
     }
     state.place = new.place;
     new.announce();

@@ -77,7 +77,7 @@ pub unsafe fn set(word: *mut u64, value: u64) {
     unsafe { write_volatile(word, value) };
 }
 
-/// Returns a zero that the compiler does not recognize as one.
+/// Returns 0, but the compiler cannot know that.
 #[inline(always)]
 fn zero() -> u64 {
     let zero: u64;

@@ -9,7 +9,8 @@ use tcptop_abi::{
 use super::reason::reason;
 use crate::{
     collector::{
-        Claim, ConnectionKey, Details, Observation, ObservedOwner, Opening, Protocol, TcpState, Traffic,
+        Claim, ConnectionKey, Details, Observation, ObservedOpening, ObservedOwner, Protocol, TcpState,
+        Traffic,
     },
     sys::clock::Moment,
 };
@@ -59,11 +60,11 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: DecodeContext) -> O
     };
     let has = |flag| flow.flags & flag != 0;
     let opening = if protocol == Protocol::Udp || has(FlowFlags::ACTIVE_OPEN) {
-        Opening::Active
+        ObservedOpening::Active
     } else if has(FlowFlags::PASSIVE_OPEN) {
-        Opening::Passive
+        ObservedOpening::Passive
     } else {
-        Opening::Unseen
+        ObservedOpening::Unseen
     };
     let closed = flow.released != 0 || !reading.sees_releases;
     let (totals, earlier) = moved(flow);
@@ -82,7 +83,7 @@ pub fn observation(flow: &Flow, key: ConnectionKey, reading: DecodeContext) -> O
         sent_to: None,
         details: Details { interface: flow.interface, reason: reason(flow) },
         end_unconfirmed: protocol == Protocol::Tcp
-            && (closed && !has(FlowFlags::STATE_EVENTS) || flow.epoch < reading.doubted),
+            && (closed && !has(FlowFlags::STATE_EVENTS) || flow.interval < reading.doubted),
     })
 }
 
@@ -99,11 +100,11 @@ fn moved(flow: &Flow) -> (Counters, Traffic) {
     (totals, Traffic::default())
 }
 
-fn owner(flow: &Flow, opening: Opening, reading: DecodeContext) -> Option<ObservedOwner> {
+fn owner(flow: &Flow, opening: ObservedOpening, reading: DecodeContext) -> Option<ObservedOwner> {
     let Owner { pid, uid, seen, cgroup, comm, .. } = flow.owner;
     let claim = match flow.claim {
-        _ if opening == Opening::Active || flow.released != 0 => Claim::Used,
-        abi::ClaimCode::LISTENER => Claim::Listener,
+        _ if opening == ObservedOpening::Active || flow.released != 0 => Claim::Used,
+        abi::ClaimCode::BY_LISTENER => Claim::Listener,
         abi::ClaimCode::SHARED => Claim::Shared,
         _ => Claim::Accepted,
     };
@@ -164,7 +165,7 @@ mod tests {
         let seen = observation(&flow, KEY, READING).expect("a protocol");
         assert_eq!(
             (seen.key, seen.protocol, seen.state, seen.opening),
-            (KEY, Protocol::Udp, None, Opening::Active)
+            (KEY, Protocol::Udp, None, ObservedOpening::Active)
         );
         assert_eq!((seen.ends.rport, seen.totals.rx_bytes, seen.began), (53, 90, Moment::new(9)));
         let owner = seen.owner.expect("known");
@@ -200,7 +201,7 @@ mod tests {
             observation(flow, KEY, READING).and_then(|seen| seen.owner).map(|owner| owner.claim)
         };
         assert_eq!(claim(&flow), Some(Claim::Accepted));
-        assert_eq!(claim(&Flow { claim: abi::ClaimCode::LISTENER, ..flow }), Some(Claim::Listener));
+        assert_eq!(claim(&Flow { claim: abi::ClaimCode::BY_LISTENER, ..flow }), Some(Claim::Listener));
         assert_eq!(claim(&Flow { released: 1, ..flow }), Some(Claim::Used));
     }
 
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn what_has_not_moved_since_hooks_were_detached_may_have_ended() {
         let flow =
-            Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, epoch: 7, ..Flow::default() };
+            Flow { protocol: IPPROTO_TCP, flags: FlowFlags::STATE_EVENTS, interval: 7, ..Flow::default() };
         let unconfirmed = |doubted| {
             observation(&flow, KEY, DecodeContext { doubted, ..READING }).expect("a protocol").end_unconfirmed
         };
@@ -241,7 +242,7 @@ mod tests {
             flow.protocol = if flow.protocol & 1 == 0 { IPPROTO_TCP } else { IPPROTO_UDP };
             let now = Duration::from_nanos(flow.earlier_rx);
             for (sees_releases, pids_are_ours) in [(true, true), (false, false)] {
-                let reading = DecodeContext { sees_releases, doubted: flow.epoch / 2, pids_are_ours, now };
+                let reading = DecodeContext { sees_releases, doubted: flow.interval / 2, pids_are_ours, now };
                 let Some(seen) = observation(&flow, KEY, reading) else { continue };
                 let Counters { rx_bytes, tx_bytes, .. } = flow.counters;
                 assert!(seen.totals.rx_bytes <= rx_bytes && seen.totals.tx_bytes <= tx_bytes);

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use super::{hooks::RELEASE_PROGRAM, host::explain_at, programs::Link};
+use super::{explain::explain_at, hooks::RELEASE_PROGRAM, programs::Link};
 use crate::{collector::Detached, error::Error};
 
 /// The links, in the order in which they were attached.

@@ -3,13 +3,11 @@
 //! Everything that belongs to BPF stays in this module: places of the flow table, socket cookies, the numbers of intervals,
 //! and how places become free again.
 
-mod control;
 mod decode;
+mod explain;
 mod flows;
 mod hooks;
-mod host;
 mod links;
-mod losses;
 mod object;
 mod programs;
 mod queue;
@@ -17,6 +15,8 @@ mod reason;
 mod ring;
 mod size;
 mod states;
+mod statistics;
+mod steering;
 mod unpack;
 mod wakes;
 
@@ -30,21 +30,21 @@ use aya::{Ebpf, maps::Map};
 use tcptop_abi::RING_BYTES;
 
 use self::{
-    control::Steering,
     decode::{Announced, DecodeContext},
+    explain::explain,
     flows::{FlowTable, Tick},
     hooks::{HOOKS, Hook, STATES_HOOK},
-    host::explain,
     links::Links,
-    losses::Statistics,
     object::Loaded,
     programs::AttachOutcome,
     queue::Queue,
     ring::Ring,
     states::SocketStates,
+    statistics::Statistics,
+    steering::Steering,
     wakes::measured,
 };
-pub use self::{host::lockdown, object::root};
+pub use self::{explain::lockdown, object::root};
 use crate::{
     collector::{CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Sink},
     error::Error,
@@ -241,7 +241,7 @@ impl RunningPrograms {
         let _ = self.steer();
         if self.unwalked >= MANY || self.flows.wants_places() {
             self.unwalked = 0;
-            self.flows.drain(self.steering.epoch(), sink);
+            self.flows.drain(self.steering.interval(), sink);
             self.clean();
         }
         records > 0
@@ -262,7 +262,7 @@ impl RunningPrograms {
         let detached = self.links.reattach()?;
         if !detached.is_empty() {
             self.flows.set_sees_releases(self.links.see_releases());
-            self.flows.doubt(self.steering.epoch(), clock::monotonic());
+            self.flows.doubt(self.steering.interval(), clock::monotonic());
             self.missed_callbacks |= detached.iter().any(|hook| hook.what == STATES_HOOK);
             self.detached.extend(detached);
         }
@@ -276,7 +276,7 @@ impl RunningPrograms {
         if losses.notifications > 0 {
             self.flows.announce_all();
         }
-        self.flows.collect(self.steering.epoch() - 1, tick, sink);
+        self.flows.collect(self.steering.interval() - 1, tick, sink);
         self.clean();
         if self.missed_callbacks {
             losses.unreported = 0;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{host::explain, queue::capacity, size, unpack::unpack};
+use super::{explain::explain, queue::capacity, size, unpack::unpack};
 use crate::{
     error::Error,
     privilege,

@@ -38,30 +38,31 @@ pub fn capacity(flows: u32) -> u32 {
 
 /// The queue of free places.
 pub struct Queue {
-    ends: MappedArray<Places>,
+    /// The head and tail.
+    positions: MappedArray<Places>,
     /// The places in the queue, eight bytes each.
     entries: MappedArray<u64>,
     mask: u32,
-    /// Number of places put so far; wraps.
-    put: u32,
-    /// The places that rest: when they were put, and the value of `put` after that.
+    /// Number of places put into the queue so far; wraps.
+    added: u32,
+    /// The places that rest: when they were put, and the value of `added` after that.
     resting: VecDeque<(Duration, u32)>,
 }
 
 impl Queue {
-    /// Maps `PLACES` (`ends`) and `FREE` (`entries`) for a table of `flows` unused places, and opens the table to the
+    /// Maps `PLACES` (`positions`) and `FREE` (`entries`) for a table of `flows` unused places, and opens the table to the
     /// programs.
     ///
     /// # Errors
     /// The kernel's, when the maps cannot be mapped.
-    pub fn new(ends: BorrowedFd<'_>, entries: BorrowedFd<'_>, flows: u32) -> Result<Self, Error> {
+    pub fn new(positions: BorrowedFd<'_>, entries: BorrowedFd<'_>, flows: u32) -> Result<Self, Error> {
         let failed = |error| Error::System("mmap", error);
         let size = capacity(flows);
         let mut queue = Self {
-            ends: MappedArray::new(ends, 1, 0).map_err(failed)?,
+            positions: MappedArray::new(positions, 1, 0).map_err(failed)?,
             entries: MappedArray::new(entries, size, PIECE).map_err(failed)?,
             mask: size - 1,
-            put: 0,
+            added: 0,
             resting: VecDeque::new(),
         };
         queue.set(offset_of!(Places, mask), size - 1);
@@ -75,64 +76,65 @@ impl Queue {
     }
 
     fn set(&mut self, offset: usize, value: u32) -> bool {
-        self.ends.store(0, offset, value)
+        self.positions.store(0, offset, value)
     }
 
-    fn ends(&mut self) -> Places {
-        self.ends.read(0).unwrap_or_default()
+    fn positions(&mut self) -> Places {
+        self.positions.read(0).unwrap_or_default()
     }
 
     /// Returns the number of places that were ever used. They are at the table's beginning.
     pub fn used(&mut self) -> u32 {
-        self.ends().unused
+        self.positions().unused
     }
 
     /// Puts places into the queue, which no program finds by a socket any more. They become free when they have rested.
     pub fn put(&mut self, places: &mut Vec<u32>, now: Duration) {
         // The low half of the element is what programs read.
         let low = if cfg!(target_endian = "little") { 0 } else { 4 };
-        let before = self.put;
+        let before = self.added;
         // If this part of the queue cannot be mapped now, the place stays in `places`.
         places.retain(|place| {
-            let stored = self.entries.store(self.put & self.mask, low, *place);
-            self.put = self.put.wrapping_add(u32::from(stored));
+            let stored = self.entries.store(self.added & self.mask, low, *place);
+            self.added = self.added.wrapping_add(u32::from(stored));
             !stored
         });
-        if self.put != before {
-            self.resting.push_back((now, self.put));
+        if self.added != before {
+            self.resting.push_back((now, self.added));
         }
     }
 
     /// Frees the places that have rested.
     pub fn publish(&mut self, now: Duration) {
         let mut tail = None;
-        while let Some((_, put)) = self.resting.pop_front_if(|(since, _)| now.saturating_sub(*since) >= REST)
+        while let Some((_, added)) =
+            self.resting.pop_front_if(|(since, _)| now.saturating_sub(*since) >= REST)
         {
-            tail = Some(put);
+            tail = Some(added);
         }
         if let Some(tail) = tail {
             self.set(offset_of!(Places, tail), tail);
         }
-        let free = self.ends().free();
+        let free = self.positions().free();
         self.set(offset_of!(Places, wake_below), wake_below(free));
     }
 
     /// Returns true if less than a quarter of the table is free.
     pub fn is_short(&mut self) -> bool {
-        let ends = self.ends();
-        ends.free() < ends.count / 4
+        let positions = self.positions();
+        positions.free() < positions.count / 4
     }
 
     /// Returns true if a program has asked userspace to drain. A program asks once, when few places are left.
     pub fn has_asked(&mut self) -> bool {
-        self.ends().wake_below == 0
+        self.positions().wake_below == 0
     }
 
     /// Returns how soon to drain although no program asks for it.
     pub fn patience(&mut self) -> Option<Duration> {
-        let ends = self.ends();
-        match ends.free() {
-            _ if !self.resting.is_empty() && ends.free() < ends.count / 2 => Some(REST),
+        let positions = self.positions();
+        match positions.free() {
+            _ if !self.resting.is_empty() && positions.free() < positions.count / 2 => Some(REST),
             0 => Some(RETRY),
             _ => None,
         }

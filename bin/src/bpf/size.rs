@@ -1,6 +1,6 @@
 //! Decides how large the tables are: as the user asked, or as the memory allows.
 
-use tcptop_abi::MAX_FLOWS;
+use tcptop_abi::{Flow, MAX_FLOWS, UdpKey};
 
 use crate::{error::Error, sys};
 
@@ -12,6 +12,23 @@ pub const LEAST: u32 = 1024;
 const COUNTS_MAPS: (u32, u32) = (5, 11);
 /// Since this kernel version, the verifier's memory counts too (kernel/bpf/verifier.c `do_check_common`, v6.17).
 const COUNTS_VERIFIER: (u32, u32) = (6, 17);
+
+/// Bytes that one entry of a hash takes besides its key and value: 48 in front of the key, and a bucket of 16
+/// (kernel/bpf/hashtab.c `struct htab_elem` and `struct bucket`, v6.1).
+const HASH_ENTRY: usize = 48 + 16;
+
+/// Bytes that one flow takes in the tables: its entry in `FLOWS`, two elements of `FREE`, and an entry of `UDP_PLACES`, whose
+/// value is padded to eight bytes.
+const FLOW: usize = size_of::<Flow>() + 2 * 8 + HASH_ENTRY + size_of::<UdpKey>() + 8;
+
+/// Bytes of an entry of `STATE_BY_COOKIE`: its key has 8 bytes, and its value 80 (`SocketState` of kern/src/state.rs).
+const STATE: usize = HASH_ENTRY + 8 + 80;
+
+/// Returns the bytes that one flow takes in all tables. If sockets have `storage`, `STATE_BY_COOKIE` has an eighth as many
+/// entries as the flow table.
+const fn per_flow(storage: bool) -> u64 {
+    (FLOW + if storage { STATE / 8 } else { STATE }) as u64
+}
 
 const MIB: u64 = 1 << 20;
 
@@ -41,7 +58,7 @@ pub fn flows(asked: Option<u32>, storage: bool) -> Result<u32, Error> {
     let (release, _) = sys::kernel::release();
     let version = sys::kernel::version(&release).filter(|version| *version >= COUNTS_MAPS);
     let cgroup = version.and_then(|version| Some((sys::memory::allowed()?, besides(version))));
-    Memory { ram: sys::memory::total(), cgroup }.flows(asked, if storage { 323 } else { 456 })
+    Memory { ram: sys::memory::total(), cgroup }.flows(asked, per_flow(storage))
 }
 
 impl Memory {
@@ -77,13 +94,18 @@ mod tests {
     use super::*;
 
     fn flows(ram: u64, allowed: u64, version: (u32, u32), asked: Option<u32>) -> Option<u32> {
-        Memory { ram, cgroup: Some((allowed, besides(version))) }.flows(asked, 323).ok()
+        Memory { ram, cgroup: Some((allowed, besides(version))) }.flows(asked, per_flow(true)).ok()
+    }
+
+    #[test]
+    fn bytes_of_a_flow_in_all_tables() {
+        assert_eq!((per_flow(true), per_flow(false)), (323, 456));
     }
 
     #[test]
     fn tables_fit_the_machine() {
         let sizes = [0, 50 * MIB, 500 * MIB, 1000 * MIB, 1024 * MIB, 64 * 1024 * MIB, u64::MAX];
-        let flows = |ram| Memory { ram, cgroup: None }.flows(None, 323).ok();
+        let flows = |ram| Memory { ram, cgroup: None }.flows(None, per_flow(true)).ok();
         assert_eq!(sizes.map(flows), [4096, 4096, 4096, 8192, 16_384, 65_536, 65_536].map(Some));
     }
 
@@ -102,6 +124,6 @@ mod tests {
         assert_eq!(flows(0, 24 * MIB, (6, 18), Some(16_384)), Some(16_384));
         assert_eq!(flows(0, 24 * MIB, (6, 18), Some(65_536)), None);
         assert_eq!(flows(0, 24 * MIB, (6, 12), Some(65_536)), Some(65_536));
-        assert_eq!(Memory { ram: 0, cgroup: None }.flows(Some(262_144), 456).ok(), Some(262_144));
+        assert_eq!(Memory { ram: 0, cgroup: None }.flows(Some(262_144), per_flow(false)).ok(), Some(262_144));
     }
 }

@@ -19,7 +19,7 @@ use std::{ops::AddAssign, os::fd::BorrowedFd, time::Duration};
 pub use self::{
     details::Details,
     key::ConnectionKey,
-    observation::{Claim, Forwarded, Observation, ObservedOwner, Opening},
+    observation::{Claim, Forwarded, Observation, ObservedOpening, ObservedOwner},
     process::Process,
     protocol::Protocol,
     reason::Reason,

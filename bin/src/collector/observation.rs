@@ -17,10 +17,10 @@ pub struct Observation {
     /// Both ends, as the local socket sees them.
     pub ends: Endpoints,
     /// Which side opened it.
-    pub opening: Opening,
+    pub opening: ObservedOpening,
     /// TCP state; `None` for a UDP flow.
     pub state: Option<TcpState>,
-    /// Payload bytes, packets, retransmits and RTT since the connection began. With [`Opening::Unseen`], `tx_bytes` includes
+    /// Payload bytes, packets, retransmits and RTT since the connection began. With [`ObservedOpening::Unseen`], `tx_bytes` includes
     /// one byte for the SYN if this side connected (RFC 9293 section 3.4).
     pub totals: Counters,
     /// The part of `totals` that was moved before the collector saw the connection. The first packet seen is part of it.
@@ -53,7 +53,7 @@ pub struct Forwarded {
 
 /// Which side opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum ObservedOpening {
     /// This side connected. Every UDP flow has this value too.
     Active,
     /// This side accepted.
@@ -112,7 +112,7 @@ impl Observation {
             key: ConnectionKey { index, generation: 1 },
             protocol: Protocol::Tcp,
             ends: Endpoints::default(),
-            opening: Opening::Passive,
+            opening: ObservedOpening::Passive,
             state: Some(TcpState::Established),
             totals: Counters::default(),
             earlier: Traffic::default(),

@@ -6,7 +6,7 @@ use super::{
     ConnectionKey, ConnectionRecord, Extra, Keep, Opener, Process, Protocol, TcpState, Traffic,
     owner::{ConnectionOwner, Identified, OwnerSource},
 };
-use crate::collector::{Claim, Observation, Opening};
+use crate::collector::{Claim, Observation, ObservedOpening};
 
 /// A connection in the table.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndStatus {
     /// The collector will see the end.
-    Seen,
+    WillBeSeen,
     /// The connection may have ended, and /proc must confirm it.
     Unconfirmed,
     /// The connection may have ended, and /proc did not show it when it was asked last.
@@ -89,7 +89,7 @@ impl Connection {
         Self {
             record,
             source: OwnerSource::Unknown,
-            end: EndStatus::Seen,
+            end: EndStatus::WillBeSeen,
             lists: Lists(0),
             retry_at: 0,
             retry_wait: 0,
@@ -125,13 +125,13 @@ impl Connection {
             record.opener = match seen.opening {
                 // The collector of local sockets reports every UDP flow as opened by this side.
                 _ if record.protocol == Protocol::Udp && seen.forwarded.is_none() => None,
-                Opening::Active => Some(Opener::Local),
-                Opening::Passive => Some(Opener::Remote),
-                Opening::Unseen => record.opener,
+                ObservedOpening::Active => Some(Opener::Local),
+                ObservedOpening::Passive => Some(Opener::Remote),
+                ObservedOpening::Unseen => record.opener,
             };
         }
         // TCP numbers the SYN of the side that connects like a byte. The SYN left before all else.
-        let may_have_syn = seen.opening == Opening::Unseen
+        let may_have_syn = seen.opening == ObservedOpening::Unseen
             && record.protocol == Protocol::Tcp
             && record.opener != Some(Opener::Remote);
         let syn = u64::from(may_have_syn && seen.earlier.tx > 0);
@@ -157,8 +157,8 @@ impl Connection {
         (record.counters, record.counted) = (totals, true);
         record.state = seen.state;
         self.end = match (seen.end_unconfirmed, self.end) {
-            (false, _) => EndStatus::Seen,
-            (true, EndStatus::Seen) => EndStatus::Unconfirmed,
+            (false, _) => EndStatus::WillBeSeen,
+            (true, EndStatus::WillBeSeen) => EndStatus::Unconfirmed,
             (true, end) => end,
         };
         changed
@@ -220,7 +220,7 @@ impl Connection {
 mod tests {
     use super::*;
 
-    fn seen(opening: Opening, earlier: (u64, u64), rx_bytes: u64, tx_bytes: u64) -> Observation {
+    fn seen(opening: ObservedOpening, earlier: (u64, u64), rx_bytes: u64, tx_bytes: u64) -> Observation {
         Observation {
             opening,
             totals: Counters { rx_bytes, tx_bytes, ..Counters::default() },
@@ -241,13 +241,13 @@ mod tests {
     #[test]
     fn an_older_connection_s_past_is_no_rate() {
         let mut connection = fresh();
-        assert!(connection.observe(&seen(Opening::Unseen, (500, 1001), 500, 1001)));
+        assert!(connection.observe(&seen(ObservedOpening::Unseen, (500, 1001), 500, 1001)));
         assert_eq!(connection.record.growth, Traffic::default());
         assert_eq!(totals(&connection), (500, 1000), "the SYN is not payload");
-        assert!(connection.observe(&seen(Opening::Unseen, (500, 1001), 700, 1001)));
+        assert!(connection.observe(&seen(ObservedOpening::Unseen, (500, 1001), 700, 1001)));
         assert_eq!(connection.record.growth, Traffic { rx: 200, tx: 0 });
         assert!(
-            !connection.observe(&seen(Opening::Unseen, (500, 1001), 700, 1001)),
+            !connection.observe(&seen(ObservedOpening::Unseen, (500, 1001), 700, 1001)),
             "the observation has nothing new"
         );
     }
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn the_past_may_become_known_after_the_first_observation() {
         let mut connection = fresh();
-        connection.observe(&seen(Opening::Unseen, (0, 0), 0, 0));
-        connection.observe(&seen(Opening::Unseen, (500, 1001), 510, 1031));
+        connection.observe(&seen(ObservedOpening::Unseen, (0, 0), 0, 0));
+        connection.observe(&seen(ObservedOpening::Unseen, (500, 1001), 510, 1031));
         assert_eq!(connection.record.growth, Traffic { rx: 10, tx: 30 });
     }
 
@@ -264,15 +264,15 @@ mod tests {
     fn an_accepted_older_connection_has_no_syn() {
         let mut connection = fresh();
         connection.assume_accepted(true);
-        connection.observe(&seen(Opening::Unseen, (0, 1000), 0, 1000));
+        connection.observe(&seen(ObservedOpening::Unseen, (0, 1000), 0, 1000));
         assert_eq!(totals(&connection), (0, 1000));
     }
 
     #[test]
     fn counters_never_step_back() {
         let mut connection = fresh();
-        connection.observe(&seen(Opening::Passive, (0, 0), 1 << 32, 7));
-        connection.observe(&seen(Opening::Passive, (0, 0), 5, 9));
+        connection.observe(&seen(ObservedOpening::Passive, (0, 0), 1 << 32, 7));
+        connection.observe(&seen(ObservedOpening::Passive, (0, 0), 5, 9));
         assert_eq!(
             (totals(&connection), connection.record.growth),
             ((1 << 32, 9), Traffic { rx: 1 << 32, tx: 9 })

@@ -17,6 +17,6 @@ pub use history::{Decay, History};
 pub use owner::{ConnectionOwner, Identified, OwnerSource};
 pub use record::{ConnectionRecord, Opener};
 pub use report::{Report, per_second};
-pub use table::{Beside, ConnectionTable, Forwarding};
+pub use table::{ConnectionTable, Forwarding, WatchedBeside};
 
 pub use crate::collector::{ConnectionKey, Forwarded, Process, Protocol, Reason, TcpState, Traffic};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{direction, entry::Entry, flows::Classification, host::Host};
+use super::{addresses::Host, direction, entry::Entry, flow_table::Classification};
 use crate::sys::clock::{self, Moment};
 
 /// Classifies new entries, by what is known of this host and of the reading.

@@ -3,8 +3,8 @@
 use tcptop_abi::MappedAddress;
 
 use super::{
+    addresses::{Host, is_private},
     entry::Entry,
-    host::{Host, is_private},
 };
 
 /// An address and a port.

@@ -6,7 +6,7 @@ use super::{entry::Entry, message};
 use crate::sys::netlink::Netlink;
 
 /// The receive buffer in bytes. The kernel accounts about 1 KiB for each message.
-const KEPT: u32 = 4 * 1024 * 1024;
+const RECEIVE_BUFFER: u32 = 4 * 1024 * 1024;
 
 /// The setting that switches events on, below /proc.
 const SETTING: &str = "sys/net/netfilter/nf_conntrack_events";
@@ -40,7 +40,7 @@ impl Events {
             return Ok(None);
         }
         let netlink = Netlink::open(libc::NETLINK_NETFILTER)?;
-        netlink.keep(KEPT);
+        netlink.set_receive_buffer(RECEIVE_BUFFER);
         netlink.join(message::DESTROY_GROUP)?;
         Ok(Some(Self(netlink)))
     }

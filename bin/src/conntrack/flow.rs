@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     collector::{
-        ConnectionKey, Details, Forwarded, Observation, Opening, Protocol, Reason, TcpState, Traffic,
+        ConnectionKey, Details, Forwarded, Observation, ObservedOpening, Protocol, Reason, TcpState, Traffic,
     },
     sys::clock::Moment,
 };
@@ -172,7 +172,7 @@ impl TrackedFlow {
     }
 
     /// Updates the flow from an entry of a reading. Returns true if the flow has ended although the kernel keeps its entry.
-    pub fn apply_row(&mut self, entry: &Entry, now: Moment) -> bool {
+    pub fn apply_entry(&mut self, entry: &Entry, now: Moment) -> bool {
         let before = self.counts;
         // A reading may show an entry twice (net/netfilter/nf_conntrack_netlink.c `ctnetlink_dump_table`, v6.1).
         let is_first = !self.is(TrackedFlags::SEEN);
@@ -236,9 +236,9 @@ impl TrackedFlow {
             protocol: Protocol::from_number(self.protocol),
             ends: Endpoints { laddr: near, raddr: far, lport, rport },
             opening: if answers && self.is(TrackedFlags::FORWARDED) {
-                Opening::Passive
+                ObservedOpening::Passive
             } else {
-                Opening::Active
+                ObservedOpening::Active
             },
             state: self.state,
             totals: Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, ..Counters::default() },

@@ -15,13 +15,13 @@
 //! The kernel spent 8 ms of these on the 262,144 buckets of its table, which all network namespaces share.
 
 mod accounting;
+mod addresses;
 mod classifier;
 mod direction;
 mod entry;
 mod events;
 mod flow;
-mod flows;
-mod host;
+mod flow_table;
 mod line;
 mod message;
 mod packed;
@@ -40,7 +40,7 @@ use self::{
     accounting::Accounting,
     classifier::Classifier,
     events::{Events, News},
-    flows::TrackedFlows,
+    flow_table::TrackedFlows,
     source::EntrySource,
 };
 use crate::{
@@ -184,7 +184,7 @@ impl Session {
             failures: 0,
         };
         running.read()?;
-        running.flows.begin();
+        running.flows.remember_start();
         running.classifier.started = true;
         Ok(running)
     }
@@ -194,7 +194,8 @@ impl Session {
         let Self { events, classifier, flows, .. } = self;
         let Some(events) = events else { return 0 };
         classifier.now = Moment::from(clock::boot());
-        let news = events.drain(&mut |entry| flows.destroy(entry, &mut |entry| classifier.classify(entry)));
+        let news =
+            events.drain(&mut |entry| flows.entry_left(entry, &mut |entry| classifier.classify(entry)));
         let News { count, dropped, malformed } = news;
         self.dropped += u64::from(dropped);
         self.malformed += malformed;
@@ -211,7 +212,7 @@ impl Session {
         let Self { source, classifier, flows, .. } = self;
         let now = classifier.now;
         let reading = source.read(&mut |entry| {
-            flows.see(entry, waits, now, &mut |entry| classifier.classify(entry));
+            flows.entry_read(entry, waits, now, &mut |entry| classifier.classify(entry));
         });
         let during = self.drain();
         self.busy = before.max(during) >= MANY;

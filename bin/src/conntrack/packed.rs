@@ -28,7 +28,7 @@ impl Packed {
     }
 }
 
-// `Flow` contains it. If it must be larger, raise this limit and that of `Flow`.
+// `TrackedFlow` contains it. If it must be larger, raise this limit and that of `TrackedFlow`.
 const _: () = assert!(size_of::<Packed>() <= 16);
 
 #[cfg(test)]

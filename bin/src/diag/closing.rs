@@ -8,15 +8,15 @@ use std::{
 use tcptop_abi::Endpoints;
 
 use super::{
-    ending::{self, Evidence, Remains},
     message::{Closing, SocketMessage},
     payload,
+    peer_fin::{self, Evidence, Remains},
     request::StateSet,
     sockets::Socket,
     watch::{SocketWatch, earlier, end_without_message, guess},
 };
 use crate::{
-    collector::{CollectorEvent, Opening, Reason, Sink},
+    collector::{CollectorEvent, ObservedOpening, Reason, Sink},
     sys::clock,
 };
 
@@ -56,7 +56,7 @@ impl SocketWatch {
         if self.vanished.remove(&message.cookie) || last_state.is_none() && !self.is_new(&message) {
             return;
         }
-        match ending::at_once(&self.evidence(&message, last_state)) {
+        match peer_fin::at_once(&self.evidence(&message, last_state)) {
             Some(fin) => self.finish(&closing, fin, None, sink),
             None => self.closing.push(closing),
         }
@@ -73,13 +73,13 @@ impl SocketWatch {
     }
 
     /// Returns which side opened a connection, if that is certain.
-    fn opening(&mut self, message: &SocketMessage) -> Option<Opening> {
+    fn opening(&mut self, message: &SocketMessage) -> Option<ObservedOpening> {
         let known = self.sockets.find(message.cookie).and_then(|index| self.sockets.get(index));
         payload::opening(message).or_else(|| known.map(|socket| socket.opening))
     }
 
     fn evidence(&mut self, message: &SocketMessage, last_state: Option<u8>) -> Evidence {
-        let syn = self.opening(message).map(|opening| u64::from(opening == Opening::Active));
+        let syn = self.opening(message).map(|opening| u64::from(opening == ObservedOpening::Active));
         let fin_acked = match (payload::marks_sent(message), syn) {
             _ if message.unacknowledged > 0 => Some(false),
             (Some(marks), Some(syn)) => Some(marks > syn),
@@ -117,7 +117,7 @@ impl SocketWatch {
             let listens = self.listens(message.ends.lport);
             let evidence = self.evidence(message, last_state);
             let within = now.saturating_sub(closing.since);
-            let fin = ending::by_remains(&evidence, remains, within, listens);
+            let fin = peer_fin::by_remains(&evidence, remains, within, listens);
             self.finish(&closing, fin, remains, sink);
         }
     }

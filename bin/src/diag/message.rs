@@ -126,7 +126,7 @@ pub struct Closing {
 pub mod tests {
     use super::*;
     use crate::{
-        collector::Opening,
+        collector::ObservedOpening,
         diag::{payload, sockets::Socket},
         sys::netlink::messages,
         testing::{corpus, hostile},
@@ -227,7 +227,7 @@ pub mod tests {
             for message in messages(datagram).filter_map(|message| SocketMessage::parse(message.payload)) {
                 let opening = payload::opening(&message);
                 assert!(payload::marks_sent(&message).is_none_or(|marks| marks <= 2));
-                for opening in [Opening::Active, Opening::Passive, Opening::Unseen] {
+                for opening in [ObservedOpening::Active, ObservedOpening::Passive, ObservedOpening::Unseen] {
                     let Some(info) = message.info else { continue };
                     // The socket may have sent nothing but SYN and FIN.
                     let most = info
@@ -236,8 +236,9 @@ pub mod tests {
                         .max(info.payload_sent.unwrap_or(0));
                     assert!(payload::sent(&message, &info, opening) <= most);
                 }
-                let socket = known
-                    .get_or_insert_with(|| Socket::new(&message, opening.unwrap_or(Opening::Unseen), None));
+                let socket = known.get_or_insert_with(|| {
+                    Socket::new(&message, opening.unwrap_or(ObservedOpening::Unseen), None)
+                });
                 socket.is_same(&message);
                 socket.see(&message);
             }

@@ -9,10 +9,10 @@
 //! `ending` interpret them, `watch` and `closing` hand up what changed. `sockets` keeps the previous state of each socket.
 
 mod closing;
-mod ending;
 mod message;
 mod openings;
 mod payload;
+mod peer_fin;
 mod request;
 mod sockets;
 mod source;

@@ -8,7 +8,7 @@
 use tcptop_abi::TcpStateCode as State;
 
 use super::message::{Info, SocketMessage};
-use crate::collector::Opening;
+use crate::collector::ObservedOpening;
 
 /// Sequence numbers sent: payload, the SYN of the side that connected, and our FIN. `None`: the kernel does not report them
 /// (before 4.6), or its numbers belong to two different moments.
@@ -43,18 +43,18 @@ fn fin_sent(message: &SocketMessage) -> Option<bool> {
 }
 
 /// Returns which side connected, if this message alone shows it.
-pub fn opening(message: &SocketMessage) -> Option<Opening> {
+pub fn opening(message: &SocketMessage) -> Option<ObservedOpening> {
     let side = |syns| match syns {
-        0 => Some(Opening::Passive),
-        1 => Some(Opening::Active),
+        0 => Some(ObservedOpening::Passive),
+        1 => Some(ObservedOpening::Active),
         _ => None,
     };
     match (message.state, marks_sent(message)) {
-        (State::SYN_SENT, _) => Some(Opening::Active),
-        (State::SYN_RECV, _) => Some(Opening::Passive),
+        (State::SYN_SENT, _) => Some(ObservedOpening::Active),
+        (State::SYN_RECV, _) => Some(ObservedOpening::Passive),
         // A single mark is either the SYN or the FIN.
-        (State::CLOSE, Some(0)) => Some(Opening::Passive),
-        (State::CLOSE, Some(2)) => Some(Opening::Active),
+        (State::CLOSE, Some(0)) => Some(ObservedOpening::Passive),
+        (State::CLOSE, Some(2)) => Some(ObservedOpening::Active),
         (State::CLOSE, _) => None,
         (_, marks) => side(marks?.checked_sub(fin_sent(message)?.into())?),
     }
@@ -63,8 +63,8 @@ pub fn opening(message: &SocketMessage) -> Option<Opening> {
 /// Returns the payload bytes sent, without retransmits. `opening`: which side connected. From 4.19 on, `bytes_sent` is exact
 /// unless this host itself dropped segments. It counts their bytes twice, because the kernel sends them once more as new ones
 /// (net/ipv4/tcp_output.c `tcp_write_xmit`, v6.1). Then the sequence numbers limit the result.
-pub fn sent(message: &SocketMessage, info: &Info, opening: Opening) -> u64 {
-    let syn = u64::from(opening == Opening::Active);
+pub fn sent(message: &SocketMessage, info: &Info, opening: ObservedOpening) -> u64 {
+    let syn = u64::from(opening == ObservedOpening::Active);
     let Some(payload) = info.payload_sent else {
         // Before 4.19, the acknowledged bytes have to do. If a closed socket has nothing left to be acknowledged, the peer
         // acknowledged its FIN, unless the connection was reset.
@@ -103,29 +103,29 @@ mod tests {
         message
     }
 
-    fn tells(message: &SocketMessage) -> (Option<Opening>, u64) {
+    fn tells(message: &SocketMessage) -> (Option<ObservedOpening>, u64) {
         let opening = opening(message);
         let info = message.info.expect("given");
-        (opening, sent(message, &info, opening.unwrap_or(Opening::Passive)))
+        (opening, sent(message, &info, opening.unwrap_or(ObservedOpening::Passive)))
     }
 
     #[test]
     fn either_side_in_each_state() {
         for (state, marks) in [(State::ESTABLISHED, 0), (State::CLOSE_WAIT, 0), (State::FIN_WAIT2, 1)] {
             let of = |syn: u64| message(state, 100 + syn + marks, 0, 7, Some(100));
-            assert_eq!(tells(&of(1)), (Some(Opening::Active), 100), "{state}");
-            assert_eq!(tells(&of(0)), (Some(Opening::Passive), 100), "{state}");
+            assert_eq!(tells(&of(1)), (Some(ObservedOpening::Active), 100), "{state}");
+            assert_eq!(tells(&of(0)), (Some(ObservedOpening::Passive), 100), "{state}");
         }
         let busy = |syn: u64| message(State::ESTABLISHED, 100 + syn, 50, 7, Some(150));
-        assert_eq!(tells(&busy(1)), (Some(Opening::Active), 150));
-        assert_eq!(tells(&busy(0)), (Some(Opening::Passive), 150));
+        assert_eq!(tells(&busy(1)), (Some(ObservedOpening::Active), 150));
+        assert_eq!(tells(&busy(0)), (Some(ObservedOpening::Passive), 150));
         for state in [State::FIN_WAIT1, State::LAST_ACK, State::CLOSING] {
             let left = message(state, 101, 51, 0, Some(150));
-            assert_eq!(tells(&left), (Some(Opening::Active), 150), "the FIN has left");
+            assert_eq!(tells(&left), (Some(ObservedOpening::Active), 150), "the FIN has left");
             let waits = message(state, 101, 50, 9, Some(150));
-            assert_eq!(tells(&waits), (Some(Opening::Active), 150), "the FIN waits");
+            assert_eq!(tells(&waits), (Some(ObservedOpening::Active), 150), "the FIN waits");
         }
-        assert_eq!(tells(&message(State::SYN_SENT, 0, 1, 0, Some(0))), (Some(Opening::Active), 0));
+        assert_eq!(tells(&message(State::SYN_SENT, 0, 1, 0, Some(0))), (Some(ObservedOpening::Active), 0));
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         let of = |marks: u64| message(State::CLOSE, 100 + marks, 0, 0, Some(100));
         assert_eq!(
             [0, 1, 2].map(|marks| opening(&of(marks))),
-            [Some(Opening::Passive), None, Some(Opening::Active)]
+            [Some(ObservedOpening::Passive), None, Some(ObservedOpening::Active)]
         );
         assert_eq!([0, 1, 2, 3].map(|marks| marks_sent(&of(marks))), [Some(0), Some(1), Some(2), None]);
         assert_eq!(
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn bytes_dropped_on_this_host_count_once() {
         let dropped = message(State::ESTABLISHED, 101, 0, 0, Some(130));
-        assert_eq!(sent(&dropped, &dropped.info.expect("given"), Opening::Active), 100);
+        assert_eq!(sent(&dropped, &dropped.info.expect("given"), ObservedOpening::Active), 100);
         let closed = message(State::CLOSE, 102, 0, 0, Some(130));
         assert_eq!(
-            sent(&closed, &closed.info.expect("given"), Opening::Active),
+            sent(&closed, &closed.info.expect("given"), ObservedOpening::Active),
             101,
             "the last number may be the FIN"
         );
@@ -160,7 +160,7 @@ mod tests {
     fn an_older_kernel_tells_what_was_acknowledged() {
         let of = |state, acked, left| {
             let message = message(state, acked, left, 0, None);
-            sent(&message, &message.info.expect("given"), Opening::Active)
+            sent(&message, &message.info.expect("given"), ObservedOpening::Active)
         };
         assert_eq!(of(State::ESTABLISHED, 101, 50), 100);
         assert_eq!(of(State::FIN_WAIT2, 102, 0), 100);

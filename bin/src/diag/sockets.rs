@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tcptop_abi::{Counters, Endpoints, TcpStateCode as State};
 
-use super::{ending::has_fin, message::SocketMessage, payload};
+use super::{message::SocketMessage, payload, peer_fin::has_fin};
 use crate::{
-    collector::{ConnectionKey, Details, Observation, Opening, Protocol, TcpState, Traffic},
+    collector::{ConnectionKey, Details, Observation, ObservedOpening, Protocol, TcpState, Traffic},
     sys::clock::Moment,
 };
 
@@ -31,7 +31,7 @@ pub struct Socket {
     generation: u32,
     /// The last known [`tcptop_abi::TcpStateCode`].
     pub state: u8,
-    pub opening: Opening,
+    pub opening: ObservedOpening,
     /// An event of this socket was handed up.
     pub reported: bool,
     /// No further events of this socket are handed up.
@@ -44,7 +44,7 @@ const _: () = assert!(size_of::<Socket>() <= 96);
 
 impl Socket {
     /// Creates a socket of which nothing was handed up.
-    pub fn new(message: &SocketMessage, opening: Opening, began: Option<Moment>) -> Self {
+    pub fn new(message: &SocketMessage, opening: ObservedOpening, began: Option<Moment>) -> Self {
         Self {
             cookie: message.cookie,
             ends: message.ends,
@@ -226,7 +226,7 @@ mod tests {
     fn places_are_used_again_under_another_generation() {
         let mut sockets = Sockets::default();
         let add = |sockets: &mut Sockets, cookie| {
-            let index = sockets.add(Socket::new(&message(cookie), Opening::Active, None));
+            let index = sockets.add(Socket::new(&message(cookie), ObservedOpening::Active, None));
             sockets.key(index)
         };
         let (one, two) = (add(&mut sockets, 5), add(&mut sockets, 6));
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn what_a_reading_changes() {
         let first = message(5);
-        let mut socket = Socket::new(&first, Opening::Active, None);
+        let mut socket = Socket::new(&first, ObservedOpening::Active, None);
         assert!(socket.see(&first));
         assert!(!socket.see(&first), "the second reading has nothing new");
         assert_eq!(socket.moved(), Traffic { rx: 2002, tx: 1100 });

@@ -13,7 +13,7 @@ const DESTROY_GROUPS: [u32; 2] = [1, 3];
 
 /// The receive buffer in bytes. The kernel accounts about 1 KiB for each message, so it holds the ends of some thousand
 /// connections.
-const KEPT: u32 = 8 << 20;
+const RECEIVE_BUFFER: u32 = 8 << 20;
 
 /// Dumps of the TCP sockets in this network namespace.
 pub struct SocketDumps(Netlink);
@@ -59,7 +59,7 @@ impl Destroyed {
     /// setsockopt(2)'s: the kernel is older than 4.3.
     pub fn listen() -> io::Result<Self> {
         let socket = Netlink::open(libc::NETLINK_SOCK_DIAG)?;
-        socket.keep(KEPT);
+        socket.set_receive_buffer(RECEIVE_BUFFER);
         DESTROY_GROUPS.iter().try_for_each(|group| socket.join(*group))?;
         Ok(Self(socket))
     }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{DiagCollector, openings};
 use crate::{
-    collector::{CollectorEvent, NetworkCollector, Observation, Opening, TcpState},
+    collector::{CollectorEvent, NetworkCollector, Observation, ObservedOpening, TcpState},
     sys::clock,
 };
 
@@ -200,7 +200,11 @@ fn ends_well(way: &Way, reads_between: bool) -> bool {
     let (client, server) = watcher.await_ends();
     let (sent, answered) = (1000 + way.more.0, 2000 + way.more.1);
     let name = way.name;
-    assert_eq!((client.opening, server.opening), (Opening::Active, Opening::Passive), "{name}");
+    assert_eq!(
+        (client.opening, server.opening),
+        (ObservedOpening::Active, ObservedOpening::Passive),
+        "{name}"
+    );
     assert_eq!((client.state, client.ended.is_some()), (Some(TcpState::Close), true));
     assert_eq!(client.totals.tx_bytes, sent, "{name}, {reads_between}");
     assert_eq!(server.totals.tx_bytes, answered, "{name}, {reads_between}");
@@ -243,8 +247,11 @@ fn what_was_moved_before_the_start_is_no_growth() {
         watcher.existed.iter().find(|seen| seen.ends.rport == port).expect("the collector handed it up");
     assert_eq!((existed.earlier.rx, existed.earlier.tx), (0, 5000));
     let seen = watcher.moved.iter().find(|seen| seen.ends.rport == port).expect("it moved");
-    assert_eq!((payload(seen), seen.opening, seen.began), ((40, 5000), Opening::Active, None));
-    assert_eq!(openings().expect("this kernel has sock_diag").get(&seen.ends), Some(&Opening::Active));
+    assert_eq!((payload(seen), seen.opening, seen.began), ((40, 5000), ObservedOpening::Active, None));
+    assert_eq!(
+        openings().expect("this kernel has sock_diag").get(&seen.ends),
+        Some(&ObservedOpening::Active)
+    );
     let key = seen.key;
     watcher.collector.leave(&[key]);
     drop((client, server));

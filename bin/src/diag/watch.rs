@@ -12,7 +12,7 @@ use super::{
     source::{Destroyed, SocketDumps},
 };
 use crate::{
-    collector::{CollectorEvent, ConnectionKey, Losses, Missing, Opening, Sink, Traffic},
+    collector::{CollectorEvent, ConnectionKey, Losses, Missing, ObservedOpening, Sink, Traffic},
     error::Error,
     sys::{
         clock::{self, Moment},
@@ -237,8 +237,8 @@ pub(super) const fn earlier(socket: &Socket) -> Traffic {
 }
 
 /// Guesses which side opened a connection: a side that listens at the port has accepted it.
-pub(super) fn guess(listens: bool) -> Opening {
-    if listens { Opening::Passive } else { Opening::Active }
+pub(super) fn guess(listens: bool) -> ObservedOpening {
+    if listens { ObservedOpening::Passive } else { ObservedOpening::Active }
 }
 
 /// The error of a failed first reading.

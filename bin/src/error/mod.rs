@@ -1,12 +1,12 @@
 //! The errors that end tcptop early, with their messages and exit codes.
 
-mod host;
+mod host_problem;
 
 use std::{error, fmt, io};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-pub use self::host::HostProblem;
+pub use self::host_problem::HostProblem;
 use crate::{exit, sys::out_of::OutOf};
 
 /// The oldest kernel that has all hooks: major and minor version.

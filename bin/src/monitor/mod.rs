@@ -17,8 +17,8 @@ use tcptop_abi::Endpoints;
 
 use self::{listening::ListeningSockets, proc_query::Schedule};
 use crate::{
-    collector::{CollectorEvent, Detached, NetworkCollector, Opening},
-    conn::{Beside, Connection, ConnectionTable, Decay, Keep, Protocol, Report, TcpState},
+    collector::{CollectorEvent, Detached, NetworkCollector, ObservedOpening},
+    conn::{Connection, ConnectionTable, Decay, Keep, Protocol, Report, TcpState, WatchedBeside},
     error::Error,
     names::Names,
     proc::{self, OutOf},
@@ -52,7 +52,7 @@ pub struct ReportScope {
     /// Sockets that wait for connections or datagrams.
     pub listening: bool,
     /// Connections that this host forwards, and which others beside them.
-    pub forwarded: Option<Beside>,
+    pub forwarded: Option<WatchedBeside>,
     /// What the table keeps of each connection for the columns that were chosen.
     pub keep: Keep,
 }
@@ -73,7 +73,7 @@ impl<C: NetworkCollector> Monitor<C> {
         proc: &Path,
         scope: ReportScope,
         names: Names,
-        openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
+        openings: impl FnOnce() -> HashMap<Endpoints, ObservedOpening>,
     ) -> Self {
         let since = clock::monotonic();
         let mut table = ConnectionTable::new(scope.ended);
@@ -83,7 +83,7 @@ impl<C: NetworkCollector> Monitor<C> {
         }
         let gaps = match proc::Snapshot::take(proc) {
             Ok(snapshot) => {
-                if scope.forwarded != Some(Beside::Nothing) {
+                if scope.forwarded != Some(WatchedBeside::Nothing) {
                     fill(&mut table, &snapshot, openings);
                 }
                 StartGaps::Some(snapshot.gaps(proc))
@@ -210,7 +210,7 @@ impl<C: NetworkCollector> Monitor<C> {
 fn fill(
     table: &mut ConnectionTable,
     snapshot: &proc::Snapshot,
-    openings: impl FnOnce() -> HashMap<Endpoints, Opening>,
+    openings: impl FnOnce() -> HashMap<Endpoints, ObservedOpening>,
 ) {
     for socket in snapshot.bound() {
         if socket.protocol == Protocol::Tcp {
@@ -222,7 +222,7 @@ fn fill(
     for socket in &snapshot.connections {
         let mut connection = Connection::new(socket.protocol, socket.ends, tcp_state(socket));
         let opening = openings.get(&socket.ends).filter(|_| socket.protocol == Protocol::Tcp);
-        let accepted = opening.map(|opening| *opening == Opening::Passive);
+        let accepted = opening.map(|opening| *opening == ObservedOpening::Passive);
         connection.assume_accepted(accepted.unwrap_or_else(|| snapshot.accepted(socket)));
         table.add_unseen(connection, snapshot.owner(socket));
     }

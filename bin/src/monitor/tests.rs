@@ -12,9 +12,9 @@ use super::{Monitor, Report, ReportScope};
 use crate::{
     collector::{
         Claim, CollectorEvent, ConnectionKey, Detached, Losses, Missing, NetworkCollector, Observation,
-        ObservedOwner, Opening, Sink,
+        ObservedOpening, ObservedOwner, Sink,
     },
-    conn::{Beside, ConnectionRecord, Keep, TcpState, Traffic},
+    conn::{ConnectionRecord, Keep, TcpState, Traffic, WatchedBeside},
     error::Error,
     names::{NameOptions, Names},
     proc::{
@@ -214,7 +214,7 @@ fn what_ended_before_the_interval_did_is_in_its_report() {
 fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
     let tree = Tree::captured();
     tree.process(70, "worker", &["socket:[18175]"]);
-    let older = Observation { opening: Opening::Unseen, earlier: rx(70), ..accepted(1, 100) };
+    let older = Observation { opening: ObservedOpening::Unseen, earlier: rx(70), ..accepted(1, 100) };
     let intervals = vec![Recorded::default(), collected(vec![CollectorEvent::Moved(older)])];
     let mut monitor = started(&tree, true, intervals);
     let (_, unseen, _) = tick(&mut monitor);
@@ -231,7 +231,7 @@ fn an_older_connection_s_first_interval_counts_from_its_first_packet() {
 fn an_end_that_the_collector_cannot_see_is_confirmed_by_proc() {
     let tree = Tree::captured();
     let unseen_end = |index, ends| Observation {
-        opening: Opening::Unseen,
+        opening: ObservedOpening::Unseen,
         end_unconfirmed: true,
         ends,
         ..owned(accepted(index, 800), 70)
@@ -292,7 +292,7 @@ fn without_descriptors_no_connection_ends_and_no_owner_is_lost() {
 #[test]
 fn forwarded_connections_alone_have_no_older_ones_of_this_host_beside_them() {
     let tree = Tree::captured();
-    for (beside, has_older) in [(Beside::Nothing, false), (Beside::EveryNamespace, true)] {
+    for (beside, has_older) in [(WatchedBeside::Nothing, false), (WatchedBeside::EveryNamespace, true)] {
         let scope = ReportScope {
             idle: true,
             ended: usize::MAX,

@@ -1,16 +1,18 @@
 //! Names of processes, users, hosts and network interfaces.
 
+mod cgroup_units;
 mod clients;
 mod interfaces;
 mod known;
 mod processes;
 mod unit;
-mod units;
 mod users;
 
 use std::{path::Path, time::Duration};
 
-use self::{clients::Clients, interfaces::Interfaces, processes::Processes, units::Units, users::Users};
+use self::{
+    cgroup_units::Units, clients::Clients, interfaces::Interfaces, processes::Processes, users::Users,
+};
 use crate::{
     collector::{ObservedOwner, Process},
     conn::{ConnectionRecord, Identified},
@@ -110,12 +112,12 @@ impl Names {
     }
 
     /// Keeps the names of these processes, and no longer those of the last call.
-    pub fn keep<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
+    pub fn keep_only<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
         self.kept.clear();
         self.kept.extend(processes);
     }
 
-    /// If many processes are known, forgets those that neither `records` nor [`Self::keep`] needs.
+    /// If many processes are known, forgets those that neither `records` nor [`Self::keep_only`] needs.
     pub fn forget_others<'a, R: Iterator<Item = &'a ConnectionRecord>>(
         &mut self,
         records: impl FnOnce() -> R,

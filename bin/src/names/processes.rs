@@ -9,9 +9,9 @@ use std::{collections::HashSet, ops::Range, path::PathBuf, time::Duration};
 
 use super::{
     NameOptions,
+    cgroup_units::Units,
     known::{Known, ProcessId, marked},
     unit,
-    units::Units,
 };
 use crate::{
     collector::{ObservedOwner, Process},
@@ -64,7 +64,7 @@ impl Processes {
         // Read the text first: a process that exits loses its command line before its name.
         let text = self.text(pid);
         if let Some(id) = self.read(pid) {
-            self.keep(id, text);
+            self.store_text(id, text);
         }
     }
 
@@ -177,7 +177,7 @@ impl Processes {
     }
 
     /// Stores the texts that were read of a process. The others stay as they were.
-    fn keep(&mut self, id: ProcessId, text: ProcessText) {
+    fn store_text(&mut self, id: ProcessId, text: ProcessText) {
         let Ok(known) = self.position(id) else { return };
         let known = &mut self.known[known];
         text.cmdline.into_iter().for_each(|cmdline| known.cmdline = cmdline);
@@ -193,7 +193,7 @@ impl Processes {
         // Another process may have got the pid meanwhile. If nobody has it now, the texts belong to the process that had it
         // before.
         if self.read(id.0).is_none_or(|other| other == id) {
-            self.keep(id, text);
+            self.store_text(id, text);
         }
     }
 

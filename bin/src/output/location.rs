@@ -16,7 +16,7 @@ use crate::sys::folder::{self, Folder};
 /// Number of symbolic links that a path may lead through (`MAXSYMLINKS`, include/linux/namei.h, v6.12).
 const LINKS: u32 = 40;
 
-/// Flags for every file. Opening a pipe without a reader, or a terminal, must not block; writes wait for room
+/// Flags for every file. ObservedOpening a pipe without a reader, or a terminal, must not block; writes wait for room
 /// themselves.
 const FLAGS: libc::c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
 

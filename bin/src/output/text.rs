@@ -143,7 +143,7 @@ pub fn report(
     if plan.more {
         units::decimal((count - plan.rows) as u64, out);
         out.extend_from_slice(b" more");
-    } else if count == 0 && view.tested && screen.is_some() && lines > 1 {
+    } else if count == 0 && view.may_hide_rows && screen.is_some() && lines > 1 {
         out.extend_from_slice(b"No connection matches the filters.");
     }
     if out.len() > last {

@@ -147,9 +147,9 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
     let (mut groups, mut stable_order, mut rate) = (Groups::default(), StableOrder::default(), 0);
     let (mut reports, mut fruitless) = (0u64, 0u32);
     loop {
-        let (mut tick, mut stop, mut idle, mut suspend) = (false, false, true, false);
+        let (mut tick, mut stop, mut woke_by_timeout, mut suspend) = (false, false, true, false);
         for source in epoll.wait(monitor.patience()).map_err(system("epoll_wait"))? {
-            idle = false;
+            woke_by_timeout = false;
             match source {
                 Source::Collector => {
                     fruitless = if monitor.drain() { 0 } else { fruitless + 1 };
@@ -184,7 +184,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
                 console.watch_keys(&epoll)?;
             }
         }
-        if idle {
+        if woke_by_timeout {
             monitor.drain();
         }
         if !tick && !stop {
@@ -223,7 +223,7 @@ pub fn run(settings: Settings) -> Result<(), Stopped> {
             rate = view.rate(report);
             let written = printer.report(report, &view, &frame);
             if selection.since_start {
-                names.keep(groups.processes());
+                names.keep_only(groups.processes());
             } else {
                 groups = Groups::default();
             }

@@ -11,7 +11,7 @@ use crate::{
     bpf::{self, BpfCollector, CollectorSettings},
     collector::{Missing, NetworkCollector, Several},
     confinement::Needs,
-    conn::Beside,
+    conn::WatchedBeside,
     conntrack::{self, ConntrackCollector, ConntrackSettings},
     diag::DiagCollector,
     error::Error,
@@ -33,7 +33,7 @@ pub struct Started {
     /// The privileges and system calls that the collectors need later.
     pub needs: Needs,
     /// If forwarded connections are watched: what is watched besides them.
-    pub forwarded: Option<Beside>,
+    pub forwarded: Option<WatchedBeside>,
     /// What the source of forwarded connections lacks. It is printed once there is such a connection, because the user
     /// did not ask for them.
     pub missing_for_forwarded: Vec<Missing>,
@@ -111,9 +111,9 @@ impl CollectorPlan {
             }
         }
         let forwarded = forwarded.then_some(match (self.traffic.has_local(), sees_udp) {
-            (false, _) => Beside::Nothing,
-            (true, true) => Beside::EveryNamespace,
-            (true, false) => Beside::ThisNamespace,
+            (false, _) => WatchedBeside::Nothing,
+            (true, true) => WatchedBeside::EveryNamespace,
+            (true, false) => WatchedBeside::ThisNamespace,
         });
         Ok(Started { collectors: Several::new(collectors, missing), needs, forwarded, missing_for_forwarded })
     }

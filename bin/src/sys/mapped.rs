@@ -19,7 +19,7 @@ use super::page_size;
 use super::whole;
 
 /// A piece stays mapped for this many calls of [`MappedArray::age`] after its last use.
-const KEPT: u8 = 16;
+const UNUSED_CALLS: u8 = 16;
 
 /// The alignment of the address space reserved for an array. If a CPU's data cache finds memory by its virtual address, shared
 /// memory must be at addresses whose lower bits agree with the kernel's own mapping, which the kernel aligns to its SHMLBA
@@ -108,7 +108,7 @@ impl<T: Pod> MappedArray<T> {
         if self.left[piece as usize] == 0 {
             self.change(piece, true).ok()?;
         }
-        self.left[piece as usize] = KEPT;
+        self.left[piece as usize] = UNUSED_CALLS;
         // SAFETY: inside the room.
         Some(unsafe { self.base.add(index as usize * Self::STRIDE) })
     }

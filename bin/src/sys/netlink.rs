@@ -75,7 +75,7 @@ impl Netlink {
     }
 
     /// Sets how many bytes of unread messages the kernel keeps. The kernel may keep fewer.
-    pub fn keep(&self, bytes: u32) {
+    pub fn set_receive_buffer(&self, bytes: u32) {
         if self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes).is_err() {
             // Without CAP_NET_ADMIN, the kernel reduces the number to a limit.
             let _ = self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes);

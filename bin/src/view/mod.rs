@@ -17,6 +17,14 @@ use crate::{
 };
 
 /// The rows that the user wants to see.
+///
+/// | options | `live` | `idle` | `closed_active` | `closed` | rows without `by` |
+/// | --- | --- | --- | --- | --- | --- |
+/// | none | yes | yes | yes | no | open connections, and those that ended and moved bytes |
+/// | `--closed` | yes | yes | yes | yes | these, then those that ended without moving bytes |
+/// | `--closed=only` | no | yes | no | yes | connections that ended |
+/// | `--csv` | yes | no | no | no | open connections that changed |
+/// | `--csv --closed` | yes | no | no | yes | these, then connections that ended |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only connections that pass this filter.
@@ -51,7 +59,7 @@ pub struct View<'a> {
     /// Groups that are no longer kept.
     pub left_out: LeftOut,
     /// A filter or a least rate was given, so rows may be missing.
-    pub tested: bool,
+    pub may_hide_rows: bool,
     /// Bytes that open and ended connections moved in the interval; `None` without a filter.
     pub shown: Option<Traffic>,
 }
@@ -128,7 +136,7 @@ impl Selection {
         View {
             rows,
             ranked: self.order.is_none().then_some(ranked),
-            tested: !all || self.min_rate.is_some(),
+            may_hide_rows: !all || self.min_rate.is_some(),
             more: more + left_out.groups,
             left_out,
             shown,

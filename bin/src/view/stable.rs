@@ -137,7 +137,7 @@ mod tests {
         let mut view = View {
             rows: records.iter().map(row).collect(),
             ranked: Some(records.len()),
-            tested: false,
+            may_hide_rows: false,
             more: 0,
             left_out: LeftOut::default(),
             shown: None,

@@ -21,7 +21,7 @@ impl HeaderPosition {
     /// [`skip`], and would verify the rest of the program once per path: 91,000 instructions at egress rather than 21,000
     /// (v6.18).
     #[inline(always)]
-    pub fn forgotten(self, skb: *mut __sk_buff) -> Self {
+    pub fn hidden_from_verifier(self, skb: *mut __sk_buff) -> Self {
         let [mut protocol, mut offset, mut network] =
             [self.protocol as u64, self.offset as u64, self.network as u64];
         let unknown = field!(skb, len) as u64;

@@ -42,11 +42,11 @@ pub fn transport(skb: *mut __sk_buff, start: usize, end: usize, direction: Direc
     if header[0] == IPV4_PLAIN && is_transport(v4) {
         direct(opaque(start + IPV4_HEADER as usize), end, v4, IPV4_HEADER)
     } else if header[0] >> 4 == 4 {
-        copied(skb, skip(skb, v4, header_length(header[0]), direction)?.forgotten(skb))
+        copied(skb, skip(skb, v4, header_length(header[0]), direction)?.hidden_from_verifier(skb))
     } else if is_transport(v6) {
         direct(opaque(start + IPV6_HEADER as usize), end, v6, IPV6_HEADER)
     } else {
-        copied(skb, skip(skb, v6, IPV6_HEADER, direction)?.forgotten(skb))
+        copied(skb, skip(skb, v6, IPV6_HEADER, direction)?.hidden_from_verifier(skb))
     }
 }
 

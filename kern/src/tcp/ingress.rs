@@ -97,7 +97,7 @@ fn note_reset(skb: *mut __sk_buff, sk: *mut bpf_sock, tp: *const bpf_tcp_sock, s
         && let Some(state) = socket::find(sk, skb)
         && !socket::is_listeners(state, skb)
     {
-        state.mark = 1;
+        state.note_reset();
     }
 }
 

@@ -15,7 +15,7 @@ pub use self::ingress::ingress;
 use crate::{
     adopt::{Adopted, adopt},
     flow,
-    maps::{encapsulates, epoch, note_encapsulation, stats},
+    maps::{encapsulates, interval, note_encapsulation, stats},
     ring,
     segment::{Segment, at_or_after},
     sock::field,
@@ -30,8 +30,8 @@ use crate::{
 /// The packet is a segment, or has a segment inside it, such as an IPsec packet. Then egress sees neither the segment's length
 /// nor its FIN, and counts it with the next packet of the connection in either direction.
 ///
-/// Once per timer tick of the kernel, all counters are read from the socket. Between two ticks, a segment with the bytes that
-/// the socket sends next is counted by its length, and only the bytes received are read from the socket.
+/// Once per jiffy, all counters are read from the socket. Within a jiffy, a segment with the bytes that the socket sends next
+/// is counted by its length, and only the bytes received are read from the socket.
 #[inline(always)]
 pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     let sk = field!(skb, __bindgen_anon_2.sk);
@@ -44,7 +44,7 @@ pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
         Some(known) => known,
         None => match adopt(skb, sk, segment) {
             Adopted::Flow(flow, state) => (flow, state),
-            Adopted::Nothing => return true,
+            Adopted::NoFlow => return true,
             Adopted::NotTcp => return false,
         },
     };
@@ -59,7 +59,7 @@ pub fn egress(skb: *mut __sk_buff, segment: Segment) -> bool {
     if segment.is_plain()
         && !fin_pending
         && flow.read_jiffies == jiffies()
-        && flow.epoch == epoch()
+        && flow.interval == interval()
         && field!(tp, snd_nxt) == segment.seq
     {
         count_sent_up_to(flow, segment.seq.wrapping_add(segment.payload));
@@ -171,8 +171,8 @@ pub fn read(
     let Totals { rx, tx, tx_base, retransmits } = Totals::read(tp, leaving, flow.counters.retransmits);
     let sent = tx_base.wrapping_add(tx as u32);
     if leaving.fin_sent() != 0 {
-        flow.fin_end = sent;
-    } else if is_last && flow.fin_end != 0 && !at_or_after(sent, flow.fin_end) {
+        flow.own_fin_end = sent;
+    } else if is_last && flow.own_fin_end != 0 && !at_or_after(sent, flow.own_fin_end) {
         // The FIN was not transmitted.
         flow.flags &= !FlowFlags::FIN_SENT;
     }

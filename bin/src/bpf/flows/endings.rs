@@ -1,4 +1,9 @@
-//! Ends flows, and frees their places.
+//! Ends flows, and frees their places. Four functions share the work:
+//!
+//! - `FlowTable::close` hands up TCP connections and listeners that the programs have ended.
+//! - `FlowTable::expire` ends UDP flows, and every other flow in which programs may still count.
+//! - `FlowTable::retire` is called by both. It hides an entry from the programs, and puts its place aside for the queue.
+//! - `FlowTable::end` ends the flows that the caller chose, by `expire`.
 
 use std::{collections::HashSet, mem::offset_of, time::Duration};
 
@@ -41,9 +46,9 @@ pub(super) struct Ended {
     /// TCP connections and listeners. No program counts in them any more.
     pub closed: Vec<Closed>,
     /// Places of UDP flows. Programs may still count in them.
-    pub flows: Vec<u32>,
+    pub udp_places: Vec<u32>,
     /// Cookies of UDP sockets that were closed and have other flows.
-    pub sockets: HashSet<u64>,
+    pub udp_cookies: HashSet<u64>,
 }
 
 impl FlowTable {
@@ -53,9 +58,9 @@ impl FlowTable {
         let places: Vec<u32> = self.listed.iter().copied().chain(idle).collect();
         for place in places {
             let is_sibling =
-                |flow: &Flow| flow.protocol == IPPROTO_UDP && ended.sockets.contains(&flow.cookie);
+                |flow: &Flow| flow.protocol == IPPROTO_UDP && ended.udp_cookies.contains(&flow.cookie);
             if self.flow(place).is_some_and(|flow| is_sibling(&flow)) {
-                ended.flows.push(place);
+                ended.udp_places.push(place);
             }
         }
     }
@@ -64,7 +69,7 @@ impl FlowTable {
     /// could not be mapped.
     pub(super) fn is_current(&self, idle: &IdleFlow) -> bool {
         let tracked = &self.tracked[idle.place as usize];
-        tracked.generation == idle.generation && tracked.idle == idle.epoch
+        tracked.generation == idle.generation && tracked.idle == idle.interval
     }
 
     /// Adds UDP flows that were idle for too long.
@@ -78,7 +83,7 @@ impl FlowTable {
             match self.entries.read(oldest.place) {
                 // The entry cannot be mapped now. Try again later.
                 None => return self.idle.push_front(oldest),
-                Some(flow) if flow.epoch == oldest.epoch => expired.push(oldest.place),
+                Some(flow) if flow.interval == oldest.interval => expired.push(oldest.place),
                 // The flow has moved since, and is announced again.
                 Some(_) => {}
             }

@@ -48,7 +48,7 @@ struct IdleFlow {
     place: u32,
     generation: u32,
     /// The interval of its last activity.
-    epoch: u32,
+    interval: u32,
     /// The end of that interval.
     since: Duration,
 }
@@ -119,10 +119,10 @@ impl FlowTable {
         self.context.sees_releases = sees_releases;
     }
 
-    /// Records that hooks were detached for a while and attached again at `now`, in interval `epoch`. TCP connections may have
+    /// Records that hooks were detached for a while and attached again at `now`, in this `interval`. TCP connections may have
     /// ended unseen meanwhile.
-    pub fn doubt(&mut self, epoch: u32, now: Duration) {
-        self.context.doubted = epoch + 1;
+    pub fn doubt(&mut self, interval: u32, now: Duration) {
+        self.context.doubted = interval + 1;
         self.doubted = Some(now);
         self.announce_all();
     }
@@ -147,20 +147,20 @@ impl FlowTable {
     }
 
     /// Hands up the flows that have ended, and frees their places.
-    pub fn drain(&mut self, epoch: u32, sink: Sink<'_>) {
-        self.walk(epoch, None, sink);
+    pub fn drain(&mut self, interval: u32, sink: Sink<'_>) {
+        self.walk(interval, None, sink);
         self.make_room();
     }
 
-    /// Hands up everything that happened in interval `epoch`, which has ended.
-    pub fn collect(&mut self, epoch: u32, tick: Tick, sink: Sink<'_>) {
+    /// Hands up everything that happened in this `interval`, which has ended.
+    pub fn collect(&mut self, interval: u32, tick: Tick, sink: Sink<'_>) {
         if self.doubted.is_some_and(|since| tick.now.saturating_sub(since) >= DOUBT) {
             self.context.doubted = 0;
             self.doubted = None;
             // A connection that is still in /proc has not ended.
             self.announce_all();
         }
-        self.walk(epoch, Some(tick), sink);
+        self.walk(interval, Some(tick), sink);
         self.before = tick.now;
         // Give back the memory that a burst of new connections took.
         self.listed.shrink_to(2 * self.listed.len());
@@ -221,27 +221,27 @@ impl FlowTable {
         self.entries.read(place).filter(is_open)
     }
 
-    fn walk(&mut self, epoch: u32, tick: Option<Tick>, sink: Sink<'_>) {
+    fn walk(&mut self, interval: u32, tick: Option<Tick>, sink: Sink<'_>) {
         self.context.now = clock::boot();
         let mut ended = Ended { places_are_short: self.queue.is_short(), ..Ended::default() };
         let mut listed = mem::take(&mut self.listed);
         listed.retain(|place| {
-            let keep = self.visit(*place, epoch, tick, &mut ended, sink);
+            let keep = self.visit(*place, interval, tick, &mut ended, sink);
             self.tracked[*place as usize].listed = keep;
             keep
         });
         self.listed = listed;
-        if !ended.sockets.is_empty() {
+        if !ended.udp_cookies.is_empty() {
             self.find_siblings(&mut ended);
         }
         if let Some(tick) = tick {
             // Reports come a little early or late. The slack lets the right one end a flow whose timeout is a multiple of the
             // interval.
             let slack = tick.now.saturating_sub(self.before) / 8;
-            self.find_expired(tick.now + slack, &mut ended.flows);
+            self.find_expired(tick.now + slack, &mut ended.udp_places);
         }
         self.close(&mut ended, sink);
-        self.expire(&ended.flows, sink);
+        self.expire(&ended.udp_places, sink);
     }
 }
 

@@ -42,7 +42,7 @@ fn file(bytes: u32) -> File {
 struct Scene {
     flows: FlowTable,
     kern: MappedArray<Flow>,
-    epoch: u32,
+    interval: u32,
 }
 
 impl Scene {
@@ -53,7 +53,7 @@ impl Scene {
         let queue = Queue::new(ends.as_fd(), free.as_fd(), PLACES).expect("a mapping");
         let mut places: MappedArray<Places> = MappedArray::new(ends.as_fd(), 1, 0).expect("a mapping");
         assert!(places.store(0, offset_of!(Places, unused), PLACES / 4));
-        Self { flows: FlowTable::new(map(), queue, TIMEOUT, READING), kern: map(), epoch: 1 }
+        Self { flows: FlowTable::new(map(), queue, TIMEOUT, READING), kern: map(), interval: 1 }
     }
 
     fn set(&mut self, place: u32, offset: usize, value: u32) {
@@ -64,7 +64,7 @@ impl Scene {
     fn publish(&mut self, place: u32, protocol: u8, state: u8) {
         self.mark(place, protocol, state, 0);
         self.set(place, offset_of!(Flow, owner), 7);
-        self.set(place, offset_of!(Flow, epoch), self.epoch);
+        self.set(place, offset_of!(Flow, interval), self.interval);
         self.set(place, low(offset_of!(Flow, cookie)), 100 + place);
     }
 
@@ -84,8 +84,8 @@ impl Scene {
     fn tick(&mut self) -> Vec<CollectorEvent> {
         let mut events = Vec::new();
         let tick = Tick { now: clock::monotonic(), last: false };
-        self.epoch += 1;
-        self.flows.collect(self.epoch - 1, tick, &mut |event| events.push(event));
+        self.interval += 1;
+        self.flows.collect(self.interval - 1, tick, &mut |event| events.push(event));
         events
     }
 
@@ -159,7 +159,7 @@ fn a_silent_flow_that_is_listed_expires() {
     // The table took all places to be announced, but could not map this entry.
     scene.flows.announce(3);
     scene.flows.tracked[3] = Tracked { idle: 1, ..scene.flows.tracked[3] };
-    scene.flows.idle.push_back(IdleFlow { place: 3, generation: 0, epoch: 1, since: Duration::ZERO });
+    scene.flows.idle.push_back(IdleFlow { place: 3, generation: 0, interval: 1, since: Duration::ZERO });
     let mut expired = Vec::new();
     scene.flows.find_expired(TIMEOUT, &mut expired);
     assert_eq!(expired, [3]);
@@ -185,9 +185,9 @@ fn a_connection_is_doubted_for_a_while_unless_it_moves() {
         assert_eq!(unconfirmed(&scene.tick()), []);
     }
     // Somebody detached hooks, and tcptop has attached them again.
-    scene.flows.doubt(scene.epoch, clock::monotonic());
+    scene.flows.doubt(scene.interval, clock::monotonic());
     assert_eq!(unconfirmed(&scene.tick()), [0, 1]);
-    scene.set(1, offset_of!(Flow, epoch), scene.epoch);
+    scene.set(1, offset_of!(Flow, interval), scene.interval);
     scene.flows.announce_all();
     assert_eq!(unconfirmed(&scene.tick()), [0]);
     scene.flows.doubted = Some(clock::monotonic().saturating_sub(DOUBT));

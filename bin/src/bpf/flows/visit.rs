@@ -16,7 +16,7 @@ impl FlowTable {
     pub(super) fn visit(
         &mut self,
         place: u32,
-        epoch: u32,
+        interval: u32,
         tick: Option<Tick>,
         ended: &mut Ended,
         sink: Sink<'_>,
@@ -36,13 +36,13 @@ impl FlowTable {
         match (flow.protocol, flow.state) {
             (IPPROTO_UDP, _) if flow.released != 0 => {
                 if flow.released == Flow::RELEASED_WITH_OTHERS {
-                    ended.sockets.insert(flow.cookie);
+                    ended.udp_cookies.insert(flow.cookie);
                 }
-                ended.flows.push(place);
+                ended.udp_places.push(place);
                 return false;
             }
             (IPPROTO_TCP, TcpStateCode::CLOSE) => {
-                return self.visit_closed(place, &flow, epoch, tick, ended, sink);
+                return self.visit_closed(place, &flow, interval, tick, ended, sink);
             }
             (IPPROTO_TCP, TcpStateCode::LISTEN) => {
                 if tick.is_some() && !mem::replace(&mut self.tracked[place as usize].listening, true) {
@@ -50,7 +50,7 @@ impl FlowTable {
                         .into_iter()
                         .for_each(|seen| sink(CollectorEvent::Listening(seen)));
                 }
-                return tick.is_none() || flow.epoch >= epoch;
+                return tick.is_none() || flow.interval >= interval;
             }
             _ => {}
         }
@@ -58,12 +58,12 @@ impl FlowTable {
             return true;
         }
         self.observe(place, &flow).into_iter().for_each(|seen| sink(CollectorEvent::Moved(seen)));
-        let announced = flow.epoch >= epoch;
+        let announced = flow.interval >= interval;
         let tracked = &mut self.tracked[place as usize];
-        if !announced && flow.protocol == IPPROTO_UDP && tracked.idle != flow.epoch {
-            tracked.idle = flow.epoch;
+        if !announced && flow.protocol == IPPROTO_UDP && tracked.idle != flow.interval {
+            tracked.idle = flow.interval;
             let Tracked { generation, .. } = *tracked;
-            self.idle.push_back(IdleFlow { place, generation, epoch: flow.epoch, since: self.before });
+            self.idle.push_back(IdleFlow { place, generation, interval: flow.interval, since: self.before });
         }
         announced
     }
@@ -74,7 +74,7 @@ impl FlowTable {
         &mut self,
         place: u32,
         flow: &Flow,
-        epoch: u32,
+        interval: u32,
         tick: Option<Tick>,
         ended: &mut Ended,
         sink: Sink<'_>,
@@ -82,7 +82,7 @@ impl FlowTable {
         let is_listener = flow.flags & FlowFlags::LISTENER != 0;
         let is_last = tick.is_some_and(|tick| tick.last);
         let awaited = self.tracked[place as usize].awaited;
-        let waited = tick.is_some() && awaited != 0 && awaited < epoch;
+        let waited = tick.is_some() && awaited != 0 && awaited < interval;
         if is_listener
             || flow.owner.is_known()
             || flow.released != 0
@@ -94,7 +94,7 @@ impl FlowTable {
             return false;
         }
         if tick.is_some() && awaited == 0 {
-            self.tracked[place as usize].awaited = epoch;
+            self.tracked[place as usize].awaited = interval;
             self.observe(place, flow).into_iter().for_each(|seen| sink(CollectorEvent::Moved(seen)));
         }
         true

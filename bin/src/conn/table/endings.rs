@@ -34,6 +34,7 @@ impl ConnectionTable {
         record.last_active =
             if ended.is_some() { ended } else { record.last_active.filter(|_| record.growth.sum() == 0) };
         self.ended.push(connection);
+        // Cut the list only when it is twice as long as needed, so that sorting is rare.
         if self.ended.len() / 2 >= self.most_ended {
             foremost(&mut self.ended, self.most_ended, |connection| Reverse(connection.record.growth.sum()));
             let others = self.ended.drain(self.most_ended..);
@@ -45,7 +46,7 @@ impl ConnectionTable {
     pub fn take_end_unconfirmed(&mut self) -> Vec<(ConnectionKey, Endpoints)> {
         let keys = mem::take(&mut self.end_unconfirmed);
         let ends = |key| {
-            let connection = self.get(key).filter(|connection| connection.end != EndStatus::Seen)?;
+            let connection = self.get(key).filter(|connection| connection.end != EndStatus::WillBeSeen)?;
             Some((key, connection.record.ends))
         };
         keys.into_iter().filter_map(ends).collect()

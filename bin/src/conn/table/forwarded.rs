@@ -27,7 +27,7 @@ pub struct Forwarding {
 
 /// Which local connections are watched besides forwarded ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Beside {
+pub enum WatchedBeside {
     /// None.
     Nothing,
     /// Those of this network namespace.
@@ -40,7 +40,7 @@ pub enum Beside {
 /// The ends of local connections, with which forwarded ones are compared.
 #[derive(Debug, Default)]
 pub struct LocalEnds {
-    beside: Beside,
+    beside: WatchedBeside,
     hasher: RandomState,
     /// Hashes of connections that ended in this interval and in the one before. The collector that reads connection tracking
     /// may show them later than the collector of local sockets.
@@ -52,7 +52,7 @@ pub struct LocalEnds {
 }
 
 impl LocalEnds {
-    pub fn new(beside: Beside) -> Self {
+    pub fn new(beside: WatchedBeside) -> Self {
         Self { beside, ..Self::default() }
     }
 
@@ -87,7 +87,8 @@ impl ConnectionTable {
         if local.sorted.is_none() {
             // Unseen connections come from /proc, which shows sockets of every namespace. The collector of one namespace will
             // not count those of others.
-            let unseen = (local.beside == Beside::EveryNamespace).then(|| unseen.values().chain(&*twins));
+            let unseen =
+                (local.beside == WatchedBeside::EveryNamespace).then(|| unseen.values().chain(&*twins));
             let open = connections.iter().chain(unseen.into_iter().flatten().map(|connection| &**connection));
             let open =
                 open.map(|connection| &connection.record).filter(|record| !record.owner.is_forwarded());
@@ -127,7 +128,7 @@ mod tests {
     use tcptop_abi::Counters;
 
     use super::*;
-    use crate::collector::{CollectorEvent, Opening};
+    use crate::collector::{CollectorEvent, ObservedOpening};
 
     fn address(last: u8) -> [u8; 16] {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last]
@@ -136,7 +137,7 @@ mod tests {
     fn observation(index: u32, (local, lport): (u8, u16), (remote, rport): (u8, u16)) -> Observation {
         Observation {
             ends: Endpoints { laddr: address(local), raddr: address(remote), lport, rport },
-            opening: Opening::Active,
+            opening: ObservedOpening::Active,
             totals: Counters { rx_bytes: 5, ..Counters::default() },
             ..Observation::accepted(index)
         }
@@ -146,7 +147,7 @@ mod tests {
     /// these ends, if the connection is translated like this.
     fn is_found(translated: Option<(u8, u16)>, sent_to: Option<(u8, u16)>, socket: [(u8, u16); 2]) -> bool {
         let mut table = ConnectionTable::default();
-        table.expect_forwarded(Beside::EveryNamespace);
+        table.expect_forwarded(WatchedBeside::EveryNamespace);
         let mut apply = |seen| table.apply(CollectorEvent::Moved(seen), &mut |_| None);
         apply(observation(0, socket[0], socket[1]));
         let end = |(last, port)| (address(last), port);

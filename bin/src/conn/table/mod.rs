@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-pub use self::forwarded::{Beside, Forwarding};
+pub use self::forwarded::{Forwarding, WatchedBeside};
 use self::{forwarded::LocalEnds, slots::Slots};
 
 use tcptop_abi::Endpoints;
@@ -22,7 +22,7 @@ use super::{
     listeners::Listeners,
     owner::Identify,
 };
-use crate::collector::{CollectorEvent, Observation, Opening};
+use crate::collector::{CollectorEvent, Observation, ObservedOpening};
 
 /// All connections that are open or ended in this interval.
 #[derive(Debug, Default)]
@@ -109,9 +109,10 @@ impl ConnectionTable {
     }
 
     /// Prepares the table for forwarded connections. A connection that is also a local one is not added as forwarded.
-    pub fn expect_forwarded(&mut self, beside: Beside) {
-        self.forwarding = Some(Forwarding { alone: beside == Beside::Nothing, ..Forwarding::default() });
-        self.local = (beside != Beside::Nothing).then(|| LocalEnds::new(beside));
+    pub fn expect_forwarded(&mut self, beside: WatchedBeside) {
+        self.forwarding =
+            Some(Forwarding { alone: beside == WatchedBeside::Nothing, ..Forwarding::default() });
+        self.local = (beside != WatchedBeside::Nothing).then(|| LocalEnds::new(beside));
     }
 
     /// Applies an event from a collector.
@@ -147,7 +148,7 @@ impl ConnectionTable {
         let moved =
             if seen.forwarded.is_none() { moved } else { &mut forwarding.get_or_insert_default().moved };
         let Some(connection) = at(connections, seen.key) else { return };
-        let was_unconfirmed = connection.end != EndStatus::Seen;
+        let was_unconfirmed = connection.end != EndStatus::WillBeSeen;
         let before = connection.record.growth;
         let is_new = !connection.record.counted;
         let mut changed = connection.observe(seen);
@@ -164,7 +165,7 @@ impl ConnectionTable {
         if changed && has_moved && connection.lists.enter(Lists::ACTIVE) {
             active.push(seen.key);
         }
-        if connection.end != EndStatus::Seen && !was_unconfirmed {
+        if connection.end != EndStatus::WillBeSeen && !was_unconfirmed {
             end_unconfirmed.push(seen.key);
         }
     }
@@ -174,11 +175,11 @@ impl ConnectionTable {
         // A connection that began after the start is not the one from /proc, even if it has the same ends.
         let may_be_known = seen.forwarded.is_none() && !self.unseen.is_empty();
         let known = may_be_known.then(|| self.take_unseen((seen.protocol, seen.ends))).flatten();
-        let is_older = seen.opening == Opening::Unseen || seen.began.is_none();
+        let is_older = seen.opening == ObservedOpening::Unseen || seen.began.is_none();
         let known = known.filter(|_| is_older || seen.protocol == Protocol::Udp);
         let mut connection = known.map(|known| *known).unwrap_or_else(|| {
             let mut connection = Connection::new(seen.protocol, seen.ends, seen.state);
-            if seen.opening == Opening::Unseen {
+            if seen.opening == ObservedOpening::Unseen {
                 connection.assume_accepted(self.listeners.has_port(seen.ends.lport));
             }
             connection.keep(self.keep);

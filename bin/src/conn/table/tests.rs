@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tcptop_abi::{Counters, Endpoints};
 
-use super::{CollectorEvent, Connection, ConnectionKey, ConnectionTable, Observation, Opening, Traffic};
+use super::{
+    CollectorEvent, Connection, ConnectionKey, ConnectionTable, Observation, ObservedOpening, Traffic,
+};
 use crate::{
     collector::{Claim, ObservedOwner},
     conn::{Identified, Keep, OwnerSource, Process, Protocol, TcpState},
@@ -28,7 +30,7 @@ fn tcp(index: u32, rx_bytes: u64) -> Observation {
 }
 
 fn udp(index: u32, rx_bytes: u64) -> Observation {
-    let (protocol, opening) = (Protocol::Udp, Opening::Active);
+    let (protocol, opening) = (Protocol::Udp, ObservedOpening::Active);
     Observation { protocol, opening, state: None, ends: ends(53, 9), ..tcp(index, rx_bytes) }
 }
 
@@ -239,7 +241,7 @@ fn a_connection_known_from_proc_is_found_by_its_ends() {
     let mut table = ConnectionTable::new(usize::MAX);
     older(&mut table, 4);
     assert_eq!(table.counts(), (1, 0));
-    moved(&mut table, Observation { opening: Opening::Unseen, earlier: rx(70), ..tcp(1, 100) });
+    moved(&mut table, Observation { opening: ObservedOpening::Unseen, earlier: rx(70), ..tcp(1, 100) });
     assert_eq!(table.counts(), (1, 0), "both are one connection");
     assert_eq!(table.live().next().and_then(|record| record.process()), Some(&process(4)));
     assert_eq!(tick(&mut table, 1), (rx(30), 1, vec![]), "earlier bytes are not growth");
@@ -280,13 +282,13 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
     older(&mut table, 10);
     older(&mut table, 20);
     assert_eq!((pids(&table), table.counts()), (vec![Some(10), Some(20)], (2, 0)));
-    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
+    moved(&mut table, Observation { opening: ObservedOpening::Unseen, ..tcp(1, 70) });
     assert_eq!(
         (pids(&table), table.counts()),
         (vec![None, None], (2, 0)),
         "the observation may be of either"
     );
-    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(2, 70) });
+    moved(&mut table, Observation { opening: ObservedOpening::Unseen, ..tcp(2, 70) });
     assert_eq!((pids(&table), table.counts()), (vec![None, None], (2, 0)));
     table.forget_unseen([(Protocol::Tcp, ends(80, 9))].iter());
     assert_eq!(table.counts(), (2, 0));
@@ -294,7 +296,7 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
     let mut table = ConnectionTable::new(usize::MAX);
     older(&mut table, 10);
     older(&mut table, 10);
-    moved(&mut table, Observation { opening: Opening::Unseen, ..tcp(1, 70) });
+    moved(&mut table, Observation { opening: ObservedOpening::Unseen, ..tcp(1, 70) });
     assert_eq!(pids(&table), [Some(10), Some(10)], "both have the same owner");
 }
 
@@ -302,12 +304,12 @@ fn of_two_namespaces_with_the_same_ends_neither_gets_the_other_s_owner() {
 fn whoever_has_it_now_takes_it_from_an_owner_that_has_exited() {
     let mut table = ConnectionTable::new(usize::MAX);
     let gone = |table: &mut ConnectionTable| {
-        let seen = owned(Observation { opening: Opening::Active, ..tcp(1, 70) }, 10, true);
+        let seen = owned(Observation { opening: ObservedOpening::Active, ..tcp(1, 70) }, 10, true);
         table.apply(CollectorEvent::Moved(seen), &mut |owner| {
             Some(Identified { process: process(owner.pid), is_gone: true })
         });
     };
-    moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 7) }, 10, true));
+    moved(&mut table, owned(Observation { opening: ObservedOpening::Active, ..tcp(1, 7) }, 10, true));
     assert_eq!(table.ownerless(), [], "the process that connected is the owner");
     table.leave_exited(false, |process| process.pid == 10);
     let wanted = table.ownerless();
@@ -323,6 +325,6 @@ fn whoever_has_it_now_takes_it_from_an_owner_that_has_exited() {
     gone(&mut table);
     assert_eq!(pids(&table), [Some(20)], "the last known owner stays");
     // Another process sends, and is then the last one that used the socket.
-    moved(&mut table, owned(Observation { opening: Opening::Active, ..tcp(1, 71) }, 30, true));
+    moved(&mut table, owned(Observation { opening: ObservedOpening::Active, ..tcp(1, 71) }, 30, true));
     assert_eq!(pids(&table), [Some(30)]);
 }

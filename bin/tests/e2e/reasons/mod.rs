@@ -1,7 +1,7 @@
 //! Tests the columns `reason` and `interface`: why a connection ended, and which interface carried it.
 
-mod details;
 mod native;
+mod queues_and_averages;
 
 use std::{
     io::ErrorKind,

@@ -8,8 +8,8 @@ use tcptop_abi::{MappedAddress, mapped};
 
 use super::*;
 use crate::{
-    collector::{Observation, Opening, Protocol, TcpState, Traffic},
-    conntrack::{direction, entry::Count, host::Host, line, tuple::Tuple},
+    collector::{Observation, ObservedOpening, Protocol, TcpState, Traffic},
+    conntrack::{addresses::Host, direction, entry::Count, line, tuple::Tuple},
     testing::{corpus, hostile},
 };
 
@@ -68,10 +68,10 @@ impl FlowScene {
         let Self { flows, host, .. } = &mut scene;
         for entry in entries {
             let classify = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, None));
-            flows.see(entry, false, at(1), classify);
+            flows.entry_read(entry, false, at(1), classify);
         }
         flows.finish(false);
-        flows.begin();
+        flows.remember_start();
         scene
     }
 
@@ -88,9 +88,9 @@ impl FlowScene {
         let Self { flows, host, seconds } = self;
         let now = at(*seconds);
         let classify = &mut |entry: &Entry| Some((direction::forwarded(entry, host)?, Some(now)));
-        before.iter().for_each(|entry| flows.destroy(entry, classify));
-        rows.iter().for_each(|entry| flows.see(entry, true, now, classify));
-        during.iter().for_each(|entry| flows.destroy(entry, classify));
+        before.iter().for_each(|entry| flows.entry_left(entry, classify));
+        rows.iter().for_each(|entry| flows.entry_read(entry, true, now, classify));
+        during.iter().for_each(|entry| flows.entry_left(entry, classify));
         flows.resolve_doubtful(now, classify);
         flows.finish(may_miss);
         self.hand_up()

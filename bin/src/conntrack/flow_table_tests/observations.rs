@@ -11,7 +11,7 @@ fn a_flow_from_its_beginning_to_its_end() {
     assert_eq!((seen.ends.raddr, seen.ends.rport), (OUTSIDE, 443));
     assert_eq!(
         (seen.protocol, seen.opening, seen.state),
-        (Protocol::Tcp, Opening::Active, Some(TcpState::Established))
+        (Protocol::Tcp, ObservedOpening::Active, Some(TcpState::Established))
     );
     assert_eq!((seen.totals.tx_bytes, seen.totals.rx_bytes), (100, 200));
     assert_eq!((seen.totals.tx_packets, seen.totals.rx_packets), (1, 2));
@@ -76,7 +76,10 @@ fn a_server_inside_receives_what_the_original_direction_counts() {
     entry.reply = Tuple { source: server, destination: OUTSIDE, sport: 8443, dport: 1, other: 0 };
     let seen = &scene.read(&[entry])[0].1;
     assert_eq!((seen.ends.laddr, seen.ends.lport, seen.ends.raddr), (server, 8443, OUTSIDE));
-    assert_eq!((seen.totals.rx_bytes, seen.totals.tx_bytes, seen.opening), (100, 5000, Opening::Passive));
+    assert_eq!(
+        (seen.totals.rx_bytes, seen.totals.tx_bytes, seen.opening),
+        (100, 5000, ObservedOpening::Passive)
+    );
     assert_eq!(seen.forwarded.expect("the flow is forwarded").translated, Some((ROUTER, 443)));
 }
 
@@ -86,9 +89,9 @@ fn own_udp_flows_count_payload() {
     let host = Host::with(&[ROUTER], &[]);
     let mut own = entry(1, None, [(2, 2 * 28 + 100), (1, 28 + 7)]);
     own.original.source = ROUTER;
-    flows.see(&own, false, at(1), &mut |entry| Some((direction::own(entry, &host)?, None)));
+    flows.entry_read(&own, false, at(1), &mut |entry| Some((direction::own(entry, &host)?, None)));
     let mut handed = Vec::new();
     flows.hand_up(&mut |event| handed.push(told(event)));
     assert_eq!(bytes(&handed), [(false, 7, 100)]);
-    assert_eq!((handed[0].1.forwarded, handed[0].1.opening), (None, Opening::Active));
+    assert_eq!((handed[0].1.forwarded, handed[0].1.opening), (None, ObservedOpening::Active));
 }

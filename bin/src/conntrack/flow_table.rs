@@ -57,7 +57,7 @@ pub type Classification = (Ends, Option<Moment>);
 impl TrackedFlows {
     /// Processes an entry of a reading. `waits`: a doubtful entry waits until [`Self::resolve_doubtful`], after the events that
     /// came meanwhile have been processed.
-    pub fn see(&mut self, entry: &Entry, waits: bool, now: Moment, classify: Classify<'_>) {
+    pub fn entry_read(&mut self, entry: &Entry, waits: bool, now: Moment, classify: Classify<'_>) {
         let id = self.identity.of(entry);
         let Some(place) = self.places.get(&id).copied() else { return self.add(id, entry, classify) };
         let flow = &mut self.flows[place as usize];
@@ -79,7 +79,7 @@ impl TrackedFlows {
             self.places.remove(&id);
             self.end(place);
             self.add(id, entry, classify);
-        } else if flow.apply_row(entry, now) && !flow.is(TrackedFlags::IGNORED) {
+        } else if flow.apply_entry(entry, now) && !flow.is(TrackedFlags::IGNORED) {
             flow.set(TrackedFlags::FINISHED | TrackedFlags::ENDED, true);
             self.ended.push(place);
         }
@@ -115,7 +115,7 @@ impl TrackedFlows {
     }
 
     /// Processes an entry that left the kernel's table, with its final counts.
-    pub fn destroy(&mut self, entry: &Entry, classify: Classify<'_>) {
+    pub fn entry_left(&mut self, entry: &Entry, classify: Classify<'_>) {
         let id = self.identity.of(entry);
         let known = self.places.get(&id).copied();
         if let Some(place) = known.filter(|place| !self.flows[*place as usize].is_other_instance(entry)) {
@@ -192,7 +192,7 @@ impl TrackedFlows {
     }
 
     /// Remembers what the flows moved before tcptop started.
-    pub fn begin(&mut self) {
+    pub fn remember_start(&mut self) {
         self.earlier = self.flows.iter().map(TrackedFlow::bytes).collect();
         // A connection that closed before the start is not shown, unless it moves again.
         self.flows
@@ -321,5 +321,5 @@ impl Hasher for Hashed {
 }
 
 #[cfg(test)]
-#[path = "flows_tests/mod.rs"]
+#[path = "flow_table_tests/mod.rs"]
 mod tests;

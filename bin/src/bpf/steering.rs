@@ -10,7 +10,7 @@ use super::wakes::Wakes;
 use crate::{error::Error, sys::clock};
 
 /// Number of the first interval. 0 stands for no interval.
-const FIRST_EPOCH: u32 = 1;
+const FIRST_INTERVAL: u32 = 1;
 
 /// The `Control` value of the programs, and what userspace writes into it.
 pub struct Steering {
@@ -20,7 +20,7 @@ pub struct Steering {
     /// The programs announce every process that begins to use sockets.
     eager: bool,
     /// Number of the current interval.
-    epoch: u32,
+    interval: u32,
 }
 
 impl Steering {
@@ -32,19 +32,19 @@ impl Steering {
         let cell = ebpf.take_map(".bss").ok_or(Error::MissingMap(".bss"))?;
         let cell = cell.try_into().map_err(Error::Map)?;
         let wakes = Wakes::begin(clock::monotonic());
-        let mut steering = Self { cell, wakes, eager, epoch: FIRST_EPOCH };
+        let mut steering = Self { cell, wakes, eager, interval: FIRST_INTERVAL };
         steering.publish(true)?;
         Ok(steering)
     }
 
     /// Returns the number of the current interval.
-    pub const fn epoch(&self) -> u32 {
-        self.epoch
+    pub const fn interval(&self) -> u32 {
+        self.interval
     }
 
     /// Begins the next interval. Call [`Self::publish`] to tell the programs.
     pub const fn next(&mut self) {
-        self.epoch += 1;
+        self.interval += 1;
     }
 
     /// Writes the values for the programs. `may_wake` lets them wake us for a process.
@@ -53,7 +53,7 @@ impl Steering {
     /// The kernel's.
     pub fn publish(&mut self, may_wake: bool) -> Result<(), Error> {
         let wakes = if may_wake { self.wakes.grant(clock::monotonic()) } else { 0 };
-        let control = Control { epoch: self.epoch, wakes, eager: self.eager.into() };
+        let control = Control { interval: self.interval, wakes, eager: self.eager.into() };
         self.cell.set(0, control, 0).map_err(Error::Map)
     }
 }
