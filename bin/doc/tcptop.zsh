@@ -15,10 +15,10 @@ _arguments -s \
     '(-n --count)-n[Exit after N reports]:value:' \
     '(-n --count)--count=[Exit after N reports]:value:' \
     '(--exit-over)--exit-over=[Exit with status 1 after a report with a rate above RATE]:value:' \
-    '(-p --pid)-p[Only connections of these processes]:value:' \
-    '(-p --pid)--pid=[Only connections of these processes]:value:' \
-    '(-c --comm)-c[Only connections of processes with these names]:value:' \
-    '(-c --comm)--comm=[Only connections of processes with these names]:value:' \
+    '(-p --pid)-p[Only these processes]:value:' \
+    '(-p --pid)--pid=[Only these processes]:value:' \
+    '(-c --comm)-c[Only processes with these names]:value:' \
+    '(-c --comm)--comm=[Only processes with these names]:value:' \
     '(-P --port)-P[Only these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
     '(-P --port)--port=[Only these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
     '(-L --lport)-L[Only these local ports]:value:_sequence _ports' \
@@ -27,7 +27,7 @@ _arguments -s \
     '(-D --rport)--rport=[Only these remote ports]:value:_sequence _ports' \
     '(-a --addr)-a[Only these addresses at either end]:value:' \
     '(-a --addr)--addr=[Only these addresses at either end]:value:' \
-    '(--no-loopback)--no-loopback[No connections over this hosts loopback]' \
+    '(--no-loopback)--no-loopback[Nothing over this hosts loopback]' \
     '(-t --tcp)-t[Only TCP]' \
     '(-t --tcp)--tcp[Only TCP]' \
     '(-u --udp)-u[Only UDP]' \

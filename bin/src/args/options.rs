@@ -23,14 +23,14 @@ pub static OPTIONS: &[Opt] = &[
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a rate above RATE", "The rate is the sum of all that matches the filters, received and sent, in bytes per second, like 500K. The \
+        "Exit with status 1 after a report with a rate above RATE", "The rate is that of all that matches the filters, both ways, in bytes per second, like 500K. The \
          status is 74 if that report could not be written")
         .takes("RATE", RATE),
 
     Opt::new(OptionId::Pid, "--pid", OptionGroup::Which,
-        "Only connections of these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
+        "Only these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
     Opt::new(OptionId::Comm, "--comm", OptionGroup::Which,
-        "Only connections of processes with these names", "* stands for anything: 'php*'. Only the first 15 bytes of a name count, as in ps")
+        "Only processes with these names", "* stands for anything: 'php*'. Only the first 15 bytes of a name count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::new(OptionId::Port, "--port", OptionGroup::Which,
         "Only these ports at either end; '!ssh' excludes ssh", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
@@ -42,7 +42,7 @@ pub static OPTIONS: &[Opt] = &[
         "Only these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
         .letter('a').takes("LIST", "addresses or networks, like 192.0.2.7,2001:db8::/32"),
     Opt::new(OptionId::NoLoopback, "--no-loopback", OptionGroup::Which,
-        "No connections over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
+        "Nothing over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
     Opt::new(OptionId::Tcp, "--tcp", OptionGroup::Which, "Only TCP", "").letter('t'),
     Opt::new(OptionId::Udp, "--udp", OptionGroup::Which, "Only UDP", "").letter('u'),
     Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "Only IPv4, also when an IPv6 socket speaks it", "").letter('4'),
@@ -102,7 +102,7 @@ pub static OPTIONS: &[Opt] = &[
         "The row `total` has the bytes of the interval. Before it come `shown`, if there is a filter, and \
          `forwarded`, which is no part of the total"),
     Opt::new(OptionId::Quiet, "--quiet", OptionGroup::Form,
-        "The sums only: the header line, in CSV the row `total`", "The sums of all connections, and with a filter also `shown`, those of what matches: at the end of the line, in CSV the row before `total`. Text also has the sums since tcptop started").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "They count all connections. With a filter, `shown` (in CSV the row before `total`) counts those that match. Text also has the sums since tcptop started").letter('q'),
     Opt::new(OptionId::Columns, "--columns", OptionGroup::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
@@ -131,7 +131,7 @@ pub static OPTIONS: &[Opt] = &[
         .may_take("[=LIST]", "services or containers, like nginx.service,docker:*"),
 
     Opt::new(OptionId::Host, "--host", OptionGroup::Names,
-        "Name of this host, or NAME, as a column at the end", "So that logs of many hosts can be put together")
+        "Name of this host, or NAME, as a column at the end", "To put logs of many hosts together")
         .may_take("[=NAME]", "a name or no value"),
 
     Opt::new(OptionId::Output, "--output", OptionGroup::Log,
@@ -162,7 +162,7 @@ pub static OPTIONS: &[Opt] = &[
         .takes("NAME", "auto, bpf or diag"),
     Opt::new(OptionId::EnableAcct, "--enable-acct", OptionGroup::General,
         "Let connection tracking count bytes until tcptop ends",
-        "Sets net.netfilter.nf_conntrack_acct to 1 until then"),
+        "Sets net.netfilter.nf_conntrack_acct to 1"),
     Opt::new(OptionId::Check, "--check", OptionGroup::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
     Opt::new(OptionId::Help, "--help", OptionGroup::General,
