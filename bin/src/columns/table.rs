@@ -77,7 +77,7 @@ pub static COLUMNS: [Column; 40] = [
     column(ColumnId::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
         "local address and port of a forwarded connection as the remote end sees them, if translated"),
     column(ColumnId::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
-        "host of the local network (forwarded: the local end, else the remote end): its name from DHCP leases or \
+        "host of the local network (the local end if forwarded, else the remote end): its name from DHCP leases or \
          /etc/hosts, else its MAC address"),
     column(ColumnId::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
