@@ -36,5 +36,6 @@ pub const IPPROTO_UDP: u8 = 17;
 
 /// Bytes of the event ring. A power of two and a multiple of every page size in use (4 to 64 KiB).
 pub const RING_BYTES: u32 = 512 * 1024;
-/// The largest number of entries of the flow table and of the maps beside it. Userspace sets fewer if memory is short.
+/// The largest default number of entries of the flow table and of the maps beside it. Userspace sets fewer if memory is short,
+/// or another number if the user asks for one.
 pub const MAX_FLOWS: u32 = 65_536;

@@ -14,35 +14,35 @@ _arguments -s \
     '(-d --interval)--interval=[Time between reports (default 1)]:value:' \
     '(-n --count)-n[Exit after N reports]:value:' \
     '(-n --count)--count=[Exit after N reports]:value:' \
-    '(--exit-over)--exit-over=[Exit with status 1 after a report with a higher rate]:value:' \
-    '(-p --pid)-p[Of these processes]:value:' \
-    '(-p --pid)--pid=[Of these processes]:value:' \
-    '(-c --comm)-c[Of processes with these names]:value:' \
-    '(-c --comm)--comm=[Of processes with these names]:value:' \
-    '(-P --port)-P[With these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
-    '(-P --port)--port=[With these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
-    '(-L --lport)-L[With these local ports]:value:_sequence _ports' \
-    '(-L --lport)--lport=[With these local ports]:value:_sequence _ports' \
-    '(-D --rport)-D[With these remote ports]:value:_sequence _ports' \
-    '(-D --rport)--rport=[With these remote ports]:value:_sequence _ports' \
-    '(-a --addr)-a[With these addresses at either end]:value:' \
-    '(-a --addr)--addr=[With these addresses at either end]:value:' \
-    '(--no-loopback)--no-loopback[Not over this hosts loopback]' \
-    '(-t --tcp)-t[TCP]' \
-    '(-t --tcp)--tcp[TCP]' \
-    '(-u --udp)-u[UDP]' \
-    '(-u --udp)--udp[UDP]' \
-    '(-4 --ipv4)-4[IPv4, also when an IPv6 socket speaks it]' \
-    '(-4 --ipv4)--ipv4[IPv4, also when an IPv6 socket speaks it]' \
-    '(-6 --ipv6)-6[IPv6]' \
-    '(-6 --ipv6)--ipv6[IPv6]' \
-    '(--state)--state=[In these TCP states]:value:_sequence compadd - established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' \
-    '(--direction)--direction=[out opened by the local end; in by the remote one]:value:(out in)' \
-    '(-i --interface)-i[By these network interfaces]:value:' \
-    '(-i --interface)--interface=[By these network interfaces]:value:' \
+    '(--exit-over)--exit-over=[Exit with status 1 after a report with a rate above RATE]:value:' \
+    '(-p --pid)-p[Only these processes]:value:' \
+    '(-p --pid)--pid=[Only these processes]:value:' \
+    '(-c --comm)-c[Only processes with these names]:value:' \
+    '(-c --comm)--comm=[Only processes with these names]:value:' \
+    '(-P --port)-P[Only these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
+    '(-P --port)--port=[Only these ports at either end; !ssh excludes ssh]:value:_sequence _ports' \
+    '(-L --lport)-L[Only these local ports]:value:_sequence _ports' \
+    '(-L --lport)--lport=[Only these local ports]:value:_sequence _ports' \
+    '(-D --rport)-D[Only these remote ports]:value:_sequence _ports' \
+    '(-D --rport)--rport=[Only these remote ports]:value:_sequence _ports' \
+    '(-a --addr)-a[Only these addresses at either end]:value:' \
+    '(-a --addr)--addr=[Only these addresses at either end]:value:' \
+    '(--no-loopback)--no-loopback[Nothing over this hosts loopback]' \
+    '(-t --tcp)-t[Only TCP]' \
+    '(-t --tcp)--tcp[Only TCP]' \
+    '(-u --udp)-u[Only UDP]' \
+    '(-u --udp)--udp[Only UDP]' \
+    '(-4 --ipv4)-4[Only IPv4, also when an IPv6 socket speaks it]' \
+    '(-4 --ipv4)--ipv4[Only IPv4, also when an IPv6 socket speaks it]' \
+    '(-6 --ipv6)-6[Only IPv6]' \
+    '(-6 --ipv6)--ipv6[Only IPv6]' \
+    '(--state)--state=[Only these TCP states]:value:_sequence compadd - established syn-sent syn-recv fin-wait1 fin-wait2 time-wait close close-wait last-ack listen closing' \
+    '(--direction)--direction=[Only opened by the local (out) or remote (in) end]:value:(out in)' \
+    '(-i --interface)-i[Only these network interfaces]:value:' \
+    '(-i --interface)--interface=[Only these network interfaces]:value:' \
     '(-l --listen)-l[Also sockets that wait for connections or datagrams]' \
     '(-l --listen)--listen[Also sockets that wait for connections or datagrams]' \
-    '(--traffic)--traffic=[Of this hosts sockets, forwarded for others, or all]:value:(local forwarded all)' \
+    '(--traffic)--traffic=[Connections of this host, those it forwards, or both]:value:(local forwarded all)' \
     '(-s --sort)-s[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \

@@ -13,12 +13,12 @@ use crate::{
     watcher::Watcher,
 };
 
-const NET: &str = "ns per run, net of an empty program";
+const NET: &str = "ns per run, minus an empty program";
 const EMPTY: &str = "ns per run of an empty program, clocks included";
 const RUNS: &str = "runs per operation";
 const LIFECYCLE: &str = "lifecycle hooks per connection, both ends, ns";
 const RATIO: &str = "lifecycle hooks per connection, %";
-const KINDS: [&str; 2] = ["net of empty programs", "clocks included"];
+const KINDS: [&str; 2] = ["minus empty programs", "clocks included"];
 
 /// Measures the watcher, and the last release if there is one. Each round starts them again, because the times depend
 /// on where the kernel puts a program and its maps. Prints the medians for each load and each program that ran at least

@@ -44,7 +44,7 @@ fn manual() -> String {
             let _ = writeln!(page, ".TP\n{names}\n{}.", roff(&opt.description()));
         }
     }
-    page.push_str(".SH COLUMNS\nNames for\n.BR \\-\\-columns \", \" \\-\\-sort\nand\n.BR \\-\\-by ;\nCSV has them in its header line.\n");
+    page.push_str(".SH COLUMNS\nNames for\n.BR \\-\\-columns \", \" \\-\\-sort\nand\n.BR \\-\\-by ;\nCSV has them in its header line. In text, \\- stands for a value that is\nnot known, and in RX and TX also for a connection that has not moved since tcptop began.\n");
     for column in COLUMNS {
         let mut title = String::new();
         if !column.title.eq_ignore_ascii_case(column.name) {
@@ -105,7 +105,7 @@ fn manual_and_completions_are_those_of_the_tables() {
         let there = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             there == text,
-            "bin/doc/{name} is not of these tables: `TCPTOP_WRITE=1 cargo test manual` writes it"
+            "bin/doc/{name} is not of these tables: `TCPTOP_WRITE=1 cargo test --bin tcptop manual` writes it"
         );
     }
 }

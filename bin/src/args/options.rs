@@ -23,47 +23,47 @@ pub static OPTIONS: &[Opt] = &[
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a higher rate", "The rate is the sum of all that matches the filters, received and sent, in bytes per second, like 500K. The \
-         status is 74 if a report could not be written")
+        "Exit with status 1 after a report with a rate above RATE", "The rate is that of all that matches the filters, both ways, in bytes per second, like 500K. The \
+         status is 74 if that report could not be written")
         .takes("RATE", RATE),
 
     Opt::new(OptionId::Pid, "--pid", OptionGroup::Which,
-        "Of these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
+        "Only these processes", "").letter('p').takes("LIST", "process ids from 1 to 4194304, like 812 or 812,4211"),
     Opt::new(OptionId::Comm, "--comm", OptionGroup::Which,
-        "Of processes with these names", "* stands for anything: 'php*'. Only the first 15 bytes of a name count, as in ps")
+        "Only processes with these names", "* stands for anything: 'php*'. Only the first 15 bytes of a name count, as in ps")
         .letter('c').takes("LIST", "names of processes, like sshd or nginx,php*"),
     Opt::new(OptionId::Port, "--port", OptionGroup::Which,
-        "With these ports at either end; '!ssh' excludes ssh", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
+        "Only these ports at either end; '!ssh' excludes ssh", "Ports, ranges, and names of /etc/services: 80,8000-8100,domain").letter('P').takes("LIST", PORTS),
     Opt::new(OptionId::LocalPort, "--lport", OptionGroup::Which,
-        "With these local ports", "").letter('L').takes("LIST", PORTS),
+        "Only these local ports", "").letter('L').takes("LIST", PORTS),
     Opt::new(OptionId::RemotePort, "--rport", OptionGroup::Which,
-        "With these remote ports", "").letter('D').takes("LIST", PORTS),
+        "Only these remote ports", "").letter('D').takes("LIST", PORTS),
     Opt::new(OptionId::Addr, "--addr", OptionGroup::Which,
-        "With these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
+        "Only these addresses at either end", "IPv4 or IPv6; with /LENGTH, whole networks: 192.168.0.0/16")
         .letter('a').takes("LIST", "addresses or networks, like 192.0.2.7,2001:db8::/32"),
     Opt::new(OptionId::NoLoopback, "--no-loopback", OptionGroup::Which,
-        "Not over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
-    Opt::new(OptionId::Tcp, "--tcp", OptionGroup::Which, "TCP", "").letter('t'),
-    Opt::new(OptionId::Udp, "--udp", OptionGroup::Which, "UDP", "").letter('u'),
-    Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "IPv4, also when an IPv6 socket speaks it", "").letter('4'),
-    Opt::new(OptionId::V6, "--ipv6", OptionGroup::Which, "IPv6", "").letter('6'),
+        "Nothing over this host's loopback", "The same as --addr '!127.0.0.0/8,!::1'"),
+    Opt::new(OptionId::Tcp, "--tcp", OptionGroup::Which, "Only TCP", "").letter('t'),
+    Opt::new(OptionId::Udp, "--udp", OptionGroup::Which, "Only UDP", "").letter('u'),
+    Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "Only IPv4, also when an IPv6 socket speaks it", "").letter('4'),
+    Opt::new(OptionId::V6, "--ipv6", OptionGroup::Which, "Only IPv6", "").letter('6'),
     Opt::new(OptionId::State, "--state", OptionGroup::Which,
-        "In these TCP states", "Like established,time-wait: names as in the column, in any case, with - or _")
+        "Only these TCP states", "Like established,time-wait: names as in the column, in any case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
     Opt::new(OptionId::Direction, "--direction", OptionGroup::Which,
-        "out: opened by the local end; in: by the remote one", "For TCP and forwarded connections")
+        "Only opened by the local (out) or remote (in) end", "For TCP and forwarded connections")
         .takes("SIDE", "out or in"),
     Opt::new(OptionId::Device, "--interface", OptionGroup::Which,
-        "By these network interfaces",
-        "Names, in which * stands for anything, or numbers of interfaces in other network namespaces. Forwarded connections \
-         have none")
+        "Only these network interfaces",
+        "Names, in which * stands for anything. In other network namespaces, interfaces only have numbers. Forwarded \
+         connections have none")
         .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
     Opt::new(OptionId::Listen, "--listen", OptionGroup::Which,
         "Also sockets that wait for connections or datagrams",
-        "Read from /proc at most ten seconds ago. --state listen shows no others").letter('l'),
+        "The list may be ten seconds old. --state listen shows no others").letter('l'),
 
     Opt::new(OptionId::Traffic, "--traffic", OptionGroup::Which,
-        "Of this host's sockets, forwarded for others, or all",
+        "Connections of this host, those it forwards, or both",
         "local, forwarded or all [default: all if this host forwards and tracks connections, else local]. Connection tracking \
          counts forwarded ones, as whole IP packets")
         .takes("KIND", "local, forwarded or all"),
@@ -77,7 +77,7 @@ pub static OPTIONS: &[Opt] = &[
         "Default: what fits the terminal; elsewhere 20, but all in CSV and with --closed or --listen")
         .letter('r').takes("N", "a whole number"),
     Opt::new(OptionId::MinRate, "--min-rate", OptionGroup::Order,
-        "Only rows of at least RATE, received and sent", "Bytes per second, like 500K. Sums count other rows too")
+        "Only rows of at least RATE, received and sent", "Bytes per second, like 500K. Sums include the hidden rows")
         .takes("RATE", RATE),
     Opt::new(OptionId::By, "--by", OptionGroup::Order,
         "One row with sums for each value of COLUMN",
@@ -86,23 +86,23 @@ pub static OPTIONS: &[Opt] = &[
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
     Opt::new(OptionId::SinceStart, "--since-start", OptionGroup::Order,
         "With --by: sums since tcptop started, also of ended ones",
-        "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Of more than \
-         4096 rows, tcptop keeps the 3072 largest. The others are one sum (`N more`, in CSV `left_out`), and begin at 0 if they \
-         return"),
+        "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Above \
+         4096 rows, tcptop adds the smallest up into one (`N more`, in CSV `left_out`) and keeps 3072. A row that returns \
+         starts at 0"),
 
     Opt::new(OptionId::Csv, "--csv", OptionGroup::Form,
         "Comma-separated values, a row per active connection",
         "A header line, then in each interval a row for each connection that moved bytes"),
     Opt::new(OptionId::Closed, "--closed", OptionGroup::Form,
         "Also each connection that ended, with final totals",
-        "Text always has those that moved bytes in the interval, with a minus before the protocol. --closed=only shows no \
-         others, one below the other, with their begin and duration (in CSV the columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
+        "Text always has those that moved bytes in the interval, with a minus before the protocol. --closed=only shows only \
+         ended ones, one line each, with begin and duration (in CSV the columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::new(OptionId::Total, "--total", OptionGroup::Form,
         "In CSV, end each report with the sum of all",
         "The row `total` has the bytes of the interval. Before it come `shown`, if there is a filter, and \
          `forwarded`, which is no part of the total"),
     Opt::new(OptionId::Quiet, "--quiet", OptionGroup::Form,
-        "The sums only: the header line, in CSV the row `total`", "They count all connections. With a filter, `shown` counts those that match: at the end of the line, in CSV in the row before `total`. Text also has the sums since tcptop started").letter('q'),
+        "The sums only: the header line, in CSV the row `total`", "They count all connections. With a filter, `shown` (in CSV the row before `total`) counts those that match. Text also has the sums since tcptop started").letter('q'),
     Opt::new(OptionId::Columns, "--columns", OptionGroup::Form,
         "These columns, in this order", "").takes("LIST", "columns of --help, like proto,local,remote,comm"),
     Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
@@ -131,19 +131,19 @@ pub static OPTIONS: &[Opt] = &[
         .may_take("[=LIST]", "services or containers, like nginx.service,docker:*"),
 
     Opt::new(OptionId::Host, "--host", OptionGroup::Names,
-        "Name of this host, or NAME, as a column at the end", "So that logs of many hosts can be put together")
+        "Name of this host, or NAME, as a column at the end", "To put logs of many hosts together")
         .may_take("[=NAME]", "a name or no value"),
 
     Opt::new(OptionId::Output, "--output", OptionGroup::Log,
         "Append reports to FILE ('-': standard output)",
         "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log with other columns or in \
          another form to FILE.1. It refuses a file that it did not write, or to which another tcptop logs (exit status \
-         74). If somebody renames or removes FILE, tcptop makes it again, on SIGHUP at once. If it cannot write, it says so \
+         74). If somebody renames or removes FILE, tcptop makes it again (after SIGHUP at once). If it cannot write, it says so \
          once, counts the reports that it drops, and goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::new(OptionId::MaxSize, "--max-size", OptionGroup::Log,
         "Rename FILE to FILE.1 before it exceeds SIZE",
-        "And FILE.1 to FILE.2 and so on. Skips numbers that other files have. tcptop writes a report above SIZE whole")
+        "And FILE.1 to FILE.2 and so on. Skips FILE.N if tcptop did not write it. A report above SIZE stays whole")
         .takes("SIZE", "bytes, 1024 or more, like 500K or 10M"),
     Opt::new(OptionId::Keep, "--keep", OptionGroup::Log,
         "Keep N renamed files [default: 4]", "").takes("N", "a whole number, 999 at most"),
@@ -153,7 +153,7 @@ pub static OPTIONS: &[Opt] = &[
         .takes("SECONDS", "seconds from 1 to 3600"),
     Opt::new(OptionId::Flows, "--flows", OptionGroup::General,
         "Connections and UDP flows to count at a time",
-        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, used or not (about 456 from Linux 6.19 on, but for x86-64 and 64-bit ARM)")
+        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, even while unused (about 456 from Linux 6.19 on, but for x86-64 and 64-bit ARM)")
         .takes("N", "a whole number from 1024 to 262144"),
     Opt::new(OptionId::Collector, "--collector", OptionGroup::General,
         "auto, bpf or diag: what counts local connections",
@@ -162,7 +162,7 @@ pub static OPTIONS: &[Opt] = &[
         .takes("NAME", "auto, bpf or diag"),
     Opt::new(OptionId::EnableAcct, "--enable-acct", OptionGroup::General,
         "Let connection tracking count bytes until tcptop ends",
-        "Sets net.netfilter.nf_conntrack_acct to 1 until then"),
+        "Sets net.netfilter.nf_conntrack_acct to 1"),
     Opt::new(OptionId::Check, "--check", OptionGroup::General,
         "Try what tcptop needs on this host, then exit", "Tells what is there, what is missing, and what that means"),
     Opt::new(OptionId::Help, "--help", OptionGroup::General,

@@ -17,7 +17,7 @@ pub enum OptionGroup {
 /// Every section with its title.
 pub const GROUPS: [(OptionGroup, &str); 7] = [
     (OptionGroup::Timing, "Timing"),
-    (OptionGroup::Which, "Which connections (all options must match, of a LIST one item; !ITEM excludes)"),
+    (OptionGroup::Which, "Filters (all must match; one item of a LIST is enough; !ITEM excludes)"),
     (OptionGroup::Order, "Order and amount"),
     (OptionGroup::Form, "Form"),
     (OptionGroup::Names, "Names"),

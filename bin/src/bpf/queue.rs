@@ -11,7 +11,7 @@ use tcptop_abi::Places;
 
 use crate::{error::Error, sys::mapped::MappedArray};
 
-/// How long a place rests. A program runs for microseconds. If it is interrupted for longer, it sees by the cookie that the
+/// How long a place rests. A program runs for at most a few microseconds. If it is interrupted for longer, it sees by the cookie that the
 /// entry belongs to another flow now (kern/src/flow.rs).
 const REST: Duration = Duration::from_millis(20);
 

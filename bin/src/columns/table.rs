@@ -20,10 +20,10 @@ pub static COLUMNS: &[Column] = &[
     column(ColumnId::Time, "time", "TIME", fixed(Left, 8), 20, value::TIME,
         "end of the interval"),
     column(ColumnId::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
-        "live, closed, listen or group; in CSV also sums: total, shown (matches the filters), forwarded, untracked (found no room \
-         in the table), left_out, and other (raw sockets such as ping, in no other sum)"),
+        "live, closed, listen or group; in CSV also sums: total, shown (matches the filters), forwarded, untracked (had no room in \
+         the table), left_out (by --since-start), other (raw sockets such as ping; in no other sum)"),
     column(ColumnId::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
-        "tcp or udp, forwarded also others; in text, a minus in front marks one that ended"),
+        "tcp or udp, of forwarded ones also others, like icmp; in text, a minus in front marks one that ended"),
     column(ColumnId::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
         "local address"),
     column(ColumnId::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
@@ -39,28 +39,28 @@ pub static COLUMNS: &[Column] = &[
     column(ColumnId::Pid, "pid", "PID", fixed(Right, 7), 5, value::PID,
         "process that owns the connection"),
     column(ColumnId::Comm, "comm", "COMM", elastic(8, 15, 15), 2, value::COMM,
-        "its name; (forwarded): this host passes the connection on, and no process has it"),
+        "name of the process; (forwarded): this host passes it on, and no process has it"),
     column(ColumnId::Cmdline, "cmdline", "COMMAND", elastic(8, 24, 200), 19, value::CMDLINE,
-        "its command line"),
+        "command line of the process"),
     column(ColumnId::User, "user", "USER", elastic(6, 8, 32), 13, value::USER,
-        "its real user, by name where /etc/passwd has one"),
+        "real user of the process, by name where /etc/passwd has one"),
     column(ColumnId::Unit, "unit", "UNIT", elastic(8, 16, 64), 14, value::UNIT,
-        "its service or container, or both, such as lxc:web/cron.service, from its cgroup"),
+        "service or container of the process, or both, like lxc:web/cron.service, from its cgroup"),
     column(ColumnId::State, "state", "STATE", fixed(Left, 11), 9, value::STATE,
         "TCP state; OFFLOADED: forwarded past the kernel's stack, so that bytes may come late"),
     column(ColumnId::RxBytes, "rx_bytes", "RX", fixed(Right, 5), 7, value::RX_BYTES,
         "payload received since it began (forwarded: whole IP packets); in sums and groups, that of the interval, or with \
          --since-start since tcptop started"),
     column(ColumnId::TxBytes, "tx_bytes", "TX", fixed(Right, 5), 8, value::TX_BYTES,
-        "the same, sent; a byte sent again counts once"),
+        "payload sent, like rx_bytes; retransmitted bytes count once"),
     column(ColumnId::Bytes, "bytes", "BYTES", fixed(Right, 5), 24, value::BYTES,
         "rx_bytes and tx_bytes together"),
     column(ColumnId::RxPackets, "rx_packets", "RXPKTS", elastic_number(6, 10), 26, value::RX_PACKETS,
         "TCP segments received, acknowledgements included; UDP datagrams"),
     column(ColumnId::TxPackets, "tx_packets", "TXPKTS", elastic_number(6, 10), 27, value::TX_PACKETS,
-        "the same, sent; retransmits included"),
+        "like rx_packets, sent; retransmits included"),
     column(ColumnId::RxRate, "rx_rate", "RX/s", fixed(Right, 5), 0, value::RX_RATE,
-        "payload received per second, over the measured interval"),
+        "payload received per second of the interval"),
     column(ColumnId::TxRate, "tx_rate", "TX/s", fixed(Right, 5), 1, value::TX_RATE,
         "payload sent per second"),
     column(ColumnId::Rate, "rate", "RATE", fixed(Right, 5), 25, value::RATE,
@@ -78,22 +78,22 @@ pub static COLUMNS: &[Column] = &[
     column(ColumnId::Translated, "nat", "NAT", elastic(13, 21, LONGEST), 28, value::TRANSLATED,
         "local address and port of a forwarded connection as the remote end sees them, if translated"),
     column(ColumnId::Client, "client", "CLIENT", elastic(8, 16, 63), 29, value::CLIENT,
-        "local end of a forwarded connection, or remote end of another, if it is in the local network: its name from DHCP \
-         leases or /etc/hosts, else its MAC address"),
+        "host of the local network (the local end if forwarded, else the remote end): its name from DHCP leases or \
+         /etc/hosts, else its MAC address"),
     column(ColumnId::Direction, "direction", "DIR", fixed(Left, 3), 30, value::DIRECTION,
         "out: the local end opened the connection; in: the remote one did; unknown for UDP sockets of this host"),
     column(ColumnId::Host, "host", "HOST", elastic(8, 12, 64), 31, value::HOST,
         "name of this host, or that of --host"),
     column(ColumnId::Interface, "interface", "IFACE", elastic(5, 8, 15), 32, value::INTERFACE,
-        "network interface of its packets (TCP: of those sent), by number if in another network namespace; before the first \
-         packet and with --collector diag, the one with the local address; forwarded connections have none")
+        "network interface of its packets (TCP: of those sent). In another network namespace, its number. Before the first \
+         packet and with --collector diag, the one with the local address. Forwarded connections have none")
         .needs(Need::Details),
     column(ColumnId::Reason, "reason", "REASON", fixed(Left, 12), 33, value::REASON,
         "why TCP ended: fin, reset-local or reset-remote (who reset it), timeout (no answer); before it began: refused, \
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout")
         .needs(Need::Details),
     column(ColumnId::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
-        "TCP: received, but not read by the process yet; like the next two, read at the end of the interval")
+        "TCP: received, but not read by the process yet; like sendq and cwnd, from the end of the interval")
         .needs(Need::Queues),
     column(ColumnId::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
         "TCP: written by the process, but not acknowledged by the remote end yet: in flight, or not sent")
@@ -102,10 +102,10 @@ pub static COLUMNS: &[Column] = &[
         "TCP: congestion window, the segments that may be in flight")
         .needs(Need::Queues),
     column(ColumnId::Average10, "avg10", "AVG10", fixed(Right, 5), 37, value::AVERAGE_10,
-        "average rate of the last 10 seconds, or since it began; older intervals count less")
+        "weighted average rate, about the last 10 seconds, or since it began")
         .needs(Need::History),
     column(ColumnId::Average60, "avg60", "AVG60", fixed(Right, 5), 38, value::AVERAGE_60,
-        "the same over 60 seconds")
+        "the same, about 60 seconds")
         .needs(Need::History),
     column(ColumnId::Trend, "trend", "TREND", fixed(Right, 10), 39, value::TREND,
         "rates of the last ten intervals as bars, scaled to the row's largest; digits from 0 to 7 in CSV and if the locale is \

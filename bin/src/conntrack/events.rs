@@ -5,7 +5,8 @@ use std::{fs, io, path::Path};
 use super::{entry::Entry, message};
 use crate::sys::netlink::Netlink;
 
-/// The receive buffer in bytes. The kernel accounts about 1 KiB for each message.
+/// The receive buffer in bytes. The kernel doubles it (net/core/sock.c `__sock_set_rcvbuf`, v6.1), and accounts about 1 KiB for
+/// each message.
 const RECEIVE_BUFFER: u32 = 4 * 1024 * 1024;
 
 /// The setting that switches events on, below /proc.

@@ -80,7 +80,7 @@ const NO_NETLINK: Missing = Missing {
 /// If at least this many entries ended since the last drain, the next drain comes before the end of the interval.
 const MANY: usize = 64;
 
-/// The time until the next drain while many entries end, and otherwise. The socket has room for about ten thousand events.
+/// The time until the next drain while many entries end, and otherwise. The socket has room for about eight thousand events.
 const SOON: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 

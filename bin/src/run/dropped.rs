@@ -46,7 +46,8 @@ impl DroppedReports {
             Err(error) => {
                 let dropped = self.failing.take().map_or_else(
                     || {
-                        let _ = writeln!(stderr, "tcptop: {error}; reports are dropped until it can be");
+                        let _ =
+                            writeln!(stderr, "tcptop: {error}; reports are dropped until it can be written");
                         0
                     },
                     |(_, dropped)| dropped,

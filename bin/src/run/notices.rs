@@ -155,8 +155,8 @@ impl Shortage {
         if report.missed_forwarded > 0 && !mem::replace(&mut self.missed_forwarded, true) {
             let _ = writeln!(
                 stderr,
-                "tcptop: more forwarded connections came or ended than could be kept: some are missing, or their last bytes \
-                 (said once)"
+                "tcptop: the buffer for ended or the table of forwarded connections was full: some are missing, or their last \
+                 bytes (said once)"
             );
         }
         if report.malformed > 0 && !mem::replace(&mut self.malformed, true) {

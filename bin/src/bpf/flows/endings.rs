@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long userspace waits after a flow has ended before it reads the final counters, so that programs that were counting
-/// have finished. A run takes less than a microsecond. A store reaches other CPUs in less than a microsecond too; on ARM, two
+/// have finished. A run takes at most a few microseconds. A store reaches other CPUs in less than a microsecond; on ARM, two
 /// stores may arrive in either order.
 const SETTLING: Duration = Duration::from_micros(50);
 

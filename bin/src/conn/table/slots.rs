@@ -1,7 +1,7 @@
 //! Values by position, stored in pieces of one size.
 //!
 //! The static binary's allocator (SmpAllocator of Zig's C library) rounds allocations of up to 32 KiB, with its 16 bytes of
-//! bookkeeping, to the next power of two, and never gives them back to the kernel. A value of 184 bytes would take 256 by
+//! bookkeeping, to the next power of two, and never gives them back to the kernel. A value of 176 bytes would take 256 by
 //! itself. A piece consists of whole pages, and returns to the kernel when no value is left in it.
 
 /// Bytes of a piece.

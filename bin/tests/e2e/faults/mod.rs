@@ -144,7 +144,7 @@ fn calls_that_write_a_log() {
     let launch = Launch::with_log(&[], &scratch);
     let expected = ["open", "read", "write", "rename", "flock"];
     let messages = sweep(&launch, &mut Local::at_own_address(), is_of_log, &expected);
-    for word in ["reports are dropped until it can be", "the output can be written again"] {
+    for word in ["reports are dropped until it can be written", "the output can be written again"] {
         assert!(messages.contains(word), "{messages}");
     }
 }

@@ -128,7 +128,10 @@ fn a_file_that_replaces_the_log_of_a_run_is_checked_too() {
     let lines: Vec<&str> = said.lines().collect();
     let [link, back, foreign, again] = lines.as_slice() else { panic!("{said}") };
     for ((why, _), line) in lay.iter().zip([link, foreign]) {
-        assert!(line.contains(why) && line.ends_with("reports are dropped until it can be"), "{said}");
+        assert!(
+            line.contains(why) && line.ends_with("reports are dropped until it can be written"),
+            "{said}"
+        );
     }
     assert!(back.contains("reports were dropped") && again.contains("reports were dropped"), "{said}");
     assert_eq!(fs::read_to_string(&secret).expect("the file exists"), "");
