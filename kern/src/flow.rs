@@ -19,7 +19,7 @@ use tcptop_abi::{Flow, FlowFlags, IPPROTO_UDP, Owner, TcpStateCode as State, Udp
 use crate::{
     maps::{FLOWS, STATE_BY_COOKIE, UDP_PLACES, epoch, flow_table_full},
     places, ring,
-    sock::field,
+    sock::{field, pair},
     socket,
     state::{NO_PLACE, SocketState},
     words::clear,
@@ -29,9 +29,9 @@ use crate::{
 /// stack slot where the compiler kept a pointer before (kernel/bpf/verifier.c `check_stack_write_fixed_off`, v6.1).
 #[inline(always)]
 fn entry(place: u32) -> Option<*mut Flow> {
-    let key = place as u64;
+    let key = pair(place, 0);
     let map = (&raw const FLOWS).cast_mut().cast::<c_void>();
-    // SAFETY: the map, and a key of its four bytes, the lower ones of a little-endian word.
+    // SAFETY: the map, and a key of four bytes, the first ones of this word in either byte order.
     let flow = unsafe { bpf_map_lookup_elem(map, (&raw const key).cast()) };
     (!flow.is_null()).then_some(flow.cast())
 }

@@ -40,7 +40,7 @@ pub fn joined(words: [u32; 4]) -> Address {
 
 /// Two words, in the order in which they are in memory.
 #[inline(always)]
-const fn pair(first: u32, second: u32) -> u64 {
+pub const fn pair(first: u32, second: u32) -> u64 {
     let [first, second] = [first as u64, second as u64];
     if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
 }
