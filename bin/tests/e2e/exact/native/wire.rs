@@ -87,12 +87,11 @@ struct FlagsRequest {
 
 /// A TUN device `wire`, whose packets are read and written without a header.
 fn device() -> File {
-    const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     let file = File::options().read(true).write(true).open("/dev/net/tun").expect("/dev/net/tun");
     let flags = i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("low bits");
     let mut request = FlagsRequest { name: *b"wire\0\0\0\0\0\0\0\0\0\0\0\0", flags, rest: [0; 22] };
     // SAFETY: `request` is a whole ifreq.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, &raw mut request) };
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     assert_eq!(result, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
     file
 }
