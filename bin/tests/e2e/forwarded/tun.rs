@@ -17,8 +17,7 @@ struct InterfaceRequest {
     value: [u8; 24],
 }
 
-/// Requests of ioctl(2), include/uapi/linux/if_tun.h and sockios.h.
-const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
+/// Requests of ioctl(2), include/uapi/linux/sockios.h.
 const SIOCSIFFLAGS: libc::Ioctl = 0x8914;
 const SIOCSIFADDR: libc::Ioctl = 0x8916;
 const SIOCSIFNETMASK: libc::Ioctl = 0x891c;
@@ -44,7 +43,7 @@ impl Tun {
             let result = unsafe { libc::ioctl(fd, number, &raw mut request) };
             assert_eq!(result, 0, "{name}: {}", std::io::Error::last_os_error());
         };
-        call(file.as_raw_fd(), TUNSETIFF, &(IFF_TUN | IFF_NO_PI).to_ne_bytes());
+        call(file.as_raw_fd(), libc::TUNSETIFF, &(IFF_TUN | IFF_NO_PI).to_ne_bytes());
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         for (number, address) in [(SIOCSIFADDR, address), (SIOCSIFNETMASK, Ipv4Addr::new(255, 255, 255, 0))] {
             // `struct sockaddr_in`: family, port, address.

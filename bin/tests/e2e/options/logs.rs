@@ -128,6 +128,20 @@ impl Drop for Disk {
     }
 }
 
+/// Repeats the last row of a log until the memory page in which the log ends has room for 4 KiB. A tmpfs gives out whole
+/// pages, and tcptop would take minutes to fill one of 64 KiB.
+fn fill_page(file: &Path) {
+    use std::io::Write;
+    // SAFETY: a number.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).expect("a size");
+    let text = fs::read_to_string(file).expect("a log");
+    let row = format!("{}\n", text.lines().last().expect("a row"));
+    let room = page - text.len() % page;
+    let rows = row.repeat(room.saturating_sub(4096) / row.len());
+    let mut log = fs::File::options().append(true).open(file).expect("a log");
+    log.write_all(rows.as_bytes()).expect("room");
+}
+
 #[test]
 fn a_full_disk_loses_whole_reports_only() {
     let scratch = Scratch::new("full");
@@ -135,6 +149,7 @@ fn a_full_disk_loses_whole_reports_only() {
     let file = disk.0.join("log.csv");
     let process = logging(&file, &["--closed"]);
     grows(&file);
+    fill_page(&file);
     let ballast = disk.0.join("ballast");
     fs::write(&ballast, vec![0; 1 << 20]).expect_err("the file system is full");
     let full = Instant::now();

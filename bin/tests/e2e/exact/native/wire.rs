@@ -82,12 +82,11 @@ impl Drop for Wire {
 
 /// Creates a TUN device `wire` that reads and writes packets without a header.
 fn open_tun() -> File {
-    const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     let file = File::options().read(true).write(true).open("/dev/net/tun").expect("/dev/net/tun");
     let flags = i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("low bits");
     let mut request = FlagsRequest { name: *b"wire\0\0\0\0\0\0\0\0\0\0\0\0", flags, rest: [0; 22] };
     // SAFETY: `request` has the size of an ifreq.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, &raw mut request) };
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     assert_eq!(result, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
     file
 }
