@@ -50,6 +50,10 @@ pub struct Input<'a> {
 impl Input<'_> {
     /// Calls `check` with hostile input.
     pub fn run(self, check: impl Fn(&[u8])) {
+        self.run_for(setting("TCPTOP_FUZZ_SECONDS").map_or(TIME, Duration::from_secs), check);
+    }
+
+    fn run_for(self, time: Duration, check: impl Fn(&[u8])) {
         let Self { mut corpus, tokens } = self;
         let watch = HangGuard::start();
         let attempt = |input: &[u8]| {
@@ -63,7 +67,6 @@ impl Input<'_> {
             }
         }
         let first = setting("TCPTOP_FUZZ_SEED").unwrap_or(1u64);
-        let time = setting("TCPTOP_FUZZ_SECONDS").map_or(TIME, Duration::from_secs);
         let mut coverage = coverage::Seen::default();
         let (begin, given) = (Instant::now(), corpus.len());
         let mut count = 0;
@@ -203,7 +206,9 @@ mod tests {
         let input = Input { corpus: vec![b"one\ntwo\n".to_vec()], tokens: &[b"three"] };
         let mut message = String::new();
         silently(|| {
-            let error = catch_unwind(AssertUnwindSafe(|| input.run(check))).expect_err("it fails");
+            // A failure ends the run. The time is enough for a slow machine.
+            let run = AssertUnwindSafe(|| input.run_for(HANGS, check));
+            let error = catch_unwind(run).expect_err("the check must fail");
             message.clone_from(error.downcast_ref::<String>().expect("text"));
         });
         message
