@@ -47,8 +47,13 @@ fn main() -> ExitCode {
     // The limit cannot be raised, so a thread with its own stack does the work and this one waits for it. The signals
     // are blocked here first, and the thread inherits that; they stay blocked after the descriptor is closed. This
     // thread then drops all its capabilities. It gets the system call filter together with the other thread.
-    let _ = Signals::new(signal::stops().chain([HANGUP]).chain(run::TERMINAL_SIGNALS));
-    let give_up = || drop(capability::keep_only(0));
+    let block = || drop(Signals::new(signal::stops().chain([HANGUP]).chain(run::TERMINAL_SIGNALS)));
+    block();
+    let give_up = || {
+        // pthread_create(3) has unblocked the signals that the C library keeps for itself.
+        block();
+        drop(capability::keep_only(0));
+    };
     sys::stack::call_with(STACK as usize, run_command, give_up).unwrap_or_else(|error| fail(&error, exit::OS))
 }
 

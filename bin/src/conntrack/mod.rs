@@ -3,7 +3,7 @@
 //! At the start of each interval, `source` reads the kernel's whole table, so that all collectors count until the same
 //! moment. `message` and `line` parse what it reads into an [`Entry`](entry::Entry). For a new entry, `classifier` decides
 //! whether it becomes a flow; `direction` finds out whether this host forwards the connection and which end is the near one.
-//! `flows` updates each flow in place and hands up those that changed. Between two readings, `events` receives the entries
+//! `flow_table` updates each flow in place and hands up those that changed. Between two readings, `events` receives the entries
 //! that ended, with their final counts. This way tcptop also counts connections that live for less than an interval.
 //!
 //! Conntrack counts whole IP packets, and only for entries that begin while `accounting` is on.

@@ -6,7 +6,7 @@
 //! details of sock_diag, such as socket cookies and the sequence numbers of SYN and FIN.
 //!
 //! A message passes through these files: `source` requests and receives it, `message` parses its fields, `payload` and
-//! `ending` interpret them, `watch` and `closing` hand up what changed. `sockets` keeps the previous state of each socket.
+//! `peer_fin` interpret them, `watch` and `closing` hand up what changed. `sockets` keeps the previous state of each socket.
 
 mod closing;
 mod message;

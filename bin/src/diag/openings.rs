@@ -7,8 +7,8 @@ use tcptop_abi::Endpoints;
 use super::{payload, request::StateSet, source::SocketDumps};
 use crate::collector::ObservedOpening;
 
-/// Returns which side opened each TCP connection of this network namespace: [`ObservedOpening::Active`] or [`ObservedOpening::Passive`].
-/// Connections for which the kernel does not report it are left out; before 4.19, these are all.
+/// Returns which side opened each TCP connection of this network namespace: [`ObservedOpening::Active`] or
+/// [`ObservedOpening::Passive`]. Connections for which the kernel does not report it are left out; before 4.19, these are all.
 ///
 /// # Errors
 /// The kernel has no sock_diag (`EPROTONOSUPPORT`) or no tcp_diag (`ENOENT`).

@@ -33,7 +33,7 @@ pub const HANGUP: libc::c_int = libc::SIGHUP;
 const FIRST_REAL_TIME: libc::c_int = 32;
 
 /// Returns every signal that stops tcptop. A signal of [`OTHERS`] or a real-time signal does not, if the parent process had it
-/// ignored. For the signals that the C library keeps, this cannot be found out: they stop tcptop.
+/// ignored. The C library does not tell this of the signals that it keeps: they stop tcptop.
 pub fn stops() -> impl Iterator<Item = libc::c_int> {
     let others = OTHERS.iter().copied().chain(FIRST_REAL_TIME..=libc::SIGRTMAX());
     STOP.into_iter().chain(others.filter(|signal| !is_ignored(*signal)))

@@ -82,8 +82,11 @@ impl Filter {
     pub fn passes(&self, record: &ConnectionRecord, names: &Names) -> bool {
         self.may_pass(record)
             && self.users.admits(|user| {
-                let is_number = |uid: u32| user.0 == uid.to_string().as_bytes();
-                let is_user = |uid| user.matches(names.user(uid)) || is_number(uid);
+                // The arguments have replaced a name by its number, so only a pattern is compared with names.
+                let is_user = |uid: u32| match user.0.contains(&b'*') {
+                    true => user.matches(names.user(uid)),
+                    false => user.0 == uid.to_string().as_bytes(),
+                };
                 record.process().is_some_and(|process| is_user(process.uid))
             })
             && self.units.admits_name(record.process().map(|process| names.unit(process)))
