@@ -145,13 +145,13 @@ fn fill_page(file: &Path) {
 #[test]
 fn a_full_disk_loses_whole_reports_only() {
     let scratch = Scratch::new("full");
-    let disk = Disk::new(&scratch.0, "size=128k");
+    let disk = Disk::new(&scratch.0, "size=4m");
     let file = disk.0.join("log.csv");
     let process = logging(&file, &["--closed"]);
     grows(&file);
     fill_page(&file);
     let ballast = disk.0.join("ballast");
-    fs::write(&ballast, vec![0; 1 << 20]).expect_err("the file system is full");
+    fs::write(&ballast, vec![0; 8 << 20]).expect_err("the file system is full");
     let full = Instant::now();
     eventually("the last report that fits", || {
         let before = lines(&file);
