@@ -145,13 +145,13 @@ fn fill_page(file: &Path) {
 #[test]
 fn a_full_disk_loses_whole_reports_only() {
     let scratch = Scratch::new("full");
-    let disk = Disk::new(&scratch.0, "size=4m");
+    let disk = Disk::new(&scratch.0, "size=128k");
     let file = disk.0.join("log.csv");
     let process = logging(&file, &["--closed"]);
     grows(&file);
     fill_page(&file);
     let ballast = disk.0.join("ballast");
-    fs::write(&ballast, vec![0; 8 << 20]).expect_err("the file system is full");
+    fs::write(&ballast, vec![0; 1 << 20]).expect_err("the file system is full");
     let full = Instant::now();
     eventually("the last report that fits", || {
         let before = lines(&file);
@@ -163,7 +163,8 @@ fn a_full_disk_loses_whole_reports_only() {
     fs::remove_file(&ballast).expect("the file can be removed");
     grows(&file);
     let said = end(process);
-    assert_eq!(said.lines().count(), 2, "{said}");
+    // Each loss has a message at its begin and its end. After one, a shorter report may still fit.
+    assert!(said.lines().count().is_multiple_of(2), "{said}");
     assert!(said.contains("No space left on device") && said.contains("reports were dropped"), "{said}");
     whole(&file);
 }
