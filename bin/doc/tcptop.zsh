@@ -47,9 +47,9 @@ _arguments -s \
     '(-s --sort)--sort=[Order by COLUMN]:value:_tcptop_signed time event proto laddr lport local raddr rport remote pid comm cmdline user unit state rx_bytes tx_bytes bytes rx_packets tx_packets rx_rate tx_rate rate rtt_us retrans start duration_ms conns nat client direction host interface reason recvq sendq cwnd avg10 avg60 trend' \
     '(-r --rows)-r[Print at most N rows, 0 for all]:value:' \
     '(-r --rows)--rows=[Print at most N rows, 0 for all]:value:' \
-    '(--min-rate)--min-rate=[Only rows of at least RATE, received and sent]:value:' \
+    '(--min-rate)--min-rate=[Only rows of at least RATE, RX/s plus TX/s]:value:' \
     '(--by)--by=[One row with sums for each value of COLUMN]:value:(proto laddr lport raddr rport pid comm cmdline user unit state client process remote)' \
-    '(--since-start)--since-start[With --by sums since tcptop started, also of ended ones]' \
+    '(--since-start)--since-start[With --by sums since tcptop started, with ended connections]' \
     '(--csv)--csv[Comma-separated values, a row per active connection]' \
     '(--closed)--closed=-[Also each connection that ended, with final totals]::value:(only)' \
     '(--total)--total[In CSV, end each report with the sum of all]' \

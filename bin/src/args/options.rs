@@ -23,7 +23,7 @@ pub static OPTIONS: &[Opt] = &[
         "Exit after N reports", "Without it, tcptop runs until interrupted").letter('n').takes("N", REPORTS),
 
     Opt::new(OptionId::ExitOver, "--exit-over", OptionGroup::Timing,
-        "Exit with status 1 after a report with a rate above RATE", "The rate is that of all that matches the filters, both ways, in bytes per second, like 500K. The \
+        "Exit with status 1 after a report with a rate above RATE", "The rate is the sum of all rows that match the filters, both ways, in bytes per second, like 500K. The \
          status is 74 if that report could not be written")
         .takes("RATE", RATE),
 
@@ -48,7 +48,7 @@ pub static OPTIONS: &[Opt] = &[
     Opt::new(OptionId::V4, "--ipv4", OptionGroup::Which, "Only IPv4, also when an IPv6 socket speaks it", "").letter('4'),
     Opt::new(OptionId::V6, "--ipv6", OptionGroup::Which, "Only IPv6", "").letter('6'),
     Opt::new(OptionId::State, "--state", OptionGroup::Which,
-        "Only these TCP states", "Like established,time-wait: names as in the column, in any case, with - or _")
+        "Only these TCP states", "Like established,time-wait: the column's names, in upper or lower case, with - or _")
         .takes("LIST", "TCP states, like established,close-wait"),
     Opt::new(OptionId::Direction, "--direction", OptionGroup::Which,
         "Only opened by the local (out) or remote (in) end", "For TCP and forwarded connections")
@@ -60,7 +60,7 @@ pub static OPTIONS: &[Opt] = &[
         .letter('i').takes("LIST", "network interfaces, like eth0,wg*"),
     Opt::new(OptionId::Listen, "--listen", OptionGroup::Which,
         "Also sockets that wait for connections or datagrams",
-        "The list may be ten seconds old. --state listen shows no others").letter('l'),
+        "The list may be ten seconds old. --state listen shows only these").letter('l'),
 
     Opt::new(OptionId::Traffic, "--traffic", OptionGroup::Which,
         "Connections of this host, those it forwards, or both",
@@ -77,7 +77,7 @@ pub static OPTIONS: &[Opt] = &[
         "Default: what fits the terminal; elsewhere 20, but all in CSV and with --closed or --listen")
         .letter('r').takes("N", "a whole number"),
     Opt::new(OptionId::MinRate, "--min-rate", OptionGroup::Order,
-        "Only rows of at least RATE, received and sent", "Bytes per second, like 500K. Sums include the hidden rows")
+        "Only rows of at least RATE, RX/s plus TX/s", "Bytes per second, like 500K. Sums include the hidden rows")
         .takes("RATE", RATE),
     Opt::new(OptionId::By, "--by", OptionGroup::Order,
         "One row with sums for each value of COLUMN",
@@ -85,9 +85,9 @@ pub static OPTIONS: &[Opt] = &[
          state. Rates and bytes are those of the interval, also of connections that ended in it")
         .takes("COLUMN", "process, comm, cmdline, user, unit, proto, laddr, lport, remote, rport, client or state"),
     Opt::new(OptionId::SinceStart, "--since-start", OptionGroup::Order,
-        "With --by: sums since tcptop started, also of ended ones",
+        "With --by: sums since tcptop started, with ended connections",
         "The largest come first. In CSV, bytes are counters that only grow, and every row is in every report. Above \
-         4096 rows, tcptop adds the smallest up into one (`N more`, in CSV `left_out`) and keeps 3072. A row that returns \
+         4096 rows, tcptop keeps the 3072 largest and sums up the others (`N more`, in CSV `left_out`). A row that returns \
          starts at 0"),
 
     Opt::new(OptionId::Csv, "--csv", OptionGroup::Form,
@@ -95,7 +95,7 @@ pub static OPTIONS: &[Opt] = &[
         "A header line, then in each interval a row for each connection that moved bytes"),
     Opt::new(OptionId::Closed, "--closed", OptionGroup::Form,
         "Also each connection that ended, with final totals",
-        "Text always has those that moved bytes in the interval, with a minus before the protocol. --closed=only shows only \
+        "Text always has ended ones that moved bytes in the interval, with a minus before the protocol. --closed=only shows only \
          ended ones, one line each, with begin and duration (in CSV the columns `start` and `duration_ms`)").may_take("[=only]", "'only' or no value"),
     Opt::new(OptionId::Total, "--total", OptionGroup::Form,
         "In CSV, end each report with the sum of all",
@@ -108,7 +108,7 @@ pub static OPTIONS: &[Opt] = &[
     Opt::new(OptionId::Wide, "--wide", OptionGroup::Form,
         "Shorten nothing for a narrow terminal", "Implies --no-clear").letter('w'),
     Opt::new(OptionId::Bytes, "--bytes", OptionGroup::Form,
-        "Sizes in digits, not as 1.5K", "K, M and G are powers of 1024"),
+        "Sizes in digits, not as 1.5K", "In 1.5K, K is 1024"),
     Opt::new(OptionId::Bits, "--bits", OptionGroup::Form,
         "Rates in bits per second, in powers of 1000", "CSV still has bytes per second"),
     Opt::new(OptionId::NoHeader, "--no-header", OptionGroup::Form,
@@ -136,9 +136,9 @@ pub static OPTIONS: &[Opt] = &[
 
     Opt::new(OptionId::Output, "--output", OptionGroup::Log,
         "Append reports to FILE ('-': standard output)",
-        "tcptop writes each with one call, and makes a new FILE with mode 640. It first renames a log with other columns or in \
+        "tcptop writes each report with one call. A new FILE has mode 640. It first renames a FILE with other columns or in \
          another form to FILE.1. It refuses a file that it did not write, or to which another tcptop logs (exit status \
-         74). If somebody renames or removes FILE, tcptop makes it again (after SIGHUP at once). If it cannot write, it says so \
+         74). If somebody renames or removes FILE, tcptop makes it again (on SIGHUP at once). If it cannot write, it says so \
          once, counts the reports that it drops, and goes on as soon as it can")
         .letter('o').takes("FILE", "a file name (to begin it with '-', write './-')"),
     Opt::new(OptionId::MaxSize, "--max-size", OptionGroup::Log,
@@ -153,7 +153,7 @@ pub static OPTIONS: &[Opt] = &[
         .takes("SECONDS", "seconds from 1 to 3600"),
     Opt::new(OptionId::Flows, "--flows", OptionGroup::General,
         "Connections and UDP flows to count at a time",
-        "1024 to 262144; default: one per 64 KiB of RAM, 4096 to 65536, or what a memory cgroup has room for. Each takes 323 bytes of kernel memory, even while unused (about 456 from Linux 6.19 on, but for x86-64 and 64-bit ARM)")
+        "1024 to 262144; default: one per 64 KiB of RAM (4096 to 65536), or what fits in a memory cgroup. Each takes 323 bytes of kernel memory, even while unused (about 456 from Linux 6.19 on, except x86-64 and 64-bit ARM)")
         .takes("N", "a whole number from 1024 to 262144"),
     Opt::new(OptionId::Collector, "--collector", OptionGroup::General,
         "auto, bpf or diag: what counts local connections",

@@ -21,9 +21,9 @@ pub static COLUMNS: &[Column] = &[
         "end of the interval"),
     column(ColumnId::Event, "event", "EVENT", fixed(Left, 6), 21, value::EVENT,
         "live, closed, listen or group; in CSV also sums: total, shown (matches the filters), forwarded, untracked (had no room in \
-         the table), left_out (by --since-start), other (raw sockets such as ping; in no other sum)"),
+         the table), left_out (by --since-start), other (raw sockets such as ping, in none of these sums)"),
     column(ColumnId::Proto, "proto", "PROTO", elastic(5, 5, 8), 4, value::PROTOCOL,
-        "tcp or udp, of forwarded ones also others, like icmp; in text, a minus in front marks one that ended"),
+        "tcp or udp; if forwarded, also others, like icmp; in text, a minus in front marks one that ended"),
     column(ColumnId::LocalAddress, "laddr", "LADDR", elastic(10, 15, 39), 18, value::LOCAL_ADDRESS,
         "local address"),
     column(ColumnId::LocalPort, "lport", "LPORT", fixed(Right, 5), 17, value::LOCAL_PORT,
@@ -93,7 +93,7 @@ pub static COLUMNS: &[Column] = &[
          unreachable (ICMP), timeout or abandoned (by the process); of forwarded connections: fin, reset or timeout")
         .needs(Need::Details),
     column(ColumnId::ReceiveQueue, "recvq", "RECVQ", fixed(Right, 5), 34, value::RECEIVE_QUEUE,
-        "TCP: received, but not read by the process yet; like sendq and cwnd, from the end of the interval")
+        "TCP: received, not yet read by the process; at the end of the interval, as are sendq and cwnd")
         .needs(Need::Queues),
     column(ColumnId::SendQueue, "sendq", "SENDQ", fixed(Right, 5), 35, value::SEND_QUEUE,
         "TCP: written by the process, but not acknowledged by the remote end yet: in flight, or not sent")
