@@ -186,13 +186,14 @@ pub mod tests {
     fn older_kernels_have_fewer_fields() {
         let info =
             |length| SocketMessage::parse(&bytes(libc::AF_INET, length)).and_then(|message| message.info);
-        let told = |length| info(length).map(|info| (info.not_sent.is_some(), info.payload_sent.is_some()));
-        assert_eq!(told(104), None, "3.x");
-        assert_eq!(told(136), None, "4.1");
-        assert_eq!(told(144), Some((false, false)), "4.2");
-        assert_eq!(told(192), Some((true, false)), "4.10");
-        assert_eq!(told(208), Some((true, false)), "the kernel has only one of the two fields");
-        assert_eq!(told(224), Some((true, true)), "4.19");
+        let has_fields =
+            |length| info(length).map(|info| (info.not_sent.is_some(), info.payload_sent.is_some()));
+        assert_eq!(has_fields(104), None, "3.x");
+        assert_eq!(has_fields(136), None, "4.1");
+        assert_eq!(has_fields(144), Some((false, false)), "4.2");
+        assert_eq!(has_fields(192), Some((true, false)), "4.10");
+        assert_eq!(has_fields(208), Some((true, false)), "the kernel has only one of the two fields");
+        assert_eq!(has_fields(224), Some((true, true)), "4.19");
     }
 
     #[test]

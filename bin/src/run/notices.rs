@@ -176,7 +176,7 @@ impl Shortage {
         if !self.in_header && report.lost > 0 && !mem::replace(&mut self.lost, true) {
             let _ = writeln!(
                 stderr,
-                "tcptop: {} event records did not fit the ring; what they told was read from the tables (said once)",
+                "tcptop: {} event records did not fit the ring; tcptop read their contents from the tables (said once)",
                 report.lost
             );
         }

@@ -107,7 +107,7 @@ fn an_end_that_another_source_saw_is_the_end() {
     let mut scene = FlowScene::new();
     let key = scene.read(&[established(100)])[0].1.key;
     let mut handed = Vec::new();
-    scene.flows.end_now(&[key, key], &mut |event| handed.push(told(event)));
+    scene.flows.end_now(&[key, key], &mut |event| handed.push(handed_from(event)));
     assert_eq!(bytes(&handed), [(true, 200, 100)]);
     assert_eq!((scene.read(&[established(100)]), scene.read(&[])), (vec![], vec![]));
 }

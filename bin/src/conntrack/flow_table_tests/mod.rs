@@ -98,7 +98,7 @@ impl FlowScene {
 
     fn hand_up(&mut self) -> Vec<Handed> {
         let mut handed = Vec::new();
-        self.flows.hand_up(&mut |event| handed.push(told(event)));
+        self.flows.hand_up(&mut |event| handed.push(handed_from(event)));
         self.flows.make_room();
         handed
     }
@@ -108,7 +108,7 @@ impl FlowScene {
     }
 }
 
-fn told(event: CollectorEvent) -> Handed {
+fn handed_from(event: CollectorEvent) -> Handed {
     match event {
         CollectorEvent::Moved(seen) | CollectorEvent::Existed(seen) => (false, seen),
         CollectorEvent::Ended(seen) => (true, seen),

@@ -91,7 +91,7 @@ fn own_udp_flows_count_payload() {
     own.original.source = ROUTER;
     flows.entry_read(&own, false, at(1), &mut |entry| Some((direction::own(entry, &host)?, None)));
     let mut handed = Vec::new();
-    flows.hand_up(&mut |event| handed.push(told(event)));
+    flows.hand_up(&mut |event| handed.push(handed_from(event)));
     assert_eq!(bytes(&handed), [(false, 7, 100)]);
     assert_eq!((handed[0].1.forwarded, handed[0].1.opening), (None, ObservedOpening::Active));
 }

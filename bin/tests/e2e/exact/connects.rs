@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     harness::{Tcptop, eventually},
-    rows::{Flow, Owner},
+    rows::{End, Flow, Owner},
     traffic::{Own, Pair, V4, bound_tcp, connect, ends, listen, raw_connect, receive, send, set_option},
 };
 
@@ -58,15 +58,21 @@ fn timed_out() {
     assert_connect_fails("connect timed out", ErrorKind::TimedOut, tcptop, remote, 0);
 }
 
-#[test]
-fn never_accepted() {
-    let tcptop = Tcptop::start();
+/// Connects, sends, and never accepts. Returns the listener, the client, and the expected rows of both ends.
+pub fn connect_unaccepted() -> (Own<TcpListener>, Own<TcpStream>, [End; 2]) {
     let listener = listen(V4);
     let client = connect(listener.local_addr().expect("bound"));
     send(&client, 6_000);
     let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
     let expected = ends(flow, 6_000, 0);
     assert_end_agrees(&*client, &expected[0], 1);
+    (listener, client, expected)
+}
+
+#[test]
+fn never_accepted() {
+    let tcptop = Tcptop::start();
+    let (listener, client, expected) = connect_unaccepted();
     tcptop.expect_live(&expected);
     drop(listener);
     drop(client);

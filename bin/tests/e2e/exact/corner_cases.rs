@@ -4,26 +4,21 @@ use std::{thread, time::Duration};
 
 use super::{
     case,
-    witness::{Info, TCP_INFO, assert_end_agrees, assert_ends_agree},
+    connects::connect_unaccepted,
+    witness::{Info, TCP_INFO, assert_ends_agree},
 };
 use crate::{
     harness::{Tcptop, eventually},
-    rows::Flow,
     traffic::{
-        Pair, V4, close_by_reset, connect, drop_received, ends, finish_sending, listen, receive_to_end, send,
-        stop_dropping, transfer,
+        Pair, V4, close_by_reset, drop_received, finish_sending, receive_to_end, send, stop_dropping,
+        transfer,
     },
 };
 
 #[test]
 fn never_accepted_and_closed_at_once() {
     let tcptop = Tcptop::start();
-    let listener = listen(V4);
-    let client = connect(listener.local_addr().expect("bound"));
-    send(&client, 6_000);
-    let flow = Flow::tcp(client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
-    let expected = ends(flow, 6_000, 0);
-    assert_end_agrees(&*client, &expected[0], 1);
+    let (listener, client, expected) = connect_unaccepted();
     drop(listener);
     drop(client);
     case("never accepted, reset by the listener's close at once", TCP_INFO, tcptop, &expected);
