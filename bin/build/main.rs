@@ -1,10 +1,11 @@
-//! Builds the BPF object from `kern` with aya-build, strips and packs it. `bpf::object` embeds the result.
+//! Builds the BPF object from `kern` with aya-build, strips and packs it, and packs the help. `bpf::object` and `args::help` embed
+//! the results.
 
 use std::{
     env,
     error::Error,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -14,7 +15,7 @@ mod btf;
 mod byte_order;
 mod pack;
 mod strip;
-#[path = "../src/bpf/unpack.rs"]
+#[path = "../src/unpack.rs"]
 mod unpack;
 
 /// Name of the kernel package and its binary, and so of the object in `OUT_DIR`.
@@ -40,11 +41,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     if object.get(5) != Some(&order) {
         return Err("the BPF object and the target CPU have different byte orders".into());
     }
-    let packed = pack::pack(&object)?;
-    if unpack::unpack(&packed).as_ref() != Some(&object) {
-        return Err("unpacking the packed BPF object does not give the same object".into());
+    fs::write(ours.with_extension("packed"), pack::object(&object)?)?;
+    pack_help(&ours.with_file_name("help.packed"))
+}
+
+/// Writes both helps into this file, packed, with a form feed between them.
+fn pack_help(file: &Path) -> Result<(), Box<dyn Error>> {
+    let documents = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("doc");
+    let mut helps = Vec::new();
+    for name in ["short-help.txt", "help.txt"] {
+        let path = documents.join(name);
+        println!("cargo:rerun-if-changed={}", path.display());
+        helps.push(fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
-    fs::write(ours.with_extension("packed"), packed)?;
+    fs::write(file, pack::text(helps.join("\x0c").as_bytes())?)?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-# bash completion for tcptop, made from its table of options: see bin/src/args/completions.rs.
+# bash completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.
 # shellcheck shell=bash
 
 # _tcptop_words HEAD WORD COMPGEN...: what begins with WORD, behind HEAD.

@@ -1,4 +1,4 @@
-# fish completion for tcptop, made from its table of options: see bin/src/args/completions.rs.
+# fish completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.
 
 complete -c tcptop -f
 complete -c tcptop -s 1 -l once -d 'Print one report after one interval, then exit'

@@ -1,5 +1,5 @@
 #compdef tcptop
-# zsh completion for tcptop, made from its table of options: see bin/src/args/completions.rs.
+# zsh completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.
 
 # Columns, also with a minus in front.
 _tcptop_signed() {

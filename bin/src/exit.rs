@@ -1,4 +1,4 @@
-//! Exit codes, numbered after sysexits.h, with their meaning. `main` and the help read them.
+//! Exit codes, numbered after sysexits.h, with their meaning.
 
 /// Everything went well.
 pub const OK: u8 = 0;
@@ -15,7 +15,8 @@ pub const OUTPUT: u8 = 74;
 /// EX_NOPERM: privileges are missing.
 pub const PRIVILEGES: u8 = 77;
 
-/// Each code with its meaning for users.
+/// Each code with its meaning, for the documents.
+#[cfg(test)]
 pub const TABLE: [(u8, &str); 7] = [
     (OK, "Done, ended by SIGINT, SIGTERM or another signal, or the pipe lost its reader"),
     (OVER, "A report had a higher rate than --exit-over allows"),

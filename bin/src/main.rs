@@ -25,6 +25,7 @@ mod run;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod unpack;
 mod view;
 
 use std::{env, io::Write, process::ExitCode};
@@ -66,8 +67,8 @@ fn run_command() -> ExitCode {
     let settings = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Run(settings)) => settings,
         Ok(Command::Check) => return check(),
-        Ok(Command::Help) => return print(&args::help()),
-        Ok(Command::ShortHelp) => return print(&args::short_help()),
+        Ok(Command::Help) => return print_help(args::help()),
+        Ok(Command::ShortHelp) => return print_help(args::short_help()),
         Ok(Command::Version) => return print(&args::version()),
         Err(error) => return fail(&error, exit::USAGE),
     };
@@ -90,6 +91,10 @@ fn check() -> ExitCode {
     let (report, code) = check::report();
     let printed = print(&report);
     if printed == ExitCode::SUCCESS { ExitCode::from(code) } else { printed }
+}
+
+fn print_help(text: Option<String>) -> ExitCode {
+    text.map_or_else(|| fail(&Error::DamagedProgram, Error::DamagedProgram.exit_code()), |text| print(&text))
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {

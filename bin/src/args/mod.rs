@@ -3,12 +3,10 @@
 
 mod arguments;
 #[cfg(test)]
-mod completions;
+mod documents;
 mod error;
 mod help;
 mod id;
-#[cfg(test)]
-mod manual;
 mod nearest;
 mod options;
 mod parse;

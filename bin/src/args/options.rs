@@ -175,10 +175,12 @@ pub static OPTIONS: &[Opt] = &[
 pub static OPERANDS: [Operand; 2] = [
     Operand {
         value: ArgumentValue { name: "interval", optional: false, expected: SECONDS },
+        #[cfg(test)]
         help: "The same as --interval",
     },
     Operand {
         value: ArgumentValue { name: "count", optional: false, expected: REPORTS },
+        #[cfg(test)]
         help: "The same as --count",
     },
 ];

@@ -15,6 +15,7 @@ pub enum OptionGroup {
 }
 
 /// Every section with its title.
+#[cfg(test)]
 pub const GROUPS: [(OptionGroup, &str); 7] = [
     (OptionGroup::Timing, "Timing"),
     (OptionGroup::Which, "Filters (all must match; one item of a LIST is enough; !ITEM excludes)"),
@@ -47,11 +48,14 @@ pub struct Opt {
     pub long: &'static str,
     /// The value it takes; `None` for a switch.
     pub value: Option<ArgumentValue>,
-    /// Section of the help.
+    /// Section of the help. This field and the next two make documents, so only tests have them.
+    #[cfg(test)]
     pub group: OptionGroup,
     /// What it does, in one phrase.
+    #[cfg(test)]
     pub brief: &'static str,
     /// Further details, in phrases; may be empty.
+    #[cfg(test)]
     pub more: &'static str,
 }
 
@@ -60,12 +64,14 @@ pub struct Opt {
 pub struct Operand {
     /// Its value, whose name is the name of the operand.
     pub value: ArgumentValue,
-    /// What it does.
+    /// What it does, for the documents.
+    #[cfg(test)]
     pub help: &'static str,
 }
 
 impl Opt {
     /// Makes a switch. The methods below add a letter and a value.
+    #[cfg_attr(not(test), expect(unused_variables, reason = "they make the documents"))]
     pub const fn new(
         id: OptionId,
         long: &'static str,
@@ -73,7 +79,18 @@ impl Opt {
         brief: &'static str,
         more: &'static str,
     ) -> Self {
-        Self { id, short: None, long, value: None, group, brief, more }
+        Self {
+            id,
+            short: None,
+            long,
+            value: None,
+            #[cfg(test)]
+            group,
+            #[cfg(test)]
+            brief,
+            #[cfg(test)]
+            more,
+        }
     }
 
     /// Adds a letter.
@@ -92,6 +109,7 @@ impl Opt {
     }
 
     /// Returns what it does and the further details, without a final full stop.
+    #[cfg(test)]
     pub fn description(&self) -> String {
         let mark = if self.more.is_empty() { "" } else { ". " };
         [self.brief, mark, self.more].concat()

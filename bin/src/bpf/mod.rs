@@ -17,7 +17,6 @@ mod size;
 mod states;
 mod statistics;
 mod steering;
-mod unpack;
 mod wakes;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{explain::explain, queue::capacity, size, unpack::unpack};
+use super::{explain::explain, queue::capacity, size};
 use crate::{
     error::Error,
     privilege,
@@ -12,6 +12,7 @@ use crate::{
         out_of::OutOf,
         pid_namespace::{self, PidNamespace},
     },
+    unpack::unpack,
 };
 use aya::{Ebpf, EbpfLoader};
 
@@ -46,7 +47,7 @@ pub fn root() -> Result<(OwnedFd, CgroupRoot), Error> {
 /// The kernel lacks or refuses something, or has no memory for it.
 pub fn load(asked: Option<u32>) -> Result<Loaded, Error> {
     let (cgroup, _) = root()?;
-    let object = unpack(OBJECT).ok_or(Error::BrokenObject)?;
+    let object = unpack(OBJECT).ok_or(Error::DamagedProgram)?;
     // aya's constructor of the loader reads and parses the kernel's whole BTF, if there is one. That takes 17 MB, which these
     // programs do not need, and no option turns it off. It takes a file that it cannot open for a kernel without BTF.
     let mut loader =

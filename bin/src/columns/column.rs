@@ -25,7 +25,8 @@ pub struct Column {
     pub(super) value: Value,
     /// Which part of [`Extra`](crate::conn::Extra) its value reads; `None`: none.
     pub need: Option<Need>,
-    /// What it shows, for the help; without a full stop.
+    /// What it shows, for the documents; without a full stop.
+    #[cfg(test)]
     pub help: &'static str,
 }
 

@@ -113,6 +113,7 @@ pub static COLUMNS: &[Column] = &[
         .needs(Need::History),
 ];
 
+#[cfg_attr(not(test), expect(unused_variables, reason = "`help` makes the documents"))]
 const fn column(
     id: ColumnId,
     name: &'static str,
@@ -122,7 +123,17 @@ const fn column(
     value: Value,
     help: &'static str,
 ) -> Column {
-    Column { id, name, title, shape, rank, value, need: None, help }
+    Column {
+        id,
+        name,
+        title,
+        shape,
+        rank,
+        value,
+        need: None,
+        #[cfg(test)]
+        help,
+    }
 }
 
 impl ColumnId {

@@ -40,8 +40,8 @@ pub enum Error {
     Detached(&'static str, Box<Self>),
     /// A map call failed.
     Map(MapError),
-    /// The embedded object cannot be unpacked.
-    BrokenObject,
+    /// What this program embeds cannot be unpacked.
+    DamagedProgram,
     /// The embedded object lacks a program.
     MissingProgram(&'static str),
     /// The embedded object lacks a map.
@@ -80,7 +80,7 @@ impl Error {
             Self::Privileges
                 | Self::System(..)
                 | Self::MemoryLimit { .. }
-                | Self::BrokenObject
+                | Self::DamagedProgram
                 | Self::MissingProgram(_)
                 | Self::MissingMap(_)
         );
@@ -97,7 +97,7 @@ impl Error {
             Self::NoCgroup(error) | Self::System(_, error) => Some(error),
             Self::Privileges
             | Self::MemoryLimit { .. }
-            | Self::BrokenObject
+            | Self::DamagedProgram
             | Self::MissingProgram(_)
             | Self::MissingMap(_) => None,
         };
@@ -131,7 +131,9 @@ impl fmt::Display for Error {
                 write!(out, "somebody detached {name}, and it cannot be attached again: {error}")
             }
             Self::Map(error) => write!(out, "a BPF map cannot be used: {}", Chain(error)),
-            Self::BrokenObject => out.write_str("the embedded object is broken: this file is not whole"),
+            Self::DamagedProgram => {
+                out.write_str("the file of this program is damaged: copy it to this host again")
+            }
             Self::MissingProgram(name) => write!(out, "the embedded object lacks the program {name}"),
             Self::MissingMap(name) => write!(out, "the embedded object lacks the map {name}"),
             Self::System(call, error) => {

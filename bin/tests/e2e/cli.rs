@@ -204,7 +204,10 @@ fn help_and_version() {
     let short = run(&["-h"]).assert_success().stdout.clone();
     assert!(short.contains("tcptop --help"), "{short}");
     let length = short.lines().count();
-    assert!(length < 40, "{length} lines are too many: take an option out of `FREQUENT` in args/help.rs");
+    assert!(
+        length < 40,
+        "{length} lines are too many: take an option out of `FREQUENT` in args/documents/help.rs"
+    );
     let version = run(&["-V"]);
     assert_eq!(version.assert_success().stdout, concat!("tcptop ", env!("CARGO_PKG_VERSION"), "\n"));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{id::OptionId, options::OPTIONS, read::GROUP_ALIASES, table::Opt};
+use super::super::{id::OptionId, options::OPTIONS, read::GROUP_ALIASES, table::Opt};
 use crate::{
     columns::{self, COLUMNS},
     conn::TcpState,
@@ -69,7 +69,7 @@ fn spellings(opt: &Opt) -> Vec<String> {
 
 pub fn bash() -> String {
     let mut text = String::from(
-        r#"# bash completion for tcptop, made from its table of options: see bin/src/args/completions.rs.
+        r#"# bash completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.
 # shellcheck shell=bash
 
 # _tcptop_words HEAD WORD COMPGEN...: what begins with WORD, behind HEAD.
@@ -148,7 +148,7 @@ complete -F _tcptop tcptop
 
 pub fn zsh() -> String {
     let mut text = String::from(
-        "#compdef tcptop\n# zsh completion for tcptop, made from its table of options: see bin/src/args/completions.rs.\n\n\
+        "#compdef tcptop\n# zsh completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.\n\n\
          # Columns, also with a minus in front.\n_tcptop_signed() {\n    compset -P -\n    compadd -- \"$@\"\n}\n\n\
          _arguments -s \\\n",
     );
@@ -180,7 +180,7 @@ pub fn zsh() -> String {
 
 pub fn fish() -> String {
     let mut text = String::from(
-        "# fish completion for tcptop, made from its table of options: see bin/src/args/completions.rs.\n\ncomplete -c tcptop -f\n",
+        "# fish completion for tcptop, made from its table of options: see bin/src/args/documents/completions.rs.\n\ncomplete -c tcptop -f\n",
     );
     for opt in OPTIONS {
         let short = opt.short.map_or_else(String::new, |letter| format!(" -s {letter}"));

@@ -1,13 +1,13 @@
-//! The manual page, made from the tables of options and columns. It and the completions are stored in bin/doc. A test
-//! checks that they match the tables; run with `TCPTOP_WRITE=1`, it writes them.
+//! The manual page, made from the tables of options and columns.
 
 use std::{fmt::Write, fs, path::Path};
 
 use super::{
-    completions::{bash, fish, zsh},
+    super::{
+        options::{OPERANDS, OPTIONS},
+        table::GROUPS,
+    },
     help::{EXAMPLES, SUMMARY},
-    options::{OPERANDS, OPTIONS},
-    table::GROUPS,
 };
 use crate::{columns::COLUMNS, exit};
 
@@ -17,9 +17,10 @@ fn roff(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-fn manual() -> String {
-    let mut page =
-        String::from(".\\\" Made from the tables of options and columns: see bin/src/args/manual.rs.\n");
+pub fn manual() -> String {
+    let mut page = String::from(
+        ".\\\" Made from the tables of options and columns: see bin/src/args/documents/manual.rs.\n",
+    );
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(page, ".TH TCPTOP 8 \"\" \"tcptop {version}\" \"System administration\"");
     let summary = SUMMARY.trim_end_matches('.');
@@ -27,7 +28,7 @@ fn manual() -> String {
     page.push_str(
         ".SH SYNOPSIS\n.B tcptop\n.RI [ options ]\n.RI [ interval\n.RI [ count ]]\n.SH DESCRIPTION\n",
     );
-    page.push_str(include_str!("../../doc/description.roff"));
+    page.push_str(include_str!("../../../doc/description.roff"));
     page.push_str(".SH OPTIONS\n");
     for operand in &OPERANDS {
         let _ = writeln!(page, ".TP\n.I {}\n{}.", operand.value.name, roff(operand.help));
@@ -60,7 +61,7 @@ fn manual() -> String {
     for (status, meaning) in exit::TABLE {
         let _ = writeln!(page, ".TP\n.B {status}\n{}.", roff(meaning));
     }
-    page.push_str(include_str!("../../doc/end.roff"));
+    page.push_str(include_str!("../../../doc/end.roff"));
     page
 }
 
@@ -89,23 +90,5 @@ fn the_manual_tells_of_services_cron_and_columns() {
     ] {
         let text = fs::read_to_string(package.join(file)).expect("a file of the repository");
         assert!(text.contains(log) && page.contains(log), "{file}");
-    }
-}
-
-#[test]
-fn manual_and_completions_are_those_of_the_tables() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc");
-    let files =
-        [("tcptop.8", manual()), ("tcptop.bash", bash()), ("tcptop.zsh", zsh()), ("tcptop.fish", fish())];
-    for (name, text) in files {
-        let path = directory.join(name);
-        if std::env::var_os("TCPTOP_WRITE").is_some() {
-            fs::write(&path, &text).expect("written");
-        }
-        let there = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            there == text,
-            "bin/doc/{name} is not of these tables: `TCPTOP_WRITE=1 cargo test --bin tcptop manual` writes it"
-        );
     }
 }

@@ -1,5 +1,5 @@
-//! Unpacks the BPF object that bin/build/pack.rs has packed. The build script uses this file too, to check that nothing is
-//! lost.
+//! Unpacks what bin/build/pack.rs has packed: the BPF object and the help. The build script uses this file too, to check that
+//! nothing is lost.
 //!
 //! The format is LZMA with the header of `.lzma` files. The specification is `DOC/lzma-specification.txt` of the LZMA SDK
 //! (<https://www.7-zip.org/sdk.html>). Comments here give its names in parentheses.
