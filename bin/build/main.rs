@@ -1,5 +1,5 @@
-//! Builds the BPF object from `kern` with aya-build, strips and packs it, and packs the help. `bpf::object` and `args::help` embed
-//! the results.
+//! Builds the BPF object from `kern` with aya-build, strips and packs it, and packs the help. `bpf::object` and `args::help`
+//! embed the results.
 
 use std::{
     env,

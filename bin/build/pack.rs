@@ -1,5 +1,5 @@
-//! Compresses the object to a seventh of its size and the help to a third, because the binary must be small. The format is that
-//! of `.lzma` files.
+//! Compresses the object to a seventh of its size and the help to two sevenths, because the binary must be small. The format is
+//! that of `.lzma` files.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ pub fn object(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     checked(bytes, LzmaOptions { lc: 0, lp: 2, pb: 3, ..LzmaOptions::with_preset(9) })
 }
 
-/// Compresses a text in the same way.
+/// Compresses a text. The byte before predicts the next one, and its position tells nothing.
 ///
 /// # Errors
 /// As for [`object`].

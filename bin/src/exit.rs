@@ -6,7 +6,8 @@ pub const OK: u8 = 0;
 pub const OVER: u8 = 1;
 /// Wrong arguments.
 pub const USAGE: u8 = 2;
-/// EX_UNAVAILABLE: the kernel lacks something, or a program was detached and cannot be attached again.
+/// EX_UNAVAILABLE: the kernel lacks something, a program was detached and cannot be attached again, or the file of tcptop is
+/// damaged.
 pub const UNAVAILABLE: u8 = 69;
 /// EX_OSERR: a system call failed unexpectedly, or memory or descriptors are short. Another start may succeed.
 pub const OS: u8 = 71;
@@ -21,7 +22,10 @@ pub const TABLE: [(u8, &str); 7] = [
     (OK, "Done, ended by SIGINT, SIGTERM or another signal, or the pipe lost its reader"),
     (OVER, "A report had a higher rate than --exit-over allows"),
     (USAGE, "Wrong arguments"),
-    (UNAVAILABLE, "The kernel lacks or refuses something that tcptop needs; the message names it"),
+    (
+        UNAVAILABLE,
+        "The kernel lacks or refuses something that tcptop needs, or the file of tcptop is damaged; the message says which",
+    ),
     (OS, "A system call failed, or memory or file descriptors ran short; the message says which"),
     (OUTPUT, "Cannot write the output, or must not write to FILE"),
     (PRIVILEGES, "Missing privileges: root, or CAP_BPF and CAP_NET_ADMIN"),

@@ -13,7 +13,8 @@ const EVEN: Probability = 1 << 10;
 /// The smallest number of bytes in a match (`kMatchMinLen`).
 const LEAST: usize = 2;
 
-/// Unpacks `packed`. Returns `None` if it is cut, damaged, or not LZMA.
+/// Unpacks `packed`. Returns `None` if it is cut or not LZMA. If it is damaged, the result is usually `None`, but the format has
+/// no checksum.
 pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let (&[lclppb, _, _, _, _, length @ ..], stream) = packed.split_first_chunk::<13>()?;
     let length = usize::try_from(u64::from_le_bytes(length)).ok()?;

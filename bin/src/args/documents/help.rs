@@ -183,7 +183,7 @@ mod tests {
     fn examples_parse() {
         for (command, _) in EXAMPLES {
             let ours = command.split(" | ").next().expect("a command").split_whitespace().skip(1);
-            assert!(super::super::super::parse(ours.map(Into::into)).is_ok(), "{command}");
+            assert!(crate::args::parse(ours.map(Into::into)).is_ok(), "{command}");
         }
     }
 }
