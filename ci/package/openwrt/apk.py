@@ -2,9 +2,9 @@
 
     apk.py DIRECTORY FILE < .PKGINFO
 
-DIRECTORY contains the package's files in `data`, and the scripts `post-install` and `pre-deinstall`. Standard input has the
-beginning of .PKGINFO. This program appends the size and checksum of the data. doc/apk-v2.5.scd of apk-tools describes the
-format.
+DIRECTORY contains the package's files in `data`, and the scripts `post-install`, `post-upgrade` and `pre-deinstall`. Standard
+input has the beginning of .PKGINFO. This program appends the size and checksum of the data. doc/apk-v2.5.scd of apk-tools
+describes the format.
 """
 
 import gzip
@@ -54,7 +54,7 @@ def data():
 
 
 def control(size, checksum):
-    for name in [".PKGINFO", ".post-install", ".pre-deinstall"]:
+    for name in [".PKGINFO", ".post-install", ".post-upgrade", ".pre-deinstall"]:
         if name == ".PKGINFO":
             content = sys.stdin.read() + f"size = {size}\ndatahash = {checksum}\n"
             content = content.encode()
