@@ -72,12 +72,13 @@ pub fn count(packet: &Packet, direction: Direction) -> bool {
     }
     // SAFETY: as above; two CPUs that both find a new interval announce the flow twice, which is harmless.
     let flow = unsafe { &mut *flow };
-    if flow.interval != interval() {
-        // Another process may use the socket now.
-        if state.owner.is_known() {
-            // SAFETY: a live map value, and one or the caller's stack.
-            unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
-        }
+    let is_new_interval = flow.interval != interval();
+    // Another process may use the socket now. Copy once per interval in any case, because copies of two CPUs may have mixed.
+    if state.owner.is_known() && (is_new_interval || state.owner.tgid != flow.owner.tgid) {
+        // SAFETY: a live map value, and one or the caller's stack.
+        unsafe { words::copy(&raw const state.owner, &raw mut flow.owner) };
+    }
+    if is_new_interval {
         ring::moved(flow, place, packet.skb);
     }
     true

@@ -1,6 +1,6 @@
 //! Tests sockets that one process passes to another: by SCM_RIGHTS of unix(7), or over exec.
 
-use super::{case, owners::flow};
+use super::{case, line, owners::flow};
 use crate::{
     harness::Tcptop,
     helper::Helper,
@@ -115,10 +115,22 @@ fn connected_socket_to_another_process() {
     case("SCM_RIGHTS: a connection, owned by the process that called connect(2)", "-", tcptop, &expected);
 }
 
-/// From the next interval on, the flow shows the newest sender.
+/// The flow shows the newest sender.
 #[test]
 fn udp_socket_to_another_process() {
-    let tcptop = Tcptop::start();
+    pass_udp_socket("SCM_RIGHTS: a UDP socket, owned by the process that sends", "0.2", true);
+}
+
+/// Like a server that inetd starts for the first datagram.
+#[test]
+fn udp_socket_to_another_process_within_an_interval() {
+    pass_udp_socket("SCM_RIGHTS: a UDP socket that is handed over within an interval", "3600", false);
+}
+
+/// Hands a UDP socket that has received a datagram to a process that answers. `in_between`: not before a report has shown the
+/// first owner.
+fn pass_udp_socket(name: &str, interval: &str, in_between: bool) {
+    let tcptop = Tcptop::every(interval);
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
     let gate = open_gate(&mut back);
@@ -127,7 +139,9 @@ fn udp_socket_to_another_process() {
     client.tell(&format!("send-to 100 {remote}"));
     front.tell("receive-from 100");
     let flow = Flow { proto: Proto::Udp, ..flow(&local, &remote) };
-    tcptop.expect_live(&[flow.flipped().moved(&front.owner, 100, 0)]);
+    if in_between {
+        tcptop.expect_live(&[flow.flipped().moved(&front.owner, 100, 0)]);
+    }
     front.tell(&format!("hand-udp {gate}"));
     back.tell("take-udp");
     back.tell(&format!("send-to 50 {local}"));
@@ -136,7 +150,14 @@ fn udp_socket_to_another_process() {
         .map(|end| end.packets(1, 1));
     back.leave();
     client.leave();
-    case("SCM_RIGHTS: a UDP socket, owned by the process that sends", "-", tcptop, &expected);
+    if in_between {
+        case(name, "-", tcptop, &expected);
+    } else {
+        // The interval does not end: the last report comes when tcptop ends.
+        let rows = tcptop.stop();
+        expected.iter().for_each(|end| end.assert_ended(&rows));
+        line(name, "-", &expected);
+    }
 }
 
 /// Like inetd: a child inherits an accepted connection and executes another program.
