@@ -118,19 +118,19 @@ fn connected_socket_to_another_process() {
 /// The flow shows the newest sender.
 #[test]
 fn udp_socket_to_another_process() {
-    pass_udp_socket("SCM_RIGHTS: a UDP socket, owned by the process that sends", "0.2", true);
+    pass_udp_socket("SCM_RIGHTS: a UDP socket, owned by the process that sends", true);
 }
 
 /// Like a server that inetd starts for the first datagram.
 #[test]
 fn udp_socket_to_another_process_within_an_interval() {
-    pass_udp_socket("SCM_RIGHTS: a UDP socket that is handed over within an interval", "3600", false);
+    pass_udp_socket("SCM_RIGHTS: a UDP socket that is handed over within an interval", false);
 }
 
 /// Hands a UDP socket that has received a datagram to a process that answers. `in_between`: not before a report has shown the
 /// first owner.
-fn pass_udp_socket(name: &str, interval: &str, in_between: bool) {
-    let tcptop = Tcptop::every(interval);
+fn pass_udp_socket(name: &str, in_between: bool) {
+    let tcptop = if in_between { Tcptop::start() } else { Tcptop::every("3600") };
     let (mut front, mut client) = (Helper::new("e2e-front"), Helper::new("e2e-client"));
     let mut back = Helper::new("e2e-back");
     let gate = open_gate(&mut back);
